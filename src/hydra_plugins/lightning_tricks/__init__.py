@@ -1,0 +1,15 @@
+"""Put the packaged options of lightning-tricks on the search path of every Hydra application.
+
+Hydra imports this file at each start of any Hydra application in the environment: it imports hydra and nothing else.
+"""
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+
+class LightningTricksSearchPathPlugin(SearchPathPlugin):
+    """Append ``pkg://lightning_tricks.conf``, behind the application's own folders."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append the packaged options; an application's file of the same name wins."""
+        search_path.append(provider="lightning-tricks", path="pkg://lightning_tricks.conf")

@@ -1,0 +1,57 @@
+"""Reusable PyTorch Lightning callbacks over pure functions, Hydra options that compose them, and a command.
+
+Names load on first use: importing this package imports neither torch nor lightning, so that a Hydra application that
+only composes its configuration does not pay for them.
+"""
+
+__version__ = "0.1.0"
+
+# The convention is the registry: a public name and the module that defines it.
+_HOMES = {
+    "CosineDecay": "callbacks.lr_schedule",
+    "CosineWarmRestarts": "callbacks.lr_schedule",
+    "Duration": "functional.durations",
+    "LRSchedule": "callbacks.lr_schedule",
+    "Schedule": "functional.schedules",
+    "cosine_decay": "functional.schedules",
+    "cosine_warm_restarts": "functional.schedules",
+    "instantiate_callbacks": "hydra.instantiate",
+    "join": "functional.schedules",
+    "linear_warmup": "functional.schedules",
+    "product": "functional.schedules",
+}
+_ROOMS = ("callbacks", "cli", "conf", "functional", "hydra", "reports")
+
+__all__ = [*_HOMES]
+
+# Type checkers take any variable of this name for true; the import of typing alone would double the cost of this file.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from lightning_tricks.callbacks.lr_schedule import CosineDecay as CosineDecay
+    from lightning_tricks.callbacks.lr_schedule import CosineWarmRestarts as CosineWarmRestarts
+    from lightning_tricks.callbacks.lr_schedule import LRSchedule as LRSchedule
+    from lightning_tricks.functional.durations import Duration as Duration
+    from lightning_tricks.functional.schedules import Schedule as Schedule
+    from lightning_tricks.functional.schedules import cosine_decay as cosine_decay
+    from lightning_tricks.functional.schedules import cosine_warm_restarts as cosine_warm_restarts
+    from lightning_tricks.functional.schedules import join as join
+    from lightning_tricks.functional.schedules import linear_warmup as linear_warmup
+    from lightning_tricks.functional.schedules import product as product
+    from lightning_tricks.hydra.instantiate import instantiate_callbacks as instantiate_callbacks
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name, or a room of the library, when it is first asked for."""
+    from importlib import import_module
+
+    if name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value  # the next look-up is a plain one
+        return value
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_ROOMS})

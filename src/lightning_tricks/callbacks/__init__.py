@@ -1,0 +1,1 @@
+"""When a trick acts in a run: Lightning callbacks, one file a trick."""

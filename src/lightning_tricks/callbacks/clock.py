@@ -1,0 +1,59 @@
+"""Clock: read from a Trainer's own progress where a run stands; nothing here has state."""
+
+import math
+
+from lightning.pytorch import Trainer
+
+from lightning_tricks.functional.durations import RunLength
+
+
+def parts_per_epoch(trainer: Trainer, batches_seen: int | None = None) -> int | None:
+    """Return how many optimizer steps (under manual optimization: batches) an epoch has.
+
+    Args:
+        trainer: a Trainer whose training loader is set up: from ``on_train_start`` on.
+        batches_seen: the batches of the last full epoch, for a loader without length.
+
+    Returns:
+        The number, or ``None`` for a loader without length whose end was not seen yet.
+    """
+    batches = trainer.num_training_batches
+    if math.isinf(batches):
+        if batches_seen is None:
+            return None
+        batches = batches_seen
+    return math.ceil(batches / trainer.accumulate_grad_batches)
+
+
+def run_length(trainer: Trainer, parts: int | None) -> RunLength:
+    """Return what bounds the run; if epochs and steps do, only the one that is reached first.
+
+    Args:
+        trainer: a Trainer that fits.
+        parts: optimizer steps in an epoch, ``None`` if not known.
+    """
+    epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs >= 0 else None
+    steps = trainer.max_steps if trainer.max_steps >= 0 else None
+    if epochs is not None and steps is not None:
+        if parts is not None and steps < epochs * parts:
+            epochs = None
+        else:
+            steps = None
+    return RunLength(epochs, steps)
+
+
+def resumed_batches(trainer: Trainer) -> int:
+    """Return how many batches of the current epoch a resumed run has behind it, in ``on_train_start``.
+
+    A checkpoint from an epoch's end resumes with that epoch's batches still counted; the next epoch has none.
+    """
+    progress = trainer.fit_loop.epoch_loop.batch_progress
+    if not trainer.fit_loop.restarting or progress.is_last_batch:
+        return 0
+    done = progress.current.ready
+    return done if done < trainer.num_training_batches else 0
+
+
+def epoch_is_over(trainer: Trainer, batches_done: int) -> bool:
+    """Say, after a batch, whether it was the last of its epoch."""
+    return trainer.is_last_batch or batches_done >= trainer.num_training_batches

@@ -1,0 +1,108 @@
+"""LR factors: the hooks that every learning-rate callback shares; a subclass says what its factor is at a moment."""
+
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from lightning.pytorch import LightningModule, Trainer
+from torch.optim import Optimizer
+
+from lightning_tricks.callbacks.lr_product import LRProduct, LRState
+from lightning_tricks.callbacks.trick import Trick, callbacks_of
+from lightning_tricks.functional.durations import Moment, RunLength
+from lightning_tricks.functional.learning_rates import Factor
+
+
+class LRFactor(Trick):
+    """A trick that contributes named factors to ``lr = base × factor × factor …`` and never writes it.
+
+    The LR callbacks of a Trainer share one :class:`LRProduct`, which the first of them makes and drives. It writes as
+    soon as the clock has moved: after the batch that took a step, not before the next one, so that a monitor anywhere
+    in the list reads the rate that the step uses.
+    """
+
+    identity: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str | None
+    replace_scheduler: bool
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: LRState | None = None
+        self._lr_state = LRState()
+        self._product: LRProduct | None = None
+        self._drives = False
+
+    def prepare(self, run: RunLength, parts: int | None) -> None:
+        """Measure lengths, once the run's are known.
+
+        Args:
+            run: what bounds the run.
+            parts: optimizer steps in an epoch; ``None`` if the loader has no length and no epoch was seen yet.
+        """
+
+    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
+        """Return the multipliers for the step after ``moment`` of the optimizer of that index, by name."""
+        raise NotImplementedError
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget an earlier fit."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self.loaded, self._lr_state = None, LRState()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Share one product; the optimizers are as the module built them, nothing is restored yet."""
+        super().on_fit_start(trainer, pl_module)
+        siblings = callbacks_of(trainer, LRFactor)
+        self._drives = siblings[0] is self
+        if self._drives:
+            product = LRProduct(trainer, pl_module, siblings)
+            for sibling in siblings:
+                sibling._product = product
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock: everything is restored now, under every strategy."""
+        if self._drives and self._product:
+            self._product.start(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._drives and self._product:
+            self._product.start_epoch(trainer)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if self._drives and self._product:
+            self._product.before_batch(trainer, batch_idx)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        if self._drives and self._product:
+            self._product.before_step(trainer, optimizer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._drives and self._product:
+            self._product.after_batch(trainer, batch_idx)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._drives and self._product:
+            self._product.end_epoch(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._let_go()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Keep the state, which a checkpoint may still ask for, but neither optimizers nor siblings."""
+        if self._product:
+            self._lr_state = self._product.state
+        self._product, self._drives = None, False
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the state that all LR callbacks share."""
+        return asdict(self._product.state if self._product else self._lr_state)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep what the checkpoint holds until training starts."""
+        self.loaded = self._lr_state = LRState(**state_dict)

@@ -1,0 +1,278 @@
+"""LR schedules: callbacks that multiply the learning rate by a function of time, with a warm-up of its own."""
+
+import pickle
+from collections.abc import Callable
+from typing import Any, Literal
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+
+from lightning_tricks.callbacks.lr_factor import LRFactor
+from lightning_tricks.functional.arguments import check_choice, check_flag, check_name, check_number
+from lightning_tricks.functional.durations import (
+    Duration,
+    Moment,
+    RunLength,
+    Unit,
+    measure_together,
+    parse_duration,
+)
+from lightning_tricks.functional.learning_rates import Factor
+from lightning_tricks.functional.schedules import (
+    Schedule,
+    cosine_decay,
+    cosine_warm_restarts,
+    find_cycle,
+    linear_warmup,
+)
+
+
+class LRSchedule(LRFactor):
+    """Multiply the learning rate by any function of time.
+
+    Use when: no named schedule fits, or one of your own or of :func:`join` and :func:`product` does.
+
+    Where it acts: the rate of a step is set right after the step before it (``on_train_batch_end``; the first in
+    ``on_train_start``), from the Trainer's own progress; under manual optimization also in
+    ``on_before_optimizer_step``. Accumulation does not advance it.
+
+    Interacts with: every other LR callback, whose factors are multiplied in whatever order they stand. A module that
+    returns a scheduler of its own is refused, unless ``replace_scheduler=True``.
+
+    Args:
+        schedule: called with a time, returns a multiplier: a :class:`Schedule` or any function, which must be
+            picklable under ``ddp_spawn``.
+        unit: what its time counts, ``"ep"`` epochs or ``"st"`` optimizer steps.
+        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration; customary
+            0 to 5 epochs, or ``"0.05dur"`` (Goyal et al. 2017 take 5 epochs).
+        warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
+        log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
+        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
+        name: tells two callbacks of this class apart, in checkpoints and logs.
+
+    Raises:
+        TypeError: ``schedule`` cannot be called, or an argument has the wrong type.
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lightning_tricks import LRSchedule, cosine_decay, join, linear_warmup
+        >>> schedule = join([linear_warmup(2), cosine_decay(8)], boundaries=[2])
+        >>> trainer = Trainer(max_epochs=10, callbacks=[LRSchedule(schedule)])
+
+        With Hydra: ``tricks=[lr_schedule]
+        tricks.lr_schedule.schedule='{_target_:lightning_tricks.cosine_decay,decay_steps:10}'``
+
+    See :mod:`lightning_tricks.functional.schedules` for the mathematics.
+    """
+
+    after = ("LRFinder",)
+
+    def __init__(
+        self,
+        schedule: Callable[[float], float],
+        *,
+        unit: Literal["ep", "st"] = "ep",
+        warmup: Duration = 0,
+        warmup_start: float = 0.0,
+        log_factors: bool = False,
+        replace_scheduler: bool = False,
+        name: str | None = None,
+    ) -> None:
+        if not callable(schedule):
+            raise TypeError(f"`schedule` must be a function of time, got {schedule!r} ({type(schedule).__name__}).")
+        check_choice("unit", unit, ("ep", "st"))
+        self.schedule = schedule
+        self.unit = unit
+        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+
+    def _share(
+        self, warmup: Duration, warmup_start: float, log_factors: bool, replace_scheduler: bool, name: str | None
+    ) -> None:
+        """Check and store the arguments that all schedules have."""
+        super().__init__()
+        parse_duration(warmup, "warmup")
+        self.warmup = warmup
+        self.warmup_start = check_number("warmup_start", warmup_start, 0, 1)
+        self.log_factors = check_flag("log_factors", log_factors)
+        self.replace_scheduler = check_flag("replace_scheduler", replace_scheduler)
+        self.name = check_name("name", name)
+        self._now: dict[str, float] = {}
+
+    def plan(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
+        """Return the function of time and its clock, for a run of that length."""
+        return self.schedule, self.unit
+
+    def plan_warmup(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
+        """Return the warm-up and its clock: a factor of its own, whose clock may be another."""
+        lengths, unit = measure_together(run, warmup=self.warmup)
+        return linear_warmup(lengths["warmup"], self.warmup_start), unit
+
+    def prepare(self, run: RunLength, parts: int | None) -> None:
+        """Measure the lengths; refuse a schedule of epochs that moves inside the first one if its end is not known."""
+        self._plans = {"schedule": self.plan(run), "warmup": self.plan_warmup(run)}
+        for factor, (rule, unit) in self._plans.items():
+            if parts is None and unit == "ep" and _moves_inside_first_epoch(rule):
+                raise MisconfigurationException(
+                    f"The {factor} of `{self.state_key}` changes inside an epoch, but the training loader has no "
+                    "length, so that a time inside the first epoch is not known. Give its lengths in optimizer steps "
+                    '("500st"), or give the loader a length (`limit_train_batches`, or `__len__` of its dataset).'
+                )
+
+    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
+        """Return the schedule's and the warm-up's multiplier."""
+        self._now = {name: rule(moment.time(unit)) for name, (rule, unit) in self._plans.items()}
+        return dict(self._now)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Log the factors of the coming step where that was asked for."""
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if self.log_factors and (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            pl_module.log_dict({f"{self.state_key}/{name}": value for name, value in self._now.items()})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Say what to do where a spawned process cannot be handed the schedule."""
+        try:
+            pickle.dumps(getattr(self, "schedule", None))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise TypeError(
+                f"`schedule` of `{self.state_key}` cannot be sent to another process ({error}). Under `ddp_spawn` "
+                "define it at the top level of a module or take one of `lightning_tricks.functional.schedules`; or "
+                "use `strategy='ddp'`, which starts the script anew."
+            ) from error
+        return self.__dict__.copy()
+
+
+class CosineDecay(LRSchedule):
+    """Let the learning rate fall along half a cosine, once.
+
+    Use when: the length of the run is known; the default of most recipes (Loshchilov & Hutter 2017).
+
+    Where it acts: as :class:`LRSchedule`, before each optimizer step.
+
+    Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
+
+    Args:
+        decay_steps: time of the whole fall, a Duration > 0; ``"1dur"`` is the run.
+        end_factor: the multiplier at the end and after it, in ``[0, 1]``; customary 0 to 0.1.
+        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration.
+        warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
+        log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
+        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
+        name: tells two callbacks of this class apart, in checkpoints and logs.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lightning_tricks import CosineDecay
+        >>> trainer = Trainer(max_epochs=10, callbacks=[CosineDecay(end_factor=0.01, warmup="0.05dur")])
+
+        With Hydra: ``tricks=[cosine_decay] tricks.cosine_decay.end_factor=0.01``
+
+    See :func:`lightning_tricks.functional.schedules.cosine_decay` for the mathematics.
+    """
+
+    def __init__(
+        self,
+        decay_steps: Duration = "1dur",
+        *,
+        end_factor: float = 0.0,
+        warmup: Duration = 0,
+        warmup_start: float = 0.0,
+        log_factors: bool = False,
+        replace_scheduler: bool = False,
+        name: str | None = None,
+    ) -> None:
+        parse_duration(decay_steps, "decay_steps", positive=True)
+        self.decay_steps = decay_steps
+        self.end_factor = check_number("end_factor", end_factor, 0, 1)
+        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+
+    def plan(self, run: RunLength) -> tuple[Schedule, Unit]:
+        """Return the cosine and its clock."""
+        lengths, unit = measure_together(run, decay_steps=self.decay_steps)
+        return cosine_decay(lengths["decay_steps"], self.end_factor), unit
+
+
+class CosineWarmRestarts(LRSchedule):
+    """Let the learning rate fall along half a cosine and restart at its peak, again and again.
+
+    Use when: the length of the run is open, or the best of several cycles is wanted (SGDR; fast.ai's first lessons).
+
+    Where it acts: as :class:`LRSchedule`, before each optimizer step. The first step of a cycle uses exactly its peak.
+
+    Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
+
+    Args:
+        t_0: length of the first cycle, a Duration > 0; customary 1 to 10 epochs.
+        t_mult: each cycle is so many times as long as the last, > 0; customary 1 or 2, fractions work. Below 1 the
+            cycles end at ``t_0 / (1 - t_mult)``.
+        end_factor: the multiplier that each cycle falls to, in ``[0, 1]``; no peak is lower.
+        peak_decay: cycle i peaks at ``peak_decay ** i``, in ``(0, 1]``; customary 1 or 0.5 to 0.9.
+        warmup_each_cycle: warm up after each restart, not only at the start; then on the clock of ``t_0``.
+        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration.
+        warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
+        log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
+        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
+        name: tells two callbacks of this class apart, in checkpoints and logs.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range, or ``warmup_each_cycle`` with two clocks.
+
+    Example:
+        >>> from lightning_tricks import CosineWarmRestarts
+        >>> trainer = Trainer(max_epochs=30, callbacks=[CosineWarmRestarts(t_0=2, t_mult=2, warmup="100st")])
+
+        With Hydra: ``tricks=[cosine_warm_restarts] tricks.cosine_warm_restarts.t_0=5``
+
+    See :func:`lightning_tricks.functional.schedules.cosine_warm_restarts` for the mathematics.
+    """
+
+    def __init__(
+        self,
+        t_0: Duration = 10,
+        *,
+        t_mult: float = 1.0,
+        end_factor: float = 0.0,
+        peak_decay: float = 1.0,
+        warmup_each_cycle: bool = False,
+        warmup: Duration = 0,
+        warmup_start: float = 0.0,
+        log_factors: bool = False,
+        replace_scheduler: bool = False,
+        name: str | None = None,
+    ) -> None:
+        parse_duration(t_0, "t_0", positive=True)
+        self.t_0 = t_0
+        self.t_mult = check_number("t_mult", t_mult, 0, low_open=True)
+        self.end_factor = check_number("end_factor", end_factor, 0, 1)
+        self.peak_decay = check_number("peak_decay", peak_decay, 0, 1, low_open=True)
+        self.warmup_each_cycle = check_flag("warmup_each_cycle", warmup_each_cycle)
+        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        if warmup_each_cycle and "dur" not in (parse_duration(t_0).unit, parse_duration(warmup).unit):
+            measure_together(RunLength(None, None), t_0=t_0, warmup=warmup)
+
+    def plan(self, run: RunLength) -> tuple[Schedule, Unit]:
+        """Return the cycles and their clock."""
+        lengths, unit = measure_together(run, t_0=self.t_0)
+        return cosine_warm_restarts(lengths["t_0"], self.t_mult, self.end_factor, self.peak_decay), unit
+
+    def plan_warmup(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
+        """Return one warm-up, or one for each cycle."""
+        if not self.warmup_each_cycle:
+            return super().plan_warmup(run)
+        lengths, unit = measure_together(run, t_0=self.t_0, warmup=self.warmup)
+        warmup = linear_warmup(lengths["warmup"], self.warmup_start)
+        return Schedule(_in_each_cycle, (warmup, lengths["t_0"], self.t_mult)), unit
+
+
+def _in_each_cycle(t: float, warmup: Schedule, t_0: float, t_mult: float) -> float:
+    cycle = find_cycle(t, t_0, t_mult)
+    return 1.0 if cycle is None else warmup(cycle[1])
+
+
+def _moves_inside_first_epoch(rule: Callable[[float], float], probes: int = 64) -> bool:
+    start = rule(0.0)
+    return any(rule(i / probes) != start for i in range(1, probes))

@@ -1,0 +1,1 @@
+"""Which tricks, and with what settings: packaged Hydra options, on the search path of every Hydra application."""

@@ -1,0 +1,147 @@
+"""Durations: parse a length of time as people write it, and measure it on the clock of a run.
+
+Lengths are kept as fractions, so that corners are exact: ``"0.07dur"`` of 100 steps is step 7, where the float product
+is 7.000000000000001.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Real
+from typing import Literal, NamedTuple
+
+Duration = int | float | str
+"""``3`` or ``"3ep"``: epochs; ``"500st"``: optimizer steps; ``"0.1dur"``: a share of the run."""
+
+Unit = Literal["ep", "st"]
+
+_FORM = re.compile(r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(ep|st|dur)\s*")
+_FORMS = '3 or "3ep" (epochs), "500st" (optimizer steps) or "0.1dur" (a share of the run)'
+
+
+class Length(NamedTuple):
+    """A duration taken apart: how much of which unit (``"dur"``: share of the run)."""
+
+    amount: Fraction
+    unit: Literal["ep", "st", "dur"]
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """What bounds a run: ``epochs`` and optimizer ``steps``, each ``None`` where it does not."""
+
+    epochs: int | None
+    steps: int | None
+
+
+class Moment(NamedTuple):
+    """The time just before an optimizer step.
+
+    Attributes:
+        epoch: full epochs before this one.
+        part: optimizer steps already taken in this epoch (under manual optimization: batches).
+        parts: how many of them a whole epoch has; ``None`` while a loader without length has not been seen to its end.
+        step: optimizer steps already taken in the run, by this optimizer.
+    """
+
+    epoch: int
+    part: int
+    parts: int | None
+    step: int
+
+    def time(self, unit: Unit) -> float:
+        """Return the time in epochs or in steps.
+
+        One division of two integers: its result is the float nearest to the true quotient, hence equal to a corner
+        that was rounded once from the same fraction.
+        """
+        if unit == "st":
+            return self.step
+        if self.parts is None:
+            return self.epoch
+        return (self.epoch * self.parts + min(self.part, self.parts)) / self.parts
+
+
+def parse_duration(value: Duration, name: str = "duration", *, positive: bool = False) -> Length:
+    """Take a duration apart.
+
+    Args:
+        value: ``3``, ``"3ep"``, ``"500st"`` or ``"0.1dur"``.
+        name: the argument as the caller spells it, for the message.
+        positive: zero is refused.
+
+    Raises:
+        TypeError: neither a number nor a string.
+        ValueError: negative, NaN, infinite, or a string of another form.
+
+    Example:
+        >>> parse_duration("0.07dur")
+        Length(amount=Fraction(7, 100), unit='dur')
+        >>> parse_duration(2.5)
+        Length(amount=Fraction(5, 2), unit='ep')
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, Real)):
+        raise TypeError(f"`{name}` must be a duration: {_FORMS}; got {value!r} ({type(value).__name__}).")
+    if isinstance(value, str):
+        match = _FORM.fullmatch(value)
+        if match is None:
+            raise ValueError(f"`{name}` must be a duration: {_FORMS}; got {value!r}.")
+        length = Length(Fraction(match[1]), match[2])  # type: ignore[arg-type]
+    else:
+        if not math.isfinite(value):
+            raise ValueError(f"`{name}` must be a finite duration: {_FORMS}; got {value!r}.")
+        # through the decimal form: 0.1 means one tenth, not the binary number nearest to it
+        length = Length(Fraction(repr(float(value)) if isinstance(value, float) else int(value)), "ep")
+    if length.amount < 0 or (positive and length.amount == 0):
+        raise ValueError(f"`{name}` must be a duration {'>' if positive else '>='} 0, got {value!r}.")
+    return length
+
+
+def measure(length: Length, run: RunLength, name: str = "duration") -> tuple[Fraction, Unit]:
+    """Return the amount of a length and the clock it is measured on.
+
+    A share is one of the run's epochs if epochs bound the run, else of its steps. Nothing is converted.
+
+    Raises:
+        ValueError: a share of a run that nothing bounds.
+
+    Example:
+        >>> measure(parse_duration("0.07dur"), RunLength(epochs=None, steps=100))
+        (Fraction(7, 1), 'st')
+    """
+    if length.unit != "dur":
+        return length.amount, length.unit
+    if run.epochs is not None:
+        return length.amount * run.epochs, "ep"
+    if run.steps is not None:
+        return length.amount * run.steps, "st"
+    raise ValueError(
+        f"`{name}` is a share of the run ({float(length.amount):g}dur), but nothing bounds this run. "
+        'Set `max_epochs` or `max_steps` in the Trainer, or give the length in epochs ("3ep") or steps ("500st").'
+    )
+
+
+def measure_together(run: RunLength, **lengths: Duration) -> tuple[dict[str, float], Unit]:
+    """Measure the lengths of one factor, which share one clock.
+
+    Args:
+        run: what bounds the run.
+        **lengths: durations by the name of their argument.
+
+    Returns:
+        The lengths as floats, and their clock. A length of zero is zero on every clock; if all are, it is ``"ep"``.
+
+    Raises:
+        ValueError: two clocks, or a share of a run that nothing bounds.
+
+    Example:
+        >>> measure_together(RunLength(epochs=10, steps=None), t_0="0.2dur")
+        ({'t_0': 2.0}, 'ep')
+    """
+    measured = {name: measure(parse_duration(value, name), run, name) for name, value in lengths.items()}
+    units: set[Unit] = {unit for amount, unit in measured.values() if amount}
+    if len(units) > 1:
+        given = ", ".join(f"`{name}`={lengths[name]!r} (in {unit})" for name, (_, unit) in measured.items())
+        raise ValueError(f"The lengths of one factor must share a clock, got {given}. Give all in epochs or in steps.")
+    return {name: float(amount) for name, (amount, _) in measured.items()}, units.pop() if units else "ep"

@@ -1,0 +1,125 @@
+"""Learning rates: a base for each parameter group times factors, written into an optimizer by one writer."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+Factor = float | Sequence[float]
+"""A multiplier for all parameter groups, or one for each."""
+
+
+class SecondWriter(NamedTuple):
+    """A learning rate that is not what was last written: somebody else writes it too."""
+
+    group: int
+    found: float
+    expected: float
+
+
+class LearningRates:
+    """The learning rates of one optimizer.
+
+    Args:
+        optimizer: any optimizer whose groups have an ``lr``, a number or a tensor; tensors are written in place.
+
+    Attributes:
+        base: the rate of each group that the factors multiply; at first what the optimizer was built with.
+
+    Raises:
+        ValueError: a group without a learning rate of its own (``lr=None`` of a self-tuning optimizer).
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.base: list[float] = []
+        self._written: list[_Mark] = []
+        self._adopt_groups()
+
+    def write_(self, factors: Iterable[Factor]) -> SecondWriter | None:
+        """Set each group's rate to its base times the product of the factors.
+
+        Args:
+            factors: multipliers; their order does not matter, not even in the last bit.
+
+        Returns:
+            The first group in which somebody else had written since the last call, if any.
+        """
+        factors = list(factors)
+        if len(self.base) < len(self.optimizer.param_groups):
+            self._adopt_groups()
+        stranger = self.second_writer()
+        for i, (group, base) in enumerate(zip(self.optimizer.param_groups, self.base, strict=True)):
+            self._written[i] = _write_lr_(group, base * multiply(factors, i))
+        return stranger
+
+    def second_writer(self) -> SecondWriter | None:
+        """Return the first group whose rate is not what was last written, if any; no synchronisation if none."""
+        for i, (group, mark) in enumerate(zip(self.optimizer.param_groups, self._written, strict=False)):
+            if not mark.stands_in(group["lr"]):
+                return SecondWriter(i, float(group["lr"]), mark.value)
+        return None
+
+    def _adopt_groups(self) -> None:
+        """Take in the groups that are new since the last call; what they were given is their base."""
+        for group in self.optimizer.param_groups[len(self.base) :]:
+            self.base.append(built_lr(self.optimizer, group))
+            self._written.append(_Mark(math.nan, None, None))
+
+
+class _Mark(NamedTuple):
+    """What was last written: a float, or a tensor at one of its versions (a tensor's value would cost a host sync)."""
+
+    value: float
+    tensor: Tensor | None
+    version: int | None
+
+    def stands_in(self, lr: float | Tensor) -> bool:
+        if math.isnan(self.value):  # nothing was written yet
+            return True
+        if isinstance(lr, Tensor):
+            return lr is self.tensor and lr._version == self.version
+        return lr == self.value
+
+
+def _write_lr_(group: dict[str, Any], value: float) -> _Mark:
+    lr = group["lr"]
+    if isinstance(lr, Tensor):
+        with torch.no_grad():
+            lr.fill_(value)
+        return _Mark(value, lr, lr._version)
+    group["lr"] = value
+    return _Mark(value, None, None)
+
+
+def multiply(factors: Iterable[Factor], group: int = 0) -> float:
+    """Return the product of the factors for one group, the same to the last bit in whatever order they come.
+
+    Floating-point products commute but do not associate, hence the sorting.
+
+    Example:
+        >>> multiply([0.1, 0.7, [1.0, 0.3]], group=1) == multiply([[1.0, 0.3], 0.7, 0.1], group=1)
+        True
+    """
+    return math.prod(sorted(f if isinstance(f, (int, float)) else f[group] for f in factors))
+
+
+def built_lr(optimizer: Optimizer, group: dict[str, Any]) -> float:
+    """Return the rate that a group was built with, whatever a scheduler did to it since.
+
+    A scheduler keeps it as ``initial_lr``, save the cyclic ones (those with a ``max_lr``), which overwrite that too;
+    then only the optimizer's default is left.
+
+    Raises:
+        ValueError: there is none.
+    """
+    lr = optimizer.defaults.get("lr") if "max_lr" in group else group.get("initial_lr", group.get("lr"))
+    if lr is None:
+        raise ValueError(
+            f"A parameter group of {type(optimizer).__name__} has no learning rate (`lr`={group.get('lr')!r}). "
+            "Build the optimizer with a number, or leave out the callbacks that schedule its learning rate."
+        )
+    return float(lr)

@@ -1,0 +1,132 @@
+"""Instantiate the tricks that a configuration selected: all checks before any training, one clear error each."""
+
+import warnings
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+_SEARCH_PATH = "hydra.searchpath=[pkg://lightning_tricks.conf]"
+
+
+def instantiate_callbacks(cfg: Any) -> list[Callback]:
+    """Turn the node of a configuration into callbacks, in the order that works.
+
+    Args:
+        cfg: what Hydra composed, usually ``cfg.tricks``: a mapping from names to nodes with a ``_target_`` (or a list
+            of such nodes), in which ``None`` entries are skipped; or ``None`` for no callbacks. Plain dicts and lists
+            will do.
+
+    Returns:
+        The callbacks, as written, save that one that must stand behind another does. Lightning's own callbacks and
+        anybody else's may be among them.
+
+    Raises:
+        ValueError: a bare string (the options were not found), a missing value, or no entry with a ``_target_``.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: a requirement is missing, two callbacks
+            conflict, or an order cannot be had.
+        hydra.errors.InstantiationException: an argument was refused; it names the key.
+
+    Example:
+        >>> instantiate_callbacks({"cosine_decay": {"_target_": "lightning_tricks.CosineDecay", "end_factor": 0.1}})
+        [<lightning_tricks.callbacks.lr_schedule.CosineDecay object at 0x...>]
+    """
+    if cfg is None:
+        return []
+    if not OmegaConf.is_config(cfg):
+        if not isinstance(cfg, (dict, list, tuple)):
+            raise TypeError(f"`cfg` must be a mapping of tricks, got {cfg!r} ({type(cfg).__name__}).")
+        cfg = OmegaConf.create(cfg if isinstance(cfg, dict) else list(cfg))
+    path = cfg._get_full_key(None) or "tricks"
+    nodes = dict(_nodes(cfg, path))
+    _refuse_missing(cfg, nodes, path)
+    callbacks = [instantiate(node) for node in nodes.values()]
+    for key, callback in zip(nodes, callbacks, strict=True):
+        if not callable(getattr(callback, "on_fit_start", None)):
+            raise MisconfigurationException(f"`{path}.{key}` is no callback but {type(callback).__name__}.")
+    _check_company(callbacks)
+    return _in_order(callbacks)
+
+
+def _nodes(cfg: DictConfig | ListConfig, path: str) -> Iterator[tuple[str, DictConfig]]:
+    """Yield the entries to build; a leftover of an option that is no longer selected is passed over with a warning."""
+    leftovers = []
+    found = False
+    for key in cfg if isinstance(cfg, DictConfig) else range(len(cfg)):
+        node = None if OmegaConf.is_missing(cfg, key) else cfg[key]  # type: ignore[index]
+        if node is None:
+            continue
+        if isinstance(node, str):
+            raise ValueError(_bare_string(node, path))
+        if isinstance(node, DictConfig) and "_target_" in node:
+            found = True
+            yield str(key), node
+        else:
+            leftovers.append(str(key))
+    if not leftovers:
+        return
+    names = ", ".join(f"`{path}.{key}`" for key in leftovers)
+    if not found:
+        raise ValueError(
+            f"{names} has no `_target_`, so there is nothing to build. Select the option of that name "
+            f"(`{path}=[{','.join(leftovers)}]`, or `+{path}=[...]` if the application's defaults have no tricks)."
+        )
+    warnings.warn(
+        f"{names} has no `_target_` and is passed over: its settings are there, but the option was not selected.",
+        stacklevel=3,
+    )
+
+
+def _bare_string(name: str, path: str) -> str:
+    return (
+        f"`{path}` holds the bare string {name!r}: Hydra found no options of that group and took the list as it is. "
+        "Its search path lacks those of lightning-tricks, because the package is not installed in this environment "
+        "or another distribution hides the `hydra_plugins` namespace. Look with `--info searchpath`; "
+        f"`'{_SEARCH_PATH}'` on the command line puts them there by hand."
+    )
+
+
+def _refuse_missing(cfg: DictConfig | ListConfig, nodes: dict[str, DictConfig], path: str) -> None:
+    missing = sorted(key for key in OmegaConf.missing_keys(cfg) if key.split(".")[0].strip("[]") in nodes)
+    if missing:
+        listed = " ".join(f"{path}.{key}=..." for key in missing)
+        raise ValueError(f"{len(missing)} value(s) have no default and must be given: {listed}")
+
+
+def _check_company(callbacks: list[Callback]) -> None:
+    """Check what each callback declares that it needs beside it, and what it cannot bear."""
+    present = {type(callback).__name__ for callback in callbacks}
+    problems = []
+    for callback in callbacks:
+        name = type(callback).__name__
+        lacking = [other for other in getattr(callback, "requires", ()) if other not in present]
+        clashing = [other for other in getattr(callback, "conflicts", ()) if other in present and other != name]
+        problems += [f"`{name}` needs `{other}` beside it, which is not selected" for other in lacking]
+        problems += [f"`{name}` and `{other}` cannot work together; select one of them" for other in clashing]
+    if problems:
+        raise MisconfigurationException("; ".join(problems) + ".")
+
+
+def _in_order(callbacks: list[Callback]) -> list[Callback]:
+    """Move callbacks behind those they declare to stand after; the others keep the order in which they were written."""
+    sorter: TopologicalSorter[int] = TopologicalSorter()
+    for i, callback in enumerate(callbacks):
+        earlier = getattr(callback, "after", ())
+        sorter.add(i, *(j for j, other in enumerate(callbacks) if type(other).__name__ in earlier))
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        names = " -> ".join(type(callbacks[i]).__name__ for i in error.args[1])
+        raise MisconfigurationException(f"No order of these callbacks suits all of them: {names}.") from error
+    ordered: list[Callback] = []
+    waiting: list[int] = []
+    while sorter.is_active():
+        waiting = sorted([*waiting, *sorter.get_ready()])
+        first = waiting.pop(0)
+        ordered.append(callbacks[first])
+        sorter.done(first)
+    return ordered
