@@ -42,16 +42,20 @@ def run_length(trainer: Trainer, parts: int | None) -> RunLength:
     return RunLength(epochs, steps)
 
 
-def resumed_batches(trainer: Trainer) -> int:
-    """Return how many batches of the current epoch a resumed run has behind it, in ``on_train_start``.
+def resumed_batches(trainer: Trainer) -> tuple[int, int]:
+    """Return, in ``on_train_start``, how many batches of the current epoch a resumed run has behind it.
 
     A checkpoint from an epoch's end resumes with that epoch's batches still counted; the next epoch has none.
+
+    Returns:
+        The number, and by how much the batch index of the coming epoch runs ahead: of a loader without length
+        Lightning does not know that the epoch was over, and counts on from its last batch.
     """
     progress = trainer.fit_loop.epoch_loop.batch_progress
-    if not trainer.fit_loop.restarting or progress.is_last_batch:
-        return 0
     done = progress.current.ready
-    return done if done < trainer.num_training_batches else 0
+    if not trainer.fit_loop.restarting or done >= trainer.num_training_batches:
+        return 0, 0
+    return (0, done) if progress.is_last_batch else (done, 0)
 
 
 def epoch_is_over(trainer: Trainer, batches_done: int) -> bool:

@@ -60,6 +60,7 @@ class LRProduct:
         self._warned = False
         self._position: tuple[object, ...] | None = None
         self._counted_at: int | None = None
+        self._batches_before = 0
         try:
             self._rates = [LearningRates(optimizer) for optimizer in trainer.optimizers]
         except ValueError as error:
@@ -97,7 +98,8 @@ class LRProduct:
             run = RunLength(None, None)  # max_steps counts the steps of all optimizers together, a schedule its own's
         for contributor in self.contributors:
             contributor.prepare(run, parts)
-        self._move(trainer, trainer.current_epoch, resumed_batches(trainer))
+        batches, self._batches_before = resumed_batches(trainer)
+        self._move(trainer, trainer.current_epoch, batches)
 
     def _resume(self, loaded: LRState) -> None:
         self.state.steps = list(loaded.steps)
@@ -116,7 +118,7 @@ class LRProduct:
 
     def before_batch(self, trainer: Trainer, batch_idx: int) -> None:
         """Write the rates of the step that the coming batch belongs to."""
-        self._move(trainer, trainer.current_epoch, batch_idx)
+        self._move(trainer, trainer.current_epoch, batch_idx - self._batches_before)
 
     def before_step(self, trainer: Trainer, optimizer: Optimizer) -> None:
         """Under manual optimization, write the rates of the coming step of one optimizer and count it.
@@ -134,11 +136,12 @@ class LRProduct:
 
     def after_batch(self, trainer: Trainer, batch_idx: int) -> None:
         """Write the rates of the next step, so that whoever looks before it sees what it will use."""
-        if epoch_is_over(trainer, batch_idx + 1):
-            self.state.batches_per_epoch = batch_idx + 1
+        batches = batch_idx + 1 - self._batches_before
+        if epoch_is_over(trainer, batches):
+            self.state.batches_per_epoch, self._batches_before = batches, 0
             self._move(trainer, trainer.current_epoch + 1, 0)
         else:
-            self._move(trainer, trainer.current_epoch, batch_idx + 1)
+            self._move(trainer, trainer.current_epoch, batches)
 
     def start_epoch(self, trainer: Trainer) -> None:
         """Write the rates of an epoch's first step."""

@@ -1,0 +1,229 @@
+"""LRSchedule, CosineDecay, CosineWarmRestarts: the closed form at every step, on every clock, and what they refuse."""
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from tiny import BATCHES, Endless, Net, StatefulLoader, fit, logged, trainer
+
+from lightning_tricks import CosineDecay, CosineWarmRestarts, LRSchedule, cosine_decay, join, linear_warmup
+from lightning_tricks.functional.schedules import cosine_warm_restarts
+
+
+def used(net: Any, optimizer: int = 0, group: int = -1) -> list[float]:
+    """The rates that an optimizer's steps used, as multipliers of the base 0.1."""
+    return [lrs[group] / 0.1 for index, lrs in net.trace if index == optimizer]
+
+
+def closed_form(rule: Any, epochs: int, steps: int, unit: str) -> list[float]:
+    return [rule(i / steps if unit == "ep" else i) for i in range(epochs * steps)]
+
+
+UNITS = {
+    "epochs": (lambda: CosineWarmRestarts(1.5, t_mult=1.3), "ep", lambda epochs, steps: 1.5),
+    "steps": (lambda: CosineWarmRestarts("4st", t_mult=1.3), "st", lambda epochs, steps: 4),
+    "share": (lambda: CosineWarmRestarts("0.3dur", t_mult=1.3), "ep", lambda epochs, steps: 0.3 * epochs),
+}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("accumulation", [1, 3, 4])
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_step_uses_the_closed_form(unit: str, accumulation: int, resume: bool, tmp_path: Path) -> None:
+    make, clock, length = UNITS[unit]
+    arguments: dict[str, Any] = {"accumulate_grad_batches": accumulation, "max_epochs": 4}
+    steps = math.ceil(BATCHES / accumulation)
+    expected = closed_form(cosine_warm_restarts(length(4, steps), 1.3), 4, steps, clock)
+    saver = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    net = fit(make(), *([saver] if resume else []), **arguments)
+    assert used(net) == pytest.approx(expected, rel=1e-12, abs=1e-15)
+    assert used(net, group=0) == pytest.approx([x / 10 for x in expected], rel=1e-12, abs=1e-15)  # the ratio survives
+    if resume:
+        middle = next(path for path in tmp_path.glob("*.ckpt") if path.stem == f"step={steps + 1}")
+        rest = fit(make(), ckpt_path=middle, **arguments)
+        assert used(rest) == pytest.approx(expected[steps + 1 :], rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_manual_optimization_follows_batches_in_epochs_and_each_optimizers_own_count_in_steps(unit: str) -> None:
+    make, clock, length = UNITS[unit]
+    net = fit(make(), net=Net(manual=True), max_epochs=4)
+    rule = cosine_warm_restarts(length(4, BATCHES), 1.3)
+    batches = [batch for batch in range(4 * BATCHES) if batch % BATCHES % 2]  # the head steps on every second batch
+    of_head = [rule(batch / BATCHES) for batch in batches] if clock == "ep" else [rule(i) for i in range(len(batches))]
+    of_body = closed_form(rule, 4, BATCHES, clock)
+    assert used(net, optimizer=1) == pytest.approx(of_head, rel=1e-12, abs=1e-15)
+    assert [10 * lr for lr in used(net, optimizer=0)] == pytest.approx(of_body, rel=1e-12, abs=1e-15)
+
+
+def test_several_manual_steps_in_one_batch_count_one_by_one() -> None:
+    net = fit(CosineDecay("30st"), net=Net(manual=True, steps_per_batch=3), max_epochs=1)
+    assert [10 * lr for lr in used(net)] == pytest.approx(cosine_decay(30).values(range(3 * BATCHES)), rel=1e-12)
+
+
+def test_an_optimizer_that_evaluates_its_closure_many_times_counts_one_step() -> None:
+    class ByClosure(Net):
+        def configure_optimizers(self) -> Any:
+            return torch.optim.LBFGS(self.parameters(), lr=0.1, max_iter=4)
+
+    class ByHand(ByClosure):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            optimizer = self.optimizers()
+
+            def closure() -> Any:
+                optimizer.zero_grad()
+                loss = self.loss(batch)
+                self.manual_backward(loss)
+                return loss
+
+            optimizer.step(closure)
+
+    for net in (ByClosure(), ByHand(manual=True)):
+        fit(CosineDecay("12st"), net=net, max_epochs=1)
+        rates = [lr for lr, _ in itertools.groupby(used(net))]
+        assert len(net.trace) > BATCHES
+        assert rates == pytest.approx(cosine_decay(12).values(range(BATCHES)), rel=1e-12)
+
+
+def test_corners_are_exact_whatever_floats_say() -> None:
+    net = fit(CosineDecay("0.07dur", end_factor=0.5), max_steps=100, max_epochs=-1)
+    assert used(net)[7:] == [0.5] * 93
+    assert used(net)[6] > 0.5
+    net = fit(CosineWarmRestarts("0.1dur"), max_epochs=3)  # 0.3 epochs of 6 steps are 1.8 steps
+    assert used(net)[9] == 1.0  # 5 × 0.3 = 1.5 epochs
+
+
+def test_warmup_multiplies_does_not_shift_and_may_have_another_clock() -> None:
+    net = fit(CosineDecay(3, warmup="5st", warmup_start=0.2))
+    rule, warmup = cosine_decay(3), linear_warmup(5, 0.2)
+    assert used(net) == pytest.approx([rule(i / BATCHES) * warmup(i) for i in range(3 * BATCHES)], rel=1e-12)
+
+
+def test_warmup_in_each_cycle_begins_anew_at_each_restart() -> None:
+    net = fit(CosineWarmRestarts(1, warmup=0.5, warmup_each_cycle=True))
+    cycle = [cosine_decay(1)(i / 6) * linear_warmup(0.5)(i / 6) for i in range(6)]
+    assert used(net) == pytest.approx(cycle * 3, rel=1e-12, abs=1e-12)
+
+
+def test_any_function_of_time_will_do() -> None:
+    assert used(fit(LRSchedule(lambda t: 1 / (1 + t), unit="st"), max_epochs=1)) == pytest.approx(
+        [1 / (1 + i) for i in range(6)]
+    )
+    schedule = join([linear_warmup(1), cosine_decay(2)], [1])
+    assert used(fit(LRSchedule(schedule))) == pytest.approx(schedule.values([i / 6 for i in range(18)]))
+
+
+def test_a_run_in_steps_bounds_a_share_and_the_bound_that_is_reached_first_counts() -> None:
+    rule = cosine_decay(9)
+    assert used(fit(CosineDecay(), max_steps=9)) == pytest.approx(rule.values(range(9)))
+    assert used(fit(CosineDecay(), max_steps=9, max_epochs=100)) == pytest.approx(rule.values(range(9)))
+    in_epochs = cosine_decay(2).values([i / 6 for i in range(12)])
+    assert used(fit(CosineDecay(), max_steps=900, max_epochs=2)) == pytest.approx(in_epochs)
+
+
+def loader_without_length() -> torch.utils.data.DataLoader:
+    return torch.utils.data.DataLoader(Endless(), batch_size=4)
+
+
+class Streaming(Net):
+    def train_dataloader(self) -> Any:
+        return loader_without_length()
+
+
+def test_a_loader_without_length_works_in_steps_and_in_epochs_once_one_was_seen(tmp_path: Path) -> None:
+    assert used(fit(CosineDecay("18st"), net=Streaming())) == pytest.approx(cosine_decay(18).values(range(18)))
+    later = join([lambda t: 1.0, cosine_decay(2)], [1])  # stands still in the first epoch
+    saver = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    whole = used(fit(LRSchedule(later), saver, net=Streaming()))
+    assert whole == pytest.approx([1.0] * 6 + cosine_decay(2).values([i / 6 for i in range(12)]))
+    rest = used(fit(LRSchedule(later), net=Streaming(), ckpt_path=tmp_path / "step=12.ckpt"))
+    assert rest == pytest.approx(whole[12:])
+
+
+def test_a_schedule_that_needs_the_length_sooner_offers_steps() -> None:
+    for callback, factor in ((CosineDecay(3), "schedule"), (LRSchedule(lambda t: 1.0, warmup=1), "warmup")):
+        with pytest.raises(MisconfigurationException, match=rf'The {factor} of .* has no length.*"500st"'):
+            fit(callback, net=Streaming())
+
+
+def test_an_epoch_that_the_module_cuts_short_counts_as_a_whole_one() -> None:
+    class Short(Net):
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+            return -1 if batch_idx == 2 else None
+
+    expected = [cosine_decay(3)(epoch + i / 6) for epoch in range(3) for i in range(2)]
+    assert used(fit(CosineDecay(3), net=Short())) == pytest.approx(expected)
+
+
+def test_factors_are_logged_on_request_for_the_step_that_uses_them(tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path)
+    callback = CosineWarmRestarts(1, warmup="4st", log_factors=True, name="x")
+    trainer(callback, logger=logger, log_every_n_steps=2, max_epochs=2).fit(Net())
+    steps, warmup = zip(*logged(logger, "CosineWarmRestarts[name=x]/warmup"), strict=True)
+    assert steps == (1, 3, 5, 7, 9, 11)
+    assert warmup == pytest.approx([0.25, 0.75, 1, 1, 1, 1])
+    schedule = [value for _, value in logged(logger, "CosineWarmRestarts[name=x]/schedule")]
+    assert schedule == pytest.approx([cosine_decay(1)(i % 6 / 6) for i in steps], rel=1e-6)
+
+
+def test_what_a_spawned_process_cannot_be_handed_is_refused_with_the_way_out() -> None:
+    with pytest.raises(TypeError, match=r"`schedule` of `LRSchedule` cannot be sent to another process.*ddp_spawn"):
+        fit(LRSchedule(lambda t: 1.0), strategy="ddp_spawn", devices=2)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: LRSchedule(0.5), TypeError, "`schedule` must be a function of time, got 0.5"),
+        (
+            lambda: LRSchedule(cosine_decay(1), unit="epoch"),
+            ValueError,
+            "`unit` must be one of 'ep', 'st', got 'epo",
+        ),
+        (lambda: LRSchedule(cosine_decay(1), warmup="3"), ValueError, "`warmup` must be a duration"),
+        (
+            lambda: LRSchedule(cosine_decay(1), warmup_start=2),
+            ValueError,
+            r"`warmup_start` must lie in \[0, 1\], ",
+        ),
+        (lambda: LRSchedule(cosine_decay(1), log_factors="yes"), TypeError, "`log_factors` must be True or False"),
+        (lambda: LRSchedule(cosine_decay(1), replace_scheduler=1), TypeError, "`replace_scheduler` must be True or"),
+        (lambda: LRSchedule(cosine_decay(1), name=""), ValueError, "`name` must not be empty"),
+        (lambda: CosineDecay(0), ValueError, "`decay_steps` must be a duration > 0, got 0"),
+        (lambda: CosineDecay(None), TypeError, "`decay_steps` must be a duration.*got None"),
+        (lambda: CosineDecay(end_factor=-0.1), ValueError, r"`end_factor` must lie in \[0, 1\], got -0.1"),
+        (lambda: CosineDecay(end_factor="0.1"), TypeError, "`end_factor` must be a number, got '0.1'"),
+        (lambda: CosineWarmRestarts("ten"), ValueError, "`t_0` must be a duration.*got 'ten'"),
+        (lambda: CosineWarmRestarts(t_mult=0), ValueError, "`t_mult` must be finite and > 0, got 0"),
+        (lambda: CosineWarmRestarts(peak_decay=1.1), ValueError, r"`peak_decay` must lie in \(0, 1\], got 1.1"),
+        (lambda: CosineWarmRestarts(warmup_each_cycle="no"), TypeError, "`warmup_each_cycle` must be True or False"),
+        (
+            lambda: CosineWarmRestarts(10, warmup="100st", warmup_each_cycle=True),
+            ValueError,
+            r"must share a clock, got `t_0`=10 \(in ep\), `warmup`='100st' \(in st\)",
+        ),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_construction(make: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_a_share_of_a_run_that_nothing_bounds_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`decay_steps` is a share of the run \(1dur\), but nothing bounds this run"):
+        fit(CosineDecay(), max_epochs=-1, max_time={"seconds": 1})
+
+
+def test_a_share_of_steps_that_several_optimizers_take_by_hand_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing bounds this run"):
+        fit(CosineDecay(), net=Net(manual=True), max_steps=20)
+
+
+def test_the_loader_of_the_tests_has_a_length() -> None:
+    assert len(StatefulLoader()) == BATCHES
