@@ -38,6 +38,8 @@ def test_file_imports_only_from_floors_below(file: Path) -> None:
     for module in imports_of(file):
         top, *rest = module.split(".")
         if top == "lightning_tricks":
+            if room == "cli" and not rest:  # the version and the registry are defined there
+                continue
             assert rest, f"{file}: imports the package's own __init__, not the defining module"
             assert rest[0] == room or FLOORS[rest[0]] < FLOORS[room], f"{file}: {room} may not import {module}"
             assert len(rest) > 1, f"{file}: imports the __init__ of {rest[0]}, not the defining module"

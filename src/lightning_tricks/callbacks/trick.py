@@ -2,12 +2,12 @@
 
 import functools
 import inspect
-from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lightning_tricks.callbacks.ranks import check_ranks_agree, plain, warn_if_nothing_is_sharded
 
 _Kind = TypeVar("_Kind", bound=Callback)
 
@@ -66,57 +66,13 @@ class Trick(Callback):
         return f"Two `{kind}` cannot be told apart in a checkpoint ({self.state_key}). Give one another {arguments}."
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let the first trick of the list check that all ranks were configured alike."""
-        if callbacks_of(trainer, Trick)[0] is self:
-            check_ranks_agree(trainer)
+        """Let the first trick of the list look, for all, at what the processes have in common."""
+        tricks = callbacks_of(trainer, Trick)
+        if tricks[0] is self:
+            check_ranks_agree(trainer, {trick.state_key: trick.settings() for trick in tricks})
+            warn_if_nothing_is_sharded(trainer, pl_module)
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments as plain values that can be compared between processes."""
         names = list(inspect.signature(type(self).__init__).parameters)[1:]
-        return {name: _plain(getattr(self, name)) for name in names}
-
-
-def check_ranks_agree(trainer: Trainer) -> None:
-    """Raise on every rank if the ranks were given different tricks, arguments or learning rates.
-
-    A sweep that runs anew in each child process does that, silently: rank 0 trains with one rate, rank 1 with another.
-
-    Raises:
-        MisconfigurationException: they differ; the message names what, with the value of each rank.
-    """
-    if trainer.world_size == 1 or not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return
-    mine = {cb.state_key: cb.settings() for cb in callbacks_of(trainer, Trick)}
-    mine["optimizers"] = {
-        f"{i} ({type(optimizer).__name__})": [float(group["lr"]) for group in optimizer.param_groups if group.get("lr")]
-        for i, optimizer in enumerate(trainer.optimizers)
-    }
-    everyone: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(everyone, mine)
-    differing = [
-        f"{owner}.{name}: {' / '.join(repr(ranks.get(owner, {}).get(name)) for ranks in everyone)}"
-        for owner in dict.fromkeys(owner for ranks in everyone for owner in ranks)
-        for name in dict.fromkeys(name for ranks in everyone for name in ranks.get(owner, {}))
-        if any(ranks.get(owner, {}).get(name) != mine.get(owner, {}).get(name) for ranks in everyone)
-    ]
-    if any(ranks != mine for ranks in everyone):
-        raise MisconfigurationException(
-            "The processes of this run were configured differently (rank 0 / rank 1 / ...): "
-            + "; ".join(differing or ["the list of callbacks"])
-            + ". Values drawn at random, by a sweeper for instance, must be drawn once and handed to every process: "
-            "use `strategy=ddp_spawn` or `ddp_fork` in a sweep, or fix the values on the command line."
-        )
-
-
-def _plain(value: object) -> object:
-    """Return something that is equal in every process if the value is, without addresses."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "__qualname__"):
-        return value.__qualname__
-    text = repr(value)
-    return type(value).__qualname__ if " at 0x" in text else text
+        return {name: plain(getattr(self, name)) for name in names}

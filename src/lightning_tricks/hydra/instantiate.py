@@ -91,7 +91,8 @@ def _bare_string(name: str, path: str) -> str:
 
 
 def _refuse_missing(cfg: DictConfig | ListConfig, nodes: dict[str, DictConfig], path: str) -> None:
-    missing = sorted(key for key in OmegaConf.missing_keys(cfg) if key.split(".")[0].strip("[]") in nodes)
+    relative = {key.removeprefix(f"{path}.") for key in OmegaConf.missing_keys(cfg)}
+    missing = sorted(key for key in relative if key.split(".")[0].split("[")[0] in nodes or key.startswith("["))
     if missing:
         listed = " ".join(f"{path}.{key}=..." for key in missing)
         raise ValueError(f"{len(missing)} value(s) have no default and must be given: {listed}")

@@ -1,0 +1,55 @@
+"""Train any LightningModule with any tricks, chosen on the command line. Copy this file and make it yours.
+
+Usage::
+
+    python examples/train.py
+    python examples/train.py model=row_lstm tricks=[cosine_decay] tricks.cosine_decay.warmup=100st
+    python examples/train.py trainer=ddp_fork
+    python examples/train.py -m model.lr=0.01,0.1 'tricks=[],[cosine_decay]'
+"""
+
+from pathlib import Path
+
+import lightning as L
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.loggers import CSVLogger
+from omegaconf import DictConfig
+
+import hydra
+from lightning_tricks.hydra import instantiate_callbacks
+from lightning_tricks.reports.curves import plot_curves, read_metrics
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+def main(cfg: DictConfig) -> float:
+    """Fit, test and report; returns the last validation loss, which a sweeper may minimise."""
+    out = Path(HydraConfig.get().runtime.output_dir) / "curves"
+    L.seed_everything(cfg.seed, workers=True)
+    model, data = instantiate(cfg.model), instantiate(cfg.data)
+    callbacks = [*instantiate_callbacks(cfg.tricks), LearningRateMonitor("step")]
+    trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=CSVLogger(out, name="", version=""))
+
+    trainer.fit(model, data)
+    fitted = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    trainer.loggers = []  # a test is no point of a curve; and a process that is started anew would begin a new file
+    tested = trainer.test(model, data, verbose=False)[0]
+    if trainer.is_global_zero:
+        plot_curves(read_metrics(out / "metrics.csv"), out / "curves.png", title=type(model).__name__)
+        report({**fitted, **tested}, type(model).__name__, out)
+    return fitted["val_loss"]
+
+
+def report(metrics: dict[str, float], model: str, out: Path) -> None:
+    """Print one line a figure."""
+    lines = {"model": model, "training loss": metrics["train_loss"], "validation loss": metrics["val_loss"]}
+    lines |= {name.replace("_", " "): value for name, value in metrics.items() if name.startswith("test_")}
+    lines |= {"curves": out / "curves.png", "numbers": out / "metrics.csv"}
+    print()
+    for name, value in lines.items():
+        print(f"{name:<16} {value:.4f}" if isinstance(value, float) else f"{name:<16} {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Ranks: what the processes of a run must have in common before they start, checked once for all tricks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_warn
+
+Settings = dict[str, dict[str, Any]]
+
+
+def check_ranks_agree(trainer: Trainer, tricks: Settings) -> None:
+    """Raise on every rank if the ranks were given different tricks, arguments or learning rates.
+
+    A sweep that runs anew in each child process does that, silently: rank 0 trains with one rate, rank 1 with another.
+
+    Args:
+        trainer: a Trainer in ``on_fit_start``.
+        tricks: this rank's arguments of each trick, as plain values.
+
+    Raises:
+        MisconfigurationException: they differ; the message names what, with the value of each rank.
+    """
+    if trainer.world_size == 1 or not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return
+    rates = {
+        f"{i} ({type(optimizer).__name__})": [float(group["lr"]) for group in optimizer.param_groups if group.get("lr")]
+        for i, optimizer in enumerate(trainer.optimizers)
+    }
+    everyone: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(everyone, {**tricks, "optimizers": rates})
+    differences = find_differences(everyone)
+    if differences:
+        raise MisconfigurationException(
+            f"The processes of this run were configured differently (rank 0 / rank 1 / ...): {'; '.join(differences)}. "
+            "Values drawn at random, by a sweeper for instance, must be drawn once and handed to every process: "
+            "use `strategy=ddp_spawn` or `ddp_fork` in a sweep, or fix the values on the command line."
+        )
+
+
+def find_differences(ranks: Sequence[Settings]) -> list[str]:
+    """Return what differs between the ranks, as ``"owner.name: value / value"``.
+
+    Example:
+        >>> find_differences([{"CosineDecay": {"end_factor": 0.0}}, {"CosineDecay": {"end_factor": 0.5}}])
+        ['CosineDecay.end_factor: 0.0 / 0.5']
+    """
+    found = []
+    for owner in dict.fromkeys(owner for settings in ranks for owner in settings):
+        owned = [settings.get(owner) for settings in ranks]
+        if any(one is None for one in owned):
+            found.append(f"{owner}: " + " / ".join("missing" if one is None else "there" for one in owned))
+            continue
+        for name in dict.fromkeys(name for one in owned if one for name in one):
+            values = [one.get(name) for one in owned if one is not None]
+            if any(value != values[0] for value in values):
+                found.append(f"{owner}.{name}: {' / '.join(map(repr, values))}")
+    return found
+
+
+def plain(value: object) -> object:
+    """Return something that is equal in every process if the value is: no addresses."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "__qualname__"):
+        return value.__qualname__
+    text = repr(value)
+    return type(value).__qualname__ if " at 0x" in text else text
+
+
+def warn_if_nothing_is_sharded(trainer: Trainer, pl_module: LightningModule) -> None:
+    """Warn where a strategy for sharded models finds none, so that each process holds and updates the whole model."""
+    if type(trainer.strategy).__name__ != "ModelParallelStrategy" or trainer.world_size == 1:
+        return
+    meshes = [getattr(parameter, "device_mesh", None) for parameter in pl_module.parameters()]
+    if not any(mesh is not None and mesh.size() > 1 for mesh in meshes):
+        rank_zero_warn(
+            f"ModelParallelStrategy shards nothing: each of the {trainer.world_size} processes holds all parameters of "
+            f"{type(pl_module).__name__}. Call `fully_shard(module, mesh=self.device_mesh['data_parallel'])` in its "
+            "`configure_model`, and give the strategy `data_parallel_size`; its default is one."
+        )

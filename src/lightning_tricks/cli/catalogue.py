@@ -1,0 +1,91 @@
+"""Catalogue: read what the tricks say of themselves, from their options and docstrings, without importing them.
+
+Reading the source text takes milliseconds; importing it would take the seconds that torch and Lightning take.
+"""
+
+import ast
+import inspect
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+
+import lightning_tricks
+
+
+@dataclass(frozen=True)
+class Card:
+    """One trick.
+
+    Attributes:
+        option: its name for Hydra, ``tricks=[option]``.
+        target: the callback it builds, as a dotted name.
+        title: what it does, in a line.
+        docstring: the callback's method card; empty for a callback that is not ours.
+        yaml: the text of the option.
+    """
+
+    option: str
+    target: str
+    title: str
+    docstring: str
+    yaml: str
+
+    @property
+    def callback(self) -> str:
+        """The name of the callback's class."""
+        return self.target.rsplit(".", 1)[1]
+
+
+def read_cards() -> list[Card]:
+    """Return all packaged tricks, by name."""
+    folder = files("lightning_tricks.conf").joinpath("tricks")
+    return [
+        _card(entry.name.removesuffix(".yaml"), entry.read_text(encoding="utf-8"))
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".yaml")
+    ]
+
+
+def find_card(name: str, cards: list[Card]) -> Card:
+    """Return the card of an option or a callback.
+
+    Raises:
+        LookupError: there is none; the message offers the closest names.
+    """
+    for card in cards:
+        if name in (card.option, card.callback):
+            return card
+    names = [known for card in cards for known in (card.option, card.callback)]
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
+    offer = f"Did you mean {' or '.join(close)}?" if close else "`lightning-tricks list` shows all."
+    raise LookupError(f"There is no trick named {name!r}. {offer}")
+
+
+def _card(option: str, text: str) -> Card:
+    found = re.search(r"_target_: *(\S+)", text)
+    target = found[1] if found else ""
+    package, _, callback = target.rpartition(".")
+    docstring = _docstring(callback) if package == "lightning_tricks" else ""
+    first_comment = text.splitlines()[0].lstrip("# ").strip()
+    return Card(option, target, docstring.splitlines()[0] if docstring else first_comment, docstring, text)
+
+
+def _docstring(public_name: str) -> str:
+    home = lightning_tricks._HOMES[public_name]
+    source = Path(lightning_tricks.__file__).parent.joinpath(*home.split(".")).with_suffix(".py")
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == public_name:
+            return plain_text(inspect.cleandoc(ast.get_docstring(node) or ""))
+    return ""
+
+
+def plain_text(docstring: str) -> str:
+    """Drop the mark-up of a docstring that a terminal does not render.
+
+    Example:
+        >>> plain_text("See :func:`lightning_tricks.functional.schedules.cosine_decay`, with ``t_0``.")
+        'See lightning_tricks.functional.schedules.cosine_decay, with `t_0`.'
+    """
+    return re.sub(r":\w+:`~?([^`]+)`", r"\1", docstring).replace("``", "`")

@@ -1,0 +1,93 @@
+"""Curves: read what a CSVLogger wrote, and draw losses and learning rate, with the factors apart."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+Series = list[tuple[int, float]]
+"""Pairs of the Trainer's step and a value."""
+
+
+def read_metrics(path: str | Path) -> dict[str, Series]:
+    """Read the ``metrics.csv`` of Lightning's CSVLogger.
+
+    Args:
+        path: the file.
+
+    Returns:
+        For each column the steps at which it was logged, and the values.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    series: dict[str, Series] = {}
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name not in ("step", "epoch"):
+                    series.setdefault(name, []).append((int(row["step"]), float(value)))
+    return series
+
+
+def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *, title: str = "") -> Any:
+    """Draw the losses above, the learning rate and its factors below, over optimizer steps.
+
+    Args:
+        metrics: series by name: names with ``loss`` are losses, ``lr-`` learning rates (LearningRateMonitor), and
+            ``<callback>/<factor>`` factors (``log_factors=True``).
+        path: where to save the picture, if anywhere.
+        title: stands above it.
+
+    Returns:
+        A :class:`matplotlib.figure.Figure`.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed (the extra ``plot``).
+    """
+    figure = _figure()
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    _draw(above, {name: values for name, values in metrics.items() if "loss" in name and "test" not in name})
+    above.set_yscale("log")
+    above.set_ylabel("loss")
+    above.set_title(title)
+    rates = {name: values for name, values in metrics.items() if name.startswith("lr-")}
+    factors = {name: values for name, values in metrics.items() if "/" in name and not name.startswith("lr-")}
+    _draw(below, rates, linewidth=2)
+    below.set_ylabel("learning rate")
+    below.set_xlabel("optimizer step")
+    if factors:
+        beside = below.twinx()
+        _draw(beside, factors, linestyle="--", linewidth=1, colors=["tab:green", "tab:red", "tab:purple", "tab:brown"])
+        beside.set_ylabel("factor")
+        beside.set_ylim(-0.05, 1.1)
+    _legend(above)
+    _legend(below, *([beside] if factors else []))
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def _figure() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        message = "Drawing needs matplotlib, which is not installed: pip install 'lightning-tricks[plot]'."
+        raise ModuleNotFoundError(message) from error
+    return Figure(figsize=(9, 6), layout="constrained", dpi=110)
+
+
+def _draw(axes: Any, series: Mapping[str, Series], colors: Iterable[str | None] = (), **style: Any) -> None:
+    palette = [*colors, *[None] * len(series)]
+    for (name, values), color in zip(series.items(), palette, strict=False):
+        if values:
+            steps, heights = zip(*values, strict=True)
+            axes.plot(steps, heights, label=name, color=color, **style)
+    axes.grid(alpha=0.3)
+
+
+def _legend(axes: Any, *others: Any) -> None:
+    """One legend for axes that share a frame, beside it."""
+    handles = [found for one in (axes, *others) for found in one.get_legend_handles_labels()[0]]
+    if handles:
+        axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.08, 1), fontsize=8, frameon=False)

@@ -1,0 +1,63 @@
+"""The command: what it prints comes from docstrings and options, quickly, and a wrong name is answered."""
+
+import subprocess
+import sys
+
+import pytest
+from tricks import public_callbacks
+
+import lightning_tricks as lt
+from lightning_tricks.cli.catalogue import find_card, read_cards
+from lightning_tricks.cli.main import main
+
+
+def test_list_names_every_public_callback_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in public_callbacks():
+        line = next(line for line in lines if f" {name} " in line)
+        assert (getattr(lt, name).__doc__ or "").splitlines()[0] in line
+
+
+@pytest.mark.parametrize("name", ["cosine_warm_restarts", "CosineWarmRestarts"])
+def test_explain_prints_the_card_and_the_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("CosineWarmRestarts (tricks=[cosine_warm_restarts])")
+    for expected in ("Use when:", "Args:", "t_mult: each cycle is", "_target_: lightning_tricks.CosineWarmRestarts"):
+        assert expected in out
+    assert ":func:" not in out
+    assert "``" not in out
+
+
+def test_explain_offers_the_closest_names_and_exits_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "cosine_dekay"]) == 2
+    assert "There is no trick named 'cosine_dekay'. Did you mean cosine_decay" in capsys.readouterr().err
+    assert main(["explain", "zzzz"]) == 2
+    assert "`lightning-tricks list` shows all" in capsys.readouterr().err
+
+
+def test_a_command_that_is_none_exits_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["lost"])
+    assert stop.value.code == 2
+    assert "invalid choice: 'lost'" in capsys.readouterr().err
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.strip() == lt.__version__
+
+
+def test_listing_and_explaining_import_neither_torch_nor_lightning() -> None:
+    code = (
+        "import sys; from lightning_tricks.cli.main import main; main(['list']); main(['explain', 'cosine_decay']);"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'lightning')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_the_docstring_read_from_the_source_is_the_classs_own() -> None:
+    card = find_card("cosine_decay", read_cards())
+    assert card.docstring.splitlines()[0] == (lt.CosineDecay.__doc__ or "").splitlines()[0]
