@@ -34,7 +34,7 @@ class Trick(Callback):
     after: ClassVar[tuple[str, ...]] = ()
     """Class names of callbacks that belong before this one in a list."""
 
-    @property
+    @functools.cached_property  # Lightning asks for it at every hook of every step
     def state_key(self) -> str:
         """The class name and what identifies the instance: the entry of ``checkpoint["callbacks"]``."""
         marks = {name: getattr(self, name) for name in self.identity}

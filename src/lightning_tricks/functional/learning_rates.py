@@ -36,7 +36,7 @@ class LearningRates:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
         self.base: list[float] = []
-        self._written: list[_Mark] = []
+        self._written: list[_Mark | None] = []
         self._adopt_groups()
 
     def write_(self, factors: Iterable[Factor]) -> SecondWriter | None:
@@ -52,14 +52,14 @@ class LearningRates:
         if len(self.base) < len(self.optimizer.param_groups):
             self._adopt_groups()
         stranger = self.second_writer()
-        for i, (group, base) in enumerate(zip(self.optimizer.param_groups, self.base, strict=True)):
-            self._written[i] = _write_lr_(group, base * multiply(factors, i))
+        for i, group in enumerate(self.optimizer.param_groups):
+            self._written[i] = _write_lr_(group, self.base[i] * multiply(factors, i))
         return stranger
 
     def second_writer(self) -> SecondWriter | None:
         """Return the first group whose rate is not what was last written, if any; no synchronisation if none."""
         for i, (group, mark) in enumerate(zip(self.optimizer.param_groups, self._written, strict=False)):
-            if not mark.stands_in(group["lr"]):
+            if mark is not None and not mark.stands_in(group["lr"]):
                 return SecondWriter(i, float(group["lr"]), mark.value)
         return None
 
@@ -67,32 +67,33 @@ class LearningRates:
         """Take in the groups that are new since the last call; what they were given is their base."""
         for group in self.optimizer.param_groups[len(self.base) :]:
             self.base.append(built_lr(self.optimizer, group))
-            self._written.append(_Mark(math.nan, None, None))
+            self._written.append(None)
 
 
 class _Mark(NamedTuple):
-    """What was last written: a float, or a tensor at one of its versions (a tensor's value would cost a host sync)."""
+    """What was last written: a value, the object that holds it, and of a tensor its version.
+
+    To compare a tensor's value would cost a host synchronisation; every write to it, ours too, raises its version.
+    """
 
     value: float
-    tensor: Tensor | None
+    holder: float | Tensor
     version: int | None
 
     def stands_in(self, lr: float | Tensor) -> bool:
-        if math.isnan(self.value):  # nothing was written yet
-            return True
-        if isinstance(lr, Tensor):
-            return lr is self.tensor and lr._version == self.version
-        return lr == self.value
+        if self.version is None:
+            return lr is self.holder or lr == self.value
+        return lr is self.holder and isinstance(lr, Tensor) and lr._version == self.version
 
 
 def _write_lr_(group: dict[str, Any], value: float) -> _Mark:
     lr = group["lr"]
-    if isinstance(lr, Tensor):
+    if type(lr) is not float and isinstance(lr, Tensor):
         with torch.no_grad():
             lr.fill_(value)
         return _Mark(value, lr, lr._version)
     group["lr"] = value
-    return _Mark(value, None, None)
+    return _Mark(value, value, None)
 
 
 def multiply(factors: Iterable[Factor], group: int = 0) -> float:
@@ -104,7 +105,7 @@ def multiply(factors: Iterable[Factor], group: int = 0) -> float:
         >>> multiply([0.1, 0.7, [1.0, 0.3]], group=1) == multiply([[1.0, 0.3], 0.7, 0.1], group=1)
         True
     """
-    return math.prod(sorted(f if isinstance(f, (int, float)) else f[group] for f in factors))
+    return math.prod(sorted([f if isinstance(f, (int, float)) else f[group] for f in factors]))
 
 
 def built_lr(optimizer: Optimizer, group: dict[str, Any]) -> float:
