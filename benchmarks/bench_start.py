@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from time import perf_counter
 
 import lightning_tricks
 from measure import interleaved, report, timed
@@ -31,7 +32,10 @@ def main(repeats: int = 15) -> None:
     def python(code: str) -> None:
         subprocess.run([sys.executable, "-c", code], check=True)
 
-    sides = {"bare": timed(lambda: python("pass")), "ours": timed(lambda: python("import lightning_tricks"))}
+    sides = {
+        "bare": timed(lambda: python("pass"), perf_counter),
+        "ours": timed(lambda: python("import lightning_tricks"), perf_counter),
+    }
     found = interleaved(sides, repeats)
     added = statistics.median(a - b for a, b in zip(found["ours"], found["bare"], strict=True))
     report("import lightning_tricks above bare Python", f"{1e3 * added:.1f} ms", "< 10 ms")
@@ -47,8 +51,8 @@ def main(repeats: int = 15) -> None:
         for name in memory:
             Path(folder, f"{name}.py").write_text(APP.format(hidden=name == "without", src=SRC))
         sides = {
-            "without": timed(lambda: app("without")),
-            "with": timed(lambda: app("with", "+tricks=[cosine_decay,cosine_warm_restarts]")),
+            "without": timed(lambda: app("without"), perf_counter),
+            "with": timed(lambda: app("with", "+tricks=[cosine_decay,cosine_warm_restarts]"), perf_counter),
         }
         found = interleaved(sides, repeats)
     added = statistics.median(a - b for a, b in zip(found["with"], found["without"], strict=True))

@@ -3,9 +3,9 @@
 Usage::
 
     python examples/train.py
-    python examples/train.py model=row_lstm tricks=[cosine_decay] tricks.cosine_decay.warmup=100st
-    python examples/train.py trainer=ddp_fork
-    python examples/train.py -m model.lr=0.01,0.1 'tricks=[],[cosine_decay]'
+    python examples/train.py experiment=lstm trainer=ddp_fork
+    python examples/train.py experiment=plain tricks=[cosine_decay] tricks.cosine_decay.warmup=100st
+    python examples/train.py -m experiment=plain model.lr=0.01,0.1 'tricks=[],[cosine_decay]'
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ def main(cfg: DictConfig) -> float:
     out = Path(HydraConfig.get().runtime.output_dir) / "curves"
     L.seed_everything(cfg.seed, workers=True)
     model, data = instantiate(cfg.model), instantiate(cfg.data)
-    callbacks = [*instantiate_callbacks(cfg.tricks), LearningRateMonitor("step")]
+    callbacks = [*instantiate_callbacks(cfg.get("tricks")), LearningRateMonitor("step")]
     trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=CSVLogger(out, name="", version=""))
 
     trainer.fit(model, data)

@@ -82,7 +82,7 @@ class _Mark(NamedTuple):
 
     def stands_in(self, lr: float | Tensor) -> bool:
         if self.version is None:
-            return lr is self.holder or lr == self.value
+            return lr is self.holder or bool(lr == self.value)
         return lr is self.holder and isinstance(lr, Tensor) and lr._version == self.version
 
 
