@@ -1,5 +1,6 @@
 """LRSchedule, CosineDecay, CosineWarmRestarts: the closed form at every step, on every clock, and what they refuse."""
 
+import copy
 import itertools
 import math
 from pathlib import Path
@@ -175,6 +176,7 @@ def test_factors_are_logged_on_request_for_the_step_that_uses_them(tmp_path: Pat
 def test_what_a_spawned_process_cannot_be_handed_is_refused_with_the_way_out() -> None:
     with pytest.raises(TypeError, match=r"`schedule` of `LRSchedule` cannot be sent to another process.*ddp_spawn"):
         fit(LRSchedule(lambda t: 1.0), strategy="ddp_spawn", devices=2)
+    assert copy.deepcopy(LRSchedule(lambda t: 0.5)).schedule(3) == 0.5  # a copy within the process needs no pickle
 
 
 @pytest.mark.parametrize(

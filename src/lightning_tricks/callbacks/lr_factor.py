@@ -53,7 +53,7 @@ class LRFactor(Trick):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Share one product; the optimizers are as the module built them, nothing is restored yet."""
         super().on_fit_start(trainer, pl_module)
-        siblings = callbacks_of(trainer, LRFactor)
+        siblings = callbacks_of(trainer, LRFactor) or [self]
         self._drives = siblings[0] is self
         if self._drives:
             product = LRProduct(trainer, pl_module, siblings)

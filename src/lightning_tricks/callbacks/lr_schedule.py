@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from multiprocessing.context import get_spawning_popen
 from typing import Any, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -130,15 +131,16 @@ class LRSchedule(LRFactor):
             pl_module.log_dict({f"{self.state_key}/{name}": value for name, value in self._now.items()})
 
     def __getstate__(self) -> dict[str, Any]:
-        """Say what to do where a spawned process cannot be handed the schedule."""
-        try:
-            pickle.dumps(getattr(self, "schedule", None))
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise TypeError(
-                f"`schedule` of `{self.state_key}` cannot be sent to another process ({error}). Under `ddp_spawn` "
-                "define it at the top level of a module or take one of `lightning_tricks.functional.schedules`; or "
-                "use `strategy='ddp'`, which starts the script anew."
-            ) from error
+        """Say what to do where a process that is being spawned cannot be handed the schedule."""
+        if get_spawning_popen() is not None:
+            try:
+                pickle.dumps(getattr(self, "schedule", None))
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                raise TypeError(
+                    f"`schedule` of `{self.state_key}` cannot be sent to another process ({error}). Under "
+                    "`ddp_spawn` define it at the top level of a module or take one of "
+                    "`lightning_tricks.functional.schedules`; or use `strategy='ddp'`, which starts the script anew."
+                ) from error
         return self.__dict__.copy()
 
 

@@ -67,7 +67,7 @@ class Trick(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let the first trick of the list look, for all, at what the processes have in common."""
-        tricks = callbacks_of(trainer, Trick)
+        tricks = callbacks_of(trainer, Trick) or [self]  # alone where another callback wraps it
         if tricks[0] is self:
             check_ranks_agree(trainer, {trick.state_key: trick.settings() for trick in tricks})
             warn_if_nothing_is_sharded(trainer, pl_module)
