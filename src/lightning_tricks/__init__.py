@@ -14,6 +14,7 @@ _HOMES = {
     "ExponentialDecay": "callbacks.lr_decays",
     "InverseSqrtDecay": "callbacks.lr_decays",
     "InverseTimeDecay": "callbacks.lr_decays",
+    "LRPreview": "callbacks.lr_preview",
     "LRSchedule": "callbacks.lr_schedule",
     "OneCycle": "callbacks.one_cycle",
     "PiecewiseConstant": "callbacks.lr_decays",
@@ -30,6 +31,7 @@ _HOMES = {
     "one_cycle": "functional.schedules",
     "piecewise_constant": "functional.schedules",
     "polynomial_decay": "functional.schedules",
+    "preview_lr": "callbacks.lr_preview",
     "product": "functional.schedules",
 }
 _ROOMS = ("callbacks", "cli", "conf", "functional", "hydra", "reports")
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.lr_decays import InverseTimeDecay as InverseTimeDecay
     from lightning_tricks.callbacks.lr_decays import PiecewiseConstant as PiecewiseConstant
     from lightning_tricks.callbacks.lr_decays import PolynomialDecay as PolynomialDecay
+    from lightning_tricks.callbacks.lr_preview import LRPreview as LRPreview
+    from lightning_tricks.callbacks.lr_preview import preview_lr as preview_lr
     from lightning_tricks.callbacks.lr_schedule import CosineDecay as CosineDecay
     from lightning_tricks.callbacks.lr_schedule import CosineWarmRestarts as CosineWarmRestarts
     from lightning_tricks.callbacks.lr_schedule import LRSchedule as LRSchedule
