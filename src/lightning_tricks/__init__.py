@@ -11,13 +11,27 @@ _HOMES = {
     "CosineDecay": "callbacks.lr_schedule",
     "CosineWarmRestarts": "callbacks.lr_schedule",
     "Duration": "functional.durations",
+    "ExponentialDecay": "callbacks.lr_decays",
+    "InverseSqrtDecay": "callbacks.lr_decays",
+    "InverseTimeDecay": "callbacks.lr_decays",
+    "LRPreview": "callbacks.lr_preview",
     "LRSchedule": "callbacks.lr_schedule",
+    "OneCycle": "callbacks.one_cycle",
+    "PiecewiseConstant": "callbacks.lr_decays",
+    "PolynomialDecay": "callbacks.lr_decays",
     "Schedule": "functional.schedules",
     "cosine_decay": "functional.schedules",
     "cosine_warm_restarts": "functional.schedules",
+    "exponential_decay": "functional.schedules",
     "instantiate_callbacks": "hydra.instantiate",
+    "inverse_sqrt_decay": "functional.schedules",
+    "inverse_time_decay": "functional.schedules",
     "join": "functional.schedules",
     "linear_warmup": "functional.schedules",
+    "one_cycle": "functional.schedules",
+    "piecewise_constant": "functional.schedules",
+    "polynomial_decay": "functional.schedules",
+    "preview_lr": "callbacks.lr_preview",
     "product": "functional.schedules",
 }
 _ROOMS = ("callbacks", "cli", "conf", "functional", "hydra", "reports")
@@ -27,15 +41,29 @@ __all__ = [*_HOMES]
 # Type checkers take any variable of this name for true; the import of typing alone would double the cost of this file.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lightning_tricks.callbacks.lr_decays import ExponentialDecay as ExponentialDecay
+    from lightning_tricks.callbacks.lr_decays import InverseSqrtDecay as InverseSqrtDecay
+    from lightning_tricks.callbacks.lr_decays import InverseTimeDecay as InverseTimeDecay
+    from lightning_tricks.callbacks.lr_decays import PiecewiseConstant as PiecewiseConstant
+    from lightning_tricks.callbacks.lr_decays import PolynomialDecay as PolynomialDecay
+    from lightning_tricks.callbacks.lr_preview import LRPreview as LRPreview
+    from lightning_tricks.callbacks.lr_preview import preview_lr as preview_lr
     from lightning_tricks.callbacks.lr_schedule import CosineDecay as CosineDecay
     from lightning_tricks.callbacks.lr_schedule import CosineWarmRestarts as CosineWarmRestarts
     from lightning_tricks.callbacks.lr_schedule import LRSchedule as LRSchedule
+    from lightning_tricks.callbacks.one_cycle import OneCycle as OneCycle
     from lightning_tricks.functional.durations import Duration as Duration
     from lightning_tricks.functional.schedules import Schedule as Schedule
     from lightning_tricks.functional.schedules import cosine_decay as cosine_decay
     from lightning_tricks.functional.schedules import cosine_warm_restarts as cosine_warm_restarts
+    from lightning_tricks.functional.schedules import exponential_decay as exponential_decay
+    from lightning_tricks.functional.schedules import inverse_sqrt_decay as inverse_sqrt_decay
+    from lightning_tricks.functional.schedules import inverse_time_decay as inverse_time_decay
     from lightning_tricks.functional.schedules import join as join
     from lightning_tricks.functional.schedules import linear_warmup as linear_warmup
+    from lightning_tricks.functional.schedules import one_cycle as one_cycle
+    from lightning_tricks.functional.schedules import piecewise_constant as piecewise_constant
+    from lightning_tricks.functional.schedules import polynomial_decay as polynomial_decay
     from lightning_tricks.functional.schedules import product as product
     from lightning_tricks.hydra.instantiate import instantiate_callbacks as instantiate_callbacks
 

@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lightning_tricks.functional.schedule_cycles import find_cycle
 from lightning_tricks.functional.schedules import (
     Schedule,
     cosine_decay,
     cosine_warm_restarts,
-    find_cycle,
     join,
     linear_warmup,
     product,

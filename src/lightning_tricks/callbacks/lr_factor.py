@@ -21,6 +21,8 @@ class LRFactor(Trick):
     """
 
     identity: ClassVar[tuple[str, ...]] = ("name",)
+    follows_clock: ClassVar[bool] = False
+    """The factors are known before the run, from ``prepare`` and the time alone; a preview shows them."""
 
     name: str | None
     replace_scheduler: bool
@@ -43,6 +45,9 @@ class LRFactor(Trick):
     def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return the multipliers for the step after ``moment`` of the optimizer of that index, by name."""
         raise NotImplementedError
+
+    def write_along(self, optimizer: Optimizer, index: int, moment: Moment) -> None:
+        """Write what moves together with the rates of the step after ``moment``, a momentum for instance."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forget an earlier fit."""

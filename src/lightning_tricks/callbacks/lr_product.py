@@ -44,6 +44,8 @@ class Contributor(Protocol):
 
     def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]: ...
 
+    def write_along(self, optimizer: Optimizer, index: int, moment: Moment) -> None: ...
+
 
 class LRProduct:
     """The learning rates of one run: base × factor × factor …, of all optimizers and all LR callbacks.
@@ -173,6 +175,8 @@ class LRProduct:
             moment = moment._replace(step=self.state.steps[index])
         found = [factor for c in self.contributors for factor in c.factors(moment, index).values()]
         stranger = self._rates[index].write_(found)
+        for contributor in self.contributors:
+            contributor.write_along(self._rates[index].optimizer, index, moment)
         if stranger is not None and not self._warned and not self._scheduler_stays:
             self._warned = True
             name = type(self._rates[index].optimizer).__name__

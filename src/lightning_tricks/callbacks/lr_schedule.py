@@ -1,9 +1,10 @@
 """LR schedules: callbacks that multiply the learning rate by a function of time, with a warm-up of its own."""
 
+import inspect
 import pickle
 from collections.abc import Callable
 from multiprocessing.context import get_spawning_popen
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
@@ -19,11 +20,11 @@ from lightning_tricks.functional.durations import (
     parse_duration,
 )
 from lightning_tricks.functional.learning_rates import Factor
+from lightning_tricks.functional.schedule_cycles import find_cycle
 from lightning_tricks.functional.schedules import (
     Schedule,
     cosine_decay,
     cosine_warm_restarts,
-    find_cycle,
     linear_warmup,
 )
 
@@ -67,6 +68,7 @@ class LRSchedule(LRFactor):
     """
 
     after = ("LRFinder",)
+    follows_clock = True
 
     def __init__(
         self,
@@ -144,7 +146,51 @@ class LRSchedule(LRFactor):
         return self.__dict__.copy()
 
 
-class CosineDecay(LRSchedule):
+class NamedSchedule(LRSchedule):
+    """A schedule of the library under its own name: the arguments of a pure schedule, with Durations for its lengths.
+
+    A subclass names the pure schedule and which of its arguments are lengths, and has a constructor that stores all of
+    them and ends in ``_share``, so that Hydra, LightningCLI and a reader see the whole signature.
+    """
+
+    form: ClassVar[Callable[..., Schedule]]
+    """The pure schedule; its arguments are this class's."""
+    lengths: ClassVar[tuple[str, ...]] = ()
+    """Those arguments that are Durations here and times there."""
+
+    def durations(self) -> dict[str, Duration]:
+        """Return the lengths as they were given, by name."""
+        return {length: getattr(self, length) for length in self.lengths}
+
+    def make(self, measured: dict[str, float]) -> Schedule:
+        """Return the pure schedule for lengths that are measured."""
+        form = type(self).form
+        return form(**{name: measured.get(name, getattr(self, name)) for name in inspect.signature(form).parameters})
+
+    def _share(
+        self, warmup: Duration, warmup_start: float, log_factors: bool, replace_scheduler: bool, name: str | None
+    ) -> None:
+        """Check everything that can be known before the run: the pure schedule refuses what it cannot take."""
+        super()._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self.make(foresee(self.durations()))
+
+    def plan(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
+        """Return the schedule with its lengths measured, and their clock."""
+        measured, unit = measure_together(run, **self.durations())
+        return self.make(measured), unit
+
+
+def foresee(durations: dict[str, Duration]) -> dict[str, float]:
+    """Return lengths that will do for a check of arguments; refuse two clocks."""
+    parsed = {name: parse_duration(value, name, positive=True) for name, value in durations.items()}
+    certain = {name: durations[name] for name, length in parsed.items() if length.unit != "dur"}
+    measure_together(RunLength(None, None), **certain)
+    if 0 < len(certain) < len(parsed):  # shares beside lengths: which is longer, only the run will tell
+        return {name: float(place) for place, name in enumerate(parsed, 1)}
+    return {name: float(length.amount) for name, length in parsed.items()}
+
+
+class CosineDecay(NamedSchedule):
     """Let the learning rate fall along half a cosine, once.
 
     Use when: the length of the run is known; the default of most recipes (Loshchilov & Hutter 2017).
@@ -175,6 +221,9 @@ class CosineDecay(LRSchedule):
     See :func:`lightning_tricks.functional.schedules.cosine_decay` for the mathematics.
     """
 
+    form = staticmethod(cosine_decay)
+    lengths = ("decay_steps",)
+
     def __init__(
         self,
         decay_steps: Duration = "1dur",
@@ -186,18 +235,12 @@ class CosineDecay(LRSchedule):
         replace_scheduler: bool = False,
         name: str | None = None,
     ) -> None:
-        parse_duration(decay_steps, "decay_steps", positive=True)
         self.decay_steps = decay_steps
-        self.end_factor = check_number("end_factor", end_factor, 0, 1)
+        self.end_factor = end_factor
         self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
 
-    def plan(self, run: RunLength) -> tuple[Schedule, Unit]:
-        """Return the cosine and its clock."""
-        lengths, unit = measure_together(run, decay_steps=self.decay_steps)
-        return cosine_decay(lengths["decay_steps"], self.end_factor), unit
 
-
-class CosineWarmRestarts(LRSchedule):
+class CosineWarmRestarts(NamedSchedule):
     """Let the learning rate fall along half a cosine and restart at its peak, again and again.
 
     Use when: the length of the run is open, or the best of several cycles is wanted (SGDR; fast.ai's first lessons).
@@ -232,6 +275,9 @@ class CosineWarmRestarts(LRSchedule):
     See :func:`lightning_tricks.functional.schedules.cosine_warm_restarts` for the mathematics.
     """
 
+    form = staticmethod(cosine_warm_restarts)
+    lengths = ("t_0",)
+
     def __init__(
         self,
         t_0: Duration = 10,
@@ -246,20 +292,14 @@ class CosineWarmRestarts(LRSchedule):
         replace_scheduler: bool = False,
         name: str | None = None,
     ) -> None:
-        parse_duration(t_0, "t_0", positive=True)
         self.t_0 = t_0
-        self.t_mult = check_number("t_mult", t_mult, 0, low_open=True)
-        self.end_factor = check_number("end_factor", end_factor, 0, 1)
-        self.peak_decay = check_number("peak_decay", peak_decay, 0, 1, low_open=True)
+        self.t_mult = t_mult
+        self.end_factor = end_factor
+        self.peak_decay = peak_decay
         self.warmup_each_cycle = check_flag("warmup_each_cycle", warmup_each_cycle)
         self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
         if warmup_each_cycle and "dur" not in (parse_duration(t_0).unit, parse_duration(warmup).unit):
             measure_together(RunLength(None, None), t_0=t_0, warmup=warmup)
-
-    def plan(self, run: RunLength) -> tuple[Schedule, Unit]:
-        """Return the cycles and their clock."""
-        lengths, unit = measure_together(run, t_0=self.t_0)
-        return cosine_warm_restarts(lengths["t_0"], self.t_mult, self.end_factor, self.peak_decay), unit
 
     def plan_warmup(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
         """Return one warm-up, or one for each cycle."""

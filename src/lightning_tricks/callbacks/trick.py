@@ -56,9 +56,10 @@ class Trick(Callback):
         if stage != "fit":
             return
         if any(other is not self and other.state_key == self.state_key for other in callbacks_of(trainer, Trick)):
-            raise MisconfigurationException(self._same_key())
+            raise MisconfigurationException(self.same_key_message())
 
-    def _same_key(self) -> str:
+    def same_key_message(self) -> str:
+        """Say that a sibling cannot be told from this one, and what to change."""
         kind = type(self).__name__
         if not self.identity:
             return f"Two `{kind}` in one Trainer would do the same work twice. Remove one of them."

@@ -1,8 +1,9 @@
 """Arguments: refuse what is out of range where it is given, with the value and the way out."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
+from typing import Any
 
 
 def check_number(
@@ -100,3 +101,20 @@ def check_name(name: str, value: object) -> str | None:
     if not value.strip():
         raise ValueError(f"`{name}` must not be empty; leave it out or give a word, got {value!r}.")
     return value
+
+
+def check_list(name: str, value: object) -> list[Any]:
+    """Return the items of ``value`` if it is a list, a tuple or another sequence.
+
+    Raises:
+        TypeError: anything else, a string included, which Python would take for a list of letters.
+
+    Example:
+        >>> check_list("boundaries", "10ep")
+        Traceback (most recent call last):
+        ...
+        TypeError: `boundaries` must be a list, got '10ep' (str).
+    """
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"`{name}` must be a list, got {value!r} ({type(value).__name__}).")
+    return list(value)

@@ -5,47 +5,14 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
-from lightning_tricks.functional.arguments import check_number
-
-# A time that is a corner but for rounding counts as the corner: 3 * 0.1 is a restart of cycles of length 0.1.
-_ROUNDING = 1e-12
-
-
-@dataclass(frozen=True, repr=False)
-class Schedule:
-    """A multiplier as a function of time: ``schedule(t)`` for any finite ``t >= 0``.
-
-    Frozen, comparable by value and picklable; made by the functions of this module.
-
-    Args:
-        rule: ``rule(t, *arguments)``, a module-level function.
-        arguments: what the rule takes beside the time.
-    """
-
-    rule: Callable[..., float]
-    arguments: tuple[Any, ...] = ()
-
-    def __call__(self, t: float) -> float:
-        """Return the multiplier at time ``t``.
-
-        Raises:
-            ValueError: ``t`` is negative, NaN or infinite.
-        """
-        if not 0 <= t < math.inf:
-            raise ValueError(f"`t` must be a finite time >= 0, got {t!r}.")
-        return self.rule(t, *self.arguments)
-
-    def values(self, ts: Iterable[float]) -> list[float]:
-        """Return the multipliers at the times ``ts``."""
-        return [self(t) for t in ts]
-
-    def __repr__(self) -> str:
-        return f"{self.rule.__name__.lstrip('_')}({', '.join(map(repr, self.arguments))})"
+from lightning_tricks.functional.arguments import check_flag, check_list, check_number
+from lightning_tricks.functional.schedule_cycles import cosine_warm_restarts as cosine_warm_restarts
+from lightning_tricks.functional.schedule_cycles import one_cycle as one_cycle
+from lightning_tricks.functional.schedule_parts import Schedule as Schedule
+from lightning_tricks.functional.schedule_parts import count_lengths, half_cosine
 
 
 def linear_warmup(length: float, start_factor: float = 0.0) -> Schedule:
@@ -97,92 +64,179 @@ def cosine_decay(decay_steps: float, end_factor: float = 0.0) -> Schedule:
 
 
 def _cosine_decay(t: float, decay_steps: float, end_factor: float) -> float:
-    return _half_cosine(t / decay_steps, 1.0, end_factor)
+    return half_cosine(t / decay_steps, 1.0, end_factor)
 
 
-def _half_cosine(share: float, start: float, end: float) -> float:
-    """Go from exactly ``start`` at share 0 to exactly ``end`` at share 1 and after it."""
-    if share <= 0:
-        return start
-    if share >= 1:
-        return end
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+def exponential_decay(decay_rate: float, decay_steps: float = 1, staircase: bool = False) -> Schedule:
+    r"""Multiply by the same number again and again.
 
-
-def cosine_warm_restarts(t_0: float, t_mult: float = 1.0, end_factor: float = 0.0, peak_decay: float = 1.0) -> Schedule:
-    r"""Fall along half a cosine, again and again: exactly the peak at each restart.
-
-    Cycle :math:`i` lasts :math:`T_i = T_0\, k^i` and starts at :math:`S_i = T_0 (k^i - 1) / (k - 1)`, or at
-    :math:`i\, T_0` where :math:`k = 1`; within it
-
-    .. math:: m(t) = f + \tfrac{1}{2}(p_i - f)(1 + \cos(\pi (t - S_i) / T_i)), \quad p_i = \max(d^i, f)
+    .. math:: m(t) = r^{t / T}, \text{ or } r^{\lfloor t / T \rfloor} \text{ with staircase}
 
     Args:
-        t_0: length :math:`T_0` of the first cycle, > 0.
-        t_mult: each cycle is :math:`k` times as long as the last, > 0, fractions too. Below 1 the cycles end at
-            ``t_0 / (1 - t_mult)``: ``end_factor`` from there on.
-        end_factor: the multiplier :math:`f` that each cycle falls to, in ``[0, 1]``; no peak is lower.
-        peak_decay: cycle :math:`i` peaks at :math:`d^i`, in ``(0, 1]``.
+        decay_rate: the multiplier :math:`r` after ``decay_steps``, > 0; customary 0.9 to 0.99 an epoch. Above 1 it
+            grows without bound.
+        decay_steps: the time :math:`T` in which the rate falls by ``decay_rate``, > 0.
+        staircase: fall in steps at the multiples of ``decay_steps``, constant between them.
 
     Example:
-        >>> m = cosine_warm_restarts(t_0=2, t_mult=2, peak_decay=0.5)
-        >>> m.values([0, 1, 2, 4, 6])
-        [1.0, 0.5, 0.5, 0.25, 0.25]
+        >>> exponential_decay(0.5, decay_steps=10).values([0, 5, 10, 20])
+        [1.0, 0.7071067811865476, 0.5, 0.25]
+        >>> exponential_decay(0.5, decay_steps=10, staircase=True).values([0, 9.9, 10, 20])
+        [1.0, 1.0, 0.5, 0.25]
 
     References:
-        Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, equation 5.
+        TensorFlow, ``ExponentialDecay``; torch's ``ExponentialLR`` is ``decay_steps=1``, its ``StepLR`` the staircase.
     """
-    check_number("t_0", t_0, 0, low_open=True)
-    check_number("t_mult", t_mult, 0, low_open=True)
-    check_number("end_factor", end_factor, 0, 1)
-    check_number("peak_decay", peak_decay, 0, 1, low_open=True)
-    return Schedule(_cosine_warm_restarts, (t_0, t_mult, end_factor, peak_decay))
+    rate = check_number("decay_rate", decay_rate, 0, low_open=True)
+    check_number("decay_steps", decay_steps, 0, low_open=True)
+    return Schedule(_exponential_decay, (rate, decay_steps, check_flag("staircase", staircase)))
 
 
-def _cosine_warm_restarts(t: float, t_0: float, t_mult: float, end_factor: float, peak_decay: float) -> float:
-    cycle = find_cycle(t, t_0, t_mult)
-    if cycle is None:
-        return end_factor
-    index, since_restart = cycle
-    peak = max(peak_decay**index, end_factor)
-    return _half_cosine(since_restart / (t_0 * t_mult**index), peak, end_factor)
+def _exponential_decay(t: float, decay_rate: float, decay_steps: float, staircase: bool) -> float:
+    try:
+        return math.pow(decay_rate, _elapsed(t, decay_steps, staircase))
+    except OverflowError:
+        return math.inf
 
 
-def find_cycle(t: float, t_0: float, t_mult: float) -> tuple[int, float] | None:
-    """Return the index of the cycle that ``t`` lies in and the time since its start; ``None`` after the last.
+def _elapsed(t: float, decay_steps: float, staircase: bool) -> float:
+    whole, at_corner = count_lengths(t, decay_steps)
+    return whole if staircase or at_corner else t / decay_steps
+
+
+def inverse_time_decay(decay_rate: float, decay_steps: float = 1, staircase: bool = False) -> Schedule:
+    r"""Divide by a number that grows along a straight line.
+
+    .. math:: m(t) = \frac{1}{1 + r\, t / T}, \text{ or with } \lfloor t / T \rfloor \text{ with staircase}
 
     Args:
-        t: a time >= 0.
-        t_0: length of the first cycle.
-        t_mult: ratio of a cycle's length to that of the one before.
+        decay_rate: :math:`r`, >= 0: after ``decay_steps / decay_rate`` half is left.
+        decay_steps: the time :math:`T`, > 0.
+        staircase: fall in steps at the multiples of ``decay_steps``, constant between them.
 
     Example:
-        >>> find_cycle(121, t_0=1, t_mult=3)  # 1 + 3 + 9 + 27 + 81: a restart
-        (5, 0.0)
+        >>> inverse_time_decay(0.5).values([0, 1, 2, 6])
+        [1.0, 0.6666666666666666, 0.5, 0.25]
+
+    References:
+        Robbins & Monro, A Stochastic Approximation Method, 1951; TensorFlow, ``InverseTimeDecay``; with
+        ``decay_steps=1`` the ``decay`` argument of Keras' first optimizers.
     """
-    x = t / t_0
-    reached = x * (1 + _ROUNDING)
-    if t_mult == 1:
-        index = math.floor(reached)
-        start = float(index)
-    else:
-        growth = t_mult - 1
-        if 1 + reached * growth <= 0:
-            return None
-        index = math.floor(math.log1p(x * growth) / math.log(t_mult)) if x else 0
-        # the logarithm may miss a restart by a rounding: the starts decide
-        if _cycle_start(index + 1, t_mult) <= reached:
-            index += 1
-        elif _cycle_start(index, t_mult) > reached:
-            index -= 1
-        start = _cycle_start(index, t_mult)
-    since = t - t_0 * start
-    return index, since if since > t * _ROUNDING else 0.0
+    rate = check_number("decay_rate", decay_rate, 0)
+    check_number("decay_steps", decay_steps, 0, low_open=True)
+    return Schedule(_inverse_time_decay, (rate, decay_steps, check_flag("staircase", staircase)))
 
 
-def _cycle_start(index: int, t_mult: float) -> float:
-    """Sum the first ``index`` terms of the geometric series, without cancellation where ``t_mult`` is near 1."""
-    return math.expm1(index * math.log(t_mult)) / (t_mult - 1)
+def _inverse_time_decay(t: float, decay_rate: float, decay_steps: float, staircase: bool) -> float:
+    return 1 / (1 + decay_rate * _elapsed(t, decay_steps, staircase))
+
+
+def inverse_sqrt_decay(k: float = 1.0) -> Schedule:
+    r"""Divide by the square root of the time.
+
+    .. math:: m(t) = k / \sqrt{t + 1}
+
+    Args:
+        k: the multiplier at ``t = 0``, > 0.
+
+    Example:
+        >>> inverse_sqrt_decay().values([0, 3, 8, 99])
+        [1.0, 0.5, 0.3333333333333333, 0.1]
+
+    References:
+        Zinkevich, Online Convex Programming and Generalized Infinitesimal Gradient Ascent, 2003, theorem 1; times here
+        start at 0, there at 1.
+    """
+    check_number("k", k, 0, low_open=True)
+    return Schedule(_inverse_sqrt_decay, (k,))
+
+
+def _inverse_sqrt_decay(t: float, k: float) -> float:
+    return k / math.sqrt(t + 1)
+
+
+def piecewise_constant(boundaries: Sequence[float], factors: Sequence[float]) -> Schedule:
+    r"""Stay at one multiplier until a boundary, at the next one from the boundary on.
+
+    .. math:: m(t) = f_i \text{ where } b_{i-1} \le t < b_i
+
+    The boundary belongs to the new piece, as in torch's ``MultiStepLR``; TensorFlow's belongs to the old one.
+
+    Args:
+        boundaries: the times of change, rising, > 0.
+        factors: the multipliers, >= 0, one more than ``boundaries``; each is one of the base, not of the last piece's.
+
+    Raises:
+        ValueError: a wrong number of factors, or boundaries that do not rise.
+
+    Example:
+        >>> piecewise_constant([10, 20], [1.0, 0.1, 0.01]).values([0, 9.9, 10, 20, 1_000])
+        [1.0, 1.0, 0.1, 0.01, 0.01]
+
+    References:
+        He et al., Deep Residual Learning, 2016, section 3.4: divided by 10 where the error plateaus.
+    """
+    boundaries, factors = check_list("boundaries", boundaries), check_list("factors", factors)
+    if len(factors) != len(boundaries) + 1:
+        raise ValueError(
+            f"`factors` must be one more than `boundaries`, got {len(factors)} factors for {len(boundaries)} "
+            f"boundaries: {factors} for {boundaries}."
+        )
+    values = tuple(check_number("factors", factor, 0) for factor in factors)
+    return Schedule(_piecewise_constant, (_check_rising(boundaries), values))
+
+
+def _piecewise_constant(t: float, boundaries: tuple[float, ...], factors: tuple[float, ...]) -> float:
+    return factors[bisect_right(boundaries, t)]
+
+
+def _check_rising(boundaries: Sequence[float]) -> tuple[float, ...]:
+    for boundary in boundaries:
+        check_number("boundaries", boundary, 0, low_open=True)
+    if any(later <= earlier for earlier, later in pairwise(boundaries)):
+        raise ValueError(f"`boundaries` must rise, got {list(boundaries)}.")
+    return tuple(boundaries)
+
+
+def polynomial_decay(decay_steps: float, end_factor: float = 0.0, power: float = 1.0, cycle: bool = False) -> Schedule:
+    r"""Fall from 1 to ``end_factor`` along a power of the time that is left, and stay there or rise again.
+
+    .. math:: m(t) = f + (1 - f)\, (1 - \min(t, T) / T)^p
+
+    With ``cycle`` the rate rises again just after each multiple of :math:`T`, to ever lower peaks: in place of
+    :math:`T` stands :math:`T \lceil t / T \rceil`, and nothing is cut off.
+
+    Args:
+        decay_steps: the time :math:`T` of the whole fall, > 0.
+        end_factor: the multiplier :math:`f` at the end, in ``[0, 1]``.
+        power: :math:`p` > 0; 1 is a straight line, 2 falls fast at first, 0.5 late.
+        cycle: rise again instead of staying at the end.
+
+    Example:
+        >>> polynomial_decay(10, end_factor=0.1).values([0, 5, 10, 15])
+        [1.0, 0.55, 0.1, 0.1]
+        >>> polynomial_decay(10, cycle=True).values([0, 5, 10, 15, 20])
+        [1.0, 0.5, 0.0, 0.25, 0.0]
+
+    References:
+        TensorFlow, ``PolynomialDecay``; Chen et al., DeepLab, 2017, section 4.1 ("poly", power 0.9).
+    """
+    check_number("decay_steps", decay_steps, 0, low_open=True)
+    check_number("end_factor", end_factor, 0, 1)
+    check_number("power", power, 0, low_open=True)
+    return Schedule(_polynomial_decay, (decay_steps, end_factor, power, check_flag("cycle", cycle)))
+
+
+def _polynomial_decay(t: float, decay_steps: float, end_factor: float, power: float, cycle: bool) -> float:
+    if t == 0:
+        return 1.0
+    span = decay_steps
+    if cycle:
+        whole, at_end = count_lengths(t, decay_steps)
+        if at_end:
+            return end_factor
+        span *= whole + 1
+    return end_factor + (1 - end_factor) * math.pow(max(0, span - t) / span, power)
 
 
 def join(schedules: Sequence[Callable[[float], float]], boundaries: Sequence[float]) -> Schedule:
@@ -203,11 +257,7 @@ def join(schedules: Sequence[Callable[[float], float]], boundaries: Sequence[flo
         raise ValueError(
             f"`boundaries` must be one fewer than `schedules`, got {len(boundaries)} for {len(schedules)} schedules."
         )
-    for boundary in boundaries:
-        check_number("boundaries", boundary, 0, low_open=True)
-    if any(later <= earlier for earlier, later in pairwise(boundaries)):
-        raise ValueError(f"`boundaries` must rise, got {list(boundaries)}.")
-    return Schedule(_join, (tuple(schedules), tuple(boundaries)))
+    return Schedule(_join, (tuple(schedules), _check_rising(boundaries)))
 
 
 def _join(t: float, schedules: tuple[Callable[[float], float], ...], boundaries: tuple[float, ...]) -> float:

@@ -45,7 +45,7 @@ def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *
     Raises:
         ModuleNotFoundError: matplotlib is not installed (the extra ``plot``).
     """
-    figure = _figure()
+    figure = new_figure((9, 6))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     _draw(above, {name: values for name, values in metrics.items() if "loss" in name and "test" not in name})
     above.set_yscale("log")
@@ -68,13 +68,18 @@ def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *
     return figure
 
 
-def _figure() -> Any:
+def new_figure(size: tuple[float, float]) -> Any:
+    """Return an empty :class:`matplotlib.figure.Figure` of so many inches.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed (the extra ``plot``).
+    """
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         message = "Drawing needs matplotlib, which is not installed: pip install 'lightning-tricks[plot]'."
         raise ModuleNotFoundError(message) from error
-    return Figure(figsize=(9, 6), layout="constrained", dpi=110)
+    return Figure(figsize=size, layout="constrained", dpi=110)
 
 
 def _draw(axes: Any, series: Mapping[str, Series], colors: Iterable[str | None] = (), **style: Any) -> None:

@@ -1,0 +1,112 @@
+"""LR preview: compute, before training, the learning rates that callbacks will produce, by asking them."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from lightning_tricks.callbacks.lr_factor import LRFactor
+from lightning_tricks.functional.arguments import check_number
+from lightning_tricks.functional.durations import Moment, RunLength
+from lightning_tricks.functional.learning_rates import Factor, multiply
+from lightning_tricks.reports.lr_curves import describe_lr, plot_lr
+
+
+@dataclass(frozen=True)
+class LRPreview(Sequence[float]):
+    """The learning rate of each optimizer step of a run; a sequence of floats that can be printed and drawn.
+
+    Attributes:
+        lrs: the learning rate that each step will use.
+        epochs: the time before each step, in epochs.
+        factors: the multipliers of each step as ``<callback>/<factor>``; ``lrs`` is their product times the base.
+        unforeseen: the LR callbacks whose factors only the run will tell, a plateau rule for instance: taken as 1.
+    """
+
+    lrs: list[float]
+    epochs: list[float]
+    factors: dict[str, list[float]]
+    unforeseen: list[str]
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[float]: ...
+    def __getitem__(self, index: int | slice) -> float | list[float]:
+        return self.lrs[index]
+
+    def __len__(self) -> int:
+        return len(self.lrs)
+
+    def __str__(self) -> str:
+        return describe_lr(self.lrs, self.factors, self.unforeseen)
+
+    def plot(self) -> Any:
+        """Return a matplotlib ``Figure``: the rate above, each factor that moves in a panel of its own below it."""
+        return plot_lr(self.epochs, self.lrs, self.factors, self.unforeseen)
+
+    def rows(self) -> list[dict[str, float]]:
+        """Return one row a step: ``step``, ``epoch``, ``lr`` and each factor."""
+        columns = {"step": range(len(self)), "epoch": self.epochs, "lr": self.lrs, **self.factors}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *, lr: float = 1.0) -> LRPreview:
+    """Compute the learning rates that a Trainer with these callbacks would use, without a Trainer.
+
+    The callbacks' own code is asked for their factors, so what is shown is what will be used. Factors that only the
+    run will tell (a plateau rule, a finder, live control, layer multipliers) are taken as 1 and listed.
+
+    Args:
+        callbacks: a Trainer's list; those that do not write learning rates are passed over.
+        epochs: the ``max_epochs`` of the run, >= 1.
+        steps_per_epoch: optimizer steps in an epoch, >= 1: batches divided by ``accumulate_grad_batches``, rounded up.
+        lr: the base learning rate, what the optimizer is built with.
+
+    Returns:
+        The learning rate of each of the ``epochs * steps_per_epoch`` steps, with the factors apart.
+
+    Raises:
+        ValueError: an argument is out of range, or a length cannot be measured on this run.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: two callbacks cannot be told apart.
+
+    Example:
+        >>> from lightning_tricks import CosineDecay
+        >>> preview = preview_lr([CosineDecay(warmup=1)], epochs=4, steps_per_epoch=2, lr=0.1)
+        >>> [round(lr, 3) for lr in preview]
+        [0.0, 0.048, 0.085, 0.069, 0.05, 0.031, 0.015, 0.004]
+        >>> print(preview)
+        lr                   ▁▅█▇▅▃▂▁  first 0, highest 0.08536 (step 2), last 0.003806
+        CosineDecay/schedule ██▇▆▅▃▂▁  first 1, highest 1 (step 0), last 0.03806
+        CosineDecay/warmup   ▁▅██████  first 0, highest 1 (step 2), last 1
+    """
+    epochs, steps_per_epoch = _count("epochs", epochs), _count("steps_per_epoch", steps_per_epoch)
+    base = check_number("lr", lr, 0)
+    writers = [callback for callback in callbacks if isinstance(callback, LRFactor)]
+    keys = [writer.state_key for writer in writers]
+    for writer in writers:
+        if keys.count(writer.state_key) > 1:
+            raise MisconfigurationException(writer.same_key_message())
+    # asked in a copy, so that the callback itself stays as it is
+    known = {writer.state_key: copy.copy(writer) for writer in writers if writer.follows_clock}
+    for writer in known.values():
+        writer.prepare(RunLength(epochs, None), steps_per_epoch)
+    lrs, times, columns = [], [], dict[str, list[float]]()
+    for step in range(epochs * steps_per_epoch):
+        moment = Moment(step // steps_per_epoch, step % steps_per_epoch, steps_per_epoch, step)
+        now: list[Factor] = []
+        for key, writer in known.items():
+            for name, factor in writer.factors(moment, 0).items():
+                now.append(factor)
+                columns.setdefault(f"{key}/{name}", []).append(multiply([factor]))
+        lrs.append(base * multiply(now))
+        times.append(moment.time("ep"))
+    return LRPreview(lrs, times, columns, [key for key in keys if key not in known])
+
+
+def _count(name: str, value: int) -> int:
+    if check_number(name, value, 1) != int(value):
+        raise ValueError(f"`{name}` must be a whole number, got {value!r}.")
+    return int(value)

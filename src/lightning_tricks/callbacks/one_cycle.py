@@ -1,0 +1,103 @@
+"""One cycle: the learning rate up and down once, the momentum down and up."""
+
+from lightning.pytorch import LightningModule, Trainer
+from torch.optim import Optimizer
+
+from lightning_tricks.callbacks.lr_schedule import NamedSchedule
+from lightning_tricks.functional.arguments import check_flag, check_number
+from lightning_tricks.functional.durations import Duration, Moment, RunLength, Unit, measure_together
+from lightning_tricks.functional.momentum import has_momentum, write_momentum_
+from lightning_tricks.functional.schedule_cycles import one_cycle_momentum
+from lightning_tricks.functional.schedules import Schedule, one_cycle
+
+
+class OneCycle(NamedSchedule):
+    """Let the learning rate rise to its base and fall far below the start, once, and the momentum fall and rise.
+
+    Use when: the length of the run is known and shall be short; the base rate may then be the highest that still trains
+    (Smith & Topin 2018), several times a constant one.
+
+    Where it acts: as :class:`LRSchedule`, before each optimizer step.
+
+    Interacts with: as :class:`LRSchedule`; every other LR callback multiplies, the momentum is this one's alone. It is
+    ``momentum`` of SGD and RMSprop, the first of ``betas`` of the Adam family; a group built without (``momentum=0``)
+    keeps none. Like the rate it follows the clock, also in a resumed run, and stays where it was when the fit ends.
+
+    Args:
+        total: time of the whole cycle, a Duration > 0; ``"1dur"`` is the run.
+        pct_start: share of the cycle that rises, in ``[0, 1)``; customary 0.25 to 0.45.
+        div_factor: the peak, which is the base rate, is so many times the start, >= 1; customary 10 to 25.
+        final_div_factor: the start is so many times the end, > 0; customary 1e2 to 1e5.
+        cycle_momentum: cycle the momentum too.
+        base_momentum: the momentum at the peak of the rate, in ``[0, max_momentum]``.
+        max_momentum: the momentum at both ends, in ``[0, 1)``.
+        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration.
+        warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
+        log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
+        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
+        name: tells two callbacks of this class apart, in checkpoints and logs.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lightning_tricks import OneCycle
+        >>> trainer = Trainer(max_epochs=10, callbacks=[OneCycle(pct_start=0.25)])
+
+        With Hydra: ``tricks=[one_cycle] tricks.one_cycle.pct_start=0.25``
+
+    See :func:`lightning_tricks.functional.schedules.one_cycle` for the mathematics.
+    """
+
+    form = staticmethod(one_cycle)
+    lengths = ("total",)
+
+    def __init__(
+        self,
+        total: Duration = "1dur",
+        *,
+        pct_start: float = 0.3,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        cycle_momentum: bool = True,
+        base_momentum: float = 0.85,
+        max_momentum: float = 0.95,
+        warmup: Duration = 0,
+        warmup_start: float = 0.0,
+        log_factors: bool = False,
+        replace_scheduler: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self.total = total
+        self.pct_start = pct_start
+        self.div_factor = div_factor
+        self.final_div_factor = final_div_factor
+        self.cycle_momentum = check_flag("cycle_momentum", cycle_momentum)
+        self.max_momentum = check_number("max_momentum", max_momentum, 0, 1, high_open=True)
+        self.base_momentum = check_number("base_momentum", base_momentum, 0, self.max_momentum)
+        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+
+    def prepare(self, run: RunLength, parts: int | None) -> None:
+        """Measure the cycle, for the momentum too."""
+        super().prepare(run, parts)
+        measured, unit = measure_together(run, total=self.total)
+        momentum = one_cycle_momentum(measured["total"], self.pct_start, self.base_momentum, self.max_momentum)
+        self._momentum: tuple[Schedule, Unit] = (momentum, unit)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note which groups were built with a momentum; in a resumed run it may stand at 0 later."""
+        super().on_fit_start(trainer, pl_module)
+        self._cycled = [[has_momentum(group) for group in optimizer.param_groups] for optimizer in trainer.optimizers]
+
+    def write_along(self, optimizer: Optimizer, index: int, moment: Moment) -> None:
+        """Write the momentum of the step after ``moment``."""
+        if not self.cycle_momentum:
+            return
+        schedule, unit = self._momentum
+        value = schedule(moment.time(unit))
+        cycled = self._cycled[index]
+        cycled += [has_momentum(group) for group in optimizer.param_groups[len(cycled) :]]
+        for group, has in zip(optimizer.param_groups, cycled, strict=True):
+            if has:
+                write_momentum_(group, value)

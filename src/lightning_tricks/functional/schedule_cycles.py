@@ -1,0 +1,158 @@
+"""Schedule cycles: restart again and again, or rise and fall once."""
+
+import math
+
+from lightning_tricks.functional.arguments import check_number
+from lightning_tricks.functional.schedule_parts import Schedule, half_cosine
+
+# A time that is a corner but for rounding counts as the corner: 3 * 0.1 is a restart of cycles of length 0.1.
+_ROUNDING = 1e-12
+
+
+def cosine_warm_restarts(t_0: float, t_mult: float = 1.0, end_factor: float = 0.0, peak_decay: float = 1.0) -> Schedule:
+    r"""Fall along half a cosine, again and again: exactly the peak at each restart.
+
+    Cycle :math:`i` lasts :math:`T_i = T_0\, k^i` and starts at :math:`S_i = T_0 (k^i - 1) / (k - 1)`, or at
+    :math:`i\, T_0` where :math:`k = 1`; within it
+
+    .. math:: m(t) = f + \tfrac{1}{2}(p_i - f)(1 + \cos(\pi (t - S_i) / T_i)), \quad p_i = \max(d^i, f)
+
+    Args:
+        t_0: length :math:`T_0` of the first cycle, > 0.
+        t_mult: each cycle is :math:`k` times as long as the last, > 0, fractions too. Below 1 the cycles end at
+            ``t_0 / (1 - t_mult)``: ``end_factor`` from there on.
+        end_factor: the multiplier :math:`f` that each cycle falls to, in ``[0, 1]``; no peak is lower.
+        peak_decay: cycle :math:`i` peaks at :math:`d^i`, in ``(0, 1]``.
+
+    Example:
+        >>> m = cosine_warm_restarts(t_0=2, t_mult=2, peak_decay=0.5)
+        >>> m.values([0, 1, 2, 4, 6])
+        [1.0, 0.5, 0.5, 0.25, 0.25]
+
+    References:
+        Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, equation 5.
+    """
+    check_number("t_0", t_0, 0, low_open=True)
+    check_number("t_mult", t_mult, 0, low_open=True)
+    check_number("end_factor", end_factor, 0, 1)
+    check_number("peak_decay", peak_decay, 0, 1, low_open=True)
+    return Schedule(_cosine_warm_restarts, (t_0, t_mult, end_factor, peak_decay))
+
+
+def _cosine_warm_restarts(t: float, t_0: float, t_mult: float, end_factor: float, peak_decay: float) -> float:
+    cycle = find_cycle(t, t_0, t_mult)
+    if cycle is None:
+        return end_factor
+    index, since_restart = cycle
+    peak = max(peak_decay**index, end_factor)
+    return half_cosine(since_restart / (t_0 * t_mult**index), peak, end_factor)
+
+
+def find_cycle(t: float, t_0: float, t_mult: float) -> tuple[int, float] | None:
+    """Return the index of the cycle that ``t`` lies in and the time since its start; ``None`` after the last.
+
+    Args:
+        t: a time >= 0.
+        t_0: length of the first cycle.
+        t_mult: ratio of a cycle's length to that of the one before.
+
+    Example:
+        >>> find_cycle(121, t_0=1, t_mult=3)  # 1 + 3 + 9 + 27 + 81: a restart
+        (5, 0.0)
+    """
+    x = t / t_0
+    reached = x * (1 + _ROUNDING)
+    if t_mult == 1:
+        index = math.floor(reached)
+        start = float(index)
+    else:
+        growth = t_mult - 1
+        if 1 + reached * growth <= 0:
+            return None
+        index = math.floor(math.log1p(x * growth) / math.log(t_mult)) if x else 0
+        # the logarithm may miss a restart by a rounding: the starts decide
+        if _cycle_start(index + 1, t_mult) <= reached:
+            index += 1
+        elif _cycle_start(index, t_mult) > reached:
+            index -= 1
+        start = _cycle_start(index, t_mult)
+    since = t - t_0 * start
+    return index, since if since > t * _ROUNDING else 0.0
+
+
+def _cycle_start(index: int, t_mult: float) -> float:
+    """Sum the first ``index`` terms of the geometric series, without cancellation where ``t_mult`` is near 1."""
+    return math.expm1(index * math.log(t_mult)) / (t_mult - 1)
+
+
+def one_cycle(
+    total: float, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4
+) -> Schedule:
+    r"""Rise along half a cosine to 1, fall along another far below the start, and stay there.
+
+    With the peak at :math:`P = p\, T`, the start :math:`s = 1 / d`, the end :math:`e = s / D` and
+    :math:`h(x) = \tfrac{1}{2}(1 + \cos \pi x)`
+
+    .. math:: m(t) = 1 + (s - 1)\, h(t / P) \text{ until } P, \quad e + (1 - e)\, h((t - P) / (T - P)) \text{ after it}
+
+    torch's ``OneCycleLR`` peaks and ends one step earlier.
+
+    Args:
+        total: the time :math:`T` of the whole cycle, > 0; the end's multiplier from there on.
+        pct_start: share :math:`p` of the cycle that rises, in ``[0, 1)``; 0 starts at the peak.
+        div_factor: the peak is so many times the start, :math:`d \ge 1`.
+        final_div_factor: the start is so many times the end, :math:`D > 0`.
+
+    Example:
+        >>> one_cycle(total=10, div_factor=4, final_div_factor=25).values([0, 3, 10, 1_000])
+        [0.25, 1.0, 0.01, 0.01]
+
+    References:
+        Smith & Topin, Super-Convergence, 2018, section 3; the cosine halves are fast.ai's (Howard & Gugger 2020).
+    """
+    check_number("total", total, 0, low_open=True)
+    check_number("pct_start", pct_start, 0, 1, high_open=True)
+    check_number("div_factor", div_factor, 1)
+    check_number("final_div_factor", final_div_factor, 0, low_open=True)
+    return Schedule(_one_cycle, (total, pct_start, div_factor, final_div_factor))
+
+
+def _one_cycle(t: float, total: float, pct_start: float, div_factor: float, final_div_factor: float) -> float:
+    return _there_and_back(t, total, pct_start, (1 / div_factor, 1.0, 1 / (div_factor * final_div_factor)))
+
+
+def one_cycle_momentum(total: float, pct_start: float = 0.3, base: float = 0.85, maximum: float = 0.95) -> Schedule:
+    """Return the momentum that goes with :func:`one_cycle`: it falls while the rate rises, and back.
+
+    A value, not a multiplier: ``maximum`` at both ends, ``base`` where the rate peaks.
+
+    Args:
+        total: time of the whole cycle, > 0.
+        pct_start: share of the cycle in which the rate rises, in ``[0, 1)``.
+        base: the momentum at the peak of the rate, in ``[0, maximum]``.
+        maximum: the momentum at both ends, in ``[0, 1)``.
+
+    Example:
+        >>> one_cycle_momentum(total=10).values([0, 3, 10, 1_000])
+        [0.95, 0.85, 0.95, 0.95]
+
+    References:
+        Smith, A Disciplined Approach to Neural Network Hyper-Parameters: Part 1, 2018, section 4.3.
+    """
+    check_number("total", total, 0, low_open=True)
+    check_number("pct_start", pct_start, 0, 1, high_open=True)
+    check_number("max_momentum", maximum, 0, 1, high_open=True)
+    check_number("base_momentum", base, 0, maximum)
+    return Schedule(_one_cycle_momentum, (total, pct_start, base, maximum))
+
+
+def _one_cycle_momentum(t: float, total: float, pct_start: float, base: float, maximum: float) -> float:
+    return _there_and_back(t, total, pct_start, (maximum, base, maximum))
+
+
+def _there_and_back(t: float, total: float, pct_start: float, values: tuple[float, float, float]) -> float:
+    start, turn, end = values
+    turning = pct_start * total
+    if t < turning:
+        return half_cosine(t / turning, start, turn)
+    return half_cosine((t - turning) / (total - turning), turn, end)

@@ -1,0 +1,36 @@
+"""Compose tricks from overrides alone, for commands that have no application of the user's around them."""
+
+from collections.abc import Sequence
+
+from hydra.errors import HydraException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from hydra import compose, initialize_config_module
+
+REFUSALS = (ValueError, TypeError, MisconfigurationException, HydraException, OmegaConfBaseException)
+"""What composing and building tricks raises when what was asked for cannot be had."""
+
+
+def compose_tricks(overrides: Sequence[str]) -> DictConfig | None:
+    """Return the node of the selected tricks, as a Hydra application with these overrides would see it.
+
+    Args:
+        overrides: ``tricks=[...]`` selects packaged options, ``tricks.NAME.KEY=VALUE`` changes their settings; with or
+            without a ``+`` before the first, which an application without tricks in its defaults would need.
+
+    Returns:
+        The node, or ``None`` if nothing was selected.
+
+    Raises:
+        hydra.errors.HydraException: an override cannot be read, or names no option.
+
+    Example:
+        >>> compose_tricks(["tricks=[cosine_decay]", "tricks.cosine_decay.end_factor=0.1"]).cosine_decay.end_factor
+        0.1
+    """
+    given = [f"+{text}" if text.startswith("tricks=") else text for text in overrides]
+    with initialize_config_module("lightning_tricks.conf", version_base=None, job_name="lightning-tricks"):
+        tricks: DictConfig | None = compose(overrides=given).get("tricks")
+    return tricks

@@ -1,0 +1,120 @@
+"""LR curves: learning rates and their factors as lines of text and as figures, from plain numbers."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from textwrap import fill
+from typing import Any
+
+from lightning_tricks.reports.curves import new_figure
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int = 40) -> str:
+    """Draw numbers >= 0 as one line of bars, from 0 to the highest; ``?`` where there is no finite number.
+
+    Args:
+        values: one bar each, or the mean of neighbours where there are more than ``width``.
+        width: the most bars, >= 1.
+
+    Example:
+        >>> sparkline([0, 1, 2, 3, 4, 5, 6, 7])
+        '▁▂▃▄▅▆▇█'
+        >>> sparkline(range(1000), width=8)
+        '▁▂▃▄▅▆▇█'
+    """
+    count = min(len(values), width)
+    edges = [place * len(values) // max(count, 1) for place in range(count + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+    top = max((mean for mean in means if math.isfinite(mean)), default=0)
+    return "".join(_bar(mean, top) for mean in means)
+
+
+def _bar(mean: float, top: float) -> str:
+    if not math.isfinite(mean):
+        return "?"
+    height = int(max(mean, 0) / top * len(_BARS)) if top > 0 else 0
+    return _BARS[min(height, len(_BARS) - 1)]
+
+
+def describe_lr(
+    lrs: Sequence[float], factors: Mapping[str, Sequence[float]], unforeseen: Sequence[str] = (), width: int = 40
+) -> str:
+    """Return a line for the learning rate and one for each factor that moves, with sparklines and corner values.
+
+    Example:
+        >>> print(describe_lr([0.1, 0.05], {"ExponentialDecay/schedule": [1.0, 0.5]}, ["ReduceLROnPlateau"]))
+        lr                        █▅  first 0.1, highest 0.1 (step 0), last 0.05
+        ExponentialDecay/schedule █▅  first 1, highest 1 (step 0), last 0.5
+        ReduceLROnPlateau is known only in the run: taken as 1 here.
+    """
+    rows = {"lr": lrs, **moving(factors)}
+    name_width = max(map(len, rows))
+    lines = []
+    for name, values in rows.items():
+        highest = max(values)
+        corners = (
+            f"first {values[0]:.4g}, highest {highest:.4g} (step {list(values).index(highest)}), last {values[-1]:.4g}"
+        )
+        lines.append(f"{name:<{name_width}} {sparkline(values, width)}  {corners}")
+    lines += [f"{name} is known only in the run: taken as 1 here." for name in unforeseen]
+    return "\n".join(lines)
+
+
+def plot_lr(
+    epochs: Sequence[float],
+    lrs: Sequence[float],
+    factors: Mapping[str, Sequence[float]],
+    unforeseen: Sequence[str] = (),
+) -> Any:
+    """Return a ``Figure`` with the learning rate above and each factor that moves in a panel of its own below it."""
+    shown = moving(factors)
+    figure = new_figure((8, 2.6 + 1.25 * len(shown)))
+    heights = [2.2] + [1.0] * len(shown)
+    panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    panels[0].plot(epochs, lrs, color="black", linewidth=1.6)
+    panels[0].set_ylabel("learning rate")
+    if unforeseen:
+        panels[0].set_title(f"known only in the run, taken as 1: {', '.join(unforeseen)}", fontsize=9, loc="left")
+    for place, (panel, (name, values)) in enumerate(zip(panels[1:], shown.items(), strict=True)):
+        panel.plot(epochs, values, color=f"C{place}", linewidth=1.4)
+        panel.set_title(f"× {name}", fontsize=9, loc="left")
+    for panel in panels:
+        panel.set_ylim(bottom=0)
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel("epoch")
+    return figure
+
+
+def moving(factors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+    """Return the factors that are not 1 throughout, as a warm-up of no length is."""
+    return {name: values for name, values in factors.items() if any(value != 1 for value in values)}
+
+
+def plot_gallery(
+    curves: Mapping[str, Callable[[float], float]], end: float, columns: int = 4, points: int = 800
+) -> Any:
+    """Return a ``Figure`` with one panel for each function of time, drawn from 0 until just before ``end``.
+
+    Args:
+        curves: functions by the title of their panel.
+        end: the last time.
+        columns: panels in a row.
+        points: times at which each function is asked.
+    """
+    rows = -(-len(curves) // columns)
+    figure = new_figure((2.6 * columns, 1.8 * rows))
+    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    times = [end * place / points for place in range(points)]
+    for place, (panel, (title, curve)) in enumerate(zip(panels, curves.items(), strict=False)):
+        panel.plot(times, [curve(t) for t in times], color=f"C{place % 10}", linewidth=1.6)
+        panel.set_title(fill(title, 31, break_long_words=False), fontsize=8)
+        panel.set_xlim(0, end)
+        panel.tick_params(labelsize=7)
+        panel.grid(alpha=0.25)
+        panel.spines[["top", "right"]].set_visible(False)
+    for panel in panels[len(curves) :]:
+        panel.set_axis_off()
+    return figure
