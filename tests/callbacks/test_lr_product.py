@@ -147,6 +147,15 @@ def test_the_checkpoints_base_wins_over_another_in_the_code_with_both_numbers_sa
     assert net.trace == fit(CosineDecay()).trace[-len(net.trace) :]
 
 
+def test_a_lightning_that_repeats_a_batch_on_resume_is_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = checkpoints(tmp_path, CosineDecay())
+    monkeypatch.setattr("lightning.__version__", "2.4.0")
+    with pytest.warns(UserWarning, match="Lightning 2.4.0 repeats a batch when it resumes inside an epoch"):
+        fit(CosineDecay(), ckpt_path=checkpoint)
+
+
 def test_a_callback_that_the_checkpoint_does_not_know_starts_from_what_the_code_built(tmp_path: Path) -> None:
     for manual in (False, True):
         checkpoint = checkpoints(tmp_path / str(manual), Callback(), net=Net(manual=manual))

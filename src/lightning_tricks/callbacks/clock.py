@@ -2,7 +2,10 @@
 
 import math
 
+import lightning
 from lightning.pytorch import Trainer
+from lightning_utilities.core.rank_zero import rank_zero_warn
+from packaging.version import Version
 
 from lightning_tricks.functional.durations import RunLength
 
@@ -56,6 +59,15 @@ def resumed_batches(trainer: Trainer) -> tuple[int, int]:
     if not trainer.fit_loop.restarting or done >= trainer.num_training_batches:
         return 0, 0
     return (0, done) if progress.is_last_batch else (done, 0)
+
+
+def warn_if_a_batch_is_repeated(batches: int) -> None:
+    """Warn where a run resumes inside an epoch under a Lightning that trains the last batch before it once more."""
+    if batches and Version(lightning.__version__) < Version("2.5"):
+        rank_zero_warn(
+            f"Lightning {lightning.__version__} repeats a batch when it resumes inside an epoch, so this run will not "
+            "equal one that never stopped. Upgrade to lightning 2.5, or resume from the end of an epoch."
+        )
 
 
 def epoch_is_over(trainer: Trainer, batches_done: int) -> bool:

@@ -9,7 +9,13 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch.optim import Optimizer
 
-from lightning_tricks.callbacks.clock import epoch_is_over, parts_per_epoch, resumed_batches, run_length
+from lightning_tricks.callbacks.clock import (
+    epoch_is_over,
+    parts_per_epoch,
+    resumed_batches,
+    run_length,
+    warn_if_a_batch_is_repeated,
+)
 from lightning_tricks.functional.durations import Moment, RunLength
 from lightning_tricks.functional.learning_rates import Factor, LearningRates
 
@@ -101,6 +107,7 @@ class LRProduct:
         for contributor in self.contributors:
             contributor.prepare(run, parts)
         batches, self._batches_before = resumed_batches(trainer)
+        warn_if_a_batch_is_repeated(batches)
         self._move(trainer, trainer.current_epoch, batches)
 
     def _resume(self, loaded: LRState) -> None:
