@@ -8,10 +8,13 @@ __version__ = "0.1.0"
 
 # The convention is the registry: a public name and the module that defines it.
 _HOMES = {
+    "AdaptiveGradientClipping": "callbacks.adaptive_gradient_clipping",
+    "AutoClip": "callbacks.auto_clip",
     "CosineDecay": "callbacks.lr_schedule",
     "CosineWarmRestarts": "callbacks.lr_schedule",
     "Duration": "functional.durations",
     "ExponentialDecay": "callbacks.lr_decays",
+    "GradientClipping": "callbacks.gradient_clipping",
     "InverseSqrtDecay": "callbacks.lr_decays",
     "InverseTimeDecay": "callbacks.lr_decays",
     "LRPreview": "callbacks.lr_preview",
@@ -20,6 +23,10 @@ _HOMES = {
     "PiecewiseConstant": "callbacks.lr_decays",
     "PolynomialDecay": "callbacks.lr_decays",
     "Schedule": "functional.schedules",
+    "ZClip": "callbacks.z_clip",
+    "adaptive_clip_": "functional.clipping",
+    "clip_by_norm_": "functional.clipping",
+    "clip_by_value_": "functional.clipping",
     "cosine_decay": "functional.schedules",
     "cosine_warm_restarts": "functional.schedules",
     "exponential_decay": "functional.schedules",
@@ -41,6 +48,11 @@ __all__ = [*_HOMES]
 # Type checkers take any variable of this name for true; the import of typing alone would double the cost of this file.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from lightning_tricks.callbacks.adaptive_gradient_clipping import (
+        AdaptiveGradientClipping as AdaptiveGradientClipping,
+    )
+    from lightning_tricks.callbacks.auto_clip import AutoClip as AutoClip
+    from lightning_tricks.callbacks.gradient_clipping import GradientClipping as GradientClipping
     from lightning_tricks.callbacks.lr_decays import ExponentialDecay as ExponentialDecay
     from lightning_tricks.callbacks.lr_decays import InverseSqrtDecay as InverseSqrtDecay
     from lightning_tricks.callbacks.lr_decays import InverseTimeDecay as InverseTimeDecay
@@ -52,6 +64,10 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.lr_schedule import CosineWarmRestarts as CosineWarmRestarts
     from lightning_tricks.callbacks.lr_schedule import LRSchedule as LRSchedule
     from lightning_tricks.callbacks.one_cycle import OneCycle as OneCycle
+    from lightning_tricks.callbacks.z_clip import ZClip as ZClip
+    from lightning_tricks.functional.clipping import adaptive_clip_ as adaptive_clip_
+    from lightning_tricks.functional.clipping import clip_by_norm_ as clip_by_norm_
+    from lightning_tricks.functional.clipping import clip_by_value_ as clip_by_value_
     from lightning_tricks.functional.durations import Duration as Duration
     from lightning_tricks.functional.schedules import Schedule as Schedule
     from lightning_tricks.functional.schedules import cosine_decay as cosine_decay

@@ -118,3 +118,23 @@ def check_list(name: str, value: object) -> list[Any]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise TypeError(f"`{name}` must be a list, got {value!r} ({type(value).__name__}).")
     return list(value)
+
+
+def check_count(name: str, value: object, low: int) -> int:
+    """Return ``value`` if it is a whole number of at least ``low``.
+
+    Raises:
+        TypeError: not an ``int``.
+        ValueError: too small.
+
+    Example:
+        >>> check_count("window", 0, 1)
+        Traceback (most recent call last):
+        ...
+        ValueError: `window` must be at least 1, got 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"`{name}` must be a whole number, got {value!r} ({type(value).__name__}).")
+    if value < low:
+        raise ValueError(f"`{name}` must be at least {low}, got {value}.")
+    return value

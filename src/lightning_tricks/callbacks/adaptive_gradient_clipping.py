@@ -1,0 +1,116 @@
+"""Adaptive gradient clipping: bound the gradient of each unit by a share of the norm of its weights."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from lightning_tricks.callbacks.clip_memory import Measured, Memory
+from lightning_tricks.callbacks.clipper import Clipper
+from lightning_tricks.functional.arguments import check_number
+from lightning_tricks.functional.gradients import join_norms, tensor_norms
+from lightning_tricks.functional.unit_norms import Units, measure_units
+
+
+class AdaptiveGradientClipping(Clipper):
+    """Bound the gradient of each output unit by a share of the norm of the unit's weights (AGC).
+
+    Use when: networks without normalization, large batches or high learning rates, where one threshold for all layers
+    is right for none (Brock et al. 2021).
+
+    Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, for each optimizer on its
+    own; also under manual optimization, fp16-AMP with fused optimizers and FSDP2.
+
+    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. :class:`GradientClipping` may stand beside it.
+    A skipped step changes neither weights nor the optimizer's state. Fused optimizers skip without a host
+    synchronisation, others read one flag a step; under a GradScaler the scaler skips. LBFGS: each evaluation is
+    clipped; ``skip_nonfinite`` is refused.
+
+    Args:
+        clip_factor: the share, > 0; the paper takes 0.01 for batches of 4,096, up to 0.16 for batches of 256.
+        eps: floor of the weights' norm, > 0, so that a unit initialised with zeros can leave zero.
+        exclude: glob patterns of parameter names that are left alone, as ``["head.*"]``; the paper leaves the last
+            linear layer alone.
+        skip_nonfinite: leave out a step with a NaN or infinite gradient; counted in ``num_skipped``.
+        max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
+        log: log ``grad_norm``, ``grad_norm_clipped`` and ``clip_rate`` (of the steps since the last logged one) every
+            ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> from lightning_tricks import AdaptiveGradientClipping
+        >>> trainer = Trainer(callbacks=[AdaptiveGradientClipping(0.02, exclude=["head.*"])])
+
+        With Hydra: ``tricks=[adaptive_gradient_clipping] tricks.adaptive_gradient_clipping.exclude=['head.*']``
+
+    See :func:`lightning_tricks.functional.clipping.adaptive_clip_` for the mathematics.
+    """
+
+    def __init__(
+        self,
+        clip_factor: float = 0.01,
+        *,
+        eps: float = 1e-3,
+        exclude: Sequence[str] = (),
+        skip_nonfinite: bool = True,
+        max_skips: int | None = None,
+        log: bool = False,
+    ) -> None:
+        self.clip_factor = check_number("clip_factor", clip_factor, 0, low_open=True)
+        self.eps = check_number("eps", eps, 0, low_open=True)
+        if isinstance(exclude, str) or not all(isinstance(pattern, str) for pattern in exclude):
+            raise TypeError(f"`exclude` must be a list of glob patterns, as ['head.*'], got {exclude!r}.")
+        self.exclude = tuple(exclude)
+        self._excluded: frozenset[int] = frozenset()
+        super().__init__(skip_nonfinite, max_skips, log)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find the parameters that are left alone."""
+        super().on_fit_start(trainer, pl_module)
+        named = pl_module.named_parameters(remove_duplicate=False)
+        names = {name.replace("_orig_mod.", ""): param for name, param in named}  # torch.compile's addition
+        for pattern in self.exclude:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise MisconfigurationException(
+                    f"`exclude` of `AdaptiveGradientClipping` has a pattern {pattern!r} that matches no parameter. The "
+                    f"module's parameters are: {', '.join(list(names)[:10])}{', ...' if len(names) > 10 else ''}."
+                )
+        self._excluded = frozenset(
+            id(param) for name, param in names.items() if any(fnmatchcase(name, pattern) for pattern in self.exclude)
+        )
+
+    def measure(self, groups: Sequence[Sequence[Tensor]]) -> Measured:
+        """Measure unit by unit; of what is left alone only the gradients, which must be finite too."""
+        params = [param for group in groups for param in group]
+        if not self._excluded:
+            return _measured(measure_units(params))
+        alone = [param for param in params if id(param) in self._excluded]
+        others = [param for param in params if id(param) not in self._excluded]
+        if not alone:
+            return _measured(measure_units(others))
+        norms = tensor_norms([param.grad for param in alone])  # type: ignore[misc]
+        if not others:
+            return Measured(alone, norms, [1] * len(alone), join_norms(norms))
+        clipped = _measured(measure_units(others))
+        evidence = torch.cat([clipped.evidence, norms.to(clipped.evidence)])
+        entries = [*clipped.entries, *[1] * len(alone)]
+        return Measured([*clipped.params, *alone], evidence, entries, join_norms(evidence), clipped.parts)
+
+    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor:
+        units: Units | None = measured.parts
+        if units is None:
+            return torch.zeros_like(measured.total, dtype=torch.bool)
+        factors = units.factors(self.clip_factor, self.eps)
+        units.scale_(factors)
+        return units.any_below_one(factors)
+
+
+def _measured(units: Units) -> Measured:
+    return Measured(units.params, units.evidence, units.entries, units.total(), units)

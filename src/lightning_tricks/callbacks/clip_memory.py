@@ -1,0 +1,83 @@
+"""Clip memory: what was measured of an optimizer's gradients in a step, and what is kept of it until the next."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of one optimizer's gradients, all of it on the device.
+
+    Attributes:
+        params: the parameters that have a gradient.
+        evidence: ``(M,)`` norms; a non-finite one tells a non-finite gradient.
+        entries: how many of ``evidence`` belong to each of ``params``.
+        total: ``()`` the norm of all, non-finite if any of ``evidence`` is.
+        parts: what the callback clips by.
+    """
+
+    params: Sequence[Tensor]
+    evidence: Tensor
+    entries: Sequence[int]
+    total: Tensor
+    parts: Any = None
+
+
+@dataclass
+class Memory:
+    """What is kept of one optimizer from step to step, on its device.
+
+    Attributes:
+        skipped: ``()`` bad steps so far.
+        bad_in_a_row: ``()`` the last of them without a good one between.
+        clipped: ``()`` clipped steps since the last logged one.
+        steps: steps since the last logged one.
+        rules: what a callback learns, for each group that it clips on its own: dataclasses of tensors.
+        thresholds: what it last clipped them to; not state, only logged.
+        counted_at: the Trainer's step of the last evaluation.
+        last_bad: the last gradients that were not finite.
+    """
+
+    skipped: Tensor
+    bad_in_a_row: Tensor
+    clipped: Tensor
+    steps: int = 0
+    rules: dict[int, Any] = field(default_factory=dict)
+    thresholds: dict[int, Tensor] = field(default_factory=dict)
+    counted_at: int | None = None
+    last_bad: Measured | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return what must survive a restart, in host memory and not shared with what goes on counting."""
+        counts = {name: getattr(self, name) for name in ("skipped", "bad_in_a_row", "clipped")}
+        rules = {group: _on_host(vars(rule)) for group, rule in self.rules.items()}
+        return {**_on_host(counts), "steps": self.steps, "rules": rules}
+
+
+def _on_host(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+
+
+def restore_memory(
+    plain: dict[str, Any] | None, device: torch.device, restore_rule: Callable[[dict[str, Tensor]], Any]
+) -> Memory:
+    """Return a memory on a device, empty or as a checkpoint holds it.
+
+    Args:
+        plain: what :meth:`Memory.to_plain` returned, if anything.
+        device: where the gradients are measured.
+        restore_rule: makes what is learnt from its tensors.
+    """
+    if plain is None:
+        zero = torch.zeros((), dtype=torch.int64, device=device)
+        return Memory(zero, zero.clone(), zero.clone())
+    counts = {name: plain[name].to(device, copy=True) for name in ("skipped", "bad_in_a_row", "clipped")}
+    rules = {
+        group: restore_rule({name: tensor.to(device, copy=True) for name, tensor in tensors.items()})
+        for group, tensors in plain["rules"].items()
+    }
+    return Memory(**counts, steps=plain["steps"], rules=rules)

@@ -1,0 +1,86 @@
+"""Gradient clipping: bound the norm of all gradients, or each element."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from lightning_tricks.callbacks.clip_memory import Measured, Memory
+from lightning_tricks.callbacks.clipper import Clipper
+from lightning_tricks.callbacks.norm_groups import measure_norms, scale_to
+from lightning_tricks.functional.arguments import check_flag, check_number
+from lightning_tricks.functional.clipping import check_norm_type
+from lightning_tricks.functional.gradients import clamp_, join_norms, real_parts, tensor_norms
+
+
+class GradientClipping(Clipper):
+    """Bound the gradient of each step by its norm or by value, and leave out steps that are not finite.
+
+    Use when: the loss spikes, becomes NaN, or belongs to a recurrent network or a transformer (Pascanu et al. 2013).
+
+    Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, for each optimizer on its
+    own; also under manual optimization, fp16-AMP with fused optimizers and FSDP2, where the Trainer's own cannot.
+
+    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. A skipped step changes neither weights nor the
+    optimizer's state; schedules go on. Fused optimizers skip without a host synchronisation, others read one flag a
+    step; under a GradScaler the scaler skips. LBFGS: each evaluation is clipped; ``skip_nonfinite`` is refused.
+
+    Args:
+        max_norm: bound of the norm over all parameters of an optimizer, > 0; customary 0.1 to 10, 1 for transformers.
+            1.0 if ``clip_value`` is not given either.
+        norm_type: p of the norm, > 0, ``"inf"`` included.
+        clip_value: bound of each element instead, > 0; customary 0.5 to 5.
+        per_group: bound the norm of each parameter group on its own.
+        skip_nonfinite: leave out a step with a NaN or infinite gradient; counted in ``num_skipped``.
+        max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
+        log: log ``grad_norm``, ``grad_norm_clipped`` and ``clip_rate`` (of the steps since the last logged one) every
+            ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: both bounds are given, or an argument is out of range.
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> from lightning_tricks import GradientClipping
+        >>> trainer = Trainer(callbacks=[GradientClipping(1.0, log=True)])
+
+        With Hydra: ``tricks=[gradient_clipping] tricks.gradient_clipping.max_norm=0.5``
+
+    See :func:`lightning_tricks.functional.clipping.clip_by_norm_` and ``clip_by_value_`` for the mathematics.
+    """
+
+    def __init__(
+        self,
+        max_norm: float | None = None,
+        *,
+        norm_type: float | str = 2.0,
+        clip_value: float | None = None,
+        per_group: bool = False,
+        skip_nonfinite: bool = True,
+        max_skips: int | None = None,
+        log: bool = False,
+    ) -> None:
+        if max_norm is not None and clip_value is not None:
+            raise ValueError(
+                f"`max_norm` and `clip_value` are two ways to clip, got {max_norm} and {clip_value}. Give one of them."
+            )
+        self.max_norm = None if max_norm is None else check_number("max_norm", max_norm, 0, low_open=True)
+        self.clip_value = None if clip_value is None else check_number("clip_value", clip_value, 0, low_open=True)
+        self.norm_type = check_norm_type(norm_type)
+        self.per_group = check_flag("per_group", per_group)
+        super().__init__(skip_nonfinite, max_skips, log)
+
+    def measure(self, groups: Sequence[Sequence[Tensor]]) -> Measured:
+        return measure_norms(groups, self.norm_type, self.per_group)
+
+    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor:
+        if self.clip_value is None:
+            max_norm = 1.0 if self.max_norm is None else self.max_norm
+            return scale_to(measured, dict.fromkeys(measured.parts, max_norm))
+        grads = [grad for of_group, _ in measured.parts.values() for grad in of_group]
+        clipped = measured.total > self.clip_value  # a larger element may hide in a larger norm
+        if self._logs:  # then it matters, and may cost another look at every element
+            clipped = join_norms(tensor_norms(real_parts(grads), math.inf), math.inf) > self.clip_value
+        clamp_(grads, self.clip_value)
+        return clipped

@@ -1,0 +1,99 @@
+"""ZClip: bound the gradient's norm where it is an outlier among the norms seen."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from lightning_tricks.callbacks.clip_memory import Measured, Memory
+from lightning_tricks.callbacks.clipper import Clipper
+from lightning_tricks.callbacks.norm_groups import measure_norms, name_thresholds, scale_to
+from lightning_tricks.functional.arguments import check_count, check_flag, check_number
+from lightning_tricks.functional.clip_thresholds import (
+    NormStatistics,
+    empty_statistics,
+    observe_zscore,
+    outlier_level,
+)
+
+
+class ZClip(Clipper):
+    """Clip only the steps whose gradient's norm stands out: by more than ``z`` standard deviations above the mean.
+
+    Use when: training is smooth but for rare spikes, as of language models; a step like the others is left alone
+    (Kumar et al. 2025).
+
+    Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, with statistics of its
+    own for each optimizer; also under manual optimization, fp16-AMP with fused optimizers and FSDP2.
+
+    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. The statistics are part of the checkpoint; a
+    norm that is not finite never enters them. A skipped step changes neither weights nor the optimizer's state. Fused
+    optimizers skip without a host synchronisation, others read one flag a step; under a GradScaler the scaler skips.
+    LBFGS: each evaluation is clipped, the first of a step is remembered; ``skip_nonfinite`` is refused.
+
+    Args:
+        z: how many standard deviations above the mean are borne, > 0; the paper takes 2.5.
+        alpha: how much of the old mean and variance each step keeps, in ``[0, 1)``; the paper takes 0.97.
+        warmup: how many norms the first mean and variance are made of, before anything is judged, at least 1; the paper
+            takes 25.
+        max_norm: a bound for all steps on top, from the first on, > 0; ``None``: none. Statistics do not see it.
+        per_group: statistics and a threshold for each parameter group.
+        skip_nonfinite: leave out a step with a NaN or infinite gradient; counted in ``num_skipped``.
+        max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
+        log: log ``grad_norm``, ``grad_norm_clipped``, ``clip_rate`` (of the steps since the last logged one) and
+            ``clip_threshold`` every ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> from lightning_tricks import ZClip
+        >>> trainer = Trainer(callbacks=[ZClip(2.5, max_norm=1.0)])
+
+        With Hydra: ``tricks=[z_clip] tricks.z_clip.alpha=0.99``
+
+    See :func:`lightning_tricks.functional.clip_thresholds.observe_zscore` for the mathematics.
+    """
+
+    def __init__(
+        self,
+        z: float = 2.5,
+        *,
+        alpha: float = 0.97,
+        warmup: int = 25,
+        max_norm: float | None = None,
+        per_group: bool = False,
+        skip_nonfinite: bool = True,
+        max_skips: int | None = None,
+        log: bool = False,
+    ) -> None:
+        self.z = check_number("z", z, 0, low_open=True)
+        self.alpha = check_number("alpha", alpha, 0, 1, high_open=True)
+        self.warmup = check_count("warmup", warmup, 1)
+        self.max_norm = None if max_norm is None else check_number("max_norm", max_norm, 0, low_open=True)
+        self.per_group = check_flag("per_group", per_group)
+        super().__init__(skip_nonfinite, max_skips, log)
+
+    def measure(self, groups: Sequence[Sequence[Tensor]]) -> Measured:
+        return measure_norms(groups, 2.0, self.per_group)
+
+    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor:
+        for group, (_, norm) in measured.parts.items():
+            before = memory.rules.get(group) or empty_statistics(norm.device)
+            after, threshold = observe_zscore(before, norm, self.z, self.alpha, self.warmup)
+            memory.thresholds[group] = threshold if self.max_norm is None else threshold.clamp(max=self.max_norm)
+            if observe:
+                memory.rules[group] = after
+        return scale_to(measured, memory.thresholds)
+
+    def restore_rule(self, tensors: dict[str, Tensor]) -> NormStatistics:
+        """Return the statistics as they were."""
+        return NormStatistics(**tensors)
+
+    def more_to_log(self, memory: Memory) -> dict[str, Tensor]:
+        """Return the norm from which on the next step would be clipped; infinite during the warm-up."""
+        levels = {group: outlier_level(rule, self.z, self.warmup) for group, rule in memory.rules.items()}
+        if self.max_norm is not None:
+            levels = {group: level.clamp(max=self.max_norm) for group, level in levels.items()}
+        return name_thresholds(levels)

@@ -1,0 +1,158 @@
+"""Clipping: bound gradients by their norm, their elements, or the norm of the weights that they belong to.
+
+All work in place, on whole lists at once, and return what they measured as tensors on the device.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from lightning_tricks.functional.arguments import check_number
+from lightning_tricks.functional.gradients import clamp_, join_norms, scale_, tensor_norms
+from lightning_tricks.functional.unit_norms import measure_units
+
+
+@torch.no_grad()
+def clip_by_norm_(grads: Tensor | Iterable[Tensor | None], max_norm: float | Tensor, norm_type: float = 2.0) -> Tensor:
+    r"""Scale all gradients by one factor so that their joint norm is at most ``max_norm``.
+
+    .. math:: g \leftarrow g \cdot \min\!\left(1, \frac{c}{\lVert g \rVert_p + 10^{-6}}\right)
+
+    As :func:`torch.nn.utils.clip_grad_norm_`, over gradients of any kind: sparse, complex, of several devices and
+    dtypes, and sharded ones, whose norm is that of all shards. Half-precision gradients are summed in float32.
+
+    Args:
+        grads: gradients; ``None`` stands for a parameter without one.
+        max_norm: the bound, > 0; a ``()`` tensor is not looked at by the host.
+        norm_type: p of the p-norm, > 0, ``inf`` included.
+
+    Returns:
+        ``()`` the norm before; 0 without gradients. A NaN in a gradient makes it, and then all gradients, NaN.
+
+    Raises:
+        ValueError: a number that is out of range.
+
+    Example:
+        >>> grads = [torch.tensor([3.0]), torch.tensor([[4.0]])]
+        >>> clip_by_norm_(grads, max_norm=1.0)
+        tensor(5.)
+        >>> grads
+        [tensor([0.6000]), tensor([[0.8000]])]
+
+    References:
+        Pascanu, Mikolov & Bengio, On the difficulty of training recurrent neural networks, 2013, algorithm 1.
+    """
+    if not isinstance(max_norm, Tensor):
+        check_number("max_norm", max_norm, 0, low_open=True)
+    norm_type = check_norm_type(norm_type)
+    given = _present(grads)
+    if not given:
+        return torch.tensor(0.0)
+    total = join_norms(tensor_norms(given, norm_type), norm_type)
+    scale_(given, clip_factor_for(total, max_norm))
+    return total
+
+
+def clip_factor_for(total: Tensor, max_norm: float | Tensor) -> Tensor:
+    """Return what to multiply gradients of norm ``total`` by: at most 1, in the norm's own dtype."""
+    return (max_norm / (total + 1e-6)).clamp(max=1.0).to(total.dtype)
+
+
+def check_norm_type(norm_type: object) -> float:
+    """Return the p of a p-norm.
+
+    Raises:
+        TypeError: not a number; the string ``"inf"`` is one.
+        ValueError: not > 0.
+
+    Example:
+        >>> check_norm_type("inf")
+        inf
+    """
+    if norm_type == "inf" or (isinstance(norm_type, float) and norm_type == math.inf):
+        return math.inf
+    return check_number("norm_type", norm_type, 0, low_open=True)
+
+
+@torch.no_grad()
+def clip_by_value_(grads: Tensor | Iterable[Tensor | None], clip_value: float) -> Tensor:
+    r"""Clamp each element of each gradient to ``[-clip_value, clip_value]``.
+
+    As :func:`torch.nn.utils.clip_grad_value_`. Of a complex element the real and the imaginary part are clamped. It
+    turns the gradient's direction, where :func:`clip_by_norm_` keeps it; a NaN stays, an infinity becomes the bound.
+
+    Args:
+        grads: gradients; ``None`` stands for a parameter without one.
+        clip_value: the bound, > 0.
+
+    Returns:
+        ``()`` the L2 norm of all gradients before; 0 without gradients, NaN if there is a NaN.
+
+    Raises:
+        ValueError: ``clip_value`` is not > 0.
+
+    Example:
+        >>> grads = [torch.tensor([4.0, -3.0, 0.0])]
+        >>> clip_by_value_(grads, clip_value=3.5)
+        tensor(5.)
+        >>> grads
+        [tensor([ 3.5000, -3.0000,  0.0000])]
+    """
+    check_number("clip_value", clip_value, 0, low_open=True)
+    given = _present(grads)
+    if not given:
+        return torch.tensor(0.0)
+    total = join_norms(tensor_norms(given))
+    clamp_(given, clip_value)
+    return total
+
+
+@torch.no_grad()
+def adaptive_clip_(params: Tensor | Iterable[Tensor], clip_factor: float = 0.01, eps: float = 1e-3) -> Tensor:
+    r"""Bound the gradient of each unit by a share of the norm of the unit's weights.
+
+    .. math:: g_i \leftarrow g_i \cdot \min\!\left(1,
+        \frac{\lambda \max(\lVert w_i \rVert, \epsilon)}{\max(\lVert g_i \rVert, 10^{-6})}\right)
+
+    A unit is what feeds one output: all dimensions of a weight but the first; a vector (a bias, a gain) is one unit.
+
+    Args:
+        params: parameters, whose ``grad`` is scaled in place; those without one are left out.
+        clip_factor: the share, > 0. The paper takes 0.01 for batches of 4,096 and more for smaller ones.
+        eps: floor of the weights' norm, > 0, without which a unit initialised with zeros could never leave zero.
+
+    Returns:
+        ``()`` the L2 norm of all gradients before; 0 without gradients.
+
+    Raises:
+        ValueError: a number that is out of range.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        >>> weight.grad = torch.tensor([[0.3, 0.4], [0.3, 0.4]])
+        >>> adaptive_clip_([weight], clip_factor=0.01)
+        tensor(0.7071)
+        >>> weight.grad
+        tensor([[3.0000e-02, 4.0000e-02],
+                [6.0000e-06, 8.0000e-06]])
+
+    References:
+        Brock, De, Smith & Simonyan, High-performance large-scale image recognition without normalization, 2021, eq. 3.
+    """
+    check_number("clip_factor", clip_factor, 0, low_open=True)
+    check_number("eps", eps, 0, low_open=True)
+    given = [params] if isinstance(params, Tensor) else list(params)
+    given = [param for param in given if param.grad is not None]
+    if not given:
+        return torch.tensor(0.0)
+    units = measure_units(given)
+    units.scale_(units.factors(clip_factor, eps))
+    return units.total()
+
+
+def _present(grads: Tensor | Iterable[Tensor | None]) -> list[Tensor]:
+    if isinstance(grads, Tensor):
+        return [grads]
+    return [grad for grad in grads if grad is not None]

@@ -1,0 +1,203 @@
+"""Gradients: measure and scale many tensors at once, whatever they are: dense, sparse, complex, sharded, mixed.
+
+A sharded gradient (a DTensor) is worked on in place through its local part; its norm is that of the whole.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype
+
+# A dimension of a device mesh along which tensors are cut. DTensors are known by what they have, not by their class:
+# importing it takes most of a second, which those who never shard need not pay.
+MeshDim = tuple[Any, int]
+
+_PLAIN = {Tensor, Parameter}
+
+
+@torch.no_grad()
+def tensor_norms(grads: Sequence[Tensor], norm_type: float = 2.0) -> Tensor:
+    """Return the norm of each tensor, at least in float32, without a host synchronisation.
+
+    Args:
+        grads: at least one tensor, of any devices and dtypes.
+        norm_type: p of the p-norm, ``inf`` included.
+
+    Returns:
+        ``(N,)`` norms in the order given, on the first tensor's device. The norm of a sharded tensor is that of all its
+        shards: every rank gets the same numbers.
+
+    Example:
+        >>> tensor_norms([torch.tensor([3.0, 4.0]), torch.ones(1, 1)])
+        tensor([5., 1.])
+    """
+    if _any_special(grads):
+        grads = [_summed(grad) for grad in grads]
+        parts = [_coalesced_values(grad) for grad in local_parts(grads)]
+    else:
+        parts = list(grads)
+    if math.isinf(norm_type):  # which is not defined for an empty tensor, as a small shard may be
+        parts = [part if part.numel() else part.new_zeros(1) for part in parts]
+    groups = _group_tensors_by_device_and_dtype([parts], with_indices=True)  # type: ignore[list-item]
+    if len(groups) == 1:
+        norms = list(_norms(parts, norm_type))
+    else:
+        ordered: dict[int, Tensor] = {}
+        for (group,), indices in groups.values():
+            ordered.update(zip(indices, _norms(group, norm_type), strict=True))  # type: ignore[arg-type]
+        dtype = torch.float64 if any(n.dtype == torch.float64 for n in ordered.values()) else torch.float32
+        norms = [ordered[i].to(parts[0].device, dtype) for i in range(len(parts))]
+    for mesh_dims, copies, indices in _shard_groups(grads):
+        whole = reduce_norms(torch.stack([norms[i] for i in indices]), norm_type, mesh_dims, copies)
+        for i, norm in zip(indices, whole.unbind(), strict=True):
+            norms[i] = norm
+    return torch.stack(norms)
+
+
+def _norms(tensors: Sequence[Tensor], norm_type: float) -> tuple[Tensor, ...]:
+    """Return norms that are accumulated and given in at least float32."""
+    half = tensors[0].dtype in (torch.float16, torch.bfloat16)
+    if math.isinf(norm_type) and tensors[0].device.type == "cpu" and not tensors[0].is_complex():
+        return tuple(_largest(tensor) for tensor in tensors)
+    return torch._foreach_norm(list(tensors), norm_type, dtype=torch.float32 if half else None)
+
+
+def _largest(tensor: Tensor) -> Tensor:
+    """Return the largest absolute value: on a CPU the norm takes 15 times as long as both extremes of a big tensor."""
+    if tensor.numel() < 4096:
+        return _in_single(torch.linalg.vector_norm(tensor, math.inf))
+    low, high = torch.aminmax(tensor)
+    return _in_single(torch.maximum(high, -low))
+
+
+def _in_single(norm: Tensor) -> Tensor:
+    return norm if norm.dtype == torch.float64 else norm.float()
+
+
+def join_norms(norms: Tensor, norm_type: float = 2.0) -> Tensor:
+    """Return the norm of everything from the norms of its parts: ``(N,)`` to ``()``."""
+    joined: Tensor = torch.linalg.vector_norm(norms, norm_type)
+    return joined
+
+
+def reduce_norms(norms: Tensor, norm_type: float, mesh_dims: Iterable[MeshDim], copies: int = 1) -> Tensor:
+    """Return the norms of whole tensors from those of this rank's shards.
+
+    Args:
+        norms: norms of local parts.
+        norm_type: p of the p-norm.
+        mesh_dims: the device mesh and the dimension of it, for each along which the tensors are cut.
+        copies: how many ranks hold the same part.
+    """
+    if math.isinf(norm_type):
+        for mesh, dim in mesh_dims:
+            torch.distributed.all_reduce(norms, torch.distributed.ReduceOp.MAX, group=mesh.get_group(dim))
+        return norms
+    powers = norms.pow(norm_type)
+    for mesh, dim in mesh_dims:
+        torch.distributed.all_reduce(powers, group=mesh.get_group(dim))
+    return powers.div_(copies).pow_(1.0 / norm_type)
+
+
+def shard_dims(tensor: Tensor) -> tuple[MeshDim, ...]:
+    """Return along which dimensions of its device mesh a tensor is cut; nothing for one that is whole."""
+    places, mesh = getattr(tensor, "placements", ()), getattr(tensor, "device_mesh", None)
+    return tuple((mesh, i) for i, place in enumerate(places) if not place.is_replicate())
+
+
+def _shard_groups(grads: Sequence[Tensor]) -> list[tuple[tuple[MeshDim, ...], int, list[int]]]:
+    """Return which tensors are cut alike, so that one collective serves them, and of how many copies each is.
+
+    Whole tensors beside cut ones are averaged over the ranks: nobody else makes their gradients equal, and what is
+    decided from a norm must be decided alike everywhere.
+    """
+    if set(map(type, grads)) <= _PLAIN:
+        return []
+    found: dict[tuple[MeshDim, ...], list[int]] = {}
+    for i, grad in enumerate(grads):
+        found.setdefault(shard_dims(grad), []).append(i)
+    whole = found.pop((), [])
+    groups = [(dims, 1, indices) for dims, indices in found.items()]
+    if whole and groups:
+        mesh: Any = next(iter(found))[0][0]
+        groups.append((tuple((mesh, dim) for dim in range(mesh.ndim)), mesh.size(), whole))
+    return groups
+
+
+@torch.no_grad()
+def scale_(grads: Sequence[Tensor], factor: Tensor) -> None:
+    """Multiply every tensor by one factor, in place.
+
+    Args:
+        grads: at least one tensor, of any devices and dtypes.
+        factor: ``()``, on any device.
+    """
+    parts = [_values(grad) for grad in local_parts(grads)] if _any_special(grads) else list(grads)
+    groups = _group_tensors_by_device_and_dtype([parts])  # type: ignore[list-item]
+    for (device, _), ((group,), _) in groups.items():
+        torch._foreach_mul_(group, factor.to(device))  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def clamp_(grads: Sequence[Tensor], limit: float) -> None:
+    """Clamp every element to ``[-limit, limit]``, in place; of a complex one the real and the imaginary part."""
+    merged: list[tuple[Tensor, Tensor]] = []
+    parts = []
+    for grad, part in zip(grads, local_parts(grads), strict=True):
+        if part.layout == torch.sparse_coo and not part.is_coalesced():
+            whole = part.coalesce()  # entries of one index add up: only their sum can be clamped
+            merged.append((part, whole))
+            part = whole
+        if any(place.is_partial() for place in getattr(grad, "placements", ())):
+            raise NotImplementedError("A gradient that is a partial sum on each rank cannot be clipped by value.")
+        part = _values(part)
+        parts.append(torch.view_as_real(part) if part.is_complex() else part)
+    for (group,), _ in _group_tensors_by_device_and_dtype([parts]).values():  # type: ignore[list-item]
+        torch._foreach_clamp_min_(group, -limit)  # type: ignore[arg-type]
+        torch._foreach_clamp_max_(group, limit)  # type: ignore[arg-type]
+    for part, whole in merged:
+        part.copy_(whole)
+
+
+def real_parts(grads: Sequence[Tensor]) -> list[Tensor]:
+    """Return views in which a complex tensor is two real ones, to measure what :func:`clamp_` clamps."""
+    return [torch.view_as_real(grad) if grad.is_complex() and not grad.is_sparse else grad for grad in grads]
+
+
+def local_parts(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return what of each tensor lies on this rank: the tensor itself, or the shard of a DTensor."""
+    if set(map(type, tensors)) <= _PLAIN:
+        return list(tensors)
+    return [tensor.to_local() if hasattr(tensor, "to_local") else tensor for tensor in tensors]
+
+
+def _summed(tensor: Tensor) -> Tensor:
+    """Return a DTensor of which each rank holds a summand, as some tensor-parallel layers leave it, as a whole one."""
+    places = getattr(tensor, "placements", ())
+    if not any(place.is_partial() for place in places):
+        return tensor
+    from torch.distributed.tensor import Replicate
+
+    whole = [Replicate() if place.is_partial() else place for place in places]
+    return tensor.redistribute(placements=whole)  # type: ignore[attr-defined,no-any-return]
+
+
+def _any_special(tensors: Sequence[Tensor]) -> bool:
+    """Say whether any tensor is not plain and dense; asked once a step of every tensor, so it must be cheap."""
+    return not set(map(type, tensors)) <= _PLAIN or {tensor.layout for tensor in tensors} != {torch.strided}
+
+
+def _values(tensor: Tensor) -> Tensor:
+    """Return the stored values, of which there may be several for one index: enough for what is linear."""
+    if tensor.layout == torch.strided:
+        return tensor
+    return tensor._values() if tensor.layout == torch.sparse_coo else tensor.values()
+
+
+def _coalesced_values(tensor: Tensor) -> Tensor:
+    """Return the values as they add up, which is what a norm is of."""
+    return _values(tensor.coalesce() if tensor.layout == torch.sparse_coo else tensor)
