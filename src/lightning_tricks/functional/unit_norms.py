@@ -149,7 +149,7 @@ def _join_shards(group: _UnitGroup, cuts: Sequence[tuple[Tensor, tuple[MeshDim, 
     """Join the norms of units that are cut across ranks; whole rows need nothing."""
     divided: dict[tuple[MeshDim, ...], list[int]] = {}
     for i, (param, dims) in enumerate(cuts):
-        places = param.placements  # type: ignore[attr-defined]
+        places = getattr(param, "placements", ())
         across = tuple((mesh, dim) for mesh, dim in dims if param.ndim <= 1 or places[dim].dim != 0)
         if across:
             divided.setdefault(across, []).append(i)

@@ -1,0 +1,83 @@
+"""A module whose gradients are not finite in the batches that say so, and a fit over such batches."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning_pytorch
+import torch
+from lightning.pytorch import Callback
+from tiny import trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+OPTIMIZERS = {
+    "SGD": lambda params: torch.optim.SGD(params, lr=0.05, momentum=0.9, weight_decay=0.01),
+    "fused SGD": lambda params: torch.optim.SGD(params, lr=0.05, momentum=0.9, weight_decay=0.01, fused=True),
+    "AdamW": lambda params: torch.optim.AdamW(params, lr=0.05, foreach=False),
+    "foreach AdamW": lambda params: torch.optim.AdamW(params, lr=0.05, foreach=True),
+    "fused AdamW": lambda params: torch.optim.AdamW(params, lr=0.05, fused=True),
+}
+GOOD = 1.0
+
+
+class Poisoned(lightning_pytorch.LightningModule):
+    """Two layers; a batch is ``(x, y, poison)``, and the poison, 1 in a good batch, multiplies one layer's gradient."""
+
+    def __init__(self, optimizer: str = "SGD", **of_optimizer: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.head = nn.Linear(4, 6), nn.Linear(6, 1)
+        self.optimizer = optimizer
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        x, y, poison = batch
+        hidden = self.body(x).tanh()
+        hidden.register_hook(lambda grad: grad * poison[0])
+        return (self.head(hidden) - y).pow(2).mean()
+
+    def configure_optimizers(self) -> Any:
+        return OPTIMIZERS[self.optimizer](self.parameters())
+
+
+def batches(poisons: Sequence[float], rank: int = 0, keep_bad: bool = True, poisoned: bool = True) -> DataLoader:
+    """One batch for each poison, other data on each rank; without the bad ones if ``keep_bad`` is false."""
+    generator = torch.Generator().manual_seed(rank)
+    made = []
+    for poison in poisons:
+        x = torch.randn(5, 4, generator=generator)
+        if keep_bad or poison == GOOD:
+            made.append((x, x.sum(1, keepdim=True), torch.tensor([poison if poisoned else GOOD])))
+    return DataLoader(made, batch_size=None)
+
+
+class Loaders(lightning_pytorch.LightningDataModule):
+    """The batches, of which one rank alone has the bad ones."""
+
+    def __init__(self, poisons: Sequence[float], keep_bad: bool, bad_rank: int) -> None:
+        super().__init__()
+        self.poisons, self.keep_bad, self.bad_rank = poisons, keep_bad, bad_rank
+
+    def train_dataloader(self) -> Any:
+        rank = self.trainer.global_rank
+        return batches(self.poisons, rank, self.keep_bad, poisoned=rank == self.bad_rank)
+
+
+class Keep(Callback):
+    """Keep what a rank ended with in a file."""
+
+    def __init__(self, folder: Path, clipper: Any) -> None:
+        self.folder, self.clipper = folder, clipper
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        ended = {"weights": pl_module.state_dict(), "skipped": self.clipper.num_skipped}
+        torch.save(ended, self.folder / f"{trainer.global_rank}.pt")
+
+
+def run(
+    clipper: Callback, poisons: Sequence[float], optimizer: str = "SGD", keep_bad: bool = True, **arguments: Any
+) -> Poisoned:
+    """Fit one epoch and return the module."""
+    module = Poisoned(optimizer)
+    trainer(clipper, max_epochs=1, **arguments).fit(module, batches(poisons, keep_bad=keep_bad))
+    return module
