@@ -13,11 +13,11 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from measure import interleaved, median_ratio, report, timed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tricks import AdaptiveGradientClipping, AutoClip, CosineWarmRestarts, GradientClipping, ZClip
+from measure import interleaved, median_ratio, report, timed
 
 # Bounds of the ratio to torch's, on a transformer and on many tiny tensors.
 BOUNDS = {

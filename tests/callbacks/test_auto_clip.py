@@ -46,7 +46,7 @@ def test_each_group_may_have_a_history_and_a_threshold_of_its_own() -> None:
     runner.fit(Net())
     rules = clipper.state_dict()["optimizers"][0]["rules"]
     assert [len(rules[group]["norms"]) for group in (0, 1)] == [6, 6]
-    assert {"clip_threshold/group_0", "clip_threshold/group_1"} <= set(runner.callback_metrics)
+    assert {"clip_threshold-group_0", "clip_threshold-group_1"} <= set(runner.callback_metrics)
 
 
 @pytest.mark.parametrize("window", [3, 30])

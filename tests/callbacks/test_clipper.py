@@ -236,7 +236,7 @@ def test_the_logged_norms_are_those_before_and_after() -> None:
 
 def test_several_optimizers_are_told_apart_in_the_log() -> None:
     metrics = trainer_metrics(GradientClipping(log=True), net=Net(manual=True), log_every_n_steps=1)
-    assert {"grad_norm/optimizer_0", "grad_norm/optimizer_1", "clip_rate/optimizer_1"} <= set(metrics)
+    assert {"grad_norm-optimizer_0", "grad_norm-optimizer_1", "clip_rate-optimizer_1"} <= set(metrics)
 
 
 def test_how_many_were_skipped_comes_back_from_forked_processes() -> None:

@@ -218,5 +218,7 @@ def syncs_in(epochs: int, *callbacks: Callback) -> int:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_adds_no_host_synchronisation_to_a_training_step(name: str) -> None:
+    """One exception: whoever leaves out steps of an optimizer that is not fused reads one flag a step."""
+    steps = 3 * 6 if getattr(TINY[name](), "skip_nonfinite", False) else 0
     bare = syncs_in(6) - syncs_in(3)
-    assert syncs_in(6, TINY[name]()) - syncs_in(3, TINY[name]()) == bare
+    assert syncs_in(6, TINY[name]()) - syncs_in(3, TINY[name]()) == bare + steps

@@ -7,15 +7,19 @@ from lightning.pytorch import Callback
 import lightning_tricks as lt
 
 TINY: dict[str, Callable[[], Callback]] = {
+    "AdaptiveGradientClipping": lambda: lt.AdaptiveGradientClipping(0.05, exclude=["head.*"], log=True),
+    "AutoClip": lambda: lt.AutoClip(30, window=5, log=True),
     "CosineDecay": lambda: lt.CosineDecay(end_factor=0.1, warmup="2st"),
     "CosineWarmRestarts": lambda: lt.CosineWarmRestarts(t_0=0.5, t_mult=1.5, warmup="4st", peak_decay=0.9),
     "ExponentialDecay": lambda: lt.ExponentialDecay(0.5, decay_steps="5st", staircase=True),
+    "GradientClipping": lambda: lt.GradientClipping(0.5, per_group=True, max_skips=3, log=True),
     "InverseSqrtDecay": lambda: lt.InverseSqrtDecay(unit="st", warmup=0.5),
     "InverseTimeDecay": lambda: lt.InverseTimeDecay(0.5, decay_steps=0.5),
     "LRSchedule": lambda: lt.LRSchedule(lt.cosine_decay(7), unit="st", name="steps"),
     "OneCycle": lambda: lt.OneCycle("0.9dur", div_factor=5, final_div_factor=10),
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, "0.5dur"], [0.5, 1, 0.3]),
     "PolynomialDecay": lambda: lt.PolynomialDecay("7st", end_factor=0.2, power=0.8, cycle=True),
+    "ZClip": lambda: lt.ZClip(1.0, alpha=0.8, warmup=3, log=True),
 }
 
 

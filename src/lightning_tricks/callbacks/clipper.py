@@ -153,7 +153,7 @@ class Clipper(Trick):
         if logs:
             after = self._norm(measured) if goes_on else measured.total
             self._log(
-                pl_module, memory, measured.total, after, f"/optimizer_{index}" if len(trainer.optimizers) > 1 else ""
+                pl_module, memory, measured.total, after, f"-optimizer_{index}" if len(trainer.optimizers) > 1 else ""
             )
 
     def _memory(self, index: int, device: torch.device) -> Memory:
@@ -210,7 +210,10 @@ class Clipper(Trick):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log how many steps were left out, for those whose object did not run but a copy in another process."""
         if self._logs:
-            pl_module.log("num_skipped", float(self.num_skipped), sync_dist=True)
+            entries = self._loaded | {index: vars(memory) for index, memory in self._memories.items()}
+            counts = [entry["skipped"].to(pl_module.device, torch.float32) for entry in entries.values()]
+            skipped = torch.stack(counts).sum() if counts else torch.zeros((), device=pl_module.device)
+            pl_module.log("num_skipped", skipped, sync_dist=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at what the last step left to be looked at by a next one."""

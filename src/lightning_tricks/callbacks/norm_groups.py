@@ -50,4 +50,4 @@ def name_thresholds(thresholds: Mapping[int, Tensor]) -> dict[str, Tensor]:
     """Return thresholds as they are logged: with the group's number where there are several."""
     if len(thresholds) == 1:
         return {"clip_threshold": next(iter(thresholds.values()))}
-    return {f"clip_threshold/group_{group}": threshold for group, threshold in thresholds.items()}
+    return {f"clip_threshold-group_{group}": threshold for group, threshold in thresholds.items()}
