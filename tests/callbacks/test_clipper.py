@@ -85,17 +85,32 @@ class Scaled(Poisoned):
         return None if self.leave_out and batch_idx % 2 else loss
 
 
-def amp(growth: float = 1024.0) -> MixedPrecision:
-    return MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=growth))
+class ScaledByHand(Scaled):
+    """The same, stepped by hand."""
+
+    def __init__(self, optimizer: str) -> None:
+        super().__init__(optimizer)
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(super().training_step(batch, batch_idx))
+        optimizer.step()
+
+
+def amp(scale: float = 1024.0) -> MixedPrecision:
+    return MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=scale))
 
 
 @kinds
+@pytest.mark.parametrize("module", [Scaled, ScaledByHand])
 @pytest.mark.parametrize("optimizer", ["SGD", "fused SGD", "AdamW", "fused AdamW"])
-def test_under_a_gradient_scaler_the_true_gradients_are_clipped(kind: str, optimizer: str) -> None:
+def test_under_a_gradient_scaler_the_true_gradients_are_clipped(kind: str, module: Any, optimizer: str) -> None:
     """Fused optimizers unscale inside their step, so that Lightning hands scaled gradients to the hook."""
     runs = {}
     for scale in (1.0, 1024.0):
-        net = Scaled(optimizer)
+        net = module(optimizer)
         seen = norms_after(net)
         trainer(ALL[kind](), max_epochs=1, plugins=[amp(scale)]).fit(net, batches([GOOD] * 6))
         runs[scale] = (seen, weights(net))

@@ -17,6 +17,7 @@ OPTIMIZERS = {
     "AdamW": lambda params: torch.optim.AdamW(params, lr=0.05, foreach=False),
     "foreach AdamW": lambda params: torch.optim.AdamW(params, lr=0.05, foreach=True),
     "fused AdamW": lambda params: torch.optim.AdamW(params, lr=0.05, fused=True),
+    "fused Adagrad": lambda params: torch.optim.Adagrad(params, lr=0.05, fused=True),
 }
 GOOD = 1.0
 

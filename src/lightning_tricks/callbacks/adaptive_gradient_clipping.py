@@ -34,7 +34,7 @@ class AdaptiveGradientClipping(Clipper):
         eps: floor of the weights' norm, > 0, so that a unit initialised with zeros can leave zero.
         exclude: glob patterns of parameter names that are left alone, as ``["head.*"]``; the paper leaves the last
             linear layer alone.
-        skip_nonfinite: leave out a step with a NaN or infinite gradient; counted in ``num_skipped``.
+        skip_nonfinite: leave out a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
         max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
         log: log ``grad_norm``, ``grad_norm_clipped`` and ``clip_rate`` (of the steps since the last logged one) every
             ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.

@@ -35,7 +35,7 @@ class AutoClip(Clipper):
             steps in ten.
         window: how many norms are remembered, at least 1. The paper remembers all.
         per_group: a history and a threshold for each parameter group.
-        skip_nonfinite: leave out a step with a NaN or infinite gradient; counted in ``num_skipped``.
+        skip_nonfinite: leave out a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
         max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
         log: log ``grad_norm``, ``grad_norm_clipped``, ``clip_rate`` (of the steps since the last logged one) and
             ``clip_threshold`` every ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.

@@ -31,7 +31,7 @@ class GradientClipping(Clipper):
         norm_type: p of the norm, > 0, ``"inf"`` included.
         clip_value: bound of each element instead, > 0; customary 0.5 to 5.
         per_group: bound the norm of each parameter group on its own.
-        skip_nonfinite: leave out a step with a NaN or infinite gradient; counted in ``num_skipped``.
+        skip_nonfinite: leave out a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
         max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
         log: log ``grad_norm``, ``grad_norm_clipped`` and ``clip_rate`` (of the steps since the last logged one) every
             ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.

@@ -37,7 +37,7 @@ class ZClip(Clipper):
             takes 25.
         max_norm: a bound for all steps on top, from the first on, > 0; ``None``: none. Statistics do not see it.
         per_group: statistics and a threshold for each parameter group.
-        skip_nonfinite: leave out a step with a NaN or infinite gradient; counted in ``num_skipped``.
+        skip_nonfinite: leave out a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
         max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
         log: log ``grad_norm``, ``grad_norm_clipped``, ``clip_rate`` (of the steps since the last logged one) and
             ``clip_threshold`` every ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.

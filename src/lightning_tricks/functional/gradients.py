@@ -94,6 +94,7 @@ def reduce_norms(norms: Tensor, norm_type: float, mesh_dims: Iterable[MeshDim], 
         copies: how many ranks hold the same part.
     """
     if math.isinf(norm_type):
+        norms = norms.nan_to_num(nan=math.inf, posinf=math.inf)  # the maximum of a NaN and a number may be either
         for mesh, dim in mesh_dims:
             torch.distributed.all_reduce(norms, torch.distributed.ReduceOp.MAX, group=mesh.get_group(dim))
         return norms
