@@ -1,5 +1,6 @@
 """The hook that all clipping callbacks share: where it acts, what it refuses, what it logs and what it costs."""
 
+import copy
 from types import SimpleNamespace
 from typing import Any
 
@@ -312,3 +313,15 @@ def test_wrong_arguments_are_refused_with_the_value(kind: str) -> None:
 def test_its_settings_can_be_compared_between_ranks(kind: str) -> None:
     assert ALL[kind](log=True).settings() != ALL[kind]().settings()
     assert ALL[kind](log=True).settings() == ALL[kind](log=True).settings()
+
+
+@kinds
+def test_a_state_is_a_copy_and_may_be_put_back_at_any_time(kind: str) -> None:
+    clipper, states = ALL[kind](log=True), []
+    net = Net()
+    net.on_train_batch_end = lambda *_: states.append((clipper.state_dict(), copy.deepcopy(clipper.state_dict())))
+    fit(clipper, net=net)
+    assert all(same(*pair) for pair in states)
+    assert not same(states[3][0], states[-1][0])
+    clipper.load_state_dict(states[3][0])
+    assert same(clipper.state_dict(), states[3][0])

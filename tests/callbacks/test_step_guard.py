@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -111,23 +110,28 @@ def test_without_skipping_a_bad_step_is_taken() -> None:
 @pytest.mark.parametrize("optimizer", ["SGD", "fused AdamW"])
 def test_two_clippers_leave_out_a_step_that_one_of_them_would_hide(value_first: bool, optimizer: str) -> None:
     """Clipping by value turns an infinity into a finite number before the other one looks."""
-
-    def pair() -> list[Any]:
-        both = [GradientClipping(clip_value=0.1), AdaptiveGradientClipping(0.1)]
-        return both if value_first else both[::-1]
-
     module, clean = Poisoned(optimizer), Poisoned(optimizer)
-    trainer(*pair(), max_epochs=1).fit(module, batches([GOOD, INF, GOOD]))
-    trainer(*pair(), max_epochs=1).fit(clean, batches([GOOD, INF, GOOD], keep_bad=False))
+    module.head.bias.register_hook(lambda grad: grad * INF if module.global_step == 1 else grad)
+    for net, data in ((module, batches([GOOD] * 4)), (clean, batches([GOOD, NAN, GOOD, GOOD], keep_bad=False))):
+        both = [GradientClipping(clip_value=0.1), AdaptiveGradientClipping(0.1)]
+        trainer(*(both if value_first else both[::-1]), max_epochs=1).fit(net, data)
     assert same(weights(module), weights(clean))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_run_without_bad_steps_is_not_touched_by_the_guard(optimizer: str) -> None:
+    bare = Poisoned(optimizer)
+    trainer(max_epochs=1).fit(bare, batches([GOOD] * 5))
+    assert same(weights(run(GradientClipping(1e6, max_skips=0), [GOOD] * 5, optimizer)), weights(bare))
 
 
 def test_a_fused_sgd_with_dampening_skips_its_first_step_too() -> None:
     poisons = [NAN, GOOD, NAN, GOOD]
     OPTIMIZERS["dampened"] = lambda params: torch.optim.SGD(params, 0.1, momentum=0.9, dampening=0.5, fused=True)
     try:
-        poisoned = run(GradientClipping(), poisons, "dampened")
-        clean = run(GradientClipping(), poisons, "dampened", keep_bad=False)
+        poisoned = run(GradientClipping(1e6), poisons, "dampened")
+        clean = Poisoned("dampened")
+        trainer(max_epochs=1).fit(clean, batches(poisons, keep_bad=False))
     finally:
         del OPTIMIZERS["dampened"]
     assert same(weights(poisoned), weights(clean))

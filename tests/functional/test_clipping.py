@@ -113,6 +113,14 @@ def test_adaptive_clipping_lets_a_unit_of_zeros_move() -> None:
     torch.testing.assert_close(torch.linalg.vector_norm(weight.grad, dim=1), torch.full((2,), 1e-5))
 
 
+def test_adaptive_clipping_leaves_a_unit_below_its_limit_alone_however_small_both_are() -> None:
+    weight = nn.Parameter(torch.zeros(1, 2))
+    weight.grad = torch.tensor([[3e-9, 4e-9]])
+    before = weight.grad.clone()
+    adaptive_clip_(weight, 0.01, eps=1e-6)
+    assert torch.equal(weight.grad, before)
+
+
 def test_adaptive_clipping_of_a_sparse_gradient_equals_that_of_the_dense_one() -> None:
     table = torch.randn(6, 4)
     index = torch.tensor([1, 3, 3, 5])

@@ -41,6 +41,10 @@ def compare(rank: int, folder: str) -> None:
         clip_by_norm_(cut(whole(0)), 1.0, float("inf")), clip_by_norm_(whole(0), 1.0, float("inf"))
     )
 
+    # a whole gradient that differs between ranks, beside one that is cut: all ranks see the mean of the squares
+    unequal = [distribute_tensor(torch.zeros(2), mesh, [Shard(0)]), torch.tensor([1.0 if rank == 0 else 7.0])]
+    assert clip_by_norm_(unequal, 100.0).item() == pytest.approx(5.0)
+
     ours, theirs = [nn.Parameter(w) for w in cut(whole(1))], [nn.Parameter(w) for w in whole(1)]
     for params, grads in ((ours, cut(whole(0))), (theirs, whole(0))):
         for param, grad in zip(params, grads, strict=True):
