@@ -146,7 +146,7 @@ def ways_to_fit() -> dict[str, Callable[[], float]]:
     }
 
 
-def main(repeats: int = 41, fits: int = 9) -> None:
+def main(repeats: int = 41, fits: int = 15) -> None:
     """Print the ratios."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
