@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from lightning_tricks.functional.arguments import check_choice, check_flag, check_name, check_number
+from lightning_tricks.functional.arguments import (
+    check_choice,
+    check_flag,
+    check_name,
+    check_number,
+    check_text,
+)
 
 
 def test_a_number_inside_its_interval_comes_back_as_a_float() -> None:
@@ -50,3 +56,10 @@ def test_choices_flags_and_names_are_checked() -> None:
         check_name("name", 3)
     with pytest.raises(ValueError, match="`name` must not be empty"):
         check_name("name", " ")
+
+
+@pytest.mark.parametrize(("value", "error"), [("", ValueError), ("  ", ValueError), (None, TypeError), (3, TypeError)])
+def test_a_text_has_something_in_it(value: object, error: type[Exception]) -> None:
+    assert check_text("p", "val_loss") == "val_loss"
+    with pytest.raises(error, match=r"`p` must "):
+        check_text("p", value)

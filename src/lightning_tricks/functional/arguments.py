@@ -55,6 +55,20 @@ def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:
     return f"lie in {left}{low:g}, {high:g}{right}"
 
 
+def check_text(name: str, value: object) -> str:
+    """Return ``value`` if it is a string with something in it.
+
+    Raises:
+        TypeError: not a string.
+        ValueError: an empty string.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` must be a string, got {value!r} ({type(value).__name__}).")
+    if not value.strip():
+        raise ValueError(f"`{name}` must not be empty, got {value!r}.")
+    return value
+
+
 def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     """Return ``value`` if it is one of ``choices``.
 

@@ -1,0 +1,147 @@
+"""Plateau: count the checks without a new best, and cut the learning rate after so many of them.
+
+One frozen state serves both rules: "no improvement in n: cut and go on" gives a ``patience`` to :func:`observe`, "no
+improvement in n: stop" leaves it out and reads ``wait_count``.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+Mode = Literal["min", "max"]
+
+# 0.1 ** 3 is 0.0010000000000000002: a factor that is the floor but for rounding has arrived there.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class PlateauState:
+    """What the checks so far have come to.
+
+    Attributes:
+        best_score: the best score; ``None`` before the first that is a number.
+        wait_count: checks in a row without a new best, since the last cut if there was one.
+        lr_factor: product of all cuts, 1 at first.
+        num_reductions: cuts so far.
+        cooldown_left: coming checks that do not count as bad.
+    """
+
+    best_score: float | None = None
+    wait_count: int = 0
+    lr_factor: float = 1.0
+    num_reductions: int = 0
+    cooldown_left: int = 0
+
+
+def observe(
+    state: PlateauState,
+    value: float,
+    *,
+    mode: Mode = "min",
+    min_delta: float = 0.0,
+    patience: int | None = None,
+    factor: float = 0.5,
+    min_factor: float = 1 / 1024,
+    cooldown: int = 0,
+    precision: torch.dtype = torch.float64,
+) -> PlateauState:
+    r"""Return the state after one more check.
+
+    With best :math:`b`, a score :math:`s` is a new best if :math:`s < b - \delta` (``"max"``: :math:`s > b + \delta`).
+    Else, save in a cooldown, it is bad; the ``patience``-th bad one in a row cuts, :math:`f \leftarrow
+    \max(f \cdot \text{factor}, f_{min})`, and the count starts afresh. On the floor nothing is cut any more.
+
+    Args:
+        state: the state before.
+        value: the score of this check; NaN is never better.
+        mode: whether lower or higher is better.
+        min_delta: a new best must be better by more than this, >= 0.
+        patience: checks in a row without a new best that bring a cut, >= 1; ``None``: nothing is ever cut.
+        factor: what a cut multiplies by, in ``(0, 1)``.
+        min_factor: the floor of ``lr_factor``, in ``(0, 1)``.
+        cooldown: checks after a cut that never count as bad, >= 0.
+        precision: the type that ``value`` comes from; see :func:`is_better`.
+
+    Example:
+        >>> state = PlateauState()
+        >>> for score in [0.9, 0.7, 0.8, 0.7]:
+        ...     state = observe(state, score, patience=2)
+        >>> state
+        PlateauState(best_score=0.7, wait_count=0, lr_factor=0.5, num_reductions=1, cooldown_left=0)
+
+    References:
+        Nielsen, Neural Networks and Deep Learning, 2015, chapter 3: no-improvement-in-n, halve down to 1/1024.
+    """
+    cooling = max(state.cooldown_left - 1, 0)
+    if is_better(value, state.best_score, mode=mode, min_delta=min_delta, precision=precision):
+        return replace(state, best_score=value, wait_count=0, cooldown_left=cooling)
+    if state.cooldown_left:
+        return replace(state, wait_count=0, cooldown_left=cooling)
+    waited = state.wait_count + 1
+    if patience is None or waited < patience or at_floor(state, min_factor):
+        return replace(state, wait_count=waited)
+    return replace(
+        state,
+        wait_count=0,
+        lr_factor=_cut(state.lr_factor, factor, min_factor),
+        num_reductions=state.num_reductions + 1,
+        cooldown_left=cooldown,
+    )
+
+
+def at_floor(state: PlateauState, min_factor: float) -> bool:
+    """Say whether the cuts have arrived at the floor."""
+    return state.lr_factor <= min_factor
+
+
+def _cut(lr_factor: float, factor: float, min_factor: float) -> float:
+    lowered = lr_factor * factor
+    return lowered if lowered > min_factor * (1 + _ROUNDING) else min_factor
+
+
+def is_better(
+    value: float,
+    best: float | None,
+    *,
+    mode: Mode = "min",
+    min_delta: float = 0.0,
+    precision: torch.dtype = torch.float64,
+) -> bool:
+    """Say whether a score is a new best: better than the best so far by more than ``min_delta``.
+
+    Of a ``float32`` score the comparison is made in that precision, on either side: from 1 to the ``float32`` 0.9,
+    which is a little less than 0.9, is not *more* than 0.1.
+
+    Example:
+        >>> is_better(0.9, 1.0, min_delta=0.1), is_better(0.9, None), is_better(float("nan"), None)
+        (False, True, False)
+    """
+    if best is None:
+        best = worst(mode)
+    if mode == "max":
+        value, best = -value, -best
+    if min_delta == 0 or precision == torch.float64:
+        return value < best - min_delta
+    return value < _rounded(best - min_delta, precision) and _rounded(value + min_delta, precision) < best
+
+
+def worst(mode: Mode) -> float:
+    """Return the score that any number is better than."""
+    return float("inf") if mode == "min" else float("-inf")
+
+
+def _rounded(number: float, precision: torch.dtype) -> float:
+    return torch.tensor(number, dtype=precision).item()
+
+
+def as_precise(threshold: float, value: float) -> float:
+    """Return a threshold in the precision of the score that is held against it.
+
+    Example:
+        >>> score = torch.tensor(2.9).item()  # a float32, a little above 2.9
+        >>> score > 2.9, score > as_precise(2.9, score)
+        (True, False)
+    """
+    is_single = _rounded(value, torch.float32) == value
+    return _rounded(threshold, torch.float32) if is_single else threshold
