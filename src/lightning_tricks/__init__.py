@@ -13,6 +13,7 @@ _HOMES = {
     "CosineDecay": "callbacks.lr_schedule",
     "CosineWarmRestarts": "callbacks.lr_schedule",
     "Duration": "functional.durations",
+    "EarlyStopping": "callbacks.early_stopping",
     "ExponentialDecay": "callbacks.lr_decays",
     "GradientClipping": "callbacks.gradient_clipping",
     "InverseSqrtDecay": "callbacks.lr_decays",
@@ -22,6 +23,7 @@ _HOMES = {
     "OneCycle": "callbacks.one_cycle",
     "PiecewiseConstant": "callbacks.lr_decays",
     "PolynomialDecay": "callbacks.lr_decays",
+    "ReduceLROnPlateau": "callbacks.reduce_lr_on_plateau",
     "Schedule": "functional.schedules",
     "ZClip": "callbacks.z_clip",
     "adaptive_clip_": "functional.clipping",
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
         AdaptiveGradientClipping as AdaptiveGradientClipping,
     )
     from lightning_tricks.callbacks.auto_clip import AutoClip as AutoClip
+    from lightning_tricks.callbacks.early_stopping import EarlyStopping as EarlyStopping
     from lightning_tricks.callbacks.gradient_clipping import GradientClipping as GradientClipping
     from lightning_tricks.callbacks.lr_decays import ExponentialDecay as ExponentialDecay
     from lightning_tricks.callbacks.lr_decays import InverseSqrtDecay as InverseSqrtDecay
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.lr_schedule import CosineWarmRestarts as CosineWarmRestarts
     from lightning_tricks.callbacks.lr_schedule import LRSchedule as LRSchedule
     from lightning_tricks.callbacks.one_cycle import OneCycle as OneCycle
+    from lightning_tricks.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
     from lightning_tricks.functional.clipping import adaptive_clip_ as adaptive_clip_
     from lightning_tricks.functional.clipping import clip_by_norm_ as clip_by_norm_

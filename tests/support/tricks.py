@@ -11,6 +11,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "AutoClip": lambda: lt.AutoClip(30, window=5, log=True),
     "CosineDecay": lambda: lt.CosineDecay(end_factor=0.1, warmup="2st"),
     "CosineWarmRestarts": lambda: lt.CosineWarmRestarts(t_0=0.5, t_mult=1.5, warmup="4st", peak_decay=0.9),
+    "EarlyStopping": lambda: lt.EarlyStopping(patience=50, strict=False),
     "ExponentialDecay": lambda: lt.ExponentialDecay(0.5, decay_steps="5st", staircase=True),
     "GradientClipping": lambda: lt.GradientClipping(0.5, per_group=True, max_skips=3, log=True),
     "InverseSqrtDecay": lambda: lt.InverseSqrtDecay(unit="st", warmup=0.5),
@@ -20,6 +21,10 @@ TINY: dict[str, Callable[[], Callback]] = {
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, "0.5dur"], [0.5, 1, 0.3]),
     "PolynomialDecay": lambda: lt.PolynomialDecay("7st", end_factor=0.2, power=0.8, cycle=True),
     "ZClip": lambda: lt.ZClip(1.0, alpha=0.8, warmup=3, log=True),
+    # with this min_delta no score after the first is a new best: a cut at every check
+    "ReduceLROnPlateau": lambda: lt.ReduceLROnPlateau(
+        patience=1, min_delta=9.0, stop_at_min=False, restore_best=True, strict=False
+    ),
 }
 
 

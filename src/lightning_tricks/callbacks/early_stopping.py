@@ -1,0 +1,200 @@
+"""Early stopping: end a run that no longer improves, and keep its best weights."""
+
+import math
+from typing import Any, Literal
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core import rank_zero
+
+from lightning_tricks.callbacks.clock import parts_per_epoch, run_length
+from lightning_tricks.callbacks.metric_reader import Reading
+from lightning_tricks.callbacks.metric_watcher import MetricWatcher
+from lightning_tricks.functional.arguments import check_choice, check_count, check_flag, check_number, check_text
+from lightning_tricks.functional.durations import Duration, Moment, RunLength, measure, parse_duration
+from lightning_tricks.functional.plateau import as_precise, observe
+
+
+class EarlyStopping(MetricWatcher):
+    """Stop after n checks without a better score, and put the best weights back.
+
+    Use when: training longer overfits, or a run of unknown length should end by itself. A replacement for Lightning's:
+    every argument of that has its meaning here.
+
+    Where it acts: checks in ``on_validation_end`` if validation logs the metric, else after the module's own
+    ``on_train_epoch_end``. The score is averaged over all ranks first. The weights are put back after the
+    ``on_train_end`` of all callbacks, before the module's own; on Ctrl-C after all ``on_exception``.
+
+    Interacts with: ``min_epochs`` and ``min_steps``: a run that improves again before them goes on. Weight averaging:
+    the weights that were evaluated are kept; they are copied on the device for the time of a validation, as they are
+    beside any callback or module of yours that acts at its start. Checkpoints written during fit hold the training
+    weights, and beside them the best (``restore_best=False`` avoids it). ``ReduceLROnPlateau`` needs a ``patience``
+    several times shorter. After a resume in the middle of an epoch, the mean of that epoch's training metric is of the
+    batches since: Lightning does not save metrics. Untested under DeepSpeed.
+
+    Args:
+        monitor: key of a logged metric.
+        min_delta: a new best must be better by more than this, >= 0; NaN never is.
+        patience: checks in a row without a new best that end the run, >= 1; customary 3 to 20 (Prechelt 1998).
+        verbose: say in the log when the score improves and why the run stops.
+        mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
+        strict: a metric that is not logged is an error; False: one warning.
+        check_finite: stop at once if the score is NaN or infinite.
+        stopping_threshold: stop at once if the score is better than this.
+        divergence_threshold: stop at once if the score is worse than this.
+        check_on_train_epoch_end: True: check at the end of each training epoch, False: of each validation; ``None``:
+            of validation where that logs the metric, else of the epoch.
+        log_rank_zero_only: what ``verbose`` says is said by rank 0 alone.
+        restore_best: put the weights and buffers of the best check back when training ends, whoever ended it.
+        start_after: earlier checks are ignored, a Duration; one at that very time counts.
+
+    Attributes:
+        best_score: the best score so far.
+        wait_count: checks in a row without a new best.
+        stopped_epoch: the epoch in which the run was stopped, 0 if it was not.
+        stopping_reason_message: why, ``None`` if it was not.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: at fit start, another callback takes the
+            same monitor in the other mode, or ``start_after`` lies beyond the run.
+        RuntimeError: at the first check, the metric is not logged or not a single number.
+
+    Example:
+        >>> from lightning_tricks import EarlyStopping
+        >>> trainer = Trainer(max_epochs=1000, callbacks=[EarlyStopping("val_loss", patience=20)])
+
+        With Hydra: ``tricks=[early_stopping] tricks.early_stopping.patience=20``
+
+    See :func:`lightning_tricks.functional.plateau.observe` for the rule.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        min_delta: float = 0.0,
+        patience: int = 10,
+        verbose: bool = False,
+        mode: Literal["min", "max"] = "min",
+        strict: bool = True,
+        check_finite: bool = True,
+        stopping_threshold: float | None = None,
+        divergence_threshold: float | None = None,
+        check_on_train_epoch_end: bool | None = None,
+        log_rank_zero_only: bool = False,
+        restore_best: bool = True,
+        start_after: Duration = 0,
+    ) -> None:
+        self.monitor = check_text("monitor", monitor)
+        self.min_delta = check_number("min_delta", min_delta, 0)
+        self.patience = check_count("patience", patience, 1)
+        self.verbose = check_flag("verbose", verbose)
+        check_choice("mode", mode, ("min", "max"))
+        self.mode = mode
+        self.strict = check_flag("strict", strict)
+        self.check_finite = check_flag("check_finite", check_finite)
+        for name, threshold in (
+            ("stopping_threshold", stopping_threshold),
+            ("divergence_threshold", divergence_threshold),
+        ):
+            if threshold is not None:
+                check_number(name, threshold)
+        self.stopping_threshold = stopping_threshold
+        self.divergence_threshold = divergence_threshold
+        if check_on_train_epoch_end is not None:
+            check_flag("check_on_train_epoch_end", check_on_train_epoch_end)
+        self.check_on_train_epoch_end = check_on_train_epoch_end
+        self.log_rank_zero_only = check_flag("log_rank_zero_only", log_rank_zero_only)
+        self.restore_best = check_flag("restore_best", restore_best)
+        parse_duration(start_after, "start_after")
+        self.start_after = start_after
+        super().__init__()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._batches_per_epoch: int | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse a start that never comes."""
+        parts = parts_per_epoch(trainer, self._batches_per_epoch)
+        run = run_length(trainer, parts)
+        try:
+            self._start, self._unit = measure(parse_duration(self.start_after), run, "start_after")
+        except ValueError as error:
+            raise MisconfigurationException(str(error)) from error
+        # by hand there may be any number of steps a batch
+        known = parts if pl_module.automatic_optimization or self._unit == "ep" else None
+        lasts = _lasts(run, known, self._unit)
+        if lasts is not None and self._start > lasts:
+            raise MisconfigurationException(
+                f"`start_after`={self.start_after!r} lies beyond the end of this run, which lasts {lasts:g} "
+                f"{'epochs' if self._unit == 'ep' else 'steps'}: nothing would ever be checked."
+            )
+        super().on_train_start(trainer, pl_module)
+
+    def counts(self, trainer: Trainer, batches: int) -> bool:
+        """Ignore what comes before ``start_after``."""
+        epoch = trainer.current_epoch
+        if batches < 0:
+            self._batches_per_epoch = trainer.fit_loop.batch_idx + 1
+            moment = Moment(epoch + 1, 0, 1, trainer.global_step)
+        else:
+            parts = parts_per_epoch(trainer, self._batches_per_epoch)
+            moment = Moment(epoch, batches // trainer.accumulate_grad_batches, parts, trainer.global_step)
+        return moment.time(self._unit) >= self._start
+
+    def observe(self, trainer: Trainer, reading: Reading) -> None:
+        """Count the check."""
+        before = self.state.best_score
+        self.state = observe(
+            self.state, reading.value, mode=self.mode, min_delta=self.min_delta, precision=reading.precision
+        )
+        if self.verbose and self.state.best_score is not before:
+            gain = "" if before is None else f" improved by {abs(reading.value - before):.3g} and"
+            self._say(trainer, f"{self.monitor}{gain} has a new best score: {reading.value:.4g}.")
+
+    def reason(self, value: float) -> str | None:
+        """Say why a run should stop after a check of this value, if it should."""
+        sign = 1 if self.mode == "min" else -1
+        best, worst = self.stopping_threshold, self.divergence_threshold
+        if self.check_finite and not math.isfinite(value):
+            return f"{self.monitor} = {value} is not finite"
+        if best is not None and sign * value < sign * as_precise(best, value):
+            return f"{self.monitor} = {value:.4g} is better than the stopping threshold {best:g}"
+        if worst is not None and sign * value > sign * as_precise(worst, value):
+            return f"{self.monitor} = {value:.4g} is worse than the divergence threshold {worst:g}"
+        if self.wait_count >= self.patience:
+            return f"no better {self.monitor} in {self.wait_count} checks"
+        return None
+
+    def stop(self, trainer: Trainer, reason: str) -> None:
+        """Say why, where that was asked for."""
+        super().stop(trainer, reason)
+        if self.verbose:
+            self._say(trainer, f"EarlyStopping: {reason}; the best is {self.best_score:.4g}.")
+
+    def _say(self, trainer: Trainer, message: str) -> None:
+        rank = trainer.global_rank if trainer.world_size > 1 else None
+        if not rank or not self.log_rank_zero_only:
+            rank_zero.log.info(rank_zero.rank_prefixed_message(message, rank))
+
+    def outcome(self) -> dict[str, float]:
+        """Return best score, count, and where it stopped."""
+        return {**super().outcome(), "stopped_epoch": self.stopped_epoch}
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the watch's state, and the length of an epoch where the loader does not know it."""
+        return {**super().plain_state(), "batches_per_epoch": self._batches_per_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._batches_per_epoch = state_dict["batches_per_epoch"]
+
+
+def _lasts(run: RunLength, parts: int | None, unit: str) -> float | None:
+    """Return how long the run lasts on a clock; ``None``: nobody knows."""
+    if unit == "ep":
+        return run.epochs if run.epochs is not None else run.steps / parts if run.steps and parts else None
+    return run.steps if run.steps is not None else run.epochs * parts if run.epochs and parts else None

@@ -1,0 +1,54 @@
+"""Module calls: have something called with a method of one object, and take it off again in any order."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Extended:
+    """A bound method with calls before and after it.
+
+    Lightning calls the hooks of all callbacks before the module's own. What must come after the last callback, or after
+    what the module does, is called along with the module's method.
+    """
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method = method
+        self.before: list[Callable[[], None]] = []
+        self.after: list[Callable[[], None]] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for call in tuple(self.before):
+            call()
+        result = self.method(*args, **kwargs)
+        for call in tuple(self.after):
+            call()
+        return result
+
+    def __reduce__(self) -> Any:
+        """Copy and pickle as the bare method: a copied module has nothing to do with our callbacks."""
+        return self.method.__reduce__()
+
+
+def attach(owner: object, name: str, call: Callable[[], None], *, before: bool = False) -> Callable[[], None]:
+    """Have ``call`` called after (or ``before``) each call of ``owner.name``, on this one object.
+
+    Returns:
+        A function that takes it off; the last one off leaves the object as it was found.
+    """
+    found = vars(owner).get(name)
+    extended = found if isinstance(found, Extended) else Extended(getattr(owner, name))
+    object.__setattr__(owner, name, extended)  # a module's own would look for parameters first
+    calls = extended.before if before else extended.after
+    calls.append(call)
+
+    def detach() -> None:
+        if call not in calls:
+            return
+        calls.remove(call)
+        if extended.before or extended.after or vars(owner).get(name) is not extended:
+            return
+        object.__delattr__(owner, name)
+        if getattr(owner, name) != extended.method:  # the object had an attribute of its own
+            object.__setattr__(owner, name, extended.method)
+
+    return detach

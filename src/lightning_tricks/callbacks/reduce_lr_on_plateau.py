@@ -1,0 +1,226 @@
+"""Reduce on plateau: no improvement in n checks, cut the learning rate; at the floor, stop."""
+
+from dataclasses import replace
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_info
+
+from lightning_tricks.callbacks.lr_factor import LRFactor
+from lightning_tricks.callbacks.metric_reader import Reading
+from lightning_tricks.callbacks.metric_watcher import MetricWatcher
+from lightning_tricks.callbacks.watch_company import warn_of_early_stops
+from lightning_tricks.callbacks.watch_report import short
+from lightning_tricks.functional.arguments import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_name,
+    check_number,
+    check_text,
+)
+from lightning_tricks.functional.durations import Moment
+from lightning_tricks.functional.learning_rates import Factor
+from lightning_tricks.functional.plateau import at_floor, observe
+
+
+class PlateauCheck(NamedTuple):
+    """One check of a run: optimizer steps before it, its score, and the factor in force from there on."""
+
+    step: int
+    score: float
+    lr_factor: float
+
+
+class ReduceLROnPlateau(MetricWatcher, LRFactor):
+    """Halve the learning rate after n checks without a better score, down to 1/1024, then stop.
+
+    Use when: the length of the run is not known beforehand; the guides' no-improvement-in-n rule.
+
+    Where it acts: a check a validation run (``on_validation_end``), however often that is; without validation, or for
+    a metric that training logs, one a training epoch, after the module's own ``on_train_epoch_end``. The score is
+    averaged over all ranks first. The cut is a factor of the learning-rate product, in force from the next step.
+
+    Interacts with: every other LR callback, whose factors are multiplied in whatever order they stand; ``LRFinder``,
+    whose find sets the factor back to 1; ``min_epochs`` and ``min_steps``, which hold the stop back. An
+    ``EarlyStopping`` whose patience is not longer stops before the first cut: warned about. A module that returns a
+    scheduler of its own is refused, unless ``replace_scheduler=True``.
+
+    Args:
+        monitor: key of a logged metric.
+        mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
+        patience: checks in a row without a new best that bring a cut, >= 1; customary 5 to 20 (Nielsen 2015: 10).
+        factor: what a cut multiplies the learning rate by, in ``(0, 1)``; customary 0.5 or 0.1.
+        min_factor: the floor, as a share of the initial learning rate, in ``(0, 1)``; 1/1024 is ten halvings.
+        min_delta: a new best must be better by more than this, >= 0; NaN never is.
+        cooldown: checks after a cut that never count as bad, >= 0.
+        stop_at_min: stop on arrival at the floor; False: go on there.
+        restore_best: put the weights and buffers of the best check back after each cut, before the next batch, and
+            when training ends; the optimizer's moments stay. They are kept in host memory and in checkpoints.
+        strict: a metric that is not logged is an error; False: one warning.
+        verbose: say each cut in the log.
+        log_factors: log the factor as ``<callback>/lr_factor``, every ``log_every_n_steps``.
+        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
+        name: tells two callbacks of one ``monitor`` and ``mode`` apart, in checkpoints and logs.
+
+    Attributes:
+        best_score: the best score so far.
+        wait_count: checks without a new best since the last one or the last cut.
+        lr_factor: product of all cuts.
+        num_reductions: cuts so far.
+        history: one :class:`PlateauCheck` a check, for :func:`lightning_tricks.reports.plateau.plot_plateau`.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: at fit start, another callback takes the
+            same monitor in the other mode, or the module has a scheduler; with ``restore_best`` under DeepSpeed.
+        RuntimeError: at the first check, the metric is not logged or not a single number.
+
+    Example:
+        >>> from lightning_tricks import ReduceLROnPlateau
+        >>> trainer = Trainer(max_epochs=1000, callbacks=[ReduceLROnPlateau("val_loss", patience=5)])
+
+        With Hydra: ``tricks=[reduce_lr_on_plateau] tricks.reduce_lr_on_plateau.patience=5``
+
+    See :func:`lightning_tricks.functional.plateau.observe` for the rule.
+    """
+
+    identity: ClassVar[tuple[str, ...]] = ("monitor", "mode", "name")
+    after: ClassVar[tuple[str, ...]] = ("LRFinder",)
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        mode: Literal["min", "max"] = "min",
+        patience: int = 10,
+        factor: float = 0.5,
+        min_factor: float = 1 / 1024,
+        min_delta: float = 0.0,
+        cooldown: int = 0,
+        stop_at_min: bool = True,
+        restore_best: bool = False,
+        strict: bool = True,
+        verbose: bool = False,
+        log_factors: bool = False,
+        replace_scheduler: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self.monitor = check_text("monitor", monitor)
+        check_choice("mode", mode, ("min", "max"))
+        self.mode = mode
+        self.patience = check_count("patience", patience, 1)
+        self.factor = check_number("factor", factor, 0, 1, low_open=True, high_open=True)
+        self.min_factor = check_number("min_factor", min_factor, 0, 1, low_open=True, high_open=True)
+        self.min_delta = check_number("min_delta", min_delta, 0)
+        self.cooldown = check_count("cooldown", cooldown, 0)
+        self.stop_at_min = check_flag("stop_at_min", stop_at_min)
+        self.restore_best = check_flag("restore_best", restore_best)
+        self.strict = check_flag("strict", strict)
+        self.verbose = check_flag("verbose", verbose)
+        self.log_factors = check_flag("log_factors", log_factors)
+        self.replace_scheduler = check_flag("replace_scheduler", replace_scheduler)
+        self.name = check_name("name", name)
+        super().__init__()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self.history: list[PlateauCheck] = []
+
+    @property
+    def lr_factor(self) -> float:
+        """Product of all cuts: what the learning rate is multiplied by."""
+        return self.state.lr_factor
+
+    @property
+    def num_reductions(self) -> int:
+        """Cuts so far."""
+        return self.state.num_reductions
+
+    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
+        """Return the product of all cuts."""
+        return {"lr_factor": self.state.lr_factor}
+
+    def reset_factor(self) -> None:
+        """Return to a factor of 1 and count afresh, because the base has changed; the best score stays."""
+        self.state = replace(self.state, wait_count=0, lr_factor=1.0, num_reductions=0, cooldown_left=0)
+        if self._product:
+            self._product.rewrite()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Warn about a stop that comes before the first cut."""
+        super().on_fit_start(trainer, pl_module)
+        if self.restore_best and "DeepSpeedStrategy" in {kind.__name__ for kind in type(trainer.strategy).__mro__}:
+            raise MisconfigurationException(
+                "`ReduceLROnPlateau(restore_best=True)` puts weights back in the middle of a run, but DeepSpeed's "
+                "engine goes on from master weights of its own. Set `restore_best=False`."
+            )
+        warn_of_early_stops(trainer, self.monitor, self.patience)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Log the factor of the coming step where that was asked for."""
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if self.log_factors and (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            pl_module.log(f"{self.state_key}/lr_factor", self.lr_factor)
+
+    def observe(self, trainer: Trainer, reading: Reading) -> None:
+        """Count the check, and cut if that was one too many."""
+        before = self.num_reductions
+        self.state = observe(
+            self.state,
+            reading.value,
+            mode=self.mode,
+            min_delta=self.min_delta,
+            patience=self.patience,
+            factor=self.factor,
+            min_factor=self.min_factor,
+            cooldown=self.cooldown,
+            precision=reading.precision,
+        )
+        self.history.append(PlateauCheck(trainer.global_step, reading.value, self.lr_factor))
+        if self.num_reductions > before:
+            self._cut()
+
+    def _cut(self) -> None:
+        self._record.rewind = self.restore_best
+        if self._product:
+            self._product.rewrite()
+        if self.verbose:
+            rank_zero_info(
+                f"{self.monitor} has not improved in {self.patience} checks (best {self.best_score:.4g}): "
+                f"learning rate × {self.lr_factor:.3g}, cut number {self.num_reductions}."
+            )
+
+    def reason(self, value: float) -> str | None:
+        """Stop on the floor, where that was asked for."""
+        if not self.stop_at_min or not at_floor(self.state, self.min_factor):
+            return None
+        return (
+            f"no better {self.monitor} in {self.patience} checks with the learning rate cut {self.num_reductions} times"
+        )
+
+    def outcome(self) -> dict[str, float]:
+        """Return best score, factor and number of cuts."""
+        return {
+            "best_score": self.best_score,
+            "lr_factor": self.lr_factor,
+            "num_reductions": self.num_reductions,
+        }
+
+    def words(self) -> list[str]:
+        """Say the path of the learning rate: its base, and what the cuts made of it."""
+        base = max((rate for rates in LRFactor.plain_state(self)["base"] for rate in rates), default=1.0)
+        cuts = f"{self.num_reductions} cut{'s' * (self.num_reductions != 1)}"
+        return [f"LR {short(base)} → {short(base * self.lr_factor)} in {cuts}."]
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the watch's state, beside it the one that all LR callbacks share."""
+        history = [list(check) for check in self.history]
+        return {**MetricWatcher.plain_state(self), "lr": LRFactor.plain_state(self), "history": history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        MetricWatcher.load_state_dict(self, state_dict)
+        LRFactor.load_state_dict(self, state_dict["lr"])
+        self.history = [PlateauCheck(*check) for check in state_dict["history"]]
