@@ -1,0 +1,39 @@
+"""The packaged recipes compose, build, and can be overridden like any option."""
+
+from pathlib import Path
+
+import pytest
+from scripted import Scripted, fit_scripted
+
+import lightning_tricks
+from hydra import compose, initialize_config_dir
+from lightning_tricks import EarlyStopping, ReduceLROnPlateau, instantiate_callbacks
+
+RECIPES = sorted((Path(lightning_tricks.__file__).parent / "conf" / "recipes").glob("*.yaml"))
+
+
+def compose_in(folder: Path, *overrides: str):
+    (folder / "app.yaml").write_text("lr: 0.1\n")
+    with initialize_config_dir(str(folder), version_base="1.3"):
+        return compose("app", overrides=list(overrides))
+
+
+@pytest.mark.parametrize("recipe", [path.stem for path in RECIPES])
+def test_each_recipe_composes_and_builds(recipe: str, tmp_path: Path) -> None:
+    assert instantiate_callbacks(compose_in(tmp_path, f"+recipes={recipe}").tricks)
+
+
+def test_no_improvement_halves_ten_times_and_stops_without_the_other_rule_in_its_way(tmp_path: Path, recwarn) -> None:
+    cfg = compose_in(
+        tmp_path,
+        "+recipes=no_improvement",
+        "tricks.reduce_lr_on_plateau.monitor=score",
+        "tricks.early_stopping.monitor=score",
+    )
+    plateau, stopping = instantiate_callbacks(cfg.tricks)
+    assert isinstance(plateau, ReduceLROnPlateau)
+    assert isinstance(stopping, EarlyStopping)
+    fit_scripted(Scripted([1.0]), plateau, stopping)
+    assert plateau.num_reductions == 10
+    assert stopping.stopping_reason_message is None
+    assert not [w for w in recwarn if "stops before" in str(w.message)]
