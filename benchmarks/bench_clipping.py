@@ -12,11 +12,19 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping as LightningsEarlyStopping
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_tricks import AdaptiveGradientClipping, AutoClip, CosineWarmRestarts, GradientClipping, ZClip
+from lightning_tricks import (
+    AdaptiveGradientClipping,
+    AutoClip,
+    CosineWarmRestarts,
+    EarlyStopping,
+    GradientClipping,
+    ReduceLROnPlateau,
+    ZClip,
+)
 from measure import interleaved, median_ratio, report, timed
 
 # Bounds of the ratio to torch's, on a transformer and on many tiny tensors.
@@ -135,11 +143,11 @@ def ways_to_fit() -> dict[str, Callable[[], float]]:
     """Ours beside what Lightning has, and beside nothing."""
 
     def ours() -> list[L.Callback]:
-        return [EarlyStopping("val_loss"), GradientClipping(1.0), CosineWarmRestarts(1)]
+        return [CosineWarmRestarts(1), ReduceLROnPlateau(), EarlyStopping(), GradientClipping(1.0)]
 
     return {
         "bare": timed(lambda: fit()),
-        "Lightning's": timed(lambda: fit(EarlyStopping("val_loss"), gradient_clip_val=1.0)),
+        "Lightning's": timed(lambda: fit(LightningsEarlyStopping("val_loss"), gradient_clip_val=1.0)),
         "ours": timed(lambda: fit(*ours())),
         "bare, fused": timed(lambda: fit(fused=True)),
         "ours, fused": timed(lambda: fit(*ours(), fused=True)),
@@ -169,7 +177,9 @@ def main(repeats: int = 41, fits: int = 15) -> None:
         ("ours", "bare", ""),
         ("ours, fused", "bare, fused", ""),
     ):
-        report(f"fit: restarts, stopping, clipping: {side} / {to}", f"{median_ratio(found, side, to):.4f}", bound)
+        report(
+            f"fit: restarts, plateau, stopping, clipping: {side} / {to}", f"{median_ratio(found, side, to):.4f}", bound
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Curves: read what a CSVLogger wrote, and draw losses and learning rate, with the factors apart."""
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *
     """
     figure = new_figure((9, 6))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-    _draw(above, {name: values for name, values in metrics.items() if "loss" in name and "test" not in name})
+    _draw(above, {name: values for name, values in metrics.items() if "loss" in name and "/" not in name})
     above.set_yscale("log")
     above.set_ylabel("loss")
     above.set_title(title)
@@ -61,8 +62,8 @@ def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *
         _draw(beside, factors, linestyle="--", linewidth=1, colors=["tab:green", "tab:red", "tab:purple", "tab:brown"])
         beside.set_ylabel("factor")
         beside.set_ylim(-0.05, 1.1)
-    _legend(above)
-    _legend(below, *([beside] if factors else []))
+    above.legend(loc="upper right", fontsize=8)
+    _legend_below(below, *([beside] if factors else []))
     if path is not None:
         figure.savefig(path)
     return figure
@@ -87,12 +88,19 @@ def _draw(axes: Any, series: Mapping[str, Series], colors: Iterable[str | None] 
     for (name, values), color in zip(series.items(), palette, strict=False):
         if values:
             steps, heights = zip(*values, strict=True)
-            axes.plot(steps, heights, label=name, color=color, **style)
+            axes.plot(steps, heights, label=_short(name), color=color, **style)
     axes.grid(alpha=0.3)
 
 
-def _legend(axes: Any, *others: Any) -> None:
-    """One legend for axes that share a frame, beside it."""
+def _short(name: str) -> str:
+    """Leave out of a factor's name what tells two callbacks of a class apart: a legend is narrow."""
+    return re.sub(r"\[.*\]", "", name)
+
+
+def _legend_below(axes: Any, *others: Any) -> None:
+    """One legend for axes that share a frame."""
     handles = [found for one in (axes, *others) for found in one.get_legend_handles_labels()[0]]
     if handles:
-        axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.08, 1), fontsize=8, frameon=False)
+        axes.legend(
+            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=2, fontsize=8, frameon=False
+        )
