@@ -43,12 +43,12 @@ def main(cfg: DictConfig) -> float:
 
 def report(metrics: dict[str, float], model: str, out: Path) -> None:
     """Print one line a figure."""
-    lines = {"model": model, "training loss": metrics["train_loss"], "validation loss": metrics["val_loss"]}
+    lines = {"model": model, "training loss": metrics["train_loss"], "val loss": metrics["val_loss"]}
     lines |= {name.replace("_", " "): value for name, value in metrics.items() if name.startswith("test_")}
     lines |= {"curves": out / "curves.png", "numbers": out / "metrics.csv"}
     print()
     for name, value in lines.items():
-        print(f"{name:<16} {value:.4f}" if isinstance(value, float) else f"{name:<16} {value}")
+        print(f"{name:<13} {value:.3f}" if isinstance(value, float) else f"{name:<13} {value}")
 
 
 if __name__ == "__main__":

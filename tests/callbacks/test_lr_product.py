@@ -165,6 +165,14 @@ def test_a_callback_that_the_checkpoint_does_not_know_starts_from_what_the_code_
         assert first == pytest.approx(cosine_decay(50)(steps // 2 if manual else steps))
 
 
+def test_a_refused_resume_leaves_the_checkpoint_as_it_was(tmp_path: Path) -> None:
+    checkpoint = checkpoints(tmp_path, CosineDecay())
+    before = checkpoint.read_bytes()
+    with pytest.raises(MisconfigurationException, match="returns a scheduler"):
+        fit(CosineDecay(), net=WithScheduler(), ckpt_path=checkpoint)
+    assert checkpoint.read_bytes() == before
+
+
 def test_an_optimizer_without_a_learning_rate_is_refused_at_fit_start() -> None:
     class SelfTuning(Net):
         def configure_optimizers(self) -> Any:
