@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from hydra.utils import instantiate
+from jsonargparse import ArgumentParser
+from lightning.pytorch import Callback
 from omegaconf import MISSING, OmegaConf
 from tricks import public_callbacks
 
@@ -89,6 +91,22 @@ def test_its_arguments_can_be_built_by_hydra_and_jsonargparse(name: str) -> None
         assert parameter.annotation is not inspect.Parameter.empty, key
         assert parameter.kind is not inspect.Parameter.VAR_KEYWORD, key
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY or i < 2, f"`{key}` must be keyword-only"
+
+
+WITHOUT_DEFAULT = {
+    "LRSchedule": ["--callback.schedule=lightning_tricks.functional.schedules.linear_warmup"],
+    "PiecewiseConstant": ["--callback.boundaries=[1, '2ep']", "--callback.factors=[1, 0.5, 0.1]"],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lightning_cli_can_build_it_and_write_down_what_it_built(name: str) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(Callback, "callback")
+    config = parser.parse_args([f"--callback=lightning_tricks.{name}", *WITHOUT_DEFAULT.get(name, [])])
+    build = parser.instantiate if hasattr(parser, "instantiate") else parser.instantiate_classes
+    assert type(build(config).callback) is getattr(lt, name)
+    assert f"class_path: lightning_tricks.{name}" in parser.dump(config)
 
 
 @pytest.mark.parametrize("name", NAMES)
