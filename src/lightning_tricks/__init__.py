@@ -12,10 +12,12 @@ _HOMES = {
     "AutoClip": "callbacks.auto_clip",
     "CosineDecay": "callbacks.lr_schedule",
     "CosineWarmRestarts": "callbacks.lr_schedule",
+    "DiscriminativeLR": "callbacks.discriminative_lr",
     "Duration": "functional.durations",
     "EarlyStopping": "callbacks.early_stopping",
     "ExponentialDecay": "callbacks.lr_decays",
     "GradientClipping": "callbacks.gradient_clipping",
+    "GradualUnfreezing": "callbacks.gradual_unfreezing",
     "InverseSqrtDecay": "callbacks.lr_decays",
     "InverseTimeDecay": "callbacks.lr_decays",
     "LRPreview": "callbacks.lr_preview",
@@ -54,8 +56,10 @@ if TYPE_CHECKING:
         AdaptiveGradientClipping as AdaptiveGradientClipping,
     )
     from lightning_tricks.callbacks.auto_clip import AutoClip as AutoClip
+    from lightning_tricks.callbacks.discriminative_lr import DiscriminativeLR as DiscriminativeLR
     from lightning_tricks.callbacks.early_stopping import EarlyStopping as EarlyStopping
     from lightning_tricks.callbacks.gradient_clipping import GradientClipping as GradientClipping
+    from lightning_tricks.callbacks.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
     from lightning_tricks.callbacks.lr_decays import ExponentialDecay as ExponentialDecay
     from lightning_tricks.callbacks.lr_decays import InverseSqrtDecay as InverseSqrtDecay
     from lightning_tricks.callbacks.lr_decays import InverseTimeDecay as InverseTimeDecay

@@ -24,6 +24,9 @@ class LRFactor(Trick):
     follows_clock: ClassVar[bool] = False
     """The factors are known before the run, from ``prepare`` and the time alone; a preview shows them."""
 
+    writes_each_step: ClassVar[bool] = True
+    """Its factors change in a run, so that a scheduler of the module's own would be a second writer."""
+
     name: str | None
     replace_scheduler: bool
 
@@ -33,6 +36,18 @@ class LRFactor(Trick):
         self._lr_state = LRState()
         self._product: LRProduct | None = None
         self._drives = False
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether it has factors at all, with the arguments that it was given."""
+        return True
+
+    def split_groups(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Split the optimizers' parameter groups, where one factor for each of them is not fine enough.
+
+        Called for all LR callbacks before any learning rate is read, in ``on_fit_start``: a checkpoint of the run holds
+        the split groups, and is restored after it.
+        """
 
     def prepare(self, run: RunLength, parts: int | None) -> None:
         """Measure lengths, once the run's are known.
@@ -58,9 +73,13 @@ class LRFactor(Trick):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Share one product; the optimizers are as the module built them, nothing is restored yet."""
         super().on_fit_start(trainer, pl_module)
-        siblings = callbacks_of(trainer, LRFactor) or [self]
+        if not self.takes_part:
+            return
+        siblings = [sibling for sibling in callbacks_of(trainer, LRFactor) if sibling.takes_part] or [self]
         self._drives = siblings[0] is self
         if self._drives:
+            for sibling in siblings:
+                sibling.split_groups(trainer, pl_module)
             product = LRProduct(trainer, pl_module, siblings)
             for sibling in siblings:
                 sibling._product = product

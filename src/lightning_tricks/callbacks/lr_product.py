@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
@@ -41,6 +41,7 @@ class Contributor(Protocol):
     """What the product needs of a callback."""
 
     replace_scheduler: bool
+    writes_each_step: ClassVar[bool]
     loaded: LRState | None
 
     @property
@@ -59,11 +60,16 @@ class LRProduct:
     Args:
         trainer: a Trainer in ``on_fit_start``: the optimizers are as the module built them.
         contributors: the LR callbacks, in any order.
+
+    Attributes:
+        stands_aside: the module's own scheduler goes on and none of the callbacks writes at each step: neither does
+            the product, and each of them has scaled once what the scheduler starts from.
     """
 
     def __init__(self, trainer: Trainer, pl_module: LightningModule, contributors: Sequence[Contributor]) -> None:
         self.contributors = contributors
         self._manual = not pl_module.automatic_optimization
+        self.stands_aside = bool(trainer.lr_scheduler_configs) and not any(c.writes_each_step for c in contributors)
         self._scheduler_stays = self._settle_schedulers(trainer)
         self._warned = False
         self._position: tuple[object, ...] | None = None
@@ -79,9 +85,9 @@ class LRProduct:
     def _settle_schedulers(self, trainer: Trainer) -> bool:
         """Refuse a scheduler of the module's own or drop it; return whether the module goes on stepping one."""
         names = ", ".join(type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs)
-        if not names:
-            return False
-        ours = ", ".join(contributor.state_key for contributor in self.contributors)
+        if not names or self.stands_aside:
+            return self.stands_aside
+        ours = ", ".join(contributor.state_key for contributor in self.contributors if contributor.writes_each_step)
         if not any(contributor.replace_scheduler for contributor in self.contributors):
             raise MisconfigurationException(
                 f"The module's `configure_optimizers` returns a scheduler ({names}), and {ours} would write the same "
@@ -178,6 +184,8 @@ class LRProduct:
         self.rewrite()
 
     def _write(self, index: int, moment: Moment) -> None:
+        if self.stands_aside:
+            return
         if self._manual:
             moment = moment._replace(step=self.state.steps[index])
         found = [factor for c in self.contributors for factor in c.factors(moment, index).values()]

@@ -1,0 +1,234 @@
+"""Discriminative LR: a multiplier for each layer group, a factor of the learning-rate product."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_warn
+from torch import nn
+from torch.optim import Optimizer
+
+from lightning_tricks.callbacks.layer_company import (
+    check_groups,
+    check_optimizers_hold,
+    refuse_strategies,
+    refuse_unsplittable,
+    split_optimizers,
+)
+from lightning_tricks.callbacks.lr_factor import LRFactor
+from lightning_tricks.functional.arguments import check_flag, check_list, check_name, check_number
+from lightning_tricks.functional.durations import Moment
+from lightning_tricks.functional.layer_groups import (
+    LayerGroup,
+    describe_groups,
+    group_layers,
+    layer_multipliers,
+    spread_multipliers,
+)
+from lightning_tricks.functional.learning_rates import Factor
+from lightning_tricks.functional.param_groups import find_undecayed
+from lightning_tricks.functional.scheduler_groups import scale_groups_, scale_scheduler_
+
+
+class DiscriminativeLR(LRFactor):
+    """Train lower layers with smaller learning rates than the head.
+
+    Use when: a pretrained model is fine-tuned: its lower layers are general already and want small steps, its head is
+    new and wants large ones.
+
+    Where it acts: the optimizers' parameter groups are split in ``on_fit_start``, with every option of theirs kept;
+    from then on the multipliers are factors of the learning-rate product, before each optimizer step.
+
+    Interacts with: every other LR callback, whose factors multiply and keep the ratios. Beside a scheduler that the
+    module returns it scales once what that starts from (``initial_lr``, ``base_lrs``, ``max_lr`` …); a floor that
+    such a scheduler holds for all groups (``eta_min``) is warned about. Not with DeepSpeed or FSDP1, which flatten the
+    groups.
+
+    Args:
+        decay: group i of n is multiplied by ``decay ** (i - (n - 1))``, > 0; ULMFiT's 2.6, customary 1.1 to 3. (What
+            others write as a factor of 0.75 a layer is 1 / 0.75 here.)
+        groups: from input to head, each a glob pattern on parameter names or a list of them; the first match counts;
+            ``null``: found from the model, each numbered block a group.
+        multipliers: the multipliers of the groups instead, >= 0; or a mapping from patterns to them, which makes the
+            groups too.
+        low_high: multipliers in equal ratios from the first number to the second instead.
+        no_decay: take weight decay from biases, norms and other vectors.
+        name: tells two callbacks of this class apart, in checkpoints.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range or contradicts another; when fit starts, a pattern that is left with no
+            parameter, or a trainable parameter in no group.
+
+    Example:
+        >>> from lightning_tricks import CosineDecay, DiscriminativeLR
+        >>> layerwise = DiscriminativeLR(groups=["body.*", "head.*"], multipliers=[0.1, 1.0])
+        >>> trainer = Trainer(max_epochs=10, callbacks=[layerwise, CosineDecay()])
+
+        With Hydra: ``tricks=[discriminative_lr,cosine_decay] tricks.discriminative_lr.decay=2``
+
+    See :mod:`lightning_tricks.functional.layer_groups` for how groups are found, and ``describe`` for a table of them.
+    """
+
+    writes_each_step = False
+    replace_scheduler = False
+
+    def __init__(
+        self,
+        decay: float = 2.6,
+        *,
+        groups: list[str | list[str]] | None = None,
+        multipliers: list[float] | dict[str, float] | None = None,
+        low_high: list[float] | None = None,
+        no_decay: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.decay = check_number("decay", decay, 0, low_open=True)
+        self.groups = groups
+        self.multipliers = multipliers
+        self.low_high = low_high
+        self.no_decay = check_flag("no_decay", no_decay)
+        self.name = check_name("name", name)
+        self._patterns = check_groups(groups)
+        self._check_multipliers()
+        self.layer_groups: list[LayerGroup] = []
+        self._forget()
+
+    def _check_multipliers(self) -> None:
+        if self.multipliers is not None and self.low_high is not None:
+            raise ValueError(
+                f"`multipliers` and `low_high`={self.low_high} both say the multipliers; give one of them."
+            )
+        if isinstance(self.multipliers, Mapping):
+            if self._patterns is not None:
+                raise ValueError("`multipliers` is a mapping, whose patterns are the groups; leave `groups` out.")
+            self._patterns = check_groups(list(self.multipliers))
+        if self.multipliers is not None:
+            given = list(self.multipliers.values()) if isinstance(self.multipliers, Mapping) else self.multipliers
+            values = check_list("multipliers", given)
+            for value in values:
+                check_number("multipliers", value, 0)
+            if self._patterns is not None and len(values) != len(self._patterns):
+                raise ValueError(f"`multipliers` has {len(values)} entries for {len(self._patterns)} `groups`.")
+        if self.low_high is not None:
+            ends = check_list("low_high", self.low_high)
+            if len(ends) != 2:
+                raise ValueError(f"`low_high` must hold two numbers, got {ends}.")
+            for end in ends:
+                check_number("low_high", end, 0, low_open=True)
+
+    def _forget(self) -> None:
+        self._optimizers: list[Optimizer] = []
+        self._layers: dict[int, int] = {}
+        self._by_layer: list[float] = []
+        self._by_group: list[list[float]] = []
+        self._then: list[list[float]] | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget an earlier fit."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._forget()
+
+    def multipliers_of(self, num_groups: int) -> list[float]:
+        """Return the multipliers for so many groups, from input to head.
+
+        Raises:
+            ValueError: ``multipliers`` has another number of them.
+        """
+        if self.multipliers is not None:
+            given = self.multipliers.values() if isinstance(self.multipliers, Mapping) else self.multipliers
+            values = [float(value) for value in given]
+            if len(values) != num_groups:
+                raise ValueError(f"`multipliers` has {len(values)} entries, but the model has {num_groups} groups.")
+            return values
+        if self.low_high is not None:
+            return spread_multipliers(num_groups, float(self.low_high[0]), float(self.low_high[1]))
+        return layer_multipliers(num_groups, self.decay)
+
+    def describe(self, model: nn.Module | None = None) -> str:
+        """Return a table of the groups: patterns, parameters, multipliers.
+
+        Args:
+            model: the module that will be fitted; once fit has started, ``None`` for that one.
+        """
+        groups = self.layer_groups if model is None else group_layers(model, self._patterns)
+        return describe_groups(groups, self.multipliers_of(len(groups)))
+
+    def split_groups(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Split the optimizers' groups by layer group, and by weight decay where that was asked for."""
+        refuse_strategies(trainer, self, "DeepSpeedStrategy", "FSDPStrategy")
+        self.layer_groups = group_layers(pl_module, self._patterns)
+        self._by_layer = self.multipliers_of(len(self.layer_groups))
+        check_optimizers_hold(trainer, pl_module, self, self.layer_groups)
+        refuse_unsplittable(trainer, self)
+        values = dict(pl_module.named_parameters())
+        self._layers = {id(values[name]): i for i, group in enumerate(self.layer_groups) for name in group.names}
+        spared = find_undecayed(pl_module) if self.no_decay else set()
+        split_optimizers(
+            trainer,
+            lambda value: 2 * self._layers.get(id(value), len(self.layer_groups)) + (id(value) in spared),
+            lambda kind: {"weight_decay": 0.0} if kind % 2 else {},
+        )
+        self._optimizers = list(trainer.optimizers)
+        self._by_group = [[] for _ in self._optimizers]
+
+    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
+        """Return the multiplier of each parameter group."""
+        return {"multiplier": self._multipliers_in(optimizer)}
+
+    def _multipliers_in(self, index: int) -> list[float]:
+        groups, known = self._optimizers[index].param_groups, self._by_group[index]
+        for group in groups[len(known) :]:  # once all callbacks have split; a module may add some later
+            layer = self._layers.get(id(group["params"][0])) if group["params"] else None
+            known.append(1.0 if layer is None else self._by_layer[layer])
+        return known
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Beside a scheduler of the module's own, scale what it starts from."""
+        super().on_fit_start(trainer, pl_module)
+        now = [self._multipliers_in(i) for i in range(len(self._optimizers))]
+        if self._product is not None and self._product.stands_aside:
+            self._scale(trainer, now)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """In a resumed run, let multipliers that were changed in the code win over the checkpoint's."""
+        super().on_train_start(trainer, pl_module)
+        if self._product is None or not self._product.stands_aside or not self._then or self._then == self._by_group:
+            return
+        ratios = [
+            [new / old if old else 1.0 for new, old in zip(now, then, strict=True)]
+            for now, then in zip(self._by_group, self._then, strict=True)
+        ]
+        self._scale(trainer, ratios)
+
+    def _scale(self, trainer: Trainer, factors: Sequence[Sequence[float]]) -> None:
+        for optimizer, scales in zip(self._optimizers, factors, strict=True):
+            scale_groups_(optimizer, scales)
+            owned = {id(c.scheduler): c.scheduler for c in trainer.lr_scheduler_configs}
+            for scheduler in owned.values():
+                if scheduler.optimizer is not optimizer:
+                    continue
+                floors = scale_scheduler_(scheduler, scales)
+                if floors:
+                    rank_zero_warn(
+                        f"{', '.join(floors)} holds one floor for all parameter groups, so that the ratios of "
+                        f"`{self.state_key}` shrink near it. `CosineDecay(end_factor=...)` keeps them."
+                    )
+
+    def _let_go(self) -> None:
+        super()._let_go()
+        self._optimizers = []
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the multipliers beside the state that all LR callbacks share."""
+        return {**super().plain_state(), "multipliers": [list(values) for values in self._by_group]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep what the checkpoint holds until training starts."""
+        shared = dict(state_dict)
+        self._then = [list(values) for values in shared.pop("multipliers")]
+        if not self._optimizers:
+            self._by_group = self._then
+        super().load_state_dict(shared)

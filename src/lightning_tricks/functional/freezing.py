@@ -1,0 +1,92 @@
+"""Freezing: find what must rest together with frozen parameters, and stop or start their gradients."""
+
+from collections.abc import Collection, Iterable
+
+from torch import nn
+
+
+def set_trainable_(model: nn.Module, names: Collection[str], trainable: Collection[str]) -> None:
+    """Let those parameters of ``names`` train that are in ``trainable``, and stop the others; drop their gradients.
+
+    Args:
+        model: any module; one that is sharded (FSDP2) is resharded first, for its whole parameters are copies.
+        names: the parameters to look at; all others are left alone.
+        trainable: those of them that train.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+        >>> set_trainable_(model, ["0.weight", "1.weight"], trainable=["1.weight"])
+        >>> [name for name, value in model.named_parameters() if value.requires_grad]
+        ['0.bias', '1.weight', '1.bias']
+    """
+    for module in model.modules():
+        if hasattr(module, "reshard") and hasattr(module, "unshard"):
+            module.reshard()  # type: ignore[operator]
+    for name, value in model.named_parameters():
+        if name not in names:
+            continue
+        value.requires_grad_(name in trainable)
+        if name not in trainable:
+            value.grad = None
+
+
+def find_resting(model: nn.Module, frozen: Collection[str], awake: Collection[str]) -> list[nn.Module]:
+    """Return the modules that belong to frozen parameters alone: their BatchNorm and Dropout are to rest in ``eval()``.
+
+    A Dropout or a norm without parameters that stands between two modules belongs to the one before it in an
+    ``nn.Sequential``, elsewhere, where a head's Dropout is registered before the head, to the one after it.
+
+    Args:
+        model: any module.
+        frozen: names of the parameters that are frozen.
+        awake: names of those that are not; what is in neither does not count.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout(), nn.Linear(2, 1))
+        >>> find_resting(model, ["0.weight", "0.bias", "1.weight", "1.bias"], ["3.weight", "3.bias"])
+        [Linear(in_features=2, out_features=2, bias=True), BatchNorm1d(2, ...), Dropout(p=0.5, inplace=False)]
+    """
+    places = dict.fromkeys(frozen, True) | dict.fromkeys(awake, False)
+    states = {id(value): places[name] for name, value in model.named_parameters() if name in places}
+    resting: dict[int, nn.Module] = {}
+    used: set[int] = set()
+    _visit(model, states, resting, used)
+    return [module for key, module in resting.items() if key not in used]
+
+
+def _visit(module: nn.Module, states: dict[int, bool], resting: dict[int, nn.Module], used: set[int]) -> None:
+    state = _state(module, states)
+    if state:
+        resting.update((id(one), one) for one in module.modules())
+        return
+    used.add(id(module))
+    children = list(module.children())
+    for i, child in enumerate(children):
+        if any(True for _ in child.parameters()):
+            _visit(child, states, resting, used)
+        elif _is_noisy(child) and _neighbour_rests(module, children, i, states):
+            resting.update((id(one), one) for one in child.modules())
+        else:
+            used.update(id(one) for one in child.modules())
+
+
+def _state(module: nn.Module, states: dict[int, bool]) -> bool | None:
+    """Whether all parameters of a module rest; ``None`` if it has none that counts."""
+    found = [states[id(value)] for value in module.parameters() if id(value) in states]
+    return all(found) if found else None
+
+
+def _neighbour_rests(parent: nn.Module, children: list[nn.Module], at: int, states: dict[int, bool]) -> bool:
+    before = _first_state(reversed(children[:at]), states)
+    after = _first_state(children[at + 1 :], states)
+    first, second = (before, after) if isinstance(parent, nn.Sequential) else (after, before)
+    return bool(second if first is None else first)
+
+
+def _first_state(modules: Iterable[nn.Module], states: dict[int, bool]) -> bool | None:
+    return next((state for state in (_state(module, states) for module in modules) if state is not None), None)
+
+
+def _is_noisy(module: nn.Module) -> bool:
+    kind = type(module).__name__.lower()
+    return "drop" in kind or "norm" in kind

@@ -1,0 +1,1 @@
+"""DiscriminativeLR: to be."""

@@ -1,0 +1,1 @@
+"""GradualUnfreezing: to be."""
