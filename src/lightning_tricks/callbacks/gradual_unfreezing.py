@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
@@ -11,11 +10,14 @@ from torch.optim import Optimizer
 
 from lightning_tricks.callbacks.clock import parts_per_epoch, resumed_batches, run_length
 from lightning_tricks.callbacks.layer_company import (
+    LoadHook,
     check_groups,
     check_optimizers_hold,
     refuse_strategies,
     refuse_unsplittable,
     split_optimizers,
+    thawed_in,
+    wrap_anew,
 )
 from lightning_tricks.callbacks.lr_factor import LRFactor
 from lightning_tricks.functional.arguments import check_choice, check_flag, check_list, check_name
@@ -99,6 +101,7 @@ class GradualUnfreezing(LRFactor):
         self.layer_groups: list[LayerGroup] = []
         self._trainable: list[str] = []
         self._resting: list[nn.Module] = []
+        self._loader: LoadHook | None = None
         self._forget()
 
     @property
@@ -154,6 +157,11 @@ class GradualUnfreezing(LRFactor):
         check_optimizers_hold(trainer, pl_module, self, self.layer_groups)
         plan_thaw(self.schedule, "1ep", len(self.layer_groups), RunLength(1, 1))
         self._trainable = [name for name, value in pl_module.named_parameters() if value.requires_grad]
+        if trainer.strategy.restore_checkpoint_after_setup:
+            # torch expects an optimizer state in a sharded checkpoint for whatever trains when it is loaded
+            self._loader = LoadHook(
+                trainer.strategy, lambda path: self._set_trainable(pl_module, thawed_in(path, self.state_key))
+            )
         layers = self._layers_of(pl_module)
         self._layer_in = [
             [layers.get(id(group["params"][0]), -1) if group["params"] else -1 for group in optimizer.param_groups]
@@ -209,6 +217,7 @@ class GradualUnfreezing(LRFactor):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Freeze what is frozen at this time; everything is restored now, under every strategy."""
+        self._unhook()
         parts = parts_per_epoch(trainer)
         run = run_length(trainer, parts)
         self._manual = not pl_module.automatic_optimization
@@ -263,13 +272,23 @@ class GradualUnfreezing(LRFactor):
         names = [name for i in self.thawed for name in self.layer_groups[i].names]
         frozen = [name for i, group in enumerate(self.layer_groups) if i not in self.thawed for name in group.names]
         before = [value.requires_grad for value in pl_module.parameters()]
-        set_trainable_(pl_module, set(self._trainable), set(names) & set(self._trainable))
+        self._set_trainable(pl_module, self.thawed)
         self._wake()
         self._resting = [module for module in find_resting(pl_module, frozen, names) if module.training]
         for module in self._resting:
             module.training = False
         if before != [value.requires_grad for value in pl_module.parameters()]:
-            _wrap_anew(trainer)
+            wrap_anew(trainer)
+
+    def _set_trainable(self, pl_module: LightningModule, thawed: list[int] | None) -> None:
+        layers = range(len(self.layer_groups)) if thawed is None else thawed
+        names = {name for i in layers for name in self.layer_groups[i].names}
+        set_trainable_(pl_module, set(self._trainable), names & set(self._trainable))
+
+    def _unhook(self) -> None:
+        if self._loader is not None:
+            self._loader.remove()
+            self._loader = None
 
     def _wake(self) -> None:
         for module in self._resting:
@@ -286,6 +305,7 @@ class GradualUnfreezing(LRFactor):
 
     def _restore(self, pl_module: LightningModule) -> None:
         """Put ``requires_grad`` and the modes back as they were before fit."""
+        self._unhook()
         if self._trainable:
             set_trainable_(pl_module, set(self._trainable), set(self._trainable))
             self._trainable = []
@@ -299,13 +319,3 @@ class GradualUnfreezing(LRFactor):
         shared = dict(state_dict)
         self.thawed, self._steps = list(shared.pop("thawed")), list(shared.pop("optimizer_steps"))
         super().load_state_dict(shared)
-
-
-def _wrap_anew(trainer: Trainer) -> None:
-    """Let DDP wait for the gradients of just those parameters that train now: it asks once, when it is built."""
-    strategy: Any = trainer.strategy
-    if isinstance(strategy.model, torch.nn.parallel.DistributedDataParallel):
-        module = strategy.model.module
-        strategy.model = None  # the old wrapper's hooks go with it
-        strategy.model = strategy._setup_model(module)
-        strategy._register_ddp_hooks()

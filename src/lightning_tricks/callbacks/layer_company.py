@@ -1,8 +1,11 @@
 """Layer company: what callbacks that work by layer group need of a run's optimizers, schedulers and strategy."""
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
@@ -116,3 +119,49 @@ def split_optimizers(
         for scheduler in schedulers.values():
             if scheduler.optimizer is optimizer:
                 grow_scheduler_(scheduler, origins)
+
+
+def wrap_anew(trainer: Trainer) -> None:
+    """Let DDP wait for the gradients of just those parameters that train now: it asks once, when it is built."""
+    strategy: Any = trainer.strategy
+    if isinstance(strategy.model, torch.nn.parallel.DistributedDataParallel):
+        module = strategy.model.module
+        strategy.model = None  # the old wrapper's hooks go with it
+        strategy.model = strategy._setup_model(module)
+        strategy._register_ddp_hooks()
+
+
+class LoadHook:
+    """Call a function with the path of a checkpoint just before a strategy loads it, until ``remove`` is called.
+
+    Strategies that restore after ``on_fit_start`` load weights and optimizers before any callback learns of a resume.
+
+    Args:
+        strategy: a Trainer's strategy.
+        before: what to call.
+    """
+
+    def __init__(self, strategy: Any, before: Callable[[str | Path], None]) -> None:
+        self._strategy = strategy
+        load = strategy.load_checkpoint
+
+        def load_checkpoint(checkpoint_path: str | Path, *arguments: Any, **named: Any) -> Any:
+            before(checkpoint_path)
+            return load(checkpoint_path, *arguments, **named)
+
+        strategy.load_checkpoint = load_checkpoint
+
+    def remove(self) -> None:
+        """Give the strategy its own method back."""
+        vars(self._strategy).pop("load_checkpoint", None)
+
+
+def thawed_in(path: str | Path, state_key: str) -> list[int] | None:
+    """Return what trained when a checkpoint was saved, a file or a sharded one's folder; ``None``: it does not say."""
+    file = Path(path)
+    try:
+        saved = torch.load(file / "meta.pt" if file.is_dir() else file, map_location="cpu", weights_only=True)
+    except (OSError, pickle.UnpicklingError):
+        return None
+    thawed: list[int] | None = saved.get("callbacks", {}).get(state_key, {}).get("thawed")
+    return thawed
