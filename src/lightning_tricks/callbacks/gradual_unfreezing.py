@@ -1,5 +1,6 @@
 """Gradual unfreezing: train the head first, then more and more of the layers below it."""
 
+import math
 from typing import Any, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -47,7 +48,7 @@ class GradualUnfreezing(LRFactor):
     Args:
         schedule: ``"halves"``: the last group from the start, the upper half of all groups (rounded up) after
             ``every``, all after twice that; ``"one_per_epoch"``: one more group, downwards, per ``every`` (ULMFiT); or
-            a list of Durations, one a group from the head downwards, the first 0.
+            a list of Durations, one a group from the head downwards, the first 0; ``null`` for one that never thaws.
         groups: from input to head, each a glob pattern on parameter names or a list of them; the first match counts;
             ``null``: found from the model, each numbered block a group.
         every: length of a stage, a Duration > 0; customary 1 epoch or more.
@@ -74,7 +75,7 @@ class GradualUnfreezing(LRFactor):
 
     def __init__(
         self,
-        schedule: Literal["halves", "one_per_epoch"] | list[Duration] = "halves",
+        schedule: Literal["halves", "one_per_epoch"] | list[Duration | None] = "halves",
         *,
         groups: list[str | list[str]] | None = None,
         every: Duration = "1ep",
@@ -86,8 +87,9 @@ class GradualUnfreezing(LRFactor):
         if isinstance(schedule, str):
             check_choice("schedule", schedule, ("halves", "one_per_epoch"))
         else:
-            times = [parse_duration(time, "schedule") for time in check_list("schedule", schedule)]
-            if not times or times[0].amount != 0:
+            times = check_list("schedule", schedule)
+            lengths = [None if time is None else parse_duration(time, "schedule") for time in times]
+            if not lengths or lengths[0] is None or lengths[0].amount != 0:
                 raise ValueError(f"`schedule` must begin with 0, the head's time, got {list(schedule)!r}.")
         parse_duration(every, "every", positive=True)
         parse_duration(rewarmup, "rewarmup")
@@ -182,14 +184,14 @@ class GradualUnfreezing(LRFactor):
     def prepare(self, run: RunLength, parts: int | None) -> None:
         """Measure the times of the thaw and the warm-up after it."""
         times, self._unit = plan_thaw(self.schedule, self.every, len(self.layer_groups), run)
-        self._times = [float(time) for time in times]
+        self._times = [math.inf if time is None else float(time) for time in times]
         length, unit = measure(parse_duration(self.rewarmup), run, "rewarmup")
         if length and unit != self._unit and any(self._times):
             raise ValueError(
                 f"`rewarmup`={self.rewarmup!r} (in {unit}) must share the clock of the thaw (in {self._unit})."
             )
         self._warmup = linear_warmup(float(length))
-        if parts is None and self._unit == "ep" and any(time != int(time) for time in self._times):
+        if parts is None and self._unit == "ep" and any(time % 1 for time in self._times if time < math.inf):
             raise MisconfigurationException(
                 f"`{self.state_key}` thaws inside an epoch, but the training loader has no length, so that the time "
                 'there is not known. Give times in whole epochs or in optimizer steps ("500st").'
@@ -197,7 +199,7 @@ class GradualUnfreezing(LRFactor):
 
     def _refuse_late(self, run: RunLength, parts: int | None) -> None:
         """Refuse a thaw after the run's end."""
-        end, last = run_end(self._unit, run, parts), max(self._times)
+        end, last = run_end(self._unit, run, parts), max(time for time in self._times if time < math.inf)
         if end is None or last < end:
             return
         times = ", ".join(f"group {i} at {time:g}{self._unit}" for i, time in enumerate(self._times))

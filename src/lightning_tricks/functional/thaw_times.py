@@ -8,14 +8,14 @@ from lightning_tricks.functional.durations import Duration, RunLength, Unit, mea
 
 
 def plan_thaw(
-    schedule: str | Sequence[Duration], every: Duration, num_groups: int, run: RunLength
-) -> tuple[list[Fraction], Unit]:
+    schedule: str | Sequence[Duration | None], every: Duration, num_groups: int, run: RunLength
+) -> tuple[list[Fraction | None], Unit]:
     """Return the time at which each group thaws, from input to head, and its clock.
 
     Args:
         schedule: ``"halves"``: the last group at 0, the upper half of all (rounded up) after ``every``, all after twice
             that; ``"one_per_epoch"``: one more, downwards, per ``every``; or a list of Durations, one a group from the
-            head downwards.
+            head downwards, ``None`` for never.
         every: the length of a stage.
         num_groups: how many groups there are.
         run: what bounds the run.
@@ -45,11 +45,14 @@ def plan_thaw(
             f"`schedule` has {len(schedule)} times, one a group from the head downwards, but there are {num_groups} "
             f"groups; got {list(schedule)!r}."
         )
-    measured = [measure(parse_duration(time, "schedule"), run, "schedule") for time in schedule]
-    units: set[Unit] = {unit for amount, unit in measured if amount}
+    measured = [
+        None if time is None else measure(parse_duration(time, "schedule"), run, "schedule") for time in schedule
+    ]
+    units: set[Unit] = {one[1] for one in measured if one is not None and one[0]}
     if len(units) > 1:
         raise ValueError(f"The times of `schedule` must share a clock, got {list(schedule)!r}.")
-    return [measured[depth][0] for depth in depths], units.pop() if units else "ep"
+    amounts = [None if one is None else one[0] for one in measured]
+    return [amounts[depth] for depth in depths], units.pop() if units else "ep"
 
 
 def run_end(unit: Unit, run: RunLength, parts: int | None) -> Fraction | None:

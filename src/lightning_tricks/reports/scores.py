@@ -1,0 +1,58 @@
+"""Scores: a table and a picture of what several ways to train reached, each over several seeds."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from lightning_tricks.reports.curves import new_figure
+
+
+def describe_scores(scores: Mapping[str, Sequence[float]], name: str = "score") -> str:
+    """Return a table: way, mean, standard deviation (of two seeds or more), lowest, highest.
+
+    Example:
+        >>> print(describe_scores({"from scratch": [0.5, 0.7], "fine-tuned": [0.9, 0.9]}, "accuracy"))
+                      accuracy    ±      lowest  highest
+        from scratch  0.600       0.141  0.500   0.700
+        fine-tuned    0.900       0.000  0.900   0.900
+    """
+    rows = [["", name, "±", "lowest", "highest"]]
+    for way, values in scores.items():
+        spread = f"{stdev(values):.3f}" if len(values) > 1 else ""
+        rows.append([way, f"{mean(values):.3f}", spread, f"{min(values):.3f}", f"{max(values):.3f}"])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def plot_scores(
+    scores: Mapping[str, Sequence[float]], path: str | Path | None = None, *, name: str = "score", title: str = ""
+) -> Any:
+    """Draw each seed's score as a dot and their mean as a bar, the ways one below the other.
+
+    Args:
+        scores: by way, one score a seed.
+        path: where to save the picture, if anywhere.
+        name: of the score.
+        title: stands above it.
+
+    Returns:
+        A :class:`matplotlib.figure.Figure`.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed (the extra ``plot``).
+    """
+    figure = new_figure((7, 0.6 * len(scores) + 1.2))
+    axes = figure.subplots()
+    for row, values in enumerate(scores.values()):
+        axes.plot(values, [row] * len(values), "o", color="tab:blue", alpha=0.45, markeredgewidth=0)
+        axes.plot([mean(values)] * 2, [row - 0.3, row + 0.3], color="tab:red", linewidth=2)
+        axes.annotate(f"{mean(values):.3f}", (mean(values), row - 0.32), ha="center", va="bottom", fontsize=8)
+    axes.set_yticks(range(len(scores)), list(scores))
+    axes.set_ylim(len(scores) - 0.4, -0.7)
+    axes.set_xlabel(f"{name} (dots: seeds, red: mean)")
+    axes.set_title(title, fontsize=10)
+    axes.grid(axis="x", alpha=0.3)
+    if path is not None:
+        figure.savefig(path)
+    return figure
