@@ -19,7 +19,15 @@ from tiny import BATCHES, Endless, Net, StatefulLoader, fit, same, trainer, weig
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lightning_tricks import CosineDecay, DiscriminativeLR, GradualUnfreezing, cosine_decay
+from lightning_tricks import (
+    CosineDecay,
+    DiscriminativeLR,
+    GradientClipping,
+    GradualUnfreezing,
+    OneCycle,
+    ReduceLROnPlateau,
+    cosine_decay,
+)
 
 HEAD, UPPER, ALL = ["head"], ["body.1", "head"], ["body.0", "body.1", "head"]
 
@@ -331,4 +339,41 @@ def test_wrong_arguments_raise_at_construction(arguments: Any, error: type[Excep
 def test_a_group_may_never_thaw() -> None:
     unfreezing, net = GradualUnfreezing([0, "1ep", None], groups=GROUPS, rewarmup="0.5ep"), Deep()
     assert stages(unfreezing, net=net) == [HEAD] * BATCHES + [UPPER] * 2 * BATCHES
+    assert all(value.requires_grad for value in net.parameters())
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_it_composes_with_rates_cuts_schedules_and_clipping_in_any_order(turn: int) -> None:
+    def company() -> list[Any]:
+        return [
+            GradualUnfreezing(groups=GROUPS, every="4st", rewarmup="2st"),
+            DiscriminativeLR(2.0, groups=GROUPS),
+            OneCycle(),
+            ReduceLROnPlateau(patience=1, min_delta=9.0, stop_at_min=False),
+            GradientClipping(0.5, per_group=True),
+        ]
+
+    turned = company()[turn:] + company()[:turn]
+    expected, found = fit(*company(), net=Deep()), fit(*turned, net=Deep())
+    assert found.trace == expected.trace
+    assert same(weights(found), weights(expected))
+
+
+def test_a_module_that_toggles_its_optimizers_keeps_what_is_frozen_frozen() -> None:
+    class Toggling(Net):
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            for optimizer in self.optimizers():
+                self.toggle_optimizer(optimizer)
+                optimizer.zero_grad()
+                loss = self.loss(batch)
+                if loss.requires_grad:
+                    self.manual_backward(loss)
+                optimizer.step()
+                self.untoggle_optimizer(optimizer)
+
+    watch, net = Watch(), Toggling(manual=True)
+    before = weights(net)
+    fit(GradualUnfreezing(groups=GROUPS, every="4st"), watch, net=net)
+    assert all(torch.equal(now["body.0.weight"], before["body.0.weight"]) for now in watch.weights[:16])
+    assert not torch.equal(watch.weights[-1]["body.0.weight"], before["body.0.weight"])
     assert all(value.requires_grad for value in net.parameters())
