@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from tiny import BATCHES, Net, fit, logged, same, trainer, weights
 
-from lightning_tricks import CosineDecay, DiscriminativeLR, LRSchedule, cosine_decay
+from lightning_tricks import CosineDecay, DiscriminativeLR, GradualUnfreezing, LRSchedule, cosine_decay
 
 GROUPS: Any = ["body.0.*", "body.1.*", "head.*"]
 
@@ -248,3 +248,15 @@ def test_optimizers_over_a_subset_or_over_strangers_are_refused_with_the_table()
         fit(DiscriminativeLR(groups=GROUPS), net=Strange())
     with pytest.raises(MisconfigurationException, match="LBFGS bears only one"):
         fit(DiscriminativeLR(groups=GROUPS), net=Lbfgs())
+
+
+def test_a_module_without_optimizers_is_left_alone() -> None:
+    class Bare(Net):
+        def configure_optimizers(self) -> None: ...
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return self.loss(batch)
+
+    thawing = GradualUnfreezing(groups=GROUPS)
+    fit(DiscriminativeLR(groups=GROUPS), thawing, net=Bare())
+    assert thawing.thawed == [0, 1, 2]

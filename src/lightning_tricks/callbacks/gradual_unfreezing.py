@@ -224,7 +224,7 @@ class GradualUnfreezing(LRFactor):
         run = run_length(trainer, parts)
         self._manual = not pl_module.automatic_optimization
         if self._manual and not self._steps:
-            self._steps = [trainer.global_step // len(trainer.optimizers)] * len(trainer.optimizers)
+            self._steps = [trainer.global_step // max(len(trainer.optimizers), 1)] * len(trainer.optimizers)
         self.prepare(run, parts)
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._refuse_late(run, None if self._manual else parts)

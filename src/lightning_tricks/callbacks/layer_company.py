@@ -87,7 +87,8 @@ def check_optimizers_hold(
         MisconfigurationException: a trainable parameter is in none of them, or one holds another's; with the table.
     """
     missing, foreign = missing_from(trainer.optimizers, pl_module), foreign_in(trainer.optimizers, pl_module)
-    if not missing and not foreign:
+    held = [sum(len(group["params"]) for group in optimizer.param_groups) for optimizer in trainer.optimizers]
+    if not any(held) or not (missing or foreign):  # a module without optimizers has a Trainer's empty one
         return
     kind = type(trick).__name__
     if missing:
@@ -102,7 +103,6 @@ def check_optimizers_hold(
             f"an optimizer holds parameters (of shape {shapes}) that are none of the module's, so that `{kind}` does "
             "not know their layer. Make the model they belong to an attribute of the module"
         )
-    held = [sum(len(group["params"]) for group in optimizer.param_groups) for optimizer in trainer.optimizers]
     raise MisconfigurationException(
         f"{said[0].upper()}{said[1:]}. The {len(held)} optimizer(s) hold {held} of the module's "
         f"{len(list(pl_module.parameters()))} parameters; its groups are:\n{describe_groups(groups)}"
