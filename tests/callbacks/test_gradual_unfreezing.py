@@ -377,3 +377,10 @@ def test_a_module_that_toggles_its_optimizers_keeps_what_is_frozen_frozen() -> N
     assert all(torch.equal(now["body.0.weight"], before["body.0.weight"]) for now in watch.weights[:16])
     assert not torch.equal(watch.weights[-1]["body.0.weight"], before["body.0.weight"])
     assert all(value.requires_grad for value in net.parameters())
+
+
+def test_an_optimizer_that_would_idle_under_a_grad_scaler_is_refused_with_the_reason() -> None:
+    runner = trainer(GradualUnfreezing(groups=GROUPS, every="2st"))
+    runner.precision_plugin.scaler = torch.amp.GradScaler("cpu")
+    with pytest.raises(MisconfigurationException, match=r"freezes all that optimizer 0 holds \(groups \[0, 1\]\)"):
+        runner.fit(Net(manual=True))

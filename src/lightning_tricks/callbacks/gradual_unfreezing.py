@@ -169,16 +169,13 @@ class GradualUnfreezing(LRFactor):
             [layers.get(id(group["params"][0]), -1) if group["params"] else -1 for group in optimizer.param_groups]
             for optimizer in trainer.optimizers
         ]
-        self._optimizer_of = [
-            next((i for i, held in enumerate(self._held(trainer, layers)) if group in held), 0)
-            for group in range(len(self.layer_groups))
-        ]
-
-    @staticmethod
-    def _held(trainer: Trainer, layers: dict[int, int]) -> list[set[int]]:
-        return [
+        self._held = [
             {layers[id(value)] for group in optimizer.param_groups for value in group["params"] if id(value) in layers}
             for optimizer in trainer.optimizers
+        ]
+        self._optimizer_of = [
+            next((i for i, held in enumerate(self._held) if group in held), 0)
+            for group in range(len(self.layer_groups))
         ]
 
     def prepare(self, run: RunLength, parts: int | None) -> None:
@@ -211,6 +208,18 @@ class GradualUnfreezing(LRFactor):
             raise MisconfigurationException(message)
         rank_zero_warn(message)
 
+    def _refuse_idle_under_scaler(self, trainer: Trainer) -> None:
+        """Refuse an optimizer without any gradient at first: a GradScaler fails at it, and does not say why."""
+        if getattr(trainer.precision_plugin, "scaler", None) is None:
+            return
+        for i, held in enumerate(self._held):
+            if held and all(self._times[group] > 0 for group in held):
+                raise MisconfigurationException(
+                    f"`{self.state_key}` freezes all that optimizer {i} holds (groups {sorted(held)}), and a "
+                    "GradScaler refuses a step without gradients. Use `precision='bf16-mixed'`, or give that "
+                    "optimizer a part of the head."
+                )
+
     def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return the warm-up of each parameter group since its thaw; 1 for what trains from the start."""
         now = moment.time(self._unit)
@@ -226,6 +235,7 @@ class GradualUnfreezing(LRFactor):
         if self._manual and not self._steps:
             self._steps = [trainer.global_step // max(len(trainer.optimizers), 1)] * len(trainer.optimizers)
         self.prepare(run, parts)
+        self._refuse_idle_under_scaler(trainer)
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._refuse_late(run, None if self._manual else parts)
         super().on_train_start(trainer, pl_module)
