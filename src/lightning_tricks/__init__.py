@@ -20,6 +20,8 @@ _HOMES = {
     "GradualUnfreezing": "callbacks.gradual_unfreezing",
     "InverseSqrtDecay": "callbacks.lr_decays",
     "InverseTimeDecay": "callbacks.lr_decays",
+    "LRFinder": "callbacks.lr_finder",
+    "LRFinderResult": "callbacks.lr_finder_result",
     "LRPreview": "callbacks.lr_preview",
     "LRSchedule": "callbacks.lr_schedule",
     "OneCycle": "callbacks.one_cycle",
@@ -65,6 +67,8 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.lr_decays import InverseTimeDecay as InverseTimeDecay
     from lightning_tricks.callbacks.lr_decays import PiecewiseConstant as PiecewiseConstant
     from lightning_tricks.callbacks.lr_decays import PolynomialDecay as PolynomialDecay
+    from lightning_tricks.callbacks.lr_finder import LRFinder as LRFinder
+    from lightning_tricks.callbacks.lr_finder_result import LRFinderResult as LRFinderResult
     from lightning_tricks.callbacks.lr_preview import LRPreview as LRPreview
     from lightning_tricks.callbacks.lr_preview import preview_lr as preview_lr
     from lightning_tricks.callbacks.lr_schedule import CosineDecay as CosineDecay

@@ -18,6 +18,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "GradualUnfreezing": lambda: lt.GradualUnfreezing(every="4st", rewarmup="2st"),
     "InverseSqrtDecay": lambda: lt.InverseSqrtDecay(unit="st", warmup=0.5),
     "InverseTimeDecay": lambda: lt.InverseTimeDecay(0.5, decay_steps=0.5),
+    "LRFinder": lambda: lt.LRFinder(min_lr=1e-4, max_lr=1.0, num_steps=20, at_epochs=(0, 2), suggestion="minimum"),
     "LRSchedule": lambda: lt.LRSchedule(lt.cosine_decay(7), unit="st", name="steps"),
     "OneCycle": lambda: lt.OneCycle("0.9dur", div_factor=5, final_div_factor=10),
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, "0.5dur"], [0.5, 1, 0.3]),

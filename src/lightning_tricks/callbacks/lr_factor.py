@@ -64,6 +64,14 @@ class LRFactor(Trick):
     def write_along(self, optimizer: Optimizer, index: int, moment: Moment) -> None:
         """Write what moves together with the rates of the step after ``moment``, a momentum for instance."""
 
+    def reset_factor(self) -> None:
+        """Return to 1 if the factor was learnt in the run, because the base it was learnt under has changed."""
+
+    @property
+    def product(self) -> LRProduct | None:
+        """What writes the learning rates of the run, from its start to its end."""
+        return self._product
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forget an earlier fit."""
         super().setup(trainer, pl_module, stage)

@@ -17,7 +17,7 @@ from lightning_tricks.callbacks.clock import (
     warn_if_a_batch_is_repeated,
 )
 from lightning_tricks.functional.durations import Moment, RunLength
-from lightning_tricks.functional.learning_rates import Factor, LearningRates
+from lightning_tricks.functional.learning_rates import Factor, LearningRates, multiply
 
 
 @dataclass
@@ -52,6 +52,8 @@ class Contributor(Protocol):
     def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]: ...
 
     def write_along(self, optimizer: Optimizer, index: int, moment: Moment) -> None: ...
+
+    def reset_factor(self) -> None: ...
 
 
 class LRProduct:
@@ -171,6 +173,33 @@ class LRProduct:
         """Write again at the same moment, because a factor changed that does not follow the clock."""
         for i in range(len(self._rates)):
             self._write(i, self._moment)
+
+    def peaks(self) -> list[list[float]]:
+        """Return the base of each group times what is a group's own, a layer multiplier for instance.
+
+        Factors that all groups share follow the clock or what was learnt, and say nothing about a group.
+        """
+        own: list[list[float]] = []
+        for i, rates in enumerate(self._rates):
+            found = [factor for c in self.contributors for factor in c.factors(self._moment, i).values()]
+            shares = [factor for factor in found if not isinstance(factor, (int, float))]
+            own.append([base * multiply(shares, group) for group, base in enumerate(rates.base)])
+        return own
+
+    def rebase(self, lr: float) -> None:
+        """Make a rate that was found the new base; what was learnt under the old one (a plateau's cuts) returns to 1.
+
+        What the optimizers were built with stays on record, so that a run that resumes compares like with like.
+
+        Args:
+            lr: of the group whose rate is the largest; the others keep their ratio to it.
+        """
+        top = max(peak for peaks in self.peaks() for peak in peaks)
+        for rates in self._rates:
+            rates.base[:] = [base / top * lr for base in rates.base]
+        for contributor in self.contributors:
+            contributor.reset_factor()
+        self.rewrite()
 
     def _move(self, trainer: Trainer, epoch: int, batches: int) -> None:
         """Move the clock, and write if that moved the time of the next step."""

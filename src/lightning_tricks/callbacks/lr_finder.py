@@ -1,0 +1,257 @@
+"""LR finder: try rising learning rates, leave the run as it was, and start it from the rate that they suggest."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from torch import Tensor
+
+from lightning_tricks.callbacks.found_lr import apply_lr, publish_result, rate_shares
+from lightning_tricks.callbacks.lr_finder_result import LRFinderResult
+from lightning_tricks.callbacks.trial_progress import progress_of
+from lightning_tricks.callbacks.trial_run import TrialRun
+from lightning_tricks.callbacks.trick import Trick
+from lightning_tricks.functional.arguments import check_choice, check_flag, check_list, check_number
+from lightning_tricks.functional.lr_trials import best_trial, score_trial, trial_rates
+from lightning_tricks.functional.range_test import METHODS, Method, find_divergence, lr_grid, smooth, suggest
+
+_READ_EVERY = 10
+
+
+class LRFinder(Trick):
+    """Find the learning rate before training: a hundred steps at rising rates, after which nothing has happened.
+
+    Use when: the optimizer, the model or the batch size is new, and with them the rate; first thing of all.
+
+    Where it acts: when an epoch of ``at_epochs`` starts (``on_train_epoch_start``). The steps are the strategy's own,
+    with the module's overrides, accumulation, mixed precision and the callbacks that change a step (clipping). Then
+    weights, buffers, optimizers, schedulers, scaler, metrics, attributes, random generators and loaders are put back to
+    the last bit.
+
+    Interacts with: every LR callback, in any order: the found rate is their new base, a plateau's factor returns to 1.
+    A scheduler of the module's own goes on from it. Parameter groups, and several optimizers, keep their ratios.
+
+    Args:
+        min_lr: the first rate, > 0; customary 1e-8 to 1e-6.
+        max_lr: the last rate, above ``min_lr``; customary 1 to 10. A sweep that diverges ends before.
+        num_steps: optimizer steps of the sweep, >= 10; customary 100.
+        mode: ``"exponential"``, equal ratios between the rates, or ``"linear"``, equal distances.
+        suggestion: the rule: ``"auto"``, ``"valley"``, ``"steep"``, ``"minimum"`` or ``"slide"``.
+        smoothing: weight of the past in the average of the losses, in ``[0, 1)``; customary 0.9 to 0.98.
+        stop_factor: the sweep ends at a loss of so many times the best one, > 1; customary 4 to 5;
+            ``inf``: only at one that is not finite.
+        refine: steps of a short training at each of a few rates around the suggestion, of which the best is taken; at
+            most ``num_steps``; 0: the sweep alone.
+        apply: train with the suggestion; False: only report it.
+        at_epochs: the epochs at whose start it looks, counted from 0.
+        log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow).
+
+    Attributes:
+        result: the :class:`LRFinderResult` of the last sweep, ``None`` before.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range; at run time, an empty loader.
+        RuntimeError: at run time, a loss without gradient, or not finite from the first step.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: under DeepSpeed, whose engine cannot be put
+            back; a ``training_step`` that fetches its own batches.
+
+    Example:
+        >>> from lightning_tricks import LRFinder
+        >>> trainer = Trainer(max_epochs=10, callbacks=[LRFinder()])
+
+        With Hydra: ``tricks=[lr_finder] tricks.lr_finder.num_steps=50``
+
+    See :mod:`lightning_tricks.functional.range_test` for the mathematics, :func:`find_lr` for use without a fit.
+    """
+
+    def __init__(
+        self,
+        *,
+        min_lr: float = 1e-7,
+        max_lr: float = 10.0,
+        num_steps: int = 100,
+        mode: Literal["exponential", "linear"] = "exponential",
+        suggestion: Literal["auto", "valley", "steep", "minimum", "slide"] = "auto",
+        smoothing: float = 0.9,
+        stop_factor: float = 4.0,
+        refine: int = 0,
+        apply: bool = True,
+        at_epochs: Sequence[int] = (0,),
+        log_figure: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_steps = _check_whole("num_steps", num_steps, 10)
+        self.refine = _check_whole("refine", refine, 0, self.num_steps)
+        self.at_epochs = tuple(_check_whole("at_epochs", epoch, 0) for epoch in check_list("at_epochs", at_epochs))
+        self._grid = lr_grid(min_lr, max_lr, self.num_steps, mode)
+        self.min_lr, self.max_lr, self.mode = min_lr, max_lr, mode
+        check_choice("suggestion", suggestion, METHODS)
+        self.suggestion: Method = suggestion
+        self.smoothing = check_number("smoothing", smoothing, 0, 1, high_open=True)
+        never = stop_factor == math.inf
+        self.stop_factor = math.inf if never else check_number("stop_factor", stop_factor, 1, low_open=True)
+        self.apply = check_flag("apply", apply)
+        self.log_figure = check_flag("log_figure", log_figure)
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self.result: LRFinderResult | None = None
+        self._done: list[int] = []
+        self._untouched = True
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget an earlier fit."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._start_anew()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse an engine that keeps the state to itself."""
+        super().on_fit_start(trainer, pl_module)
+        if "DeepSpeedStrategy" in {kind.__name__ for kind in type(trainer.strategy).__mro__}:
+            raise MisconfigurationException(
+                "`LRFinder` cannot act under DeepSpeed, whose engine keeps weights and optimizer state to itself (ZeRO "
+                "most of all), so that they cannot be put back. Find the rate with another strategy, with "
+                "`find_lr(model, ...)`, and give it to the optimizer; or use the engine's own scheduler `LRRangeTest`."
+            )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look for a rate, once in each epoch of the list, also over a restart."""
+        epoch, first, self._untouched = trainer.current_epoch, self._untouched, False
+        dry = bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
+        if epoch not in self.at_epochs or epoch in self._done or dry:
+            return
+        self.result = self.search(trainer, pl_module, first)
+        self._done.append(epoch)
+        self._report(trainer, self.result)
+        if self.apply and self.result.suggestion is not None:
+            apply_lr(trainer, self.result.suggestion)
+
+    def search(self, trainer: Trainer, pl_module: LightningModule, first: bool) -> LRFinderResult:
+        """Sweep, refine where that was asked for, and return what was found; the run is as before.
+
+        Args:
+            trainer: a Trainer that fits, between two steps.
+            pl_module: its module.
+            first: the run has not taken a step of its own in this process.
+        """
+        with TrialRun(trainer, pl_module, rate_shares(trainer), first) as run:
+            with progress_of(trainer, "LR finder", self.num_steps) as show:
+                lrs, losses, diverged = self._sweep(run, show)
+            suggestion, reason = suggest(lrs, losses, self.suggestion, self.smoothing)
+            result = LRFinderResult(lrs, losses, diverged, suggestion, reason, self.suggestion, self.smoothing)
+            if not self.refine or suggestion is None:
+                return result
+            return self._refine(run, result, suggestion)
+
+    def _sweep(self, run: TrialRun, show: Callable[[int], None]) -> tuple[list[float], list[float], bool]:
+        """Return rates, losses and whether the sweep diverged."""
+        tried: list[float] = []
+        losses: list[float] = []
+        waiting: list[Tensor] = []
+        for place, lr in enumerate(self._grid):
+            try:
+                loss = run.step(lr)
+            except Exception as error:
+                if not run.has_broken():
+                    _say_where(error, place, lr)
+                    raise
+                # who fails on a loss that is not finite says that the sweep is over
+                losses += run.read(waiting) if waiting else []
+                return (*self._cut(tried, losses), True)
+            if loss is not None:
+                tried.append(lr)
+                waiting.append(loss)
+            if waiting and (len(waiting) == _READ_EVERY or place in (0, self.num_steps - 1)):
+                losses += run.read(waiting)
+                waiting = []
+                show(place + 1)
+                if not math.isfinite(losses[0]):
+                    raise RuntimeError(
+                        f"The loss is {losses[0]} at the first step of the range test, at a learning rate of {lr:g}, "
+                        "before any weight has changed. Look for the fault in the data or the loss."
+                    )
+                if self._divergence(losses) is not None:
+                    return (*self._cut(tried, losses), True)
+        if not losses:
+            raise RuntimeError("`training_step` returned no loss in any step of the range test. Return the loss.")
+        return tried, losses, False
+
+    def _divergence(self, losses: list[float]) -> int | None:
+        return find_divergence(smooth(losses, self.smoothing), self.stop_factor, skip=self.num_steps // 10)
+
+    def _cut(self, lrs: list[float], losses: list[float]) -> tuple[list[float], list[float]]:
+        """Return the sweep up to where it diverged: a chunk of steps is taken before anyone looks."""
+        place = self._divergence(losses)
+        end = len(losses) if place is None else place + bool(math.isfinite(losses[place]))
+        return lrs[:end], losses[:end]
+
+    def _refine(self, run: TrialRun, result: LRFinderResult, suggestion: float) -> LRFinderResult:
+        """Train for a few steps at each of a few rates, from the same weights on the same batches."""
+        rates = trial_rates(suggestion, self.refine, 3 * self.num_steps)
+        trials: list[tuple[float, float]] = []
+        with progress_of(run.trainer, "LR finder: refining", len(rates)) as show:
+            for done, lr in enumerate(rates):
+                run.rewind()
+                trials.append((lr, score_trial(self._train(run, lr))))
+                show(done + 1)
+        best = best_trial(trials)
+        reason = f"best of {len(rates)} rates after {self.refine} steps each, around {suggestion:.2g}: {result.reason}"
+        if best is None:
+            best, reason = None, f"training diverges at every rate around {suggestion:.2g}; {result.reason}"
+        fields = {**result.to_dict(), "suggestion": best, "reason": reason, "trials": sorted(trials)}
+        return LRFinderResult.from_dict(fields)
+
+    def _train(self, run: TrialRun, lr: float) -> list[float]:
+        losses: list[Tensor] = []
+        try:
+            for _ in range(self.refine):
+                loss = run.step(lr)
+                if loss is not None:
+                    losses.append(loss)
+        except Exception:
+            if not run.has_broken():
+                raise
+            return [math.inf]
+        return run.read(losses)
+
+    def _report(self, trainer: Trainer, result: LRFinderResult) -> None:
+        if result.suggestion is not None:
+            rank_zero_info(f"LRFinder: learning rate {result.suggestion:.3g}: {result.reason}.")
+        elif self.apply:
+            rank_zero_warn(f"LRFinder suggests no learning rate: {result.reason}. The rate stays as it is.")
+        else:
+            rank_zero_info(f"LRFinder suggests no learning rate: {result.reason}.")
+        if self.log_figure and trainer.is_global_zero:
+            publish_result(trainer, result)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hand the suggestion to whoever started the run in another process."""
+        if self.result is not None and "MultiProcessing" in type(trainer.strategy.launcher).__name__:
+            found = math.nan if self.result.suggestion is None else self.result.suggestion
+            trainer.callback_metrics[f"{self.state_key}/suggestion"] = Tensor([found])[0]
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the last result and the epochs that are done."""
+        return {"done": list(self._done), "result": self.result.to_dict() if self.result else None}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Know what an interrupted run has found, so as not to look again."""
+        self._done = list(state_dict["done"])
+        self.result = LRFinderResult.from_dict(state_dict["result"]) if state_dict["result"] else None
+
+
+def _say_where(error: Exception, place: int, lr: float) -> None:
+    if hasattr(error, "add_note"):  # Python 3.11
+        error.add_note(f"in step {place} of the range test of `LRFinder`, at a learning rate of {lr:g}")
+
+
+def _check_whole(name: str, value: object, low: int, high: float = math.inf) -> int:
+    number = check_number(name, value, low, high)
+    if number != int(number):
+        raise ValueError(f"`{name}` must be a whole number, got {value!r}.")
+    return int(number)

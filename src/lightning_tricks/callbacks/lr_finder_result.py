@@ -1,0 +1,83 @@
+"""LR finder result: what a range test saw and suggests, as data that can be printed, drawn and stored."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lightning_tricks.functional.range_test import METHODS, Method, smooth, suggest
+from lightning_tricks.reports.lr_sweep import describe_sweep, plot_sweep, sweep_html
+
+
+@dataclass(frozen=True)
+class LRFinderResult:
+    """What a range test saw and suggests.
+
+    All rates are those of the parameter group whose rate is the largest.
+
+    Attributes:
+        lrs: the rates that were tried, rising.
+        losses: the loss of the step at each, averaged over the processes.
+        diverged: the sweep ended before ``max_lr``, or at a loss that is not finite.
+        suggestion: the rate to take, or ``None``.
+        reason: why this one, or why none.
+        method: the rule that was asked for.
+        smoothing: the weight of the past in ``smoothed``.
+        trials: with ``refine``, the rates that were trained with and the losses they came to.
+
+    Example:
+        >>> result = LRFinderResult([1e-3, 1e-2], [1.0, 1.0], False, None, "the loss is flat")
+        >>> print(result)
+        no suggestion: the loss is flat
+        2 steps from 0.001 to 0.01, smoothed loss 1 to 1 (lowest, at 0.001)
+    """
+
+    lrs: list[float]
+    losses: list[float]
+    diverged: bool
+    suggestion: float | None
+    reason: str
+    method: str = "auto"
+    smoothing: float = 0.9
+    trials: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def smoothed(self) -> list[float]:
+        """The bias-corrected exponential average of the losses."""
+        return smooth(self.losses, self.smoothing)
+
+    def suggest(self, method: Method = "auto") -> float | None:
+        """Return what another rule suggests from the same sweep.
+
+        Raises:
+            ValueError: an unknown rule.
+        """
+        return suggest(self.lrs, self.losses, method, self.smoothing).lr
+
+    def __str__(self) -> str:
+        return describe_sweep(self.lrs, self.smoothed, self.suggestion, self.reason, self.trials)
+
+    def _repr_html_(self) -> str:
+        return sweep_html(str(self), self.plot())
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the sweep on a logarithmic axis, every suggestion marked and the chosen one named.
+
+        Args:
+            ax: matplotlib axes to draw into; by default a new figure.
+
+        Returns:
+            The matplotlib ``Figure``.
+        """
+        suggestions = {name: self.suggest(name) for name in METHODS if name != "auto"}  # type: ignore[arg-type]
+        chosen = ("refined" if self.trials else self.method, self.suggestion)
+        return plot_sweep(self.lrs, self.losses, self.smoothed, suggestions, chosen, ax)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers, strings and lists."""
+        plain = asdict(self)
+        return {**plain, "trials": [list(trial) for trial in self.trials], "smoothed": self.smoothed}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "LRFinderResult":
+        """Return the result that :meth:`to_dict` was called on."""
+        kept = {name: value for name, value in plain.items() if name != "smoothed"}
+        return cls(**{**kept, "trials": [(lr, loss) for lr, loss in kept["trials"]]})

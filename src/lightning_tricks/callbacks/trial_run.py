@@ -1,0 +1,279 @@
+"""Trial run: training steps that are taken as in training, by the Trainer's own strategy, and then never happened."""
+
+import copy
+import inspect
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from types import TracebackType
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers.logger import DummyLogger
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from lightning_tricks.callbacks.lr_factor import LRFactor
+from lightning_tricks.callbacks.run_snapshot import RunSnapshot
+
+_STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
+_PATIENCE = 100
+
+
+class TrialRun:
+    """A context in which steps can be taken at any learning rate; leaving it, however, leaves the run as it was.
+
+    Callbacks that have a hand in a step (clipping) act; the others, the loggers and what the module logs are kept out.
+    The batches come from a pass of its own over the training loader, round and round.
+
+    Args:
+        trainer: a Trainer that fits, between two steps.
+        pl_module: its module.
+        shares: of the learning rate, by optimizer and group; the largest is 1.
+        first: the run has not taken a step of its own in this process.
+    """
+
+    def __init__(
+        self, trainer: Trainer, pl_module: LightningModule, shares: Sequence[Sequence[float]], first: bool
+    ) -> None:
+        self.trainer: Any = trainer
+        self.module: Any = pl_module
+        self.shares = shares
+        self._first = first
+        if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
+            raise MisconfigurationException(
+                f"`{type(pl_module).__name__}.training_step` takes `dataloader_iter` and fetches its own batches, so "
+                "that they cannot be given back after a trial. Take `batch`, or set the learning rate by hand."
+            )
+
+    def __enter__(self) -> "TrialRun":
+        trainer, module = self.trainer, self.module
+        self._before = (trainer.callbacks, trainer.loggers, trainer.should_stop)
+        self._callbacks = [cb for cb in trainer.callbacks if _has_a_hand_in_steps(cb)]
+        self._snapshot = RunSnapshot(trainer, module, self._callbacks)
+        self._loader: Any = None
+        try:
+            trainer.callbacks = self._callbacks
+            trainer.loggers = [DummyLogger() for _ in trainer.loggers]
+            self._prepare()
+        except BaseException:
+            self._undo()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo()
+
+    def rewind(self) -> None:
+        """Go back to the state and the batch of the beginning."""
+        self._close_loader()
+        self._snapshot.put_back_()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make the module ready for steps of which nobody shall hear."""
+        self._losses: list[Tensor] = []
+        self._last: list[Tensor] = []
+        self._steps_taken = 0
+        backward = self.module.manual_backward
+
+        def silent(*_: object, **__: object) -> None: ...
+
+        def manual_backward(loss: Tensor, *args: Any, **kwargs: Any) -> None:
+            self._losses.append(loss.detach())
+            backward(loss, *args, **kwargs)
+
+        vars(self.module).update(log=silent, log_dict=silent)
+        if not self.module.automatic_optimization:
+            vars(self.module).update(manual_backward=manual_backward)
+            for optimizer in self.trainer.optimizers:
+                optimizer.register_step_post_hook(self._count_step)
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], Tensor):  # the run's own tensor stays as it is
+                    group["lr"] = group["lr"].clone()
+        self._batches = self._go_round()
+        self.module.on_train_epoch_start()
+
+    def _count_step(self, *_: object) -> None:
+        self._steps_taken += 1
+
+    def _undo(self) -> None:
+        self.trainer.callbacks, self.trainer.loggers, self.trainer.should_stop = self._before
+        self._close_loader()
+        strategy = self.trainer.strategy
+        if self._first and isinstance(strategy.model, DistributedDataParallel):
+            # its buckets were put in the order of the first backward pass, which changes how gradients are summed
+            strategy.model = None
+            strategy.model = strategy._setup_model(self.module)
+            strategy._register_ddp_hooks()
+        self._snapshot.put_back_()
+
+    def step(self, lr: float) -> Tensor | None:
+        """Take one optimizer step.
+
+        Args:
+            lr: the rate of the group whose rate is the largest.
+
+        Returns:
+            The loss before the step, on its device, of this process; ``None`` if the module returned none.
+        """
+        self._losses = []
+        for optimizer, shares in zip(self.trainer.optimizers, self.shares, strict=True):
+            for group, share in zip(optimizer.param_groups, shares, strict=True):
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(lr * share)
+                else:
+                    group["lr"] = lr * share
+        try:
+            if self.module.automatic_optimization:
+                self._step_automatically()
+            else:
+                self._step_manually()
+        finally:
+            self._last = self._losses or self._last
+        if not self._losses:
+            return None
+        return torch.stack([loss.float().mean() for loss in self._losses]).mean()
+
+    def _step_automatically(self) -> None:
+        strategy = self.trainer.strategy
+        optimizer = strategy._lightning_optimizers[0]
+        count = self.trainer.accumulate_grad_batches
+        for part in range(count):
+            batch, batch_idx = next(self._batches)
+            closure = self._closure(batch, batch_idx, optimizer, part)
+            if part + 1 < count:
+                with getattr(strategy, "block_backward_sync", nullcontext)():
+                    closure()
+            else:
+                self.module.optimizer_step(self.trainer.current_epoch, batch_idx, optimizer, closure)
+            self.module.on_train_batch_end({}, batch, batch_idx)
+
+    def _closure(self, batch: Any, batch_idx: int, optimizer: Any, part: int) -> Callable[[], Tensor | None]:
+        """Return what Lightning's own closure does, without counting it."""
+        trainer, module, count = self.trainer, self.module, self.trainer.accumulate_grad_batches
+        evaluated = False
+
+        @torch.enable_grad()
+        def closure() -> Tensor | None:
+            nonlocal evaluated
+            loss = self._training_step(batch, batch_idx)
+            if part == 0:
+                for callback in self._callbacks:
+                    callback.on_before_zero_grad(trainer, module, optimizer._optimizer)
+                module.on_before_zero_grad(optimizer._optimizer)
+                module.optimizer_zero_grad(trainer.current_epoch, batch_idx, optimizer._optimizer)
+            if loss is None:
+                return None
+            if not loss.requires_grad:
+                raise RuntimeError(
+                    f"`{type(module).__name__}.training_step` returns a loss without a gradient, so that no learning "
+                    "rate changes it. Return the loss itself, not a detached copy, and leave a parameter trainable."
+                )
+            if not evaluated:  # LBFGS evaluates it several times a step
+                self._losses.append(loss.detach())
+                evaluated = True
+            trainer.strategy.backward(loss / count, optimizer._optimizer)
+            return loss.detach()
+
+        return closure
+
+    def _step_manually(self) -> None:
+        """Run batches until an optimizer has taken a step."""
+        steps, returned = self._steps_taken, []
+        for _ in range(_PATIENCE):
+            batch, batch_idx = next(self._batches)
+            loss = self._training_step(batch, batch_idx)
+            if loss is not None:
+                returned.append(loss.detach())
+            self.module.on_train_batch_end({}, batch, batch_idx)
+            if self._steps_taken > steps:
+                self._losses = returned or self._losses
+                return
+        raise RuntimeError(
+            f"No optimizer took a step in {_PATIENCE} batches of `{type(self.module).__name__}.training_step`, which "
+            "optimizes manually. Call `self.optimizers().step()`."
+        )
+
+    def _training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
+        arguments = self.trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, batch_idx)
+        output = self.trainer.strategy.training_step(*arguments.values())
+        loss: Tensor | None = output.get("loss") if isinstance(output, Mapping) else output
+        return loss
+
+    def _go_round(self) -> Iterator[tuple[Any, int]]:
+        """Yield the batches of the training loader, on their device, from the first one after the last."""
+        trainer, module = self.trainer, self.module
+        while True:
+            count = 0
+            self._loader = _own_pass(trainer.fit_loop._combined_loader)
+            for batch, batch_idx, _ in self._loader:
+                if batch_idx >= trainer.num_training_batches:
+                    break
+                if batch is None:
+                    continue
+                batch = trainer.precision_plugin.convert_input(batch)
+                batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
+                batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+                for callback in self._callbacks:
+                    callback.on_train_batch_start(trainer, module, batch, batch_idx)
+                if module.on_train_batch_start(batch, batch_idx) == -1:
+                    break
+                count += 1
+                yield batch, batch_idx
+            self._close_loader()
+            if not count:
+                raise ValueError(
+                    "The training loader is empty: there is no batch to try a learning rate on. Check the data set, "
+                    "`drop_last` and `limit_train_batches`."
+                )
+
+    def _close_loader(self) -> None:
+        """End the workers of the own pass."""
+        if self._loader is None:
+            return
+        for loader in self._loader.flattened:
+            iterator: Any = getattr(loader, "_iterator", None)
+            if hasattr(iterator, "_shutdown_workers"):
+                iterator._shutdown_workers()
+        self._loader._iterator = self._loader = None
+
+    def has_broken(self) -> bool:
+        """Say whether this process's last loss is not finite, so that an error after it comes as no surprise."""
+        return bool(self._last) and not all(bool(loss.isfinite().all()) for loss in self._last)
+
+    def read(self, losses: Sequence[Tensor]) -> list[float]:
+        """Return losses as numbers, averaged over the processes; waits for the device, once for all of them."""
+        mean: Tensor = self.trainer.strategy.reduce(torch.stack(list(losses)), reduce_op="mean")
+        found: list[float] = mean.tolist()
+        return found
+
+
+def _own_pass(combined: Any) -> Any:
+    """Return a copy of the run's loader that shares its data and its sampler, but neither iterator nor workers."""
+    own = copy.copy(combined)
+    own._iterator = None
+    try:
+        own.flattened = [copy.copy(loader) for loader in combined.flattened]
+    except TypeError as error:
+        raise MisconfigurationException(
+            f"The training loader can be read only once ({error}), so that its batches cannot be given back after a "
+            "trial. Return a DataLoader or a list, not a generator."
+        ) from error
+    for loader in own.flattened:
+        if hasattr(loader, "_iterator"):
+            loader._iterator = None
+    return own
+
+
+def _has_a_hand_in_steps(callback: Callback) -> bool:
+    """Say whether a callback changes, or may change, what a step does; those that write the learning rate are out."""
+    if isinstance(callback, LRFactor):
+        return False
+    found = (getattr(getattr(callback, hook), "__qualname__", hook) for hook in _STEP_HOOKS)
+    return any(name != f"Callback.{hook}" for name, hook in zip(found, _STEP_HOOKS, strict=True))

@@ -1,0 +1,208 @@
+"""Object memory: remember what objects hold, all that hangs on them included, and put it back to the last bit.
+
+Everything is put back in place: the same tensors, lists and dicts with their old contents, so that whoever holds one
+of them goes on with it.
+"""
+
+import random
+import sys
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_SIMPLE = (bool, int, float, complex, str, bytes, type(None), type, torch.device, torch.dtype, torch.Size)
+_TRAINERS = {"lightning", "pytorch_lightning", "lightning_fabric"}
+_FOREIGN = {*_TRAINERS, "torch", "numpy", "pandas", "hydra", "omegaconf", "builtins", *sys.stdlib_module_names}
+_TORCH_OWN = ("torch.optim", "torch.amp", "torch.cuda.amp", "torch.utils.data")
+_LONG = 10_000
+
+
+class ObjectMemory:
+    """What objects held when they were given to :meth:`remember`.
+
+    It follows attributes, lists, dicts, sets and tuples, into modules, optimizers, schedulers, samplers, data sets and
+    objects of the user's own classes; not into those of other libraries, a Trainer's and a logger's least of all.
+
+    Example:
+        >>> model = nn.Linear(1, 1)
+        >>> optimizer = torch.optim.Adam(model.parameters())
+        >>> memory = ObjectMemory()
+        >>> memory.remember(model, optimizer)
+        >>> before = model.weight.item()
+        >>> model(torch.ones(1)).backward()
+        >>> optimizer.step()
+        >>> memory.put_back_()
+        >>> model.weight.item() == before, model.weight.grad, len(optimizer.state)
+        (True, None, 0)
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, object] = {}  # holding them keeps their ids from being given away
+        self._undo: list[Callable[[], None]] = []
+
+    def leave_out(self, *objects: object) -> None:
+        """Never look at these."""
+        self._seen.update({id(one): one for one in objects})
+
+    def remember(self, *roots: object, tensors: bool = True) -> None:
+        """Remember what these objects hold, whatever their class.
+
+        Args:
+            roots: modules, optimizers, samplers, any objects.
+            tensors: copy tensors and arrays too: what a step may write in place. A data set's are only held.
+        """
+        waiting: deque[tuple[object, bool]] = deque((root, True) for root in roots)
+        while waiting:
+            one, is_root = waiting.popleft()
+            if isinstance(one, _SIMPLE) or id(one) in self._seen:
+                continue
+            if not tensors and isinstance(one, (Tensor, nn.Module)) and not is_root:
+                continue  # another call may want them with their values
+            self._seen[id(one)] = one
+            waiting.extend((inner, False) for inner in self._note(one, is_root, tensors))
+
+    def _note(self, one: Any, is_root: bool, tensors: bool) -> list[object]:
+        """Note how to put one object back, and return what it holds."""
+        if isinstance(one, Tensor):
+            return self._note_tensor(one) if tensors else []
+        if isinstance(one, tuple):
+            return list(one) if len(one) <= _LONG else []
+        if isinstance(one, (list, deque, set, dict)):
+            return self._note_container(one)
+        if generator := _generator(one):
+            self._undo.append(generator)
+            return []
+        if type(one).__module__ == "numpy" and type(one).__name__ == "ndarray":
+            if tensors and one.flags.writeable:
+                self._note_array(one)
+            return []
+        if hasattr(one, "__dict__") and (is_root or _is_open(one)):
+            return self._note_attributes(vars(one))
+        return []
+
+    def _note_tensor(self, tensor: Tensor) -> list[object]:
+        if torch.nn.parameter.is_lazy(tensor):
+            return []
+        copy, grad = tensor.detach().clone(), tensor.grad if tensor.is_leaf else None
+
+        def undo() -> None:
+            with torch.inference_mode(tensor.is_inference()), torch.no_grad():
+                if tensor.shape != copy.shape:
+                    tensor.data = copy
+                else:
+                    tensor.detach().copy_(copy)
+            if tensor.is_leaf and tensor.grad is not grad:
+                tensor.grad = grad
+
+        self._undo.append(undo)
+        return []
+
+    def _note_container(self, one: Any) -> list[object]:
+        held = dict(one) if isinstance(one, dict) else list(one)
+
+        def undo() -> None:
+            now = list(one.items() if isinstance(one, dict) else one)
+            then = list(held.items() if isinstance(held, dict) else held)
+            if not _are_the_same(now, then):
+                one.clear()
+                one.update(held) if isinstance(one, (dict, set)) else one.extend(held)
+
+        self._undo.append(undo)
+        if len(held) > _LONG:
+            return []
+        return [*held, *held.values()] if isinstance(held, dict) else held
+
+    def _note_array(self, array: Any) -> None:
+        copy = array.copy()
+
+        def undo() -> None:
+            array[...] = copy
+
+        self._undo.append(undo)
+
+    def _note_attributes(self, attributes: dict[str, Any]) -> list[object]:
+        self._seen[id(attributes)] = attributes
+        held = dict(attributes)
+
+        def undo() -> None:
+            for name in attributes.keys() - held.keys():
+                del attributes[name]
+            attributes.update(held)
+
+        self._undo.append(undo)
+        return [value for name, value in held.items() if name not in ("_iterator", "_trainer", "_fabric")]
+
+    def put_back_(self) -> None:
+        """Put everything back; may be called again and again."""
+        for undo in reversed(self._undo):  # what was found first, containers for instance, last
+            undo()
+
+
+def _are_the_same(now: list[Any], then: list[Any]) -> bool:
+    """Say whether two lists hold the very same objects (of a dict's items, keys and values)."""
+    if len(now) != len(then):
+        return False
+    pairs = zip(now, then, strict=True)
+    if now and isinstance(now[0], tuple) and len(now[0]) == 2:
+        return all(a is b or (isinstance(a, tuple) and a[0] is b[0] and a[1] is b[1]) for a, b in pairs)
+    return all(a is b for a, b in pairs)
+
+
+def _is_open(one: object) -> bool:
+    """Say whether the attributes of an object are a part of the training that may be looked at."""
+    if isinstance(one, nn.Module):
+        return True
+    homes = [cls.__module__ for cls in type(one).__mro__]
+    if any(home.partition(".")[0] in _TRAINERS for home in homes):
+        return False
+    return homes[0].startswith(_TORCH_OWN) or homes[0].partition(".")[0] not in _FOREIGN
+
+
+def _generator(one: Any) -> Callable[[], None] | None:
+    """Return how to put a generator of random numbers back, if it is one."""
+    kind = f"{type(one).__module__}.{type(one).__name__}"
+    if isinstance(one, torch.Generator):
+        return _later(one.set_state, one.get_state())
+    if isinstance(one, random.Random):
+        return _later(one.setstate, one.getstate())
+    if kind == "numpy.random.mtrand.RandomState":
+        return _later(one.set_state, one.get_state())
+    if kind == "numpy.random._generator.Generator":
+        return _later(lambda state: setattr(one.bit_generator, "state", state), one.bit_generator.state)
+    return None
+
+
+def _later(put: Callable[[Any], object], state: object) -> Callable[[], None]:
+    def undo() -> None:
+        put(state)
+
+    return undo
+
+
+def remember_random_state() -> Callable[[], None]:
+    """Return a function that puts the global generators of python, numpy and torch back, and this device's."""
+    python, cpu = random.getstate(), torch.get_rng_state()
+    numpy = sys.modules.get("numpy")
+    of_numpy = numpy.random.get_state() if numpy else None
+    devices = [
+        (module, module.get_rng_state())
+        for module in (getattr(torch, name, None) for name in ("cuda", "xpu", "mps"))
+        if module is not None and module.is_available() and _is_in_use(module)
+    ]
+
+    def put_back() -> None:
+        random.setstate(python)
+        torch.set_rng_state(cpu)
+        if numpy:
+            numpy.random.set_state(of_numpy)
+        for module, state in devices:
+            module.set_rng_state(state)
+
+    return put_back
+
+
+def _is_in_use(module: Any) -> bool:
+    return not hasattr(module, "is_initialized") or bool(module.is_initialized())

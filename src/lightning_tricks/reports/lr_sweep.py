@@ -1,0 +1,117 @@
+"""LR sweep: the losses of a range test as text, as HTML and as a figure, from plain numbers."""
+
+import base64
+import html
+import io
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning_tricks.reports.curves import new_figure
+
+
+def describe_sweep(
+    lrs: Sequence[float],
+    smoothed: Sequence[float],
+    suggestion: float | None,
+    reason: str,
+    trials: Sequence[tuple[float, float]] = (),
+) -> str:
+    """Return what a range test found: the suggestion and its reason, the range, and the trials that refined it.
+
+    Example:
+        >>> print(describe_sweep([0.01, 1.0], [2.0, 1.0], 0.1, "a tenth of 1, where the smoothed loss is lowest"))
+        learning rate 0.1: a tenth of 1, where the smoothed loss is lowest
+        2 steps from 0.01 to 1, smoothed loss 2 to 1 (lowest, at 1)
+    """
+    head = f"learning rate {suggestion:.3g}: {reason}" if suggestion is not None else f"no suggestion: {reason}"
+    lines = [head]
+    finite = [i for i, value in enumerate(smoothed) if math.isfinite(value)]
+    if finite:
+        lowest = min(finite, key=smoothed.__getitem__)
+        lines.append(
+            f"{len(lrs)} steps from {lrs[0]:.3g} to {lrs[-1]:.3g}, smoothed loss {smoothed[0]:.4g} to "
+            f"{smoothed[lowest]:.4g} (lowest, at {lrs[lowest]:.3g})"
+        )
+    if trials:
+        lines.append("tried: " + ", ".join(f"{lr:.3g} -> {loss:.4g}" for lr, loss in trials))
+    return "\n".join(lines)
+
+
+def plot_sweep(
+    lrs: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    suggestions: Mapping[str, float | None],
+    chosen: tuple[str, float | None],
+    ax: Any = None,
+) -> Any:
+    """Draw the losses of a range test over the rates, with every suggestion marked and the chosen one named.
+
+    Args:
+        lrs: the rates.
+        losses: raw.
+        smoothed: their average.
+        suggestions: by method; those without one are listed in the legend.
+        chosen: its name and rate.
+        ax: matplotlib axes to draw into; by default a figure is made.
+
+    Returns:
+        The ``Figure``.
+    """
+    figure = new_figure((7.5, 4.2)) if ax is None else ax.figure
+    ax = figure.subplots() if ax is None else ax
+    ax.plot(lrs, losses, color="0.75", linewidth=0.9, label="loss")
+    ax.plot(lrs, smoothed, color="black", linewidth=1.6, label="smoothed")
+    for place, (method, lr) in enumerate(suggestions.items()):
+        if lr is None:
+            ax.plot([], [], linestyle="none", label=f"{method}: none")
+            continue
+        height = smoothed[_nearest(lrs, lr)]
+        label = f"{method}: {lr:.2g}"
+        ax.plot([lr], [height], "o", color=f"C{place}", markersize=7 - place, label=label, zorder=3)
+    name, lr = chosen
+    if lr is not None:
+        ax.axvline(lr, color="C3", linewidth=1.2, linestyle="--")
+        ax.annotate(
+            f"{name}: {lr:.3g}",
+            (lr, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            color="C3",
+        )
+    else:
+        ax.set_title("no suggestion", color="C3", fontsize=10)
+    ax.set_xscale("log")
+    ax.set_ylim(*_limits(losses, smoothed))
+    ax.set_xlabel("learning rate")
+    ax.set_ylabel("loss")
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _nearest(lrs: Sequence[float], lr: float) -> int:
+    return min(range(len(lrs)), key=lambda i: abs(math.log(lrs[i] / lr)))
+
+
+def _limits(losses: Sequence[float], smoothed: Sequence[float]) -> tuple[float, float]:
+    """Return the heights that show the fall: the last losses, on their way to infinity, are cut off."""
+    finite = [loss for loss in losses if math.isfinite(loss)] or [0.0, 1.0]
+    low = min(finite)
+    start = max(finite[: max(3, len(finite) // 2)])
+    high = min(max(finite), start + 0.5 * (start - low)) if start > low else max(finite)
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def sweep_html(text: str, figure: Any) -> str:
+    """Return the text and the figure as a fragment of HTML, the picture inside."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=90)
+    data = base64.b64encode(picture.getvalue()).decode()
+    return f'<div><pre>{html.escape(text)}</pre><img src="data:image/png;base64,{data}" alt="loss over rate"/></div>'

@@ -1,0 +1,379 @@
+"""The LR finder: what it finds, what it refuses, what survives a restart, on one process and on several."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from eventful import Eventful, run_eventful
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+from tiny import Net, StatefulLoader, fit, same, trainer, weights
+from torch.utils.data import DataLoader, TensorDataset
+
+from lightning_tricks import LRFinder, LRFinderResult
+
+WRONG = {
+    "min_lr": [0, -1.0, math.nan, "x", 10.0, 11.0],
+    "max_lr": [0, 1e-8, math.inf],
+    "num_steps": [0, 9, 20.5, True],
+    "mode": ["log", None],
+    "suggestion": ["best", 3],
+    "smoothing": [1.0, -0.1],
+    "stop_factor": [1.0, 0, math.nan],
+    "refine": [-1, 101, 0.5],
+    "apply": ["false", 1],
+    "at_epochs": [0, "0", [-1], [0.5]],
+    "log_figure": [None],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_an_argument_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"`{name}`"):
+        LRFinder(**{name: value})
+
+
+class Wide(Net):
+    """Batches that are large enough for a loss without much noise."""
+
+    def train_dataloader(self) -> StatefulLoader:
+        return StatefulLoader(batch_size=32, seed=self.trainer.global_rank)
+
+
+def small(**arguments: Any) -> LRFinder:
+    return LRFinder(**{"min_lr": 1e-4, "max_lr": 10.0, "num_steps": 60, **arguments})
+
+
+def test_it_finds_a_rate_and_trains_with_it_keeping_the_ratios_of_the_groups() -> None:
+    finder = small()
+    net = fit(finder)
+    assert finder.result is not None
+    assert finder.result.suggestion is not None
+    assert 1e-3 < finder.result.suggestion < 1
+    assert net.trace[0] == (0, pytest.approx([finder.result.suggestion / 10, finder.result.suggestion]))
+    assert finder.result.lrs[0] == 1e-4
+    assert finder.result.losses[0] > min(finder.result.losses)
+
+
+def test_num_steps_may_exceed_an_epoch_and_the_run() -> None:
+    finder = LRFinder(num_steps=200, stop_factor=math.inf)
+    fit(finder, max_epochs=1)
+    assert finder.result is not None
+    assert len(finder.result.lrs) > 100
+
+
+@pytest.mark.parametrize("manual", [False, True])
+def test_the_losses_are_those_of_training_at_these_rates(manual: bool) -> None:
+    finder = small(apply=False, num_steps=10, max_lr=0.1, stop_factor=math.inf)
+    fit(finder, net=Net(manual=manual))
+
+    class Follow(Callback):
+        """The same rates in an ordinary run."""
+
+        def __init__(self) -> None:
+            self.losses: list[float] = []
+
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            lr = finder.result.lrs[len(self.losses)]  # type: ignore[union-attr]
+            for optimizer, shares in zip(trainer.optimizers, ([0.1], [1.0]) if manual else ([0.1, 1.0],), strict=True):
+                for group, share in zip(optimizer.param_groups, shares, strict=True):
+                    group["lr"] = lr * share
+            with torch.no_grad():
+                body = [buffer.clone() for buffer in pl_module.buffers()]
+                self.losses.append(float(pl_module.loss(batch)))
+                for buffer, before in zip(pl_module.buffers(), body, strict=True):
+                    buffer.copy_(before)
+            if len(self.losses) == 10:
+                trainer.should_stop = True
+
+    class OnePass(StatefulLoader):
+        """The finder goes round the same epoch, in the same order."""
+
+        def set_epoch(self, epoch: int) -> None: ...
+
+    follow = Follow()
+    net = Net(manual=manual)
+    runner = trainer(follow, max_epochs=2, limit_val_batches=0)
+    runner.fit(net, OnePass())
+    expected = finder.result.losses  # type: ignore[union-attr]
+    if manual:  # of two optimizers that step in turn, the mean of what went backward
+        assert follow.losses[0] == pytest.approx(expected[0], rel=1e-6)
+        return
+    assert follow.losses[:10] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_flat_loss_leaves_the_rate_alone_with_a_warning_and_the_reason() -> None:
+    class Flat(Net):
+        def loss(self, batch: Any) -> Any:
+            return super().loss(batch) * 0 + 1
+
+    finder = small()
+    with pytest.warns(UserWarning, match="suggests no learning rate: the loss is flat"):
+        net = fit(finder, net=Flat())
+    assert finder.result is not None
+    assert finder.result.suggestion is None
+    assert net.trace[0] == (0, [0.01, 0.1])
+
+
+def test_pure_noise_gives_no_suggestion() -> None:
+    class Noise(Net):
+        def loss(self, batch: Any) -> Any:
+            return super().loss(batch) * 0 + 1 + torch.randn(())
+
+    finder = LRFinder()
+    with pytest.warns(UserWarning, match="its noise"):
+        fit(finder, net=Noise())
+    assert finder.result is not None
+    assert finder.result.suggestion is None
+
+
+def test_it_says_in_one_line_what_it_found(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        finder = small()
+        fit(finder)
+    lines = [record.getMessage() for record in caplog.records if "LRFinder" in record.getMessage()]
+    assert len(lines) == 1
+    assert f"{finder.result.suggestion:.3g}" in lines[0]  # type: ignore[union-attr]
+    assert "a tenth of" in lines[0]
+
+
+class Fails(Eventful):
+    """Fail in the training step of that number, once."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.left = [step]
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        loss = super().training_step(batch, batch_idx)
+        if self.memo["steps"] == self.left[0]:
+            raise ZeroDivisionError("in the user's step")
+        return loss
+
+
+@pytest.mark.parametrize("step", [1, 2, 13])
+def test_an_error_in_the_users_step_leaves_everything_as_before(step: int) -> None:
+    net = Fails(step)
+    before, modes = weights(net), [module.training for module in net.modules()]
+    seen: dict[str, Any] = {}
+
+    class Look(Callback):
+        def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+            seen["random"] = torch.get_rng_state()
+            seen["callbacks"] = list(trainer.callbacks)
+
+        def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+            seen["random after"] = torch.get_rng_state()
+            seen["callbacks after"] = list(trainer.callbacks)
+            seen["optimizer"] = trainer.optimizers[0].state_dict()["state"]
+            seen["rates"] = [group["lr"] for group in trainer.optimizers[0].param_groups]
+
+    finder = small()
+    with pytest.raises(ZeroDivisionError) as caught:
+        run_eventful(finder, net=net, callbacks=[Look()])
+    if hasattr(caught.value, "__notes__"):
+        assert f"in step {step - 1} of the range test" in caught.value.__notes__[0]
+    assert same(weights(net), before)
+    assert seen["optimizer"] == {}
+    assert seen["rates"] == [0.001, 0.01]
+    assert same(seen["random"], seen["random after"])
+    assert seen["callbacks"] == seen["callbacks after"]
+    assert net.memo["steps"] == 0
+    assert net.history == []
+    assert net.hidden is None
+    assert "log" not in vars(net)
+    assert [module.training for module in net.modules()] == modes
+
+
+class Says(Net):
+    """Return that for a loss."""
+
+    def __init__(self, change: Any) -> None:
+        super().__init__()
+        self.change = change
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        return self.change(super().training_step(batch, batch_idx))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda loss: loss.detach(), "a loss without a gradient"),
+        (lambda loss: loss * float("nan"), "The loss is nan at the first step"),
+        (lambda loss: None, "returned no loss in any step"),
+    ],
+)
+def test_a_loss_that_cannot_be_followed_is_refused(change: Any, message: str) -> None:
+    net = Says(change)
+    before = weights(net)
+    with pytest.raises(RuntimeError, match=message):
+        fit(small(), net=net)
+    assert same(weights(net), before)
+
+
+def test_an_error_that_a_loss_already_nan_explains_ends_the_sweep_like_a_divergence() -> None:
+    class Strict(Net):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            loss = self.loss(batch)
+            if not loss.isfinite():
+                raise FloatingPointError("not finite")
+            return loss
+
+    class Guard(Callback):
+        def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+            if any(not p.grad.isfinite().all() for p in pl_module.parameters()):
+                raise RuntimeError("too many steps that are not finite")
+
+    finder = LRFinder(max_lr=1e12, apply=False, stop_factor=math.inf)
+    net = fit(finder, Guard(), max_epochs=1)
+    assert finder.result is not None
+    assert finder.result.diverged
+    assert all(map(math.isfinite, finder.result.losses))
+    assert net.trace[0] == (0, [0.01, 0.1])
+    with pytest.raises(FloatingPointError):
+        fit(LRFinder(max_lr=1e12, stop_factor=math.inf), net=Strict(), max_epochs=1)
+
+
+def test_a_module_that_fetches_its_own_batches_is_refused() -> None:
+    class Fetches(Net):
+        def training_step(self, dataloader_iter: Any) -> Any:
+            return self.loss(next(dataloader_iter)[0])
+
+    with pytest.raises(MisconfigurationException, match="dataloader_iter"):
+        fit(small(), net=Fetches())
+
+
+def test_manual_optimization_without_a_step_is_refused() -> None:
+    class Idle(Net):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            self.manual_backward(self.loss(batch))
+
+    with pytest.raises(RuntimeError, match="No optimizer took a step"):
+        fit(small(), net=Idle(manual=True))
+
+
+def test_a_resumed_run_does_not_look_again_and_one_that_never_did_may(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
+    finder = small(at_epochs=(0, 1, 2))
+    whole = fit(finder, saver)
+    resumed_finder = small(at_epochs=(0, 1, 2))
+    resumed = fit(resumed_finder, ckpt_path=tmp_path / "epoch=1.ckpt")
+    assert resumed.trace == whole.trace[-len(resumed.trace) :]
+    assert resumed_finder.result == finder.result
+    plain = ModelCheckpoint(tmp_path / "plain", filename="{epoch}", save_top_k=-1)
+    fit(plain)
+    late = small(at_epochs=(2,))
+    fit(late, ckpt_path=tmp_path / "plain" / "epoch=1.ckpt")
+    assert late.result is not None
+    assert len(late.result.lrs) > 20
+
+
+def test_at_epochs_looks_when_that_epoch_starts_and_trains_on_with_the_rate() -> None:
+    finder = small(at_epochs=(1,))
+    net = fit(finder, net=Wide(lr=1e-3))
+    assert finder.result is not None
+    assert finder.result.suggestion is not None
+    tops = [lrs[1] for _, lrs in net.trace]
+    assert tops == [1e-3] * 6 + [finder.result.suggestion] * 12
+
+
+def test_with_refine_it_trains_at_a_few_rates_and_takes_the_best() -> None:
+    finder = small(refine=20)
+    fit(finder)
+    assert finder.result is not None
+    assert len(finder.result.trials) == 5
+    assert finder.result.suggestion == min(finder.result.trials, key=lambda trial: trial[1])[0]
+    assert finder.result.reason.startswith("best of 5 rates after 20 steps each")
+
+
+def test_its_result_goes_round_through_a_dict_and_can_be_printed_and_drawn(tmp_path: Path) -> None:
+    finder = small(refine=20)
+    fit(finder)
+    result = finder.result
+    assert result is not None
+    assert LRFinderResult.from_dict(result.to_dict()) == result
+    assert str(result).startswith(f"learning rate {result.suggestion:.3g}: ")
+    assert result._repr_html_().startswith("<div>")
+    result.plot().savefig(tmp_path / "lr.png")
+    assert {name: result.suggest(name) is not None for name in ("valley", "steep", "minimum", "slide", "auto")}
+    with pytest.raises(ValueError, match="`method` must be one of"):
+        result.suggest("best")  # type: ignore[arg-type]
+
+
+class Figures:
+    """The loggers' clients, as far as figures go."""
+
+    def __init__(self) -> None:
+        self.got: list[Any] = []
+
+    def add_figure(self, tag: str, figure: Any, step: int) -> None:
+        self.got.append((tag, figure, step))
+
+    def log_figure(self, run_id: str, figure: Any, name: str) -> None:
+        self.got.append((run_id, figure, name))
+
+
+def test_the_figure_goes_to_the_loggers_that_take_one() -> None:
+    from lightning_tricks.callbacks.found_lr import publish_result
+
+    client = Figures()
+    board = type("TensorBoardLogger", (), {"experiment": client})()
+    flow = type("MLFlowLogger", (), {"experiment": client, "run_id": "7"})()
+    wandb = type("WandbLogger", (), {"log_image": lambda self, key, images, step: client.got.append((key, images))})()
+    other = type("CSVLogger", (), {})()
+    runner = type("Trainer", (), {"loggers": [board, flow, wandb, other], "global_step": 3})()
+    publish_result(runner, LRFinderResult([1e-3, 1e-2], [2.0, 1.0], False, 0.01, "why"))  # type: ignore[arg-type]
+    assert [got[0] for got in client.got] == ["lr_finder", "7", "lr_finder"]
+
+
+def test_under_fast_dev_run_it_stays_out() -> None:
+    finder = small()
+    fit(finder, fast_dev_run=True)
+    assert finder.result is None
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_forked_ranks_find_the_same_and_train_on_as_without(ranks: int, tmp_path: Path) -> None:
+    class Keep(Callback):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+            found = next((cb.result.to_dict() for cb in trainer.callbacks if isinstance(cb, LRFinder)), None)
+            state = trainer.optimizers[0].state_dict()["state"]
+            kept = {"found": found, "weights": weights(pl_module), "state": state, "trace": pl_module.trace}
+            torch.save(kept, tmp_path / f"{self.name}{trainer.global_rank}.pt")
+
+    arguments = {"strategy": "ddp_fork", "devices": ranks, "max_epochs": 2}
+    fit(small(apply=False), Keep("with"), **arguments)
+    fit(Keep("without"), **arguments)
+    with_finder, without = (
+        [torch.load(tmp_path / f"{name}{rank}.pt", weights_only=True) for rank in range(ranks)]
+        for name in ("with", "without")
+    )
+    assert all(kept["found"] == with_finder[0]["found"] for kept in with_finder)
+    assert len(with_finder[0]["found"]["losses"]) > 10
+    for one, other in zip(with_finder, without, strict=True):
+        assert same({**one, "found": None}, other)
+
+
+def test_the_parent_of_forked_processes_reads_the_suggestion_from_the_metrics() -> None:
+    runner = trainer(small(), strategy="ddp_fork", devices=2, max_epochs=1)
+    runner.fit(Wide())
+    assert 1e-3 < float(runner.callback_metrics["LRFinder/suggestion"]) < 1
+
+
+def test_it_writes_nothing_to_disk(tmp_path: Path) -> None:
+    fit(small(), default_root_dir=str(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_batch_it_does_not_look() -> None:
+    finder = small()
+    trainer(finder).fit(Net(), DataLoader(TensorDataset(torch.zeros(0, 4), torch.zeros(0, 1)), 4))
+    assert finder.result is None
