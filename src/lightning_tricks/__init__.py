@@ -36,6 +36,7 @@ _HOMES = {
     "cosine_decay": "functional.schedules",
     "cosine_warm_restarts": "functional.schedules",
     "exponential_decay": "functional.schedules",
+    "find_lr": "callbacks.find_lr",
     "instantiate_callbacks": "hydra.instantiate",
     "inverse_sqrt_decay": "functional.schedules",
     "inverse_time_decay": "functional.schedules",
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.auto_clip import AutoClip as AutoClip
     from lightning_tricks.callbacks.discriminative_lr import DiscriminativeLR as DiscriminativeLR
     from lightning_tricks.callbacks.early_stopping import EarlyStopping as EarlyStopping
+    from lightning_tricks.callbacks.find_lr import find_lr as find_lr
     from lightning_tricks.callbacks.gradient_clipping import GradientClipping as GradientClipping
     from lightning_tricks.callbacks.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
     from lightning_tricks.callbacks.lr_decays import ExponentialDecay as ExponentialDecay

@@ -120,6 +120,7 @@ LOADERS = {
     "stateful": StatefulLoader,
     "endless": lambda: DataLoader(Endless(), 4),
     "counting stream": lambda: DataLoader(Counting(), 4),
+    "large batches": lambda: DataLoader(DATA, 20, shuffle=True),
     "dicts": lambda: DataLoader(Dicts(), 4, shuffle=True),
     "two at once": lambda: {"one": DataLoader(DATA, 4, shuffle=True), "other": DataLoader(DATA, 2, shuffle=True)},
 }

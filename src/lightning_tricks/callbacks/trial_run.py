@@ -51,11 +51,12 @@ class TrialRun:
     def __enter__(self) -> "TrialRun":
         trainer, module = self.trainer, self.module
         self._before = (trainer.callbacks, trainer.loggers, trainer.should_stop)
-        self._callbacks = [cb for cb in trainer.callbacks if _has_a_hand_in_steps(cb)]
+        self._callbacks = [cb for cb in trainer.callbacks if has_a_hand_in_steps(cb)]
         self._snapshot = RunSnapshot(trainer, module, self._callbacks)
         self._loader: Any = None
         try:
-            trainer.callbacks = self._callbacks
+            bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]  # its thread looks for it
+            trainer.callbacks = [*self._callbacks, *(cb for cb in bar if cb not in self._callbacks)]
             trainer.loggers = [DummyLogger() for _ in trainer.loggers]
             self._prepare()
         except BaseException:
@@ -271,7 +272,7 @@ def _own_pass(combined: Any) -> Any:
     return own
 
 
-def _has_a_hand_in_steps(callback: Callback) -> bool:
+def has_a_hand_in_steps(callback: Callback) -> bool:
     """Say whether a callback changes, or may change, what a step does; those that write the learning rate are out."""
     if isinstance(callback, LRFactor):
         return False

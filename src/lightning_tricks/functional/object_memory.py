@@ -7,7 +7,7 @@ of them goes on with it.
 import random
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -24,7 +24,11 @@ class ObjectMemory:
     """What objects held when they were given to :meth:`remember`.
 
     It follows attributes, lists, dicts, sets and tuples, into modules, optimizers, schedulers, samplers, data sets and
-    objects of the user's own classes; not into those of other libraries, a Trainer's and a logger's least of all.
+    objects of the user's own classes; not into those of other libraries, a Trainer's and a logger's least of all,
+    unless they are named in ``enter``.
+
+    Args:
+        enter: packages whose objects are followed too.
 
     Example:
         >>> model = nn.Linear(1, 1)
@@ -39,7 +43,8 @@ class ObjectMemory:
         (True, None, 0)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, enter: Iterable[str] = ()) -> None:
+        self._enter = set(enter)
         self._seen: dict[int, object] = {}  # holding them keeps their ids from being given away
         self._undo: list[Callable[[], None]] = []
 
@@ -79,7 +84,7 @@ class ObjectMemory:
             if tensors and one.flags.writeable:
                 self._note_array(one)
             return []
-        if hasattr(one, "__dict__") and (is_root or _is_open(one)):
+        if hasattr(one, "__dict__") and (is_root or self._is_open(one)):
             return self._note_attributes(vars(one))
         return []
 
@@ -135,6 +140,16 @@ class ObjectMemory:
         self._undo.append(undo)
         return [value for name, value in held.items() if name not in ("_iterator", "_trainer", "_fabric")]
 
+    def _is_open(self, one: object) -> bool:
+        """Say whether the attributes of an object are a part of the training that may be looked at."""
+        homes = [cls.__module__ for cls in type(one).__mro__]
+        packages = {home.partition(".")[0] for home in homes}
+        if isinstance(one, nn.Module) or packages & self._enter:
+            return True
+        if packages & _TRAINERS:
+            return False
+        return homes[0].startswith(_TORCH_OWN) or homes[0].partition(".")[0] not in _FOREIGN
+
     def put_back_(self) -> None:
         """Put everything back; may be called again and again."""
         for undo in reversed(self._undo):  # what was found first, containers for instance, last
@@ -149,16 +164,6 @@ def _are_the_same(now: list[Any], then: list[Any]) -> bool:
     if now and isinstance(now[0], tuple) and len(now[0]) == 2:
         return all(a is b or (isinstance(a, tuple) and a[0] is b[0] and a[1] is b[1]) for a, b in pairs)
     return all(a is b for a, b in pairs)
-
-
-def _is_open(one: object) -> bool:
-    """Say whether the attributes of an object are a part of the training that may be looked at."""
-    if isinstance(one, nn.Module):
-        return True
-    homes = [cls.__module__ for cls in type(one).__mro__]
-    if any(home.partition(".")[0] in _TRAINERS for home in homes):
-        return False
-    return homes[0].startswith(_TORCH_OWN) or homes[0].partition(".")[0] not in _FOREIGN
 
 
 def _generator(one: Any) -> Callable[[], None] | None:

@@ -160,12 +160,12 @@ def find_fault(curve: Curve) -> str | None:
     It does if the smoothed loss falls below the level at which the curve starts, by more than noise alone makes a
     smoothed curve fall: by more than
 
-    .. math:: 4 \sigma \sqrt{1/m + (1 - \beta) / (1 + \beta)}
+    .. math:: 3.5 \sigma \sqrt{1/m + (1 - \beta) / (1 + \beta)}
 
     with :math:`\sigma` the spread of single losses and :math:`m` of them in the starting level. (Of a hundred averages
-    of pure noise the lowest lies about 2.5 such spreads below their mean.) :math:`\sigma` is taken from the distances
-    of neighbouring losses, which a trend hardly moves: their median until the minimum, or their mean square at the
-    start, whichever says more, for the tails of some losses are long.
+    of pure noise the lowest lies 1.3 such spreads below the level, one time in a hundred 3.5.) :math:`\sigma` is taken
+    from the distances of neighbouring losses, which a trend hardly moves: their median until the minimum, or their
+    mean square at the start, whichever says more, for the tails of some losses are long.
     """
     if len(curve.lrs) < 5:
         return f"only {len(curve.lrs)} finite losses: lower `min_lr`"
@@ -180,7 +180,7 @@ def find_fault(curve: Curve) -> str | None:
     first = steps[: len(start) - 1]
     spread = max(median(steps) / 0.954, math.sqrt(fmean([step**2 for step in first]) / 2))
     single = (1 - curve.smoothing) / (1 + curve.smoothing)
-    if drop <= 4 * spread * math.sqrt(1 / len(start) + single):
+    if drop <= 3.5 * spread * math.sqrt(1 / len(start) + single):
         return "the loss falls no further than its noise does: use a larger batch, or more steps"
     return None
 

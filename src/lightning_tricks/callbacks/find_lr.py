@@ -1,0 +1,105 @@
+"""Find a learning rate without a fit: two lines, after which model, Trainer and random numbers are as before."""
+
+from importlib import import_module
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+
+from lightning_tricks.callbacks.lr_finder import LRFinder
+from lightning_tricks.callbacks.lr_finder_result import LRFinderResult
+from lightning_tricks.callbacks.trial_run import has_a_hand_in_steps
+from lightning_tricks.callbacks.trick import Trick
+from lightning_tricks.functional.object_memory import ObjectMemory, remember_random_state
+
+
+def find_lr(
+    model: LightningModule,
+    train_dataloaders: Any = None,
+    *,
+    datamodule: LightningDataModule | None = None,
+    trainer: Trainer | None = None,
+    **finder_arguments: Any,
+) -> LRFinderResult:
+    """Find a learning rate for a model and its data, and leave model, Trainer and random generators as they were.
+
+    Args:
+        model: a LightningModule; its ``configure_optimizers`` says with what to train.
+        train_dataloaders: as for ``Trainer.fit``.
+        datamodule: as for ``Trainer.fit``.
+        trainer: the Trainer of the training to come, for its precision, accumulation, devices and the callbacks that
+            change a step; by default one device and nothing else. ``ddp_spawn`` and ``ddp_fork`` are refused.
+        finder_arguments: those of :class:`LRFinder`, except ``apply``, ``at_epochs`` and ``log_figure``.
+
+    Returns:
+        The sweep and what it suggests.
+
+    Raises:
+        TypeError: an argument that :class:`LRFinder` has not, or that has no meaning here.
+        ValueError: there is no batch.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: the strategy works in other processes.
+
+    Example::
+
+        result = find_lr(model, train_dataloader)
+        print(result)
+    """
+    given = sorted({"apply", "at_epochs", "log_figure"} & finder_arguments.keys())
+    if given:
+        raise TypeError(f"`find_lr` only looks, now: `{given[0]}` is an argument of the callback `LRFinder`.")
+    finder = _FinderNow(**finder_arguments)
+    random = remember_random_state()
+    runner: Any = trainer or _plain_trainer(model)
+    if "MultiProcessing" in type(runner.strategy.launcher).__name__:
+        raise MisconfigurationException(
+            "`find_lr` cannot hand back what processes found that are spawned or forked for the fit. Use one device, "
+            "`strategy='ddp'`, or the callback `LRFinder` in the fit itself."
+        )
+    memory = ObjectMemory(enter=("lightning", "pytorch_lightning"))
+    memory.leave_out(*runner.loggers)
+    memory.remember(train_dataloaders, datamodule, tensors=False)
+    memory.remember(model, runner)
+    try:
+        _make_ready(runner, finder)
+        runner.fit(model, train_dataloaders, datamodule=datamodule)
+    finally:
+        memory.put_back_()
+        random()
+    if finder.result is None:
+        raise ValueError("There is no training batch to try a learning rate on. Check the loader and its data set.")
+    return finder.result
+
+
+class _FinderNow(LRFinder):
+    """Look whatever the epoch is, and end the fit."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.result = self.search(trainer, pl_module, first=True)
+        raise _import_from(_package_of(trainer), "utilities.exceptions")._TunerExitException
+
+
+def _make_ready(trainer: Any, finder: Callback) -> None:
+    """Leave to the fit what has a hand in a step, and nothing that writes, validates or stops."""
+    stay = [cb for cb in trainer.callbacks if has_a_hand_in_steps(cb) or isinstance(cb, Trick)]
+    bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]
+    trainer.callbacks = [*(cb for cb in stay if not isinstance(cb, LRFinder)), finder, *bar]
+    trainer.loggers = []
+    trainer.limit_val_batches = trainer.num_sanity_val_steps = 0
+    trainer.fast_dev_run = trainer.should_stop = False
+    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:  # it has fitted before
+        trainer.fit_loop.max_epochs = trainer.current_epoch + 1
+
+
+def _plain_trainer(model: LightningModule) -> Any:
+    kind = _import_from(_package_of(model), "trainer").Trainer
+    return kind(devices=1, max_epochs=1, logger=False, enable_checkpointing=False, enable_model_summary=False)
+
+
+def _package_of(one: object) -> str:
+    """Return which of Lightning's two packages an object's class comes from."""
+    roots = {cls.__module__.partition(".")[0] for cls in type(one).__mro__}
+    return "pytorch_lightning" if "pytorch_lightning" in roots else "lightning.pytorch"
+
+
+def _import_from(package: str, name: str) -> Any:
+    return import_module(f"{package}.{name}")

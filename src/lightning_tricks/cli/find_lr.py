@@ -1,0 +1,78 @@
+"""`lightning-tricks find-lr pkg.module:callable`: the learning rate that a range test suggests for a model."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the arguments."""
+    parser = subparsers.add_parser(
+        "find-lr",
+        help="find a learning rate with a range test",
+        description="Train for a hundred steps at rising learning rates and say which of them to train with.",
+        epilog="example: lightning-tricks find-lr project.model:make --plot lr.png",
+    )
+    parser.add_argument(
+        "target",
+        metavar="MODULE:CALLABLE",
+        help="pkg.module:callable or path/file.py:callable; it returns (module, dataloader), (module, datamodule), or "
+        "a module with a train_dataloader of its own",
+    )
+    parser.add_argument("--min-lr", type=float, default=1e-7, help="the first rate (default: 1e-7)")
+    parser.add_argument("--max-lr", type=float, default=10.0, help="the last rate (default: 10)")
+    parser.add_argument("--num-steps", type=int, default=100, help="optimizer steps of the sweep (default: 100)")
+    parser.add_argument("--refine", type=int, default=0, metavar="K", help="then train K steps at a few rates around")
+    parser.add_argument("--suggestion", default="auto", help="auto, valley, steep, minimum or slide (default: auto)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure: .png, .pdf, .svg ...")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write rates, losses and the suggestion")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find a rate and show it; 1 if there is no suggestion, 2 if it cannot be looked for."""
+    from lightning_tricks.callbacks.find_lr import find_lr
+
+    try:
+        model, data = _load(args.target)
+        where = {"datamodule": data} if hasattr(data, "train_dataloader") else {"train_dataloaders": data}
+        names = ("min_lr", "max_lr", "num_steps", "refine", "suggestion")
+        result = find_lr(model, **where, **{name: getattr(args, name) for name in names})
+        print(result)
+        if args.plot:
+            result.plot().savefig(args.plot, dpi=150)
+            print(f"figure: {args.plot}")
+        if args.json:
+            args.json.write_text(json.dumps(result.to_dict(), indent=1))
+            print(f"numbers: {args.json}")
+    except Exception as error:  # whatever the user's own code raises belongs on one line too
+        print(f"lightning-tricks find-lr: {error}", file=sys.stderr)
+        return 2
+    return 0 if result.suggestion is not None else 1
+
+
+def _load(target: str) -> tuple[Any, Any]:
+    """Return the module and its data, as the target makes them."""
+    from importlib import import_module
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    place, _, name = target.rpartition(":")
+    if not place or not name:
+        raise ValueError(f"`{target}` is not of the form pkg.module:callable or path/file.py:callable.")
+    if place.endswith(".py"):
+        spec = spec_from_file_location(Path(place).stem, place)
+        if spec is None or spec.loader is None or not Path(place).is_file():
+            raise ValueError(f"There is no file {place}.")
+        module = module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+    else:
+        sys.path.insert(0, "")
+        module = import_module(place)
+    made = getattr(module, name)()
+    if not isinstance(made, (tuple, list)):
+        return made, None
+    if len(made) != 2:
+        raise ValueError(f"`{target}` must return a module, or a module and its data, got {len(made)} things.")
+    return made[0], made[1]

@@ -1,0 +1,126 @@
+"""`find_lr`: a rate without a fit, and nothing but the result to tell that there was one."""
+
+import random
+from typing import Any
+
+import lightning.pytorch as lightning_pytorch
+import numpy as np
+import pytest
+import torch
+from eventful import DATA, LOADERS, Eventful, ended
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+from tiny import Net, OtherNet, StatefulLoader, same, trainer, weights
+from torch.utils.data import DataLoader, TensorDataset
+
+from lightning_tricks import CosineDecay, LRFinder, find_lr
+
+
+def test_two_lines_find_a_rate_and_leave_model_and_random_numbers_as_they_were() -> None:
+    net, loader = Eventful(), DataLoader(DATA, 20, shuffle=True, generator=torch.Generator().manual_seed(5))
+    attributes = {name: dict(vars(module)) for name, module in net.named_modules()}
+    before = [weights(net), torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()]
+    position = loader.generator.get_state()
+    result = find_lr(net, loader)
+    assert result.suggestion is not None
+    assert 1e-4 < result.suggestion < 1
+    assert same([weights(net), torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()], before)
+    assert same(loader.generator.get_state(), position)
+    for name, module in net.named_modules():
+        assert vars(module).keys() == attributes[name].keys()
+        assert all(value is attributes[name][key] for key, value in vars(module).items()), name
+    assert all(parameter.grad is None for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("of_trainer", [{}, {"precision": "bf16-mixed", "accumulate_grad_batches": 2}])
+def test_a_fit_after_it_with_the_same_trainer_equals_one_without_it(of_trainer: dict[str, Any], tmp_path: Any) -> None:
+    def run(look: bool) -> dict[str, Any]:
+        torch.manual_seed(1), random.seed(1), np.random.seed(1)
+        net, loader = Eventful(scheduler="cosine"), LOADERS["global generator"]()
+        runner = trainer(CosineDecay(replace_scheduler=True), ModelCheckpoint(tmp_path), max_epochs=2, **of_trainer)
+        if look:
+            before = list(runner.callbacks)
+            find_lr(net, loader, trainer=runner, num_steps=20)
+            assert runner.callbacks == before
+            assert (runner.global_step, runner.current_epoch, runner.max_epochs) == (0, 0, 2)
+            assert runner.state.fn is None
+            assert not list(tmp_path.iterdir())
+        runner.fit(net, loader)
+        for path in tmp_path.iterdir():
+            path.unlink()
+        return ended(runner, net)
+
+    assert same(run(look=True), run(look=False))
+
+
+def test_it_looks_again_with_a_trainer_that_has_fitted() -> None:
+    net = Net()
+    runner = trainer(max_epochs=1)
+    runner.fit(net, StatefulLoader())
+    before = weights(net)
+    result = find_lr(net, StatefulLoader(batch_size=32), trainer=runner)
+    assert len(result.lrs) > 20
+    assert same(weights(net), before)
+    assert (runner.global_step, runner.current_epoch) == (6, 1)
+
+
+def test_the_callbacks_that_change_a_step_act_and_the_others_do_not() -> None:
+    calls: list[str] = []
+
+    class Changes(Callback):
+        def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+            calls.append("changes")
+            for parameter in pl_module.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+
+    class Watches(Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            calls.append("watches")
+
+    runner = trainer(Changes(), Watches())
+    result = find_lr(Net(), StatefulLoader(batch_size=64), trainer=runner, num_steps=20)
+    assert calls == ["changes"] * 20
+    assert result.suggestion is None, "no weight ever moved"
+
+
+def test_it_works_with_the_other_package_and_with_a_datamodule() -> None:
+    class Data(lightning_pytorch.LightningDataModule):
+        def train_dataloader(self) -> Any:
+            return StatefulLoader(batch_size=32)
+
+    ours = find_lr(Net(), datamodule=Data())
+    theirs = find_lr(OtherNet(), StatefulLoader(batch_size=32))
+    assert ours.losses == theirs.losses
+    assert ours.suggestion == theirs.suggestion
+
+
+def test_it_looks_also_with_a_trainer_for_a_dry_run() -> None:
+    assert len(find_lr(Net(), StatefulLoader(), trainer=trainer(fast_dev_run=True), num_steps=20).lrs) > 3
+
+
+@pytest.mark.parametrize("name", ["apply", "at_epochs", "log_figure"])
+def test_an_argument_that_belongs_to_the_callback_alone_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=f"`{name}`"):
+        find_lr(Net(), StatefulLoader(), **{name: True})
+
+
+def test_what_cannot_be_done_is_refused_and_leaves_everything_as_before() -> None:
+    empty = DataLoader(TensorDataset(torch.zeros(0, 4), torch.zeros(0, 1)), 4)
+    with pytest.raises(ValueError, match="no training batch"):
+        find_lr(Net(), empty)
+    with pytest.raises(MisconfigurationException, match="forked"):
+        find_lr(Net(), StatefulLoader(), trainer=trainer(strategy="ddp_fork", devices=2))
+
+    class Fails(Net):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            raise ZeroDivisionError
+
+    net, runner = Fails(), trainer(LRFinder())
+    before, state = weights(net), torch.get_rng_state()
+    with pytest.raises(ZeroDivisionError):
+        find_lr(net, StatefulLoader(), trainer=runner)
+    assert same(weights(net), before)
+    assert same(torch.get_rng_state(), state)
+    assert [type(cb).__name__ for cb in runner.callbacks] == ["LRFinder"]
+    assert runner.state.fn is None
