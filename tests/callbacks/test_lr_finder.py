@@ -138,7 +138,7 @@ def test_it_says_in_one_line_what_it_found(caplog: pytest.LogCaptureFixture) -> 
     lines = [record.getMessage() for record in caplog.records if "LRFinder" in record.getMessage()]
     assert len(lines) == 1
     assert f"{finder.result.suggestion:.3g}" in lines[0]  # type: ignore[union-attr]
-    assert "a tenth of" in lines[0]
+    assert "where the smoothed loss is lowest" in lines[0]
 
 
 class Fails(Eventful):

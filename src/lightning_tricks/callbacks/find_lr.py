@@ -48,6 +48,7 @@ def find_lr(
     if given:
         raise TypeError(f"`find_lr` only looks, now: `{given[0]}` is an argument of the callback `LRFinder`.")
     finder = _FinderNow(**finder_arguments)
+    finder.knows_length = trainer is not None
     random = remember_random_state()
     runner: Any = trainer or _plain_trainer(model)
     if "MultiProcessing" in type(runner.strategy.launcher).__name__:
@@ -72,6 +73,11 @@ def find_lr(
 
 class _FinderNow(LRFinder):
     """Look whatever the epoch is, and end the fit."""
+
+    knows_length = True
+
+    def planned_steps(self, trainer: Trainer) -> int | None:
+        return super().planned_steps(trainer) if self.knows_length else None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.result = self.search(trainer, pl_module, first=True)

@@ -142,11 +142,18 @@ class LRFinder(Trick):
         with TrialRun(trainer, pl_module, rate_shares(trainer), first) as run:
             with progress_of(trainer, "LR finder", self.num_steps) as show:
                 lrs, losses, diverged = self._sweep(run, show)
-            suggestion, reason = suggest(lrs, losses, self.suggestion, self.smoothing)
-            result = LRFinderResult(lrs, losses, diverged, suggestion, reason, self.suggestion, self.smoothing)
+            planned = self.planned_steps(trainer)
+            suggestion, reason = suggest(lrs, losses, self.suggestion, self.smoothing, planned)
+            rule = (self.suggestion, self.smoothing, planned)
+            result = LRFinderResult(lrs, losses, diverged, suggestion, reason, *rule)
             if not self.refine or suggestion is None:
                 return result
             return self._refine(run, result, suggestion)
+
+    def planned_steps(self, trainer: Trainer) -> int | None:
+        """Return how many optimizer steps the run has left, ``None`` if that is open."""
+        left = trainer.estimated_stepping_batches - trainer.global_step
+        return int(left) if math.isfinite(left) and left > 0 else None
 
     def _sweep(self, run: TrialRun, show: Callable[[int], None]) -> tuple[list[float], list[float], bool]:
         """Return rates, losses and whether the sweep diverged."""

@@ -21,6 +21,7 @@ class LRFinderResult:
         reason: why this one, or why none.
         method: the rule that was asked for.
         smoothing: the weight of the past in ``smoothed``.
+        planned_steps: optimizer steps of the training that the sweep was made for, ``None`` if not known.
         trials: with ``refine``, the rates that were trained with and the losses they came to.
 
     Example:
@@ -37,6 +38,7 @@ class LRFinderResult:
     reason: str
     method: str = "auto"
     smoothing: float = 0.9
+    planned_steps: int | None = None
     trials: list[tuple[float, float]] = field(default_factory=list)
 
     @property
@@ -50,7 +52,7 @@ class LRFinderResult:
         Raises:
             ValueError: an unknown rule.
         """
-        return suggest(self.lrs, self.losses, method, self.smoothing).lr
+        return suggest(self.lrs, self.losses, method, self.smoothing, self.planned_steps).lr
 
     def __str__(self) -> str:
         return describe_sweep(self.lrs, self.smoothed, self.suggestion, self.reason, self.trials)

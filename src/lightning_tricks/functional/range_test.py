@@ -5,6 +5,7 @@ Learning Rates, 2017, §3.3). A suggestion is a number with a reason, or ``None`
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import fmean, median
@@ -31,12 +32,14 @@ class Curve(NamedTuple):
         losses: the loss of the step at each rate, taken before the step.
         smoothed: the bias-corrected average of the losses.
         smoothing: the weight of the past in that average.
+        planned_steps: the optimizer steps of the training to come, if known.
     """
 
     lrs: list[float]
     losses: list[float]
     smoothed: list[float]
     smoothing: float
+    planned_steps: float | None = None
 
     @property
     def begin(self) -> int:
@@ -44,9 +47,45 @@ class Curve(NamedTuple):
         return max(1, len(self.lrs) // 10)
 
     @property
+    def start(self) -> list[float]:
+        """The losses before any rate is large enough to matter: half of those until the lowest average."""
+        lowest = min(range(self.begin, len(self.smoothed)), key=self.smoothed.__getitem__)
+        return self.losses[: max(3, lowest // 2)]
+
+    @property
+    def margin(self) -> float:
+        r"""How far noise alone takes a smoothed loss from the level of the start, in all but one sweep of a hundred.
+
+        .. math:: \max(3.5, \tfrac{1}{2} + \sqrt{2 \ln n})\, \sigma \sqrt{1/m + (1 - \beta) / (1 + \beta)}
+
+        with :math:`\sigma` the spread of single losses, :math:`n` of them in all and :math:`m` in the start.
+        :math:`\sigma` is taken from the distances of neighbouring losses, which a trend hardly moves: their median in
+        the first half, or their mean square at the start, whichever says more, for the tails of some losses are long.
+        """
+        start = self.start
+        steps = [abs(b - a) for a, b in pairwise(self.losses[: max(2 * len(start), 2)])]
+        first = steps[: len(start) - 1]
+        spread = max(median(steps) / 0.954, math.sqrt(fmean([step**2 for step in first]) / 2))
+        single = (1 - self.smoothing) / (1 + self.smoothing)
+        return max(3.5, 0.5 + math.sqrt(2 * math.log(len(self.losses)))) * spread * math.sqrt(1 / len(start) + single)
+
+    @property
+    def edge(self) -> int | None:
+        """The last place before the loss ends far above where it started, if it does."""
+        level = fmean(self.start)
+        if self.smoothed[-1] - level <= max(self.margin, 1e-3 * abs(level)):
+            return None
+        place = next((i for i in reversed(range(len(self.smoothed))) if self.smoothed[i] <= level), 0)
+        return place if place > len(self.smoothed) // 4 else None
+
+    @property
     def lowest(self) -> int:
-        """The place of the lowest smoothed loss."""
-        return min(range(self.begin, len(self.smoothed)), key=self.smoothed.__getitem__)
+        """The place of the lowest smoothed loss; where the loss ends by rising, in the two decades before that."""
+        edge = self.edge
+        inside = range(self.begin, len(self.smoothed))
+        if edge is not None:
+            inside = range(max(self.begin, bisect_left(self.lrs, self.lrs[edge] / 100)), edge + 1)
+        return min(inside, key=self.smoothed.__getitem__)
 
 
 def lr_grid(min_lr: float, max_lr: float, num_steps: int, mode: Mode = "exponential") -> list[float]:
@@ -142,7 +181,9 @@ def find_divergence(smoothed: Sequence[float], stop_factor: float = 4.0, skip: i
     return None
 
 
-def read_curve(lrs: Sequence[float], losses: Sequence[float], smoothing: float = 0.9) -> Curve:
+def read_curve(
+    lrs: Sequence[float], losses: Sequence[float], smoothing: float = 0.9, planned_steps: float | None = None
+) -> Curve:
     """Return the part of a sweep before its first loss that is not finite, smoothed.
 
     Raises:
@@ -151,36 +192,23 @@ def read_curve(lrs: Sequence[float], losses: Sequence[float], smoothing: float =
     if len(lrs) != len(losses):
         raise ValueError(f"`lrs` and `losses` must have the same length, got {len(lrs)} and {len(losses)}.")
     end = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
-    return Curve(list(lrs[:end]), list(losses[:end]), smooth(losses[:end], smoothing), smoothing)
+    return Curve(list(lrs[:end]), list(losses[:end]), smooth(losses[:end], smoothing), smoothing, planned_steps)
 
 
 def find_fault(curve: Curve) -> str | None:
-    r"""Return why a curve says nothing about a good rate, or ``None`` if it says something.
+    """Return why a curve says nothing about a good rate, or ``None`` if it says something.
 
-    It does if the smoothed loss falls below the level at which the curve starts, by more than noise alone makes a
-    smoothed curve fall: by more than
-
-    .. math:: 3.5 \sigma \sqrt{1/m + (1 - \beta) / (1 + \beta)}
-
-    with :math:`\sigma` the spread of single losses and :math:`m` of them in the starting level. (Of a hundred averages
-    of pure noise the lowest lies 1.3 such spreads below the level, one time in a hundred 3.5.) :math:`\sigma` is taken
-    from the distances of neighbouring losses, which a trend hardly moves: their median until the minimum, or their
-    mean square at the start, whichever says more, for the tails of some losses are long.
+    It does if the smoothed loss falls below the level at which it starts by more than :attr:`Curve.margin`; or if it
+    falls at all, and ends as far above: where training breaks is as good an anchor as where it is best.
     """
     if len(curve.lrs) < 5:
         return f"only {len(curve.lrs)} finite losses: lower `min_lr`"
-    lowest = curve.lowest
-    start = curve.losses[: max(3, min(len(curve.losses) // 4, lowest))]
-    level = fmean(start)
-    drop = level - curve.smoothed[lowest]
-    if drop <= 1e-3 * max(map(abs, start)):
-        flat = max(curve.smoothed) - min(curve.smoothed) <= 1e-3 * max(map(abs, start))
+    level, lowest = fmean(curve.start), curve.smoothed[curve.lowest]
+    size = max(map(abs, curve.start))
+    if level - lowest <= 1e-3 * size:
+        flat = max(curve.smoothed) - min(curve.smoothed) <= 1e-3 * size
         return "the loss is flat: no rate in the range changes it" if flat else "the loss never falls: lower `min_lr`"
-    steps = [abs(b - a) for a, b in pairwise(curve.losses[: lowest + 1])]
-    first = steps[: len(start) - 1]
-    spread = max(median(steps) / 0.954, math.sqrt(fmean([step**2 for step in first]) / 2))
-    single = (1 - curve.smoothing) / (1 + curve.smoothing)
-    if drop <= 3.5 * spread * math.sqrt(1 / len(start) + single):
+    if level - lowest <= curve.margin and curve.edge is None:
         return "the loss falls no further than its noise does: use a larger batch, or more steps"
     return None
 
@@ -191,15 +219,15 @@ def minimum(curve: Curve) -> Suggestion:
     Flat or noise: none. Falling throughout: a tenth of the last rate. Rising throughout: none. Ended by NaN: as if it
     had ended before.
     """
-    return _unless_faulty(curve, lambda: _tenth_of_minimum(curve))
+    return _unless_faulty(curve, lambda: _share_of_minimum(curve, "a tenth", 10))
 
 
-def _tenth_of_minimum(curve: Curve) -> Suggestion:
+def _share_of_minimum(curve: Curve, name: str, divisor: float) -> Suggestion:
     lowest = curve.lowest
-    reason = f"a tenth of {curve.lrs[lowest]:.2g}, where the smoothed loss is lowest"
+    reason = f"{name} of {curve.lrs[lowest]:.2g}, where the smoothed loss is lowest"
     if lowest == len(curve.lrs) - 1:
         reason += "; it still falls there: raise `max_lr`"
-    return Suggestion(curve.lrs[lowest] / 10, reason)
+    return Suggestion(curve.lrs[lowest] / divisor, reason)
 
 
 def steep(curve: Curve) -> Suggestion:
@@ -267,11 +295,14 @@ def slide(curve: Curve) -> Suggestion:
 
 
 def auto(curve: Curve) -> Suggestion:
-    """Suggest by the rule that costs least on the tasks of ``make bench-lr-finder``: :func:`minimum`.
+    """Suggest by the rule that costs least on the tasks of the benchmark: :func:`minimum`, and for few steps more.
 
     Rules anchored on the minimum know where training breaks, which is what a single noisy sweep shows best; a slope
-    is mostly noise.
+    is mostly noise. A training of no more than 30 steps is over before a rate near the edge does harm, and a lower
+    one gets nowhere: it is given a fifth. Flat, noise, monotone and NaN: as :func:`minimum`.
     """
+    if curve.planned_steps is not None and curve.planned_steps <= 30:
+        return _unless_faulty(curve, lambda: _share_of_minimum(curve, "for so few steps a fifth", 5))
     return minimum(curve)
 
 
@@ -285,7 +316,11 @@ METHODS: dict[str, Callable[[Curve], Suggestion]] = {
 
 
 def suggest(
-    lrs: Sequence[float], losses: Sequence[float], method: Method = "auto", smoothing: float = 0.9
+    lrs: Sequence[float],
+    losses: Sequence[float],
+    method: Method = "auto",
+    smoothing: float = 0.9,
+    planned_steps: float | None = None,
 ) -> Suggestion:
     """Return the rate that a sweep suggests, or ``None``, and the reason.
 
@@ -294,6 +329,7 @@ def suggest(
         losses: the loss of the step at each, raw.
         method: the rule.
         smoothing: weight of the past in the average, in ``[0, 1)``.
+        planned_steps: optimizer steps of the training to come, if known.
 
     Raises:
         ValueError: an unknown method, or sequences of different lengths.
@@ -307,7 +343,7 @@ def suggest(
         True
     """
     check_choice("method", method, METHODS)
-    return METHODS[method](read_curve(lrs, losses, smoothing))
+    return METHODS[method](read_curve(lrs, losses, smoothing, planned_steps))
 
 
 def _unless_faulty(curve: Curve, find: Callable[[], Suggestion]) -> Suggestion:

@@ -1,0 +1,194 @@
+"""What the LR finder's suggestions cost beside its peers', and what its steps cost: `--all` for the whole grid.
+
+Regret: the final validation loss after training at the suggested constant rate, divided by that of the best of 12
+rates from 1e-5 to 3.16; geometric mean over cells of task, optimizer and finder seed, capped at 100. Losses count from
+1e-3 up, for below it nothing is better. A refusal counts 100.
+"""
+
+import contextlib
+import functools
+import logging
+import math
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.tuner import Tuner
+
+from lightning_tricks import LRFinder, find_lr
+from lightning_tricks.functional.range_test import find_divergence, smooth
+from lr_tasks import Learner, Task, make_optimizer, tasks, train
+from measure import interleaved, median_ratio, report
+
+GRID = [10 ** (-5 + i / 2) for i in range(12)]
+KNOWN = ("digits-mlp", "digits-cnn", "breast_cancer-mlp", "diabetes-mlp")
+FAST = (*KNOWN, "iris-mlp", "regression-mlp")
+
+
+@functools.cache
+def final_loss(task: str, optimizer: str, epochs: int, lr: float, seeds: int) -> float:
+    losses = [min(train(tasks()[task], optimizer, lr, epochs, seed), 1e6) for seed in range(seeds)]
+    return max(statistics.fmean(losses), 1e-3)
+
+
+def regret(task: str, optimizer: str, epochs: int, lr: float | None, seeds: int) -> float:
+    if lr is None or not math.isfinite(lr):
+        return 100.0
+    best = min(final_loss(task, optimizer, epochs, rate, seeds) for rate in GRID)
+    return min(100.0, final_loss(task, optimizer, epochs, float(f"{lr:.3g}"), seeds) / best)
+
+
+def trainer(epochs: int = 5, **arguments: Any) -> L.Trainer:
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    return L.Trainer(accelerator="cpu", max_epochs=epochs, logger=False, **{**quiet, **arguments})
+
+
+def ours(task: Task, optimizer: str, epochs: int, seed: int, **arguments: Any) -> Any:
+    return find_lr(Learner(task, optimizer, seed), task.loader(seed), trainer=trainer(epochs), **arguments)
+
+
+def lightnings(task: Task, optimizer: str, epochs: int, seed: int) -> float | None:
+    """Run Lightning's finder as it is shipped, with room for its hundred steps."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(open(os.devnull, "w")):
+        found = Tuner(trainer(100, default_root_dir=folder)).lr_find(Learner(task, optimizer, seed), task.loader(seed))
+    return found.suggestion() if found else None
+
+
+def fastais(task: Task, optimizer: str, epochs: int, seed: int) -> dict[str, float | None]:
+    """Apply fastai's rules, written out, to a sweep that nothing but a NaN stopped: β .98, stop at 4 × the best."""
+    sweep = ours(task, optimizer, epochs, seed, stop_factor=math.inf)
+    losses = smooth(sweep.losses, 0.98)
+    end = find_divergence(losses, 4.0)
+    count = len(losses) if end is None else end + 1
+    lrs, losses = sweep.lrs[:count][10:-5], losses[:count][10:-5]
+    if len(losses) < 3:
+        return {"fastai minimum": None, "fastai valley": None}
+    lowest = min(range(len(losses)), key=losses.__getitem__)
+    longest = [1] * len(losses)
+    for i in range(len(losses)):
+        longest[i] = max((longest[j] + 1 for j in range(i) if losses[j] > losses[i]), default=1)
+    last = max(range(len(losses)), key=longest.__getitem__)
+    first, third = last - longest[last], (longest[last]) // 3
+    return {"fastai minimum": lrs[lowest] / 10, "fastai valley": lrs[max(first, 0) + third + third // 2]}
+
+
+def suggestions(name: str, optimizer: str, epochs: int, seed: int) -> dict[str, float | None]:
+    task = tasks()[name]
+    return {
+        "LRFinder": ours(task, optimizer, epochs, seed).suggestion,
+        "LRFinder, refine=50": ours(task, optimizer, epochs, seed, refine=50).suggestion,
+        "LRFinder, refine=100": ours(task, optimizer, epochs, seed, refine=100).suggestion,
+        "Lightning lr_find": lightnings(task, optimizer, epochs, seed),
+        **fastais(task, optimizer, epochs, seed),
+    }
+
+
+def geomean(values: list[float]) -> float:
+    return math.exp(statistics.fmean(map(math.log, values)))
+
+
+def show(title: str, cells: dict[str, list[float]]) -> None:
+    for method, values in cells.items():
+        report(f"regret, {title}: {method}", f"{geomean(values):.2f}", f"worst {max(values):.1f}, {len(values)} cells")
+
+
+def regrets(names: tuple[str, ...], budgets: tuple[int, ...], optimizers: tuple[str, ...], seeds: int) -> None:
+    pooled: dict[str, list[float]] = {}
+    by_budget: dict[int, dict[str, list[float]]] = {epochs: {} for epochs in budgets}
+    known: dict[str, list[float]] = {}
+    for name in names:
+        here: dict[str, list[float]] = {}
+        for epochs in budgets:
+            for optimizer in optimizers:
+                for seed in range(seeds):
+                    for method, lr in suggestions(name, optimizer, epochs, seed).items():
+                        value = regret(name, optimizer, epochs, lr, seeds)
+                        for table in (pooled, here, by_budget[epochs]):
+                            table.setdefault(method, []).append(value)
+                        if name in KNOWN and epochs == 5 and optimizer in ("sgd", "adam"):
+                            known.setdefault(method, []).append(value)
+        print(f"  {name:<20}" + "  ".join(f"{method} {geomean(values):.2f}" for method, values in here.items()))
+    show("known cells", known)
+    for epochs, cells in by_budget.items():
+        show(f"{epochs} epochs", cells)
+    if len(budgets) > 1:
+        show("pooled", pooled)
+
+
+class Timed(LRFinder):
+    """Keep the seconds of the search."""
+
+    seconds = 0.0
+
+    def search(self, *arguments: Any) -> Any:
+        """Search, and look at the clock."""
+        start = time.process_time()
+        result = super().search(*arguments)
+        self.seconds = time.process_time() - start
+        return result
+
+
+def bare_loop(task: Task) -> float:
+    """Return the seconds of a hundred steps over the same loader, in plain PyTorch."""
+    net = task.build()
+    optimizer = make_optimizer("sgd", net, 1e-5)
+    start, taken = time.process_time(), 0
+    while taken < 100:
+        for x, y in task.loader(0):
+            loss = task.loss(net(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            taken += 1
+            if taken == 100:
+                break
+    return time.process_time() - start
+
+
+def finder_loop(task: Task) -> float:
+    """Return the seconds of the finder's hundred steps, snapshot and restoring included."""
+    finder = Timed(min_lr=1e-7, max_lr=1e-5, apply=False)
+    trainer(1, callbacks=[finder], limit_train_batches=1).fit(Learner(task, "sgd", 0), task.loader(0))
+    return finder.seconds
+
+
+def whole(search: Callable[[], object]) -> float:
+    start = time.process_time()
+    search()
+    return time.process_time() - start
+
+
+def main(full: bool = False) -> None:
+    """Print regrets and times."""
+    torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    for name in ("digits-cnn", "digits-mlp"):
+        task = tasks()[name]
+        sides = {
+            "bare": lambda task=task: bare_loop(task),
+            "finder": lambda task=task: finder_loop(task),
+            "call": lambda task=task: whole(
+                lambda: find_lr(Learner(task, "sgd", 0), task.loader(0), trainer=trainer(), max_lr=1e-5)
+            ),
+            "tuner": lambda task=task: whole(lambda: lightnings(task, "sgd", 5, 0)),
+        }
+        found = interleaved(sides, repeats=7)
+        limit = "<= 1.10" if name == "digits-cnn" else "<= 1.30"
+        report(f"100 steps of the finder / bare loop, {name}", f"{median_ratio(found, 'finder', 'bare'):.2f}", limit)
+        report(f"find_lr / Tuner.lr_find, {name}", f"{median_ratio(found, 'call', 'tuner'):.2f}", "< 1")
+    if full:
+        regrets(tuple(tasks()), (1, 5, 25), ("sgd", "adam", "adamw"), seeds=3)
+    else:
+        regrets(FAST, (5,), ("sgd", "adam"), seeds=2)
+
+
+if __name__ == "__main__":
+    main(full="--all" in sys.argv)
