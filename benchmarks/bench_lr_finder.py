@@ -155,7 +155,7 @@ def bare_loop(task: Task) -> float:
 def finder_loop(task: Task) -> float:
     """Return the seconds of the finder's hundred steps, snapshot and restoring included."""
     finder = Timed(min_lr=1e-7, max_lr=1e-5, apply=False)
-    trainer(1, callbacks=[finder], limit_train_batches=1).fit(Learner(task, "sgd", 0), task.loader(0))
+    trainer(1, callbacks=[finder], max_steps=1).fit(Learner(task, "sgd", 0), task.loader(0))
     return finder.seconds
 
 

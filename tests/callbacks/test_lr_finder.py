@@ -286,9 +286,9 @@ def test_with_refine_it_trains_at_a_few_rates_and_takes_the_best() -> None:
     finder = small(refine=20)
     fit(finder)
     assert finder.result is not None
-    assert len(finder.result.trials) == 5
+    assert len(finder.result.trials) == 4
     assert finder.result.suggestion == min(finder.result.trials, key=lambda trial: trial[1])[0]
-    assert finder.result.reason.startswith("best of 5 rates after 20 steps each")
+    assert finder.result.reason.startswith("best of 4 rates after 18 steps each")
 
 
 def test_its_result_goes_round_through_a_dict_and_can_be_printed_and_drawn(tmp_path: Path) -> None:

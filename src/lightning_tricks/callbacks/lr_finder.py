@@ -199,24 +199,25 @@ class LRFinder(Trick):
 
     def _refine(self, run: TrialRun, result: LRFinderResult, suggestion: float) -> LRFinderResult:
         """Train for a few steps at each of a few rates, from the same weights on the same batches."""
-        rates = trial_rates(suggestion, self.refine, 3 * self.num_steps)
+        steps = min(self.refine, result.planned_steps or self.refine)  # a trial of the whole training knows best
+        rates = trial_rates(suggestion, steps, 3 * self.num_steps, result.planned_steps)
         trials: list[tuple[float, float]] = []
         with progress_of(run.trainer, "LR finder: refining", len(rates)) as show:
             for done, lr in enumerate(rates):
                 run.rewind()
-                trials.append((lr, score_trial(self._train(run, lr))))
+                trials.append((lr, score_trial(self._train(run, lr, steps))))
                 show(done + 1)
         best = best_trial(trials)
-        reason = f"best of {len(rates)} rates after {self.refine} steps each, around {suggestion:.2g}: {result.reason}"
+        reason = f"best of {len(rates)} rates after {steps} steps each, around {suggestion:.2g}: {result.reason}"
         if best is None:
             best, reason = None, f"training diverges at every rate around {suggestion:.2g}; {result.reason}"
         fields = {**result.to_dict(), "suggestion": best, "reason": reason, "trials": sorted(trials)}
         return LRFinderResult.from_dict(fields)
 
-    def _train(self, run: TrialRun, lr: float) -> list[float]:
+    def _train(self, run: TrialRun, lr: float, steps: int) -> list[float]:
         losses: list[Tensor] = []
         try:
-            for _ in range(self.refine):
+            for _ in range(steps):
                 loss = run.step(lr)
                 if loss is not None:
                     losses.append(loss)

@@ -270,7 +270,7 @@ def valley(curve: Curve) -> Suggestion:
 
 
 def slide(curve: Curve) -> Suggestion:
-    """Suggest the left end of a window that slides down from the right until both its ends are equally steep.
+    """Suggest the left end of a window that slides down from the minimum until both its ends are equally steep.
 
     After fastai's ``slide``; the slopes are taken of the loss as a share of its fall, so that its scale does not
     matter. Flat or noise: none. Falling in a straight line: a window's width before the end. Ended by NaN: as if it
@@ -286,7 +286,7 @@ def slide(curve: Curve) -> Suggestion:
             for i in range(count)
         ]
         width = max(1, round(0.15 * count))
-        right = count - 1
+        right = curve.lowest
         while right - width > curve.begin and abs(slopes[right] - slopes[right - width]) > 0.005:
             right -= 1
         return Suggestion(curve.lrs[max(right - width, 0)], "where the loss, seen from the right, is evenly steep")

@@ -103,7 +103,7 @@ def _limits(losses: Sequence[float], smoothed: Sequence[float]) -> tuple[float, 
     """Return the heights that show the fall: the last losses, on their way to infinity, are cut off."""
     finite = [loss for loss in losses if math.isfinite(loss)] or [0.0, 1.0]
     low = min(finite)
-    start = max(finite[: max(3, len(finite) // 2)])
+    start = max(finite[: max(1, len(finite) // 4)])
     high = min(max(finite), start + 0.5 * (start - low)) if start > low else max(finite)
     margin = 0.05 * (high - low) or 0.5
     return low - margin, high + margin
