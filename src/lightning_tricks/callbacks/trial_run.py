@@ -42,6 +42,7 @@ class TrialRun:
         self.module: Any = pl_module
         self.shares = shares
         self._first = first
+        self._arguments: int | None = None
         if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
             raise MisconfigurationException(
                 f"`{type(pl_module).__name__}.training_step` takes `dataloader_iter` and fetches its own batches, so "
@@ -139,6 +140,8 @@ class TrialRun:
             self._last = self._losses or self._last
         if not self._losses:
             return None
+        if len(self._losses) == 1:
+            return self._losses[0].float().mean() if self._losses[0].ndim else self._losses[0].float()
         return torch.stack([loss.float().mean() for loss in self._losses]).mean()
 
     def _step_automatically(self) -> None:
@@ -179,7 +182,7 @@ class TrialRun:
             if not evaluated:  # LBFGS evaluates it several times a step
                 self._losses.append(loss.detach())
                 evaluated = True
-            trainer.strategy.backward(loss / count, optimizer._optimizer)
+            trainer.strategy.backward(loss / count if count > 1 else loss, optimizer._optimizer)
             return loss.detach()
 
         return closure
@@ -202,8 +205,10 @@ class TrialRun:
         )
 
     def _training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
-        arguments = self.trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, batch_idx)
-        output = self.trainer.strategy.training_step(*arguments.values())
+        if self._arguments is None:
+            known = self.trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, batch_idx)
+            self._arguments = len(known)
+        output = self.trainer.strategy.training_step(*(batch, batch_idx)[: self._arguments])
         loss: Tensor | None = output.get("loss") if isinstance(output, Mapping) else output
         return loss
 
