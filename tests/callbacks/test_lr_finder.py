@@ -11,6 +11,7 @@ from eventful import Eventful, run_eventful
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from tiny import Net, StatefulLoader, fit, same, trainer, weights
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -377,3 +378,11 @@ def test_without_a_batch_it_does_not_look() -> None:
     finder = small()
     trainer(finder).fit(Net(), DataLoader(TensorDataset(torch.zeros(0, 4), torch.zeros(0, 1)), 4))
     assert finder.result is None
+
+
+def test_an_engine_that_keeps_the_state_to_itself_is_refused() -> None:
+    class DeepSpeedStrategy(SingleDeviceStrategy):
+        """DeepSpeed's name is all that is looked at."""
+
+    with pytest.raises(MisconfigurationException, match=r"cannot act under DeepSpeed.*LRRangeTest"):
+        fit(small(), strategy=DeepSpeedStrategy("cpu"))

@@ -2,12 +2,20 @@
 
 import copy
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
+import finder_ranks
 import pytest
+import torch
 from eventful import LOADERS, ended, run_eventful
+from lightning.pytorch.plugins.precision import MixedPrecision
 from tiny import same
 
+import lightning_tricks
 from lightning_tricks import LRFinder
 
 
@@ -56,3 +64,46 @@ def test_training_after_it_equals_training_without_it_whatever_it_does(finder: d
 
 def test_training_after_it_equals_training_without_it_under_accumulation() -> None:
     assert_transparent(quiet(), accumulate_grad_batches=4)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_training_after_it_equals_training_without_it_under_a_scaler(optimizer: str) -> None:
+    def scaled() -> Any:
+        return MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=256.0))
+
+    finder = quiet(max_lr=1e4)
+    one = run_eventful(finder, "large batches", optimizer=optimizer, plugins=[scaled()])
+    other = run_eventful(None, "large batches", optimizer=optimizer, plugins=[scaled()])
+    assert finder.result is not None
+    assert same(ended(*one), ended(*other))
+    states = [runner.precision_plugin.scaler.state_dict() for runner, _ in (one, other)]
+    assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("name", ["AutoClip", "GradientClipping", "ZClip", "AdaptiveGradientClipping"])
+def test_clipping_acts_in_the_trial_and_forgets_it(name: str) -> None:
+    def clip() -> Any:
+        more = {"warmup": 3, "z": 0.5} if name == "ZClip" else {}
+        return getattr(lightning_tricks, name)(log=True, **more)
+
+    finders, clippers = [quiet(max_lr=1e3), None], [clip(), clip()]
+    pairs = zip(finders, clippers, strict=True)
+    with_finder, without = (ended(*run_eventful(finder, "large batches", callbacks=[c])) for finder, c in pairs)
+    assert same(with_finder, without)
+    assert same(clippers[0].state_dict(), clippers[1].state_dict())
+    bare = quiet(max_lr=1e3)
+    run_eventful(bare, "large batches")
+    assert finders[0].result.losses != bare.result.losses  # type: ignore[union-attr]
+
+
+def test_two_sharded_processes_train_on_as_without(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(finder_ranks.__file__).parent), *sys.path])}
+    command = [sys.executable, finder_ranks.__file__, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    assert run.returncode == 0, run.stdout + run.stderr
+    ranks = [torch.load(tmp_path / f"both{rank}.pt", weights_only=True) for rank in (0, 1)]
+    for with_finder, without in ranks:
+        assert same(with_finder["weights"], without["weights"])
+        assert with_finder["trace"] == without["trace"]
+    assert ranks[0][0]["found"] == ranks[1][0]["found"]
+    assert len(ranks[0][0]["found"]["losses"]) > 10
