@@ -11,7 +11,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny import Net, StatefulLoader, fit, same, trainer, weights
 
-from lightning_tricks import CosineDecay, ExponentialDecay, LRFinder
+from lightning_tricks import CosineDecay, ExponentialDecay, LRFinder, ReduceLROnPlateau
 from lightning_tricks.callbacks.lr_factor import LRFactor
 
 
@@ -61,6 +61,14 @@ def test_a_factor_learnt_under_the_old_base_returns_to_one() -> None:
     found = finder()
     net = fit(Learnt(), found, net=Wide())
     assert net.trace[0][1][1] == found.result.suggestion  # type: ignore[union-attr]
+
+
+def test_a_plateau_starts_anew_from_the_found_rate() -> None:
+    found = LRFinder(min_lr=1e-4, num_steps=60, at_epochs=(2,))
+    plateau = ReduceLROnPlateau(patience=1, min_delta=9.0, stop_at_min=False)
+    net = fit(plateau, found, net=Wide(), max_epochs=4)
+    top = found.result.suggestion  # type: ignore[union-attr]
+    assert [lrs[1] for _, lrs in net.trace[::6]] == pytest.approx([0.1, 0.1, top, top / 2])
 
 
 class PerGroup(Learnt):
