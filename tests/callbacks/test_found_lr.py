@@ -6,12 +6,19 @@ from typing import Any
 
 import pytest
 import torch
-from eventful import Eventful, run_eventful
+from eventful import Eventful, ended, run_eventful
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny import Net, StatefulLoader, fit, same, trainer, weights
 
-from lightning_tricks import CosineDecay, ExponentialDecay, LRFinder, ReduceLROnPlateau
+from lightning_tricks import (
+    CosineDecay,
+    DiscriminativeLR,
+    ExponentialDecay,
+    GradualUnfreezing,
+    LRFinder,
+    ReduceLROnPlateau,
+)
 from lightning_tricks.callbacks.lr_factor import LRFactor
 
 
@@ -84,6 +91,33 @@ def test_layer_multipliers_belong_to_the_ratios() -> None:
     low, high = net.trace[0][1]
     assert high == pytest.approx(found.result.suggestion)  # type: ignore[union-attr]
     assert low == pytest.approx(high / 5)
+
+
+@pytest.mark.parametrize("scheduler", [None, "lambda"])
+@pytest.mark.parametrize("finder_first", [True, False])
+def test_discriminative_rates_keep_their_ratios(scheduler: str | None, finder_first: bool) -> None:
+    seen: list[list[float]] = []
+
+    class Watched(Eventful):
+        def on_before_optimizer_step(self, optimizer: Any) -> None:
+            seen.append(sorted(group["lr"] for group in optimizer.param_groups))
+
+    found = LRFinder(min_lr=1e-4, max_lr=1.0, suggestion="minimum")
+    rates = DiscriminativeLR(2.0, groups=["body.*", "head.*"])
+    callbacks = [found, rates] if finder_first else [rates, found]
+    runner, _ = run_eventful(None, "large batches", net=Watched(scheduler=scheduler), callbacks=callbacks)
+    low, high = seen[-runner.global_step]
+    assert high == pytest.approx(found.result.suggestion)  # type: ignore[union-attr]
+    assert low == pytest.approx(high / 20)
+
+
+def test_training_that_unfreezes_goes_on_as_without_a_finder() -> None:
+    def run(look: bool) -> dict[str, Any]:
+        finder = LRFinder(min_lr=1e-4, max_lr=1.0, apply=False, at_epochs=(0, 1)) if look else None
+        unfreezing = GradualUnfreezing(groups=["body.*", "head.*"])
+        return ended(*run_eventful(finder, "large batches", callbacks=[unfreezing]))
+
+    assert same(run(look=True), run(look=False))
 
 
 def test_two_optimizers_keep_their_ratio() -> None:

@@ -55,7 +55,9 @@ def apply_lr(trainer: Trainer, lr: float) -> None:
 
 
 def _product_of(trainer: Trainer) -> LRProduct | None:
-    return next((cb.product for cb in callbacks_of(trainer, LRFactor) if cb.product is not None), None)
+    """Return what writes the rates of the run, unless a scheduler of the module's own does."""
+    products = (callback.product for callback in callbacks_of(trainer, LRFactor))
+    return next((one for one in products if one is not None and not one.stands_aside), None)
 
 
 def _peak(group: dict[str, Any]) -> float:
