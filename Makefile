@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-lr-finder clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/train.py
@@ -21,6 +21,9 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/run.py
+
+bench-lr-finder: $(INSTALLED)
+	$(BIN)/python benchmarks/bench_lr_finder.py
 
 clean:
 	rm -rf $(VENV) outputs multirun
