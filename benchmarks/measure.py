@@ -1,5 +1,6 @@
 """Measure: medians of interleaved repeats, so that a machine whose speed drifts slows both sides alike."""
 
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ def timed(function: Callable[[], object], clock: Callable[[], float] = time.proc
     """
 
     def measure() -> float:
+        gc.collect()  # what the other side left behind is not this side's to clear away
         start = clock()
         function()
         return clock() - start
