@@ -99,8 +99,8 @@ def test_a_second_writer_is_named_once_with_both_values_and_overwritten() -> Non
 def test_nothing_is_warned_about_where_there_is_one_writer() -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*learning rate.*")
-        fit(*trio())
-        fit(*trio(), net=Net(manual=True))
+        assert fit(*trio()).trace
+        assert fit(*trio(), net=Net(manual=True)).trace
 
 
 def test_a_module_with_its_own_scheduler_is_refused_naming_both() -> None:
