@@ -23,7 +23,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/run.py
 
 bench-lr-finder: $(INSTALLED)
-	$(BIN)/python benchmarks/bench_lr_finder.py
+	$(BIN)/python benchmarks/bench_lr_finder.py --all
 
 clean:
 	rm -rf $(VENV) outputs multirun
