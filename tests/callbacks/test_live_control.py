@@ -136,6 +136,22 @@ def test_stop_ends_the_run_as_soon_as_the_trainer_may(min_epochs: int | None, st
     net = fit(live, min_epochs=min_epochs, limit_val_batches=0)
     assert len(net.trace) == steps
     assert live.applied == [{"step": 4, "content": {"stop": True}}]
+    assert live.stopping_reason_message == "told to at step 4"
+
+
+def test_the_closing_line_says_who_stopped_the_run(caplog: pytest.LogCaptureFixture) -> None:
+    there("stop: true")
+    with caplog.at_level("INFO"):
+        fit(LiveControl(every_n_steps=4), EarlyStopping(patience=50))
+    assert "control.yaml, in which there is an order already." in caplog.text
+    assert "Training stopped by LiveControl: told to at step 4 (epoch" in caplog.text
+
+
+def test_a_run_that_was_stopped_goes_on_when_it_is_resumed(tmp_path: Path) -> None:
+    there("stop: true\ncheckpoint: true\n")
+    fit(LiveControl(every_n_steps=4), default_root_dir=tmp_path)
+    resumed = fit(LiveControl(every_n_steps=4), ckpt_path=tmp_path / "control-4.ckpt", default_root_dir=tmp_path)
+    assert resumed.trace == fit().trace[4:]
 
 
 @pytest.mark.parametrize("keeper", [True, False])

@@ -59,6 +59,7 @@ class LiveControl(LRFactor):
         applied: one ``{"step": 150, "content": {"lr": "x0.5"}}`` an order; saved, so that a resumed run keeps its
             learning rate and does not obey the last order again.
         lr_factor: what all orders together multiply the learning rates by.
+        stopping_reason_message: when it was told to stop, ``None`` if it was not.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -101,6 +102,7 @@ class LiveControl(LRFactor):
     def _forget(self) -> None:
         self.applied: list[dict[str, Any]] = []
         self.lr_factor = 1.0
+        self.stopping_reason_message: str | None = None
         self._handled = self._warned = ""
         self._watches = self._stepped = self._save_due = False
         self._step = 0
@@ -124,7 +126,8 @@ class LiveControl(LRFactor):
         self._watches = not trainer.fast_dev_run  # type: ignore[attr-defined]
         if self._watches and trainer.is_global_zero:
             self._file = ControlFile(os.path.abspath(os.path.join(trainer.default_root_dir, self.path)))
-            rank_zero_info(f"{self.state_key} watches {self._file.path}.")
+            already = ", in which there is an order already" if os.path.exists(self._file.path) else ""
+            rank_zero_info(f"{self.state_key} watches {self._file.path}{already}.")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Log the factor of the coming step where that was asked for."""
@@ -189,6 +192,7 @@ class LiveControl(LRFactor):
             self._save_due = True  # gradients are half gathered, which no checkpoint holds
         if order.get("stop"):
             trainer.should_stop = True
+            self.stopping_reason_message = f"told to at step {trainer.global_step}"
 
     def _new_order(self) -> Order | None:
         """Return what the file says, on the rank that reads it, if it says something new."""
