@@ -37,11 +37,11 @@ def main(folder: str = "outputs/live_control") -> tuple[float, float]:
     live = LiveControl(every_n_steps=5, log_factors=True)
     trainer = L.Trainer(
         accelerator="cpu",
-        max_epochs=40,
+        max_epochs=30,
         default_root_dir=folder,
         callbacks=[live, LearningRateMonitor("step")],
         logger=CSVLogger(folder, name="", version=""),
-        log_every_n_steps=1,
+        log_every_n_steps=4,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

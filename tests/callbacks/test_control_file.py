@@ -4,8 +4,8 @@ import contextlib
 import gc
 import os
 import threading
-import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -92,29 +92,61 @@ def test_what_is_written_is_read_and_is_yaml_to_others_too(order: dict) -> None:
     assert set(yaml.safe_load(write_order(order)) or {}) == set(order)
 
 
-def test_a_change_counts_half_a_second_after_it_and_a_half_written_file_does_not(tmp_path: Path) -> None:
-    path = tmp_path / "control.yaml"
+class Clock:
+    """A clock that stands still until it is told the time, beside a thread that does not look."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(control_file, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now))
+        monkeypatch.setattr(control_file, "_POLL", 1000.0)
+
+    def write(self, path: Path, text: str) -> None:
+        path.write_text(text)
+        os.utime(path, (self.now, self.now))
+
+    def seen(self, file: ControlFile, after: float) -> str | None:
+        """Look once after so many seconds."""
+        self.now += after
+        file._look_again()
+        return file.settled()
+
+
+def test_a_change_counts_half_a_second_after_it_and_a_half_written_file_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, path = Clock(monkeypatch), tmp_path / "control.yaml"
     file = ControlFile(str(path))
-    assert file.settled() is None
-    path.write_text("lr: x0.")  # an editor that is not done yet
-    time.sleep(0.3)
-    assert file.settled() is None
-    path.write_text("lr: x0.5")
-    time.sleep(0.3)
-    assert file.settled() is None
-    time.sleep(0.3)
-    assert file.settled() == "lr: x0.5"
+    assert clock.seen(file, 0.1) is None
+    clock.write(path, "lr: x0.")  # an editor that is not done yet
+    assert clock.seen(file, 0.3) is None
+    clock.write(path, "lr: x0.5")
+    assert clock.seen(file, 0.3) is None
+    assert clock.seen(file, 0.19) is None
+    assert clock.seen(file, 0.02) == "lr: x0.5", "half a second after the change, not after it was seen"
+    path.unlink()
+    assert clock.seen(file, 0.1) is None
+    file.close()
+
+
+def test_the_date_of_a_file_counts_only_where_it_can_be_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, path = Clock(monkeypatch), tmp_path / "control.yaml"
+    clock.write(path, "lr: x2")
+    clock.now += 0.5
+    file = ControlFile(str(path))
+    assert file.settled() == "lr: x2", "it was there half a second before the run"
     replacement = tmp_path / "other"
     replacement.write_text("stop: true")
     os.utime(replacement, (0, 0))
-    replacement.replace(path)  # an old date says nothing of a file that is new here
-    time.sleep(0.25)
-    assert file.settled() is None
-    time.sleep(0.45)
-    assert file.settled() == "stop: true"
-    path.unlink()
-    time.sleep(0.25)
-    assert file.settled() is None
+    replacement.replace(path)
+    assert clock.seen(file, 0.1) is None, "it was moved here just now"
+    assert clock.seen(file, 0.4) is None
+    assert clock.seen(file, 0.1) == "stop: true"
+    path.write_text("stop: false")
+    os.utime(path, (clock.now + 1e6, clock.now + 1e6))
+    assert clock.seen(file, 0.1) is None
+    assert clock.seen(file, 0.5) == "stop: false", "a server's clock runs ahead"
     file.close()
 
 

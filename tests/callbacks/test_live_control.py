@@ -27,18 +27,21 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Person(Callback):
-    """Write orders before the batches of given numbers, or delete the file, and wait until the thread has seen it."""
+    """Write orders before the batches of given numbers, or delete the file, and wait until they count."""
 
-    def __init__(self, orders: dict[int, str | None], wait: float = 0.05) -> None:
-        self.orders, self.wait = orders, wait
+    def __init__(self, orders: dict[int, str | None]) -> None:
+        self.orders = orders
         self.batch = -1
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         self.batch += 1
         if self.batch in self.orders and trainer.is_global_zero:
-            order, file = self.orders[self.batch], Path("control.yaml")
-            file.write_text(order) if order is not None else file.unlink()
-            time.sleep(self.wait)
+            order, path = self.orders[self.batch], Path("control.yaml")
+            path.write_text(order) if order is not None else path.unlink()
+            file = next(cb._file for cb in trainer.callbacks if isinstance(cb, LiveControl))
+            deadline = time.monotonic() + 30
+            while file.settled() != order and time.monotonic() < deadline:
+                time.sleep(0.002)
 
 
 class Watch(Net):
@@ -102,7 +105,7 @@ def test_a_number_takes_the_place_of_the_factors_ordered_before() -> None:
     live = LiveControl(every_n_steps=1)
     fit(live, max_epochs=1)
     live._file = None
-    runner = trainer(live, Person({3: "lr: 0.1"}, wait=0.65), max_epochs=1, limit_val_batches=0)
+    runner = trainer(live, Person({3: "lr: 0.1"}), max_epochs=1, limit_val_batches=0)
     net = Net()
     runner.fit(net)
     assert head(net) == [0.1] + [0.05] * 3 + [0.1] * 2
@@ -122,7 +125,7 @@ def test_a_factor_that_would_make_the_rate_nothing_is_refused_and_training_goes_
     there("lr: x1e-300")
     live = LiveControl(every_n_steps=1)
     with pytest.warns(UserWarning, match="the learning rate stays as it is: lr x1e-300 after a factor of 1e-300"):
-        fit(live, Person({3: "lr: x1e-300\nid: 2"}, wait=0.65), max_epochs=1)
+        fit(live, Person({3: "lr: x1e-300\nid: 2"}), max_epochs=1)
     assert live.lr_factor == 1e-300
 
 
@@ -360,7 +363,7 @@ class Ranks(Callback):
 def test_two_ranks_obey_together_what_rank_0_alone_reads(accumulate: int, tmp_path: Path) -> None:
     there("lr: x0.5\nvalidate: true\ncheckpoint: true\n")
     live = LiveControl(every_n_steps=2)
-    person = Person({8: "stop: yes"}, wait=0.65)
+    person = Person({8: "stop: yes"})
     arguments = {"strategy": "ddp_fork", "devices": 2, "accumulate_grad_batches": accumulate}
     fit(live, Ranks(live, tmp_path), person, net=Watch(), **arguments)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
