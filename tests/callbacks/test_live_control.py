@@ -1,8 +1,6 @@
 """Live control: what a file says is done at the next look, once, on all ranks, and is in the checkpoint."""
 
-import os
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +10,10 @@ import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
-from lightning.pytorch.callbacks import ModelCheckpoint
-from tiny import Net, fit, same, trainer, weights
+from person import Person, Watch, there
+from tiny import Net, fit, trainer
 
-from lightning_tricks import CosineDecay, EarlyStopping, LiveControl, LRFinder
+from lightning_tricks import CosineDecay, LiveControl, LRFinder
 from lightning_tricks.callbacks import control_file
 
 
@@ -24,42 +22,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file counts at once, not after half a second: a run of eighteen steps is over by then."""
     monkeypatch.setattr(control_file, "QUIET", 0.0)
     monkeypatch.setattr(control_file, "_POLL", 0.002)
-
-
-class Person(Callback):
-    """Write orders before the batches of given numbers, or delete the file, and wait until they count."""
-
-    def __init__(self, orders: dict[int, str | None]) -> None:
-        self.orders = orders
-        self.batch = -1
-
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        self.batch += 1
-        if self.batch in self.orders and trainer.is_global_zero:
-            order, path = self.orders[self.batch], Path("control.yaml")
-            path.write_text(order) if order is not None else path.unlink()
-            file = next(cb._file for cb in trainer.callbacks if isinstance(cb, LiveControl))
-            deadline = time.monotonic() + 30
-            while file.settled() != order and time.monotonic() < deadline:
-                time.sleep(0.002)
-
-
-class Watch(Net):
-    """Remember at which steps validation ran."""
-
-    def __init__(self, **of_net: Any) -> None:
-        super().__init__(**of_net)
-        self.validated: list[int] = []
-
-    def on_validation_start(self) -> None:
-        if not self.trainer.sanity_checking:
-            self.validated.append(self.trainer.global_step)
-
-
-def there(order: str) -> None:
-    """Have the file stand there long before training starts."""
-    Path("control.yaml").write_text(order)
-    os.utime("control.yaml", (0, 0))
 
 
 def head(net: Net) -> list[float]:
@@ -127,119 +89,6 @@ def test_a_factor_that_would_make_the_rate_nothing_is_refused_and_training_goes_
     with pytest.warns(UserWarning, match="the learning rate stays as it is: lr x1e-300 after a factor of 1e-300"):
         fit(live, Person({3: "lr: x1e-300\nid: 2"}), max_epochs=1)
     assert live.lr_factor == 1e-300
-
-
-# -- stop, checkpoint, validate ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("min_epochs", "steps"), [(None, 4), (2, 12)])
-def test_stop_ends_the_run_as_soon_as_the_trainer_may(min_epochs: int | None, steps: int) -> None:
-    there("stop: true")
-    live = LiveControl(every_n_steps=4)
-    net = fit(live, min_epochs=min_epochs, limit_val_batches=0)
-    assert len(net.trace) == steps
-    assert live.applied == [{"step": 4, "content": {"stop": True}}]
-    assert live.stopping_reason_message == "told to at step 4"
-
-
-def test_the_closing_line_says_who_stopped_the_run(caplog: pytest.LogCaptureFixture) -> None:
-    there("stop: true")
-    with caplog.at_level("INFO"):
-        fit(LiveControl(every_n_steps=4), EarlyStopping(patience=50))
-    assert "control.yaml, in which there is an order already." in caplog.text
-    assert "Training stopped by LiveControl: told to at step 4 (epoch" in caplog.text
-
-
-def test_a_run_that_was_stopped_goes_on_when_it_is_resumed(tmp_path: Path) -> None:
-    there("stop: true\ncheckpoint: true\n")
-    fit(LiveControl(every_n_steps=4), default_root_dir=tmp_path)
-    resumed = fit(LiveControl(every_n_steps=4), ckpt_path=tmp_path / "control-4.ckpt", default_root_dir=tmp_path)
-    assert resumed.trace == fit().trace[4:]
-
-
-@pytest.mark.parametrize("keeper", [True, False])
-@pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_checkpoint_that_was_ordered_lies_beside_the_others_and_resumes(
-    keeper: bool, accumulate: int, tmp_path: Path
-) -> None:
-    there("lr: x0.5\ncheckpoint: true\nstop: false")
-    keepers = [ModelCheckpoint(tmp_path / "kept")] if keeper else []
-    arguments = {"val_check_interval": 3, "accumulate_grad_batches": accumulate}
-    callbacks = [LiveControl(every_n_steps=4), EarlyStopping(patience=50)]
-    whole = fit(*callbacks, *keepers, **arguments, default_root_dir=tmp_path)
-    saved = (tmp_path / "kept" if keeper else tmp_path) / ("control-3.ckpt" if accumulate == 1 else "control-2.ckpt")
-    again = [LiveControl(every_n_steps=4), EarlyStopping(patience=50)]
-    resumed = fit(*again, ckpt_path=saved, **arguments, default_root_dir=tmp_path)
-    assert resumed.trace == whole.trace[len(whole.trace) - len(resumed.trace) :]
-    assert same(weights(resumed), weights(whole))
-    assert same([c.state_dict() for c in again], [c.state_dict() for c in callbacks])
-    assert len(list(tmp_path.rglob("control-*.ckpt"))) == 1, "the resumed run does not obey the last order again"
-
-
-def test_a_checkpoint_ordered_with_a_validation_is_saved_after_it(tmp_path: Path) -> None:
-    there("checkpoint: true\nvalidate: true\n")
-    stop = EarlyStopping(patience=50)
-    whole = fit(LiveControl(every_n_steps=4), stop, net=Watch(), default_root_dir=tmp_path)
-    assert whole.validated == [4, 6, 12, 18]
-    again, resumed = EarlyStopping(patience=50), Watch()
-    fit(LiveControl(every_n_steps=4), again, net=resumed, ckpt_path=tmp_path / "control-4.ckpt")
-    assert resumed.validated == [6, 12, 18]
-    assert same(weights(resumed), weights(whole))
-    assert same(again.state_dict(), stop.state_dict())
-
-
-def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    there("checkpoint: true")
-    (tmp_path / "taken").write_text("a file where the folder would be")
-    runner = trainer(LiveControl(tmp_path / "control.yaml", every_n_steps=4), default_root_dir=tmp_path / "taken")
-    with pytest.warns(UserWarning, match="no checkpoint was saved, training goes on: .*taken"):
-        runner.fit(Net())
-    assert runner.global_step == 18
-
-
-@pytest.mark.parametrize(
-    ("manual", "accumulate", "validated"),
-    [
-        (False, 1, [2, 6, 12]),
-        (False, 4, [2, 4]),  # the look comes at the end of the epoch, where a validation is due anyway
-        (True, 1, [3, 9, 18]),  # the second batch takes two steps
-    ],
-)
-def test_validate_runs_the_trainers_own_validation_and_changes_no_weight(
-    manual: bool, accumulate: int, validated: list[int]
-) -> None:
-    there("validate: true")
-    arguments = {"accumulate_grad_batches": accumulate, "max_epochs": 2}
-    net = fit(LiveControl(every_n_steps=2), net=Watch(manual=manual), **arguments)
-    assert net.validated == validated
-    assert same(weights(net), weights(fit(net=Net(manual=manual), **arguments)))
-
-
-def test_the_validations_that_are_due_come_when_they_would_have_come() -> None:
-    there("validate: true")
-    assert fit(LiveControl(every_n_steps=4), net=Watch(), val_check_interval=3).validated == [3, 6, 9, 12, 15, 18]
-    every = {"check_val_every_n_epoch": None, "val_check_interval": 7}
-    there("validate: true\nid: 2")
-    assert fit(LiveControl(every_n_steps=4), net=Watch(), **every).validated == [4, 7, 14]
-    assert fit(LiveControl(every_n_steps=4), net=Watch(), check_val_every_n_epoch=2).validated == [4, 12]
-
-
-def test_a_run_that_was_validated_by_order_resumes_from_there(tmp_path: Path) -> None:
-    there("validate: true\nlr: x0.5\n")
-    keeper = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, save_on_train_epoch_end=False)
-    whole = fit(LiveControl(every_n_steps=4), keeper, net=Watch())
-    resumed = fit(LiveControl(every_n_steps=4), net=Watch(), ckpt_path=tmp_path / "step=4.ckpt")
-    assert resumed.trace == whole.trace[4:]
-    assert resumed.validated == whole.validated[1:] == [6, 12, 18]
-    assert same(weights(resumed), weights(whole))
-
-
-def test_an_order_to_validate_without_anything_to_validate_with_is_warned_about() -> None:
-    there("validate: true")
-    with pytest.warns(UserWarning, match="nothing to validate with"):
-        assert len(fit(LiveControl(every_n_steps=4), limit_val_batches=0).trace) == 18
 
 
 # -- what changes nothing ------------------------------------------------------------------------------------------
