@@ -9,7 +9,7 @@ import lightning_tricks
 
 ROOT = Path(__file__).parents[1]
 CONF = Path(lightning_tricks.__file__).parent / "conf"
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), CONF.parent / "templates" / "project" / "README.md"]
 
 
 def name_of(page: Path) -> str:

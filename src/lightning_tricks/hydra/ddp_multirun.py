@@ -5,6 +5,7 @@ is the whole sweep, with a sweeper of its own in each child: rank 0 trains with 
 """
 
 import copy
+import logging
 import os
 import pickle
 import shutil
@@ -23,6 +24,7 @@ from omegaconf import DictConfig, flag_override
 
 from lightning_tricks.hydra.pinning import pin_values_
 
+_log = logging.getLogger(__name__)
 _VARIABLES = (
     *("LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
     *("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "PYTHONPATH"),
@@ -182,3 +184,5 @@ def _see_children_off(succeeded: bool) -> None:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+            if succeeded and child.returncode:
+                _log.warning(f"A process of this job, PID {child.pid}, ended with status {child.returncode}.")
