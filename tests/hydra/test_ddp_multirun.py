@@ -98,18 +98,9 @@ def test_joblibs_workers_start_the_script_and_not_themselves(tmp_path: Path) -> 
     assert alone["lr"] != first["lr"]
 
 
-def hydra_config(**job: Any) -> Any:
-    runtime = {"cwd": os.getcwd(), "output_dir": os.getcwd()}
-    return OmegaConf.create(
-        {
-            "hydra": {
-                "job": {"name": "train", "chdir": None, **job},
-                "runtime": runtime,
-                "launcher": None,
-                "sweeper": None,
-            }
-        }
-    )
+def hydra_config(cwd: str | None = None) -> Any:
+    hydra = {"job": {"name": "train"}, "runtime": {"cwd": cwd or os.getcwd()}, "launcher": None, "sweeper": None}
+    return OmegaConf.create({"hydra": hydra})
 
 
 def begin_and_end(callback: DDPMultirun, config: Any, *, inside: Any, status: JobStatus = JobStatus.COMPLETED) -> None:
@@ -202,6 +193,6 @@ def test_a_module_that_works_in_its_own_folder_finds_itself(monkeypatch: pytest.
     monkeypatch.setenv("PYTHONPATH", "elsewhere")
     monkeypatch.setattr(sys.modules["__main__"], "__spec__", SimpleNamespace(name="pkg.train"))
     seen = []
-    begin_and_end(DDPMultirun(), hydra_config(chdir=True), inside=lambda: seen.append(os.environ["PYTHONPATH"]))
-    assert seen == [os.pathsep.join([os.getcwd(), "elsewhere"])]
+    begin_and_end(DDPMultirun(), hydra_config("/original"), inside=lambda: seen.append(os.environ["PYTHONPATH"]))
+    assert seen == [os.pathsep.join(["/original", "elsewhere"])]
     assert os.environ["PYTHONPATH"] == "elsewhere"

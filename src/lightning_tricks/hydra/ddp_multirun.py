@@ -92,6 +92,7 @@ class _Job:
 
     def __init__(self, program: list[str], config: DictConfig) -> None:
         self.program, self.config = program, config
+        self.workplace = os.getcwd()  # `hydra.job.chdir` has been followed
         self.folder = Path(tempfile.mkdtemp(prefix="lightning-tricks-"))
         self.environment = {name: os.environ.get(name) for name in _VARIABLES}
         self.replaced: list[tuple[Any, Any]] = []
@@ -107,9 +108,9 @@ class _Job:
                 raise RuntimeError(f"`{module.__name__}` has no `{_COMMAND}` any more, so ranks may differ. {_CURE}")
             self.replaced.append((module, getattr(module, _COMMAND)))
             setattr(module, _COMMAND, self.command)
-        if self.program[0] == "-m" and self.config.hydra.job.chdir:  # `-m` looks in the folder it is started from
-            paths = [self.config.hydra.runtime.cwd, os.environ.get("PYTHONPATH")]
-            os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        original = self.config.hydra.runtime.cwd
+        if self.program[0] == "-m" and original != self.workplace:  # `-m` looks in the folder it is started from
+            os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [original, os.environ.get("PYTHONPATH")]))
 
     def command(self, local_rank: int) -> tuple[list[str], str]:
         """Return the command of a child and the folder it starts in: the program, with this job's configuration."""
@@ -121,9 +122,7 @@ class _Job:
             config.hydra.launcher = config.hydra.sweeper = None
         file = self.folder / f"{name}.pickle"
         file.write_bytes(pickle.dumps(config))
-        runtime = config.hydra.runtime
-        folder = runtime.output_dir if config.hydra.job.chdir else runtime.cwd
-        return [sys.executable, "-W", _QUIET, *self.program, "--experimental-rerun", str(file)], folder
+        return [sys.executable, "-W", _QUIET, *self.program, "--experimental-rerun", str(file)], self.workplace
 
     def end(self, succeeded: bool) -> None:
         """Put everything back, and see the children off."""
