@@ -10,6 +10,7 @@ from tiny import Net, fit
 
 from hydra import compose, initialize_config_module
 from lightning_tricks import CosineDecay
+from lightning_tricks.callbacks.ranks import plain
 
 CURE = r"(?s)configured differently.*{what}.*`hydra/callbacks=lightning_tricks_ddp`.*`strategy=ddp_spawn` or `ddp_fork`"
 
@@ -43,3 +44,8 @@ def test_whatever_a_sweep_sampled_counts_even_where_no_trick_can_see_it() -> Non
 
 def test_a_single_run_may_be_told_other_things_on_each_node() -> None:
     fit(Job("RUN"), CosineDecay(), strategy="ddp_fork", devices=2)
+
+
+def test_a_number_on_a_device_is_the_same_number_on_every_device() -> None:
+    assert plain((torch.tensor(0.5), torch.tensor(2, dtype=torch.int64))) == [0.5, 2]
+    assert plain({"a": [torch.zeros(2)]}) == {"a": [[0.0, 0.0]]}

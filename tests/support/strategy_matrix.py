@@ -4,6 +4,7 @@ Usage::
 
     python tests/support/strategy_matrix.py            # run every case (minutes), compare with docs/strategies.md
     python tests/support/strategy_matrix.py --write    # and write the page
+    python tests/support/strategy_matrix.py --page     # write the page, leaving what a CPU can serve to the suite
 
 The suite runs the cheap part: each callback under ddp_fork, all of them at once under ddp, ddp_spawn and FSDP2
 (tests/contracts/test_ranks.py), each against the strategies that a CPU cannot serve (test_strategies.py).
@@ -160,7 +161,7 @@ def main(arguments: list[str]) -> int:
         return 0
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.ERROR)
     failed = []
-    for strategy in RUN:
+    for strategy in RUN if "--page" not in arguments else ():
         with tempfile.TemporaryDirectory() as folder:
             wrong = check(strategy, Path(folder))
         print(
@@ -169,7 +170,7 @@ def main(arguments: list[str]) -> int:
         failed += wrong
     refused = {(name, kind): refusal(name, kind) for name in public_callbacks() for kind in READ}
     page = markdown({case: reason for case, reason in refused.items() if reason})
-    if "--write" in arguments and not failed:
+    if {"--write", "--page"} & set(arguments) and not failed:
         PAGE.write_text(page)
     return int(bool(failed) or PAGE.read_text() != page)
 

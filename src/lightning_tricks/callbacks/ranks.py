@@ -80,9 +80,11 @@ def find_differences(ranks: Sequence[Settings]) -> list[str]:
 
 
 def plain(value: object) -> object:
-    """Return something that is equal in every process if the value is: no addresses."""
+    """Return something that is equal in every process if the value is: no addresses, no devices."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, torch.Tensor):
+        return value.tolist()  # its text would name the device, which is each rank's own
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

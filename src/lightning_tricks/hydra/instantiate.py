@@ -108,9 +108,11 @@ def _check_company(callbacks: list[Callback]) -> None:
         clashing = [other for other in getattr(callback, "conflicts", ()) if other in present and other != name]
         problems += [f"`{name}` needs `{other}` beside it, which is not selected" for other in lacking]
         problems += [f"`{name}` and `{other}` cannot work together; select one of them" for other in clashing]
-    keys = [callback.state_key for callback in callbacks]
-    twins = {key: callbacks[i] for i, key in enumerate(keys) if keys.index(key) < i}
-    problems += [twin.same_key_message().rstrip(".") for twin in twins.values() if hasattr(twin, "same_key_message")]
+    ours: list[Any] = [callback for callback in callbacks if hasattr(callback, "same_key_message")]
+    twins = {
+        trick.state_key: trick for i, trick in enumerate(ours) if trick.state_key in {o.state_key for o in ours[:i]}
+    }
+    problems += [twin.same_key_message().rstrip(".") for twin in twins.values()]
     if problems:
         raise MisconfigurationException("; ".join(problems) + ".")
 
