@@ -1,0 +1,87 @@
+"""Measure tensors: the numbers that evidence keeps of them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_tricks.doctor.trace_facts import Scalar, Statistics, TensorFact
+
+_SAMPLE = 1 << 16
+
+
+def measure(tensor: Tensor) -> Statistics | None:
+    """Return the statistics of a tensor, ``None`` of one without values (lazy, meta, complex, empty).
+
+    Example:
+        >>> found = measure(torch.tensor([0.0, 1.0, float("nan")]))
+        >>> found.count, found.nonfinite, found.mean, found.zeros
+        (3, 1, 0.5, 0.5)
+    """
+    tensor = local_part(tensor)
+    if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.is_complex() or tensor.is_quantized:
+        return None
+    if tensor.layout is not torch.strided or not tensor.numel():
+        return None
+    with torch.no_grad():
+        count, flat = tensor.numel(), tensor.detach().reshape(-1)
+        nonfinite = 0
+        if flat.is_floating_point() and not bool(torch.isfinite(flat.sum(dtype=torch.float32))):
+            finite = torch.isfinite(flat)
+            nonfinite = count - int(finite.sum())
+            flat = flat[finite]
+        if flat.numel() > _SAMPLE:
+            # an odd step: an even one would see the same few columns of every row
+            flat = flat[:: (flat.numel() // _SAMPLE) | 1]
+        if not flat.numel():
+            return Statistics(count, nonfinite, 0.0, 0.0, 0.0, 0.0, 0.0)
+        values = flat.float()
+        std, mean = torch.std_mean(values, correction=0)
+        low, high = torch.aminmax(values)
+        zeros = (values == 0).float().mean()
+        numbers = torch.stack([mean, std, low, high, zeros]).tolist()  # one transfer from a device
+    return Statistics(count, nonfinite, *numbers)
+
+
+def describe(tensor: Tensor, *, values: bool = True) -> TensorFact:
+    """Return what a tensor looks like."""
+    shape = () if nn.parameter.is_lazy(tensor) else tuple(tensor.shape)
+    return TensorFact(shape, str(tensor.dtype), measure(tensor) if values else None)
+
+
+def share_of_duplicate_rows(tensor: Tensor) -> float | None:
+    """Return the share of rows, of the first dimension, that equal an earlier one; ``None`` below two dimensions."""
+    tensor = local_part(tensor)
+    if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.dim() < 2 or not tensor.numel():
+        return None
+    with torch.no_grad():
+        rows = tensor.detach()[:4096].flatten(1).double()
+        # equal rows have equal products with a vector whose numbers have nothing in common
+        marks = rows @ torch.arange(1, rows.shape[1] + 1, dtype=torch.float64, device=rows.device).sqrt()
+        return 1 - len(torch.unique(marks)) / len(marks)
+
+
+def local_part(tensor: Any) -> Tensor:
+    """Return this process's shard of a distributed tensor, any other tensor as it is."""
+    shard: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return shard
+
+
+def plain_settings(values: dict[str, Any]) -> dict[str, Scalar]:
+    """Keep what is plain: numbers, words and flags; of pairs of numbers such as betas each under its own key.
+
+    Example:
+        >>> plain_settings({"lr": 0.1, "betas": (0.9, 0.999), "params": [], "_step": 1})
+        {'lr': 0.1, 'betas.0': 0.9, 'betas.1': 0.999}
+    """
+    found: dict[str, Scalar] = {}
+    for key, value in values.items():
+        if key.startswith("_"):
+            continue
+        if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta:
+            value = value.item()
+        if isinstance(value, (bool, int, float, str, type(None))):
+            found[key] = value
+        elif isinstance(value, (tuple, list)) and 0 < len(value) <= 4:
+            found.update({f"{key}.{i}": one for i, one in enumerate(value) if isinstance(one, (bool, int, float, str))})
+    return found
