@@ -40,13 +40,15 @@ def measure(tensor: Tensor, *, distinct: bool = False) -> Statistics | None:
         if not flat.numel():
             return Statistics(count, nonfinite, 0.0, 0.0, 0.0, 0.0, 0.0)
         values = flat.float()
-        std, mean = torch.std_mean(values, correction=0)
-        low, high = torch.aminmax(values)
-        zeros = (values == 0).float().mean()
-        whole = (values == values.round()).all().float()
-        *numbers, is_whole = torch.stack([mean, std, low, high, zeros, whole]).tolist()  # one transfer from a device
+        spread, center = torch.std_mean(values, correction=0)
+        smallest, largest = torch.aminmax(values)
+        none = (values == 0).float().mean()
+        round_ = (values == values.round()).all().float()
+        # one transfer from a device
+        found: list[float] = torch.stack([center, spread, smallest, largest, none, round_]).tolist()
         kinds = len(torch.unique(flat)) if distinct else None
-    return Statistics(count, nonfinite, *numbers, whole=bool(is_whole), distinct=kinds)
+    mean, std, low, high, zeros, whole = found
+    return Statistics(count, nonfinite, mean, std, low, high, zeros, bool(whole), kinds)
 
 
 def describe(tensor: Tensor, *, values: bool = True) -> TensorFact:
