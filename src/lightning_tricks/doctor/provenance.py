@@ -6,6 +6,7 @@ noise is left: level 0 before any weights, 1 behind them; diluted where somethin
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from lightning_tricks.doctor.graph import Graph
@@ -81,6 +82,7 @@ def learns(batchnorm: Operation) -> bool:
     return bool(batchnorm.settings.get("training", True))
 
 
+@lru_cache(maxsize=2)  # several rules ask, of one graph
 def follow_dropout(graph: Graph) -> list[Facts]:
     """Return for each operation the noise in its result, by the dropout that made it."""
     facts: list[Facts] = []

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.evidence import Evidence
-from lightning_tricks.doctor.graph import Graph
 from lightning_tricks.doctor.naming import kind_of
 from lightning_tricks.doctor.operations import LOSSES
 from lightning_tricks.doctor.rule import Symptom, rule
@@ -19,8 +18,7 @@ def bias_before_batchnorm(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      pre-trained weights that have one.
     References:        Ioffe & Szegedy, Batch Normalization, 2015, §3.2.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for index, one in graph.find("linear", "conv1d", "conv2d", "conv3d", "convolution"):
         users = graph.reached_by(index)
         if one.fed_by("bias") is not None and users and all(graph[user].op == "batch_norm" for user in users):
@@ -70,8 +68,7 @@ def batchnorm_on_output(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      metric learning and self-distillation, where it is meant.
     References:        Nikanjam et al., Automatic Fault Detection for Deep Learning Programs, 2021.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for index, one in graph.find("batch_norm"):
         for user in graph.reached_by(index):
             loss = graph[user]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 
 from lightning_tricks.doctor.evidence import Evidence, ModuleFact
 from lightning_tricks.doctor.finding import Severity
-from lightning_tricks.doctor.graph import Graph
 from lightning_tricks.doctor.naming import kind_of, rate_of
 from lightning_tricks.doctor.provenance import Arrival, find_arrivals
 from lightning_tricks.doctor.rule import Symptom, rule
@@ -92,9 +91,8 @@ def _speak(
     is_mild: Callable[[float | None, float | None], bool],
     raised: Severity | None = None,
 ) -> Iterator[Symptom]:
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
-    measured = {one.module: one for one in evidence.trace.batchnorms}
+    graph = evidence.graph
+    measured = {one.module: one for one in graph.trace.batchnorms}
     seen: set[tuple[str, str]] = set()
     for one in find_arrivals(graph):
         made, norm = graph[one.fact.source], graph[one.batchnorm]

@@ -23,8 +23,7 @@ def dropout_in_recurrent_cell(evidence: Evidence) -> Iterator[Symptom]:
     References:        Zaremba et al., Recurrent Neural Network Regularization, 2014; Gal & Ghahramani, A Theoretically
                        Grounded Application of Dropout in Recurrent Neural Networks, 2016.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     facts = follow_dropout(graph)
     masks: dict[str, dict[int, int]] = {}
     for _, cell in graph.find(*_CELLS):
@@ -69,8 +68,7 @@ def dropout_order(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      convolutional nets with spatial dropout, which is left out.
     References:        Hinton et al., Improving neural networks by preventing co-adaptation of feature detectors, 2012.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     linear = [index for index, one in graph.find("linear")]
     dropped = [index for index, one in graph.find("dropout") if active_dropout(one)]
     attention = any(True for _ in graph.find("scaled_dot_product_attention", "multi_head_attention_forward", "softmax"))
@@ -96,11 +94,10 @@ def dropout_on_output(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      ensembles by dropout at inference.
     References:        Srivastava et al., Dropout, 2014, §4.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     facts = follow_dropout(graph)
     ends = [(i, one.op) for _, one in graph.find(*LOSSES) if (i := one.fed_by("input")) is not None]
-    for end, name in ends or [(i, "") for i in evidence.trace.outputs]:
+    for end, name in ends or [(i, "") for i in graph.trace.outputs]:
         for fact in facts[end].values():
             made = graph[fact.source]
             behind = graph[graph.source(made.inputs[0], SHAPES | ACTIVATIONS)].op in WEIGHTS if made.inputs else False
@@ -121,8 +118,7 @@ def dropout_before_pooling(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      stochastic pooling that is meant.
     References:        Wu & Gu, Towards Dropout Training for Convolutional Neural Networks, 2015.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for index, one in graph.find(*DROPOUTS):
         if not active_dropout(one):
             continue

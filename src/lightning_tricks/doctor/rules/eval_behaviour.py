@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from lightning_tricks.doctor.evidence import Evidence, ParameterFact
 from lightning_tricks.doctor.finding import Severity
-from lightning_tricks.doctor.graph import Graph
 from lightning_tricks.doctor.operations import SHAPES, WEIGHTS
 from lightning_tricks.doctor.rule import NotChecked, Symptom, Symptoms, rule
 
@@ -61,7 +60,7 @@ def _zero_output_layer(evidence: Evidence) -> ParameterFact | None:
     """Return the weight of the last layer, if that is zero."""
     if evidence.trace is None:
         return None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for end in evidence.trace.outputs:
         last = graph[graph.source(end, SHAPES | {"add", "mul"})]
         weight = last.fed_by("weight") if last.op in WEIGHTS else None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.evidence import Evidence, ModuleFact
+from lightning_tricks.doctor.finding import Severity
 from lightning_tricks.doctor.graph import Graph
 from lightning_tricks.doctor.naming import call_of
 from lightning_tricks.doctor.operations import words
@@ -51,7 +52,8 @@ def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
                        whose gradient is exactly 0.
     Why it matters:    they are never used, or cut off; DDP raises unless told to look for them.
     Try:               use or freeze them; ``find_unused_parameters`` under DDP.
-    False alarms:      branches that are taken at times; rows of embeddings; layers behind one that begins at zero.
+    False alarms:      branches that are taken at times; parameters beside layers, such as mask tokens, are info; layers
+                       behind one that begins at zero.
     References:        PyTorch documentation, ``DistributedDataParallel``.
     """
     step = evidence.step
@@ -62,7 +64,8 @@ def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
     cut = _behind_a_cut(evidence)
     remedy = "use it, or requires_grad_(False)"
     for module, names in _by_module([name for name in without if name not in cut]):
-        yield Symptom(module, f"{_kind(evidence, module)}'s {names} gets no gradient", remedy)
+        severity: Severity | None = None if _is_layer(evidence, module) else "info"
+        yield Symptom(module, f"{_kind(evidence, module)}'s {names} gets no gradient", remedy, severity)
     for module, names in _by_module([one.name for one in step.gradients if one.norm == 0.0]):
         yield Symptom(module, f"{_kind(evidence, module)}'s {names} has a gradient of exactly 0", remedy, "info")
 
@@ -70,6 +73,13 @@ def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
 def _by_module(names: list[str]) -> Iterator[tuple[str, str]]:
     for module in dict.fromkeys(name.rpartition(".")[0] for name in names):
         yield module, ", ".join(name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == module)
+
+
+def _is_layer(evidence: Evidence, path: str) -> bool:
+    """Say whether a module holds no others; what stands beside layers, as a mask token, is often used at times."""
+    return not any(
+        one.path.startswith(f"{path}." if path else "") and one.path != path for one in evidence.model.modules
+    )
 
 
 def _kind(evidence: Evidence, path: str) -> str:
@@ -88,10 +98,9 @@ def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      targets and teachers that are cut off on purpose: freeze them.
     References:        none.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     cut = _behind_a_cut(evidence)
-    for index, one in _cuts(graph, evidence.trace.loss):
+    for index, one in _cuts(graph, graph.trace.loss):
         before = graph.before(index)
         lost = [graph[each].module for each in before if graph[each].op == "parameter" and graph[each].module in cut]
         if lost:
@@ -115,7 +124,7 @@ def _behind_a_cut(evidence: Evidence) -> set[str]:
     trace, step = evidence.trace, evidence.step
     if trace is None or trace.loss is None or step is None:
         return set()
-    graph = Graph(trace)
+    graph = evidence.graph
     used = {graph[each].module for each in graph.before(trace.loss) if graph[each].op == "parameter"}
     behind = {each for index, _ in _cuts(graph, trace.loss) for each in graph.before(index)}
     cut = {graph[each].module for each in behind if graph[each].op == "parameter"}

@@ -35,8 +35,7 @@ def softmax_before_cross_entropy(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      none known.
     References:        PyTorch documentation, ``CrossEntropyLoss``: "unnormalized logits".
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for loss, given, _ in compared(graph, "cross_entropy"):
         made = graph[graph.source(given)]
         if made.op in ("softmax", "log_softmax"):
@@ -55,8 +54,7 @@ def sigmoid_before_bce_with_logits(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      none known.
     References:        PyTorch documentation, ``BCEWithLogitsLoss``.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for loss, given, _ in compared(graph, "binary_cross_entropy_with_logits"):
         made = graph[graph.source(given)]
         if made.op in ("sigmoid", "softmax"):
@@ -74,8 +72,7 @@ def logits_into_nll(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      logarithms of probabilities made otherwise pass by their range.
     References:        PyTorch documentation, ``NLLLoss``.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for loss, given, _ in compared(graph, "nll_loss", "binary_cross_entropy"):
         found = graph[given].statistics
         if found is None:
@@ -100,8 +97,7 @@ def mse_on_classification(evidence: Evidence, *, classes: int = 20) -> Iterator[
     False alarms:      the Brier score, least-squares GANs; images of zeros and ones are left out.
     References:        Golik et al., Cross-Entropy vs. Squared Error Training, 2013.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for loss, given, target in compared(graph, "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
         aim = None if target is None else graph[target]
         if target is None or aim is None or aim.statistics is None or len(aim.shape) > 2:
@@ -141,8 +137,7 @@ def softmax_single_output(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      attention over one position is left out.
     References:        none.
     """
-    assert evidence.trace is not None
-    for one in _final_softmaxes(Graph(evidence.trace)):
+    for one in _final_softmaxes(evidence.graph):
         dim = _dim_of(one)
         if dim is not None and one.shape and one.shape[dim] == 1:
             message = f"{call_of(evidence, one)} over dimension {dim} of {list(one.shape)}, which has size 1"
@@ -160,9 +155,8 @@ def softmax_wrong_dim(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      sequence-first layouts, contrastive losses over the batch: outputs of equal sides are left out.
     References:        PyTorch documentation, ``softmax``.
     """
-    assert evidence.trace is not None
     size = evidence.batch.size if evidence.batch else None
-    for one in _final_softmaxes(Graph(evidence.trace)):
+    for one in _final_softmaxes(evidence.graph):
         guessed = one.settings.get("dim") is None
         if _dim_of(one) != 0 or len(one.shape) < 2 or one.shape[0] != size or one.shape[0] == one.shape[1]:
             continue

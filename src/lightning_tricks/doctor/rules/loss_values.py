@@ -27,11 +27,10 @@ def loss_broadcast(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      a scalar, or one side of size 1 throughout, is left out.
     References:        PyTorch's own warning in ``mse_loss``.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for _, one in graph.find(*_ELEMENTWISE):
         yield from _broadcast(one, f"`{one.op}`")
-    leads_to_loss = graph.before(evidence.trace.loss) if evidence.trace.loss is not None else set()
+    leads_to_loss = graph.before(graph.trace.loss) if graph.trace.loss is not None else set()
     for index, one in graph.find("sub"):
         squared = any(graph[user].op in _DISTANCES for user in graph.reached_by(index))
         if squared and index in leads_to_loss and _depends_on_target(graph, one):
@@ -64,8 +63,7 @@ def loss_sum_reduction(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      the evidence lower bound of a VAE, which is a sum by nature: info beside a KL term.
     References:        Goyal et al., Accurate, Large Minibatch SGD, 2017.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     adaptive = [one.kind for one in evidence.optimizers or () if "SGD" not in one.bases]
     bounded = any(True for _ in graph.find("kl_div", "randn"))
     for index, one in graph.find(*LOSSES):
@@ -90,11 +88,10 @@ def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0) -> Iterato
     False alarms:      terms that begin near zero by design, as a KL term under warm-up: hence info.
     References:        Kendall et al., Multi-Task Learning Using Uncertainty, 2018.
     """
-    assert evidence.trace is not None
-    if evidence.trace.loss is None:
+    graph = evidence.graph
+    if graph.trace.loss is None:
         return
-    graph = Graph(evidence.trace)
-    terms = [graph[index] for index in _terms(graph, evidence.trace.loss)]
+    terms = [graph[index] for index in _terms(graph, graph.trace.loss)]
     sizes = [abs(one.statistics.mean) for one in terms if one.statistics is not None and one.requires_grad]
     sizes = [size for size in sizes if size > 0 and math.isfinite(size)]
     if len(sizes) > 1 and max(sizes) > ratio * min(sizes):
@@ -143,8 +140,7 @@ def target_dtype_or_range(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      soft labels, which lie in [0, 1], are left out.
     References:        PyTorch documentation, ``CrossEntropyLoss``.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for loss, given, target in compared(graph, "cross_entropy", "nll_loss"):
         aim = None if target is None else graph[target]
         shape = graph[given].shape

@@ -24,8 +24,7 @@ def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
                        used twice, too.
     References:        Schoop et al., UMLAUT, 2021; Nikanjam et al., NeuraLint, 2021.
     """
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
+    graph = evidence.graph
     for index, first in graph.find("linear"):
         second = _next_linear(graph, index)
         if second is None:
