@@ -64,7 +64,8 @@ def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
     cut = _behind_a_cut(evidence)
     remedy = "use it, or requires_grad_(False)"
     for module, names in _by_module([name for name in without if name not in cut]):
-        severity: Severity | None = None if _is_layer(evidence, module) else "info"
+        # what stands beside layers, such as a mask token, is often used at times
+        severity: Severity | None = None if evidence.model.is_layer(module) else "info"
         yield Symptom(module, f"{_kind(evidence, module)}'s {names} gets no gradient", remedy, severity)
     for module, names in _by_module([one.name for one in step.gradients if one.norm == 0.0]):
         yield Symptom(module, f"{_kind(evidence, module)}'s {names} has a gradient of exactly 0", remedy, "info")
@@ -73,13 +74,6 @@ def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
 def _by_module(names: list[str]) -> Iterator[tuple[str, str]]:
     for module in dict.fromkeys(name.rpartition(".")[0] for name in names):
         yield module, ", ".join(name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == module)
-
-
-def _is_layer(evidence: Evidence, path: str) -> bool:
-    """Say whether a module holds no others; what stands beside layers, as a mask token, is often used at times."""
-    return not any(
-        one.path.startswith(f"{path}." if path else "") and one.path != path for one in evidence.model.modules
-    )
 
 
 def _kind(evidence: Evidence, path: str) -> str:
