@@ -226,6 +226,15 @@ class StepFacts:
 
 
 @dataclass(frozen=True)
+class OverfitFacts:
+    """A short training on the batch alone: the loss before, the smallest since, and the steps taken."""
+
+    first: float
+    smallest: float
+    steps: int
+
+
+@dataclass(frozen=True)
 class DropoutCall:
     """A dropout that was active in eval mode."""
 
@@ -281,6 +290,7 @@ class Evidence:
         trace: the operations of one step or forward pass in training mode.
         step: the loss and gradients of that step.
         behaviour: passes in eval mode.
+        overfit: measured only where a rule that needs it is asked for.
         error: the model's own exception, where it raised one.
         missing: for each part that is ``None``, the reason.
     """
@@ -293,6 +303,7 @@ class Evidence:
     trace: TraceFacts | None = None
     step: StepFacts | None = None
     behaviour: BehaviourFacts | None = None
+    overfit: OverfitFacts | None = None
     error: ErrorFact | None = None
     missing: dict[str, str] = field(default_factory=dict)
 

@@ -81,6 +81,28 @@ def _kind(evidence: Evidence, path: str) -> str:
     return module.kind if module else "the module"
 
 
+@rule("BEH003", "warning", kind="B", needs=("overfit",), preview=True)
+def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: float = 1e-2) -> Iterator[Symptom]:
+    """A model that cannot learn one batch by heart.
+
+    What it looks at:  up to 200 steps of Adam on the batch alone, without dropout: how far the loss falls. It takes as
+                       long, hence a preview; the model is put back as it was.
+    Why it matters:    who cannot learn one batch will not learn the set: something is wired wrongly.
+    Options:           ``share``: of its start that the loss must fall below; ``floor``: a loss below it is good enough.
+    Try:               look at the targets, at cut gradients, at the loss itself.
+    False alarms:      adversarial and reinforcement learning, noisy targets, losses that cannot fall to 0.
+    References:        Karpathy, A Recipe for Training Neural Networks, 2019; Ben Braiek & Khomh, TheDeepChecker, 2023.
+    """
+    found = evidence.overfit
+    assert found is not None
+    if found.smallest > max(share * found.first, floor):
+        message = (
+            f"the loss falls from {found.first:.3g} to {found.smallest:.3g} in {found.steps} steps on one batch, not "
+            f"below {share:g} of its start"
+        )
+        yield Symptom("loss", message, "look at the targets, at cut gradients, at the loss itself")
+
+
 @rule("BEH008", "warning", kind="B", needs=("trace", "step"))
 def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
     """A cut between trainable parameters and the loss.
