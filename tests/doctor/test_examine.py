@@ -301,6 +301,25 @@ def test_the_training_loader_gives_the_batch_and_is_left_as_it_was() -> None:
     assert torch.equal(loader.generator.get_state(), state)
 
 
+def test_of_several_loaders_a_step_is_given_a_batch_of_each() -> None:
+    class Two(Step):
+        def training_step(self, batch: Any) -> torch.Tensor:
+            return self(batch["a"][0]).mean() + self(batch["b"][0]).mean()
+
+    loader = DataLoader(TensorDataset(*classes(64)), 16)
+    evidence = examine(Two(net()), train_dataloaders={"a": loader, "b": loader})
+    assert evidence.error is None
+    assert evidence.batch is not None
+    assert [leaf.path for leaf in evidence.batch.leaves] == ["a.0", "a.1", "b.0", "b.1"]
+
+
+@pytest.mark.parametrize("loader", [[], DataLoader(TensorDataset(torch.zeros(0, 8)))], ids=["list", "loader"])
+def test_an_empty_loader_is_a_finding(loader: Any) -> None:
+    report = diagnose(Step(net()), train_dataloaders=loader)
+    assert [one.code for one in report.errors] == ["DOC001"]
+    assert any("the training loader is empty" in note for note in report.notes)
+
+
 def test_a_datamodule_stands_for_both_loaders() -> None:
     class Data(pl.LightningDataModule):
         def setup(self, stage: str) -> None:
