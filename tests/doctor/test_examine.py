@@ -133,9 +133,16 @@ def test_manual_optimization_with_several_optimizers_is_survived() -> None:
     assert not diagnose(model, torch.randn(16, 8)).at_least("warning")
 
 
+class Scheduled(Step):
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), 0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
 def fit(callbacks: list[Any]) -> tuple[dict[str, torch.Tensor], Any]:
     pl.seed_everything(0, verbose=False)
-    model, loader = Step(net()), DataLoader(TensorDataset(*classes(64)), batch_size=16, shuffle=True)
+    model, loader = Scheduled(net()), DataLoader(TensorDataset(*classes(64)), batch_size=16, shuffle=True)
     trainer = pl.Trainer(
         max_epochs=1, callbacks=callbacks, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, accelerator="cpu",
@@ -149,6 +156,9 @@ def test_a_fit_goes_on_as_if_nobody_had_looked() -> None:
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
             report = diagnose(pl_module, classes(), train_dataloaders=trainer.train_dataloader)
             assert not report.errors, str(report)
+            evidence = examine(pl_module, classes(), optimizers=trainer.optimizers)
+            assert evidence.optimizers is not None
+            assert evidence.optimizers[0].schedulers[0].interval == "step"
             assert not trainer.logged_metrics
 
     looked, logged = fit([Look()])

@@ -127,7 +127,8 @@ class _Examination:
 
     def _find_optimizers(self, given: Any, trainer: TrainerStandIn) -> tuple[list[Any] | None, list[dict[str, Any]]]:
         if given is not None:
-            return list(given), []
+            configs = getattr(getattr(self._model, "_trainer", None), "lr_scheduler_configs", None) or ()
+            return list(given), [vars(one) for one in configs]
         if not callable(getattr(self._model, "configure_optimizers", None)):
             self._missing["optimizers"] = "the model has no `configure_optimizers`"
             return None, []
