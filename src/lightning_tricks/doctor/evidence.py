@@ -255,6 +255,19 @@ class ErrorFact:
 
 
 @dataclass(frozen=True)
+class RunFacts:
+    """What training showed.
+
+    Attributes:
+        first_bad_step: the first step whose loss was not finite, ``None`` if there was none.
+        unchanged: trainable parameters that the first epoch left as they were, to the last bit.
+    """
+
+    first_bad_step: int | None = None
+    unchanged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything, each part on its own.
 
@@ -268,6 +281,7 @@ class Evidence:
         step: the loss and gradients of that step.
         behaviour: passes in eval mode.
         error: the model's own exception, where it raised one.
+        run: what training showed, where it was watched.
         missing: for each part that is ``None``, the reason.
     """
 
@@ -280,6 +294,7 @@ class Evidence:
     step: StepFacts | None = None
     behaviour: BehaviourFacts | None = None
     error: ErrorFact | None = None
+    run: RunFacts | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
