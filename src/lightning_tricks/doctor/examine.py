@@ -1,13 +1,21 @@
 """Examine: measure a model, its loaders and one batch, and leave all of them as they were."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from torch import nn
 
-from lightning_tricks.doctor.evidence import Evidence, OptimizerFact
+from lightning_tricks.doctor.eager import run_eagerly
+from lightning_tricks.doctor.eval_passes import observe_behaviour
+from lightning_tricks.doctor.evidence import BatchFacts, BehaviourFacts, ErrorFact, Evidence
+from lightning_tricks.doctor.one_pass import describe_error, move
 from lightning_tricks.doctor.read_data import first_loader, read_batch, read_loader
 from lightning_tricks.doctor.read_model import read_model
 from lightning_tricks.doctor.read_optimizers import read_optimizers, sort_out
+from lightning_tricks.doctor.stand_in import Step, TrainerStandIn, stand_in_
+from lightning_tricks.doctor.trace_step import Patient, Traced, trace_step
 from lightning_tricks.functional.object_memory import ObjectMemory, remember_random_state
 
 
@@ -18,48 +26,140 @@ def examine(
     train_dataloaders: Any = None,
     val_dataloaders: Any = None,
     optimizers: Any = None,
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    not_traced: str = "",
 ) -> Evidence:
     """Return all evidence that can be had.
 
     Args:
-        model: any module.
+        model: any module; of a compiled one what was compiled is looked at.
         batch: what its ``training_step`` takes, else its ``forward``.
         train_dataloaders: what Lightning accepts; the first batch is drawn from the first one if ``batch`` is None.
         val_dataloaders: likewise, for static rules.
         optimizers: those of a Trainer; None builds them by ``configure_optimizers``.
+        context: what passes run in, such as autocast.
+        not_traced: a reason not to run the model: it is read alone.
+
+    Example:
+        >>> evidence = examine(nn.Linear(2, 1), torch.ones(3, 2))
+        >>> [one.op for one in evidence.trace.operations]
+        ['batch', 'parameter', 'parameter', 'linear']
     """
-    missing: dict[str, str] = {}
+    model = getattr(model, "_orig_mod", model)
     memory, put_back_random_state = ObjectMemory(), remember_random_state()
-    memory.remember(model, train_dataloaders, tensors=False)
-    try:
-        train, val = first_loader(train_dataloaders), first_loader(val_dataloaders)
-        if train is None:
-            missing["train_loader"] = "no training loader was given"
-        if val is None:
-            missing["val_loader"] = "no validation loader was given"
-        if batch is None:
-            missing.update(dict.fromkeys(("batch", "trace", "step", "behaviour"), "no batch was given"))
-        return Evidence(
-            model=read_model(model),
-            optimizers=_read_optimizers(model, optimizers, missing),
-            train_loader=None if train is None else read_loader(train),
-            val_loader=None if val is None else read_loader(val),
-            batch=None if batch is None else read_batch(batch),
-            missing=missing,
-        )
-    finally:
+    memory.remember(model, batch)
+    memory.remember(train_dataloaders, tensors=False)
+
+    def put_back() -> None:
         memory.put_back_()
         put_back_random_state()
 
-
-def _read_optimizers(model: Any, given: Any, missing: dict[str, str]) -> tuple[OptimizerFact, ...] | None:
-    if given is not None:
-        return read_optimizers(model, given)
-    if not callable(getattr(model, "configure_optimizers", None)):
-        missing["optimizers"] = "the model has no `configure_optimizers`"
-        return None
+    examination = _Examination(model, context, put_back)
     try:
-        return read_optimizers(model, *sort_out(model.configure_optimizers()))
-    except Exception as error:  # the user's own code may raise anything without a Trainer
-        missing["optimizers"] = f"`configure_optimizers` raised {type(error).__name__}: {error}"
-        return None
+        return examination.run(batch, train_dataloaders, val_dataloaders, optimizers, not_traced)
+    finally:
+        put_back()
+
+
+class _Examination:
+    """What is known so far, and why the rest is not."""
+
+    def __init__(
+        self, model: nn.Module, context: Callable[[], AbstractContextManager[Any]], put_back: Callable[[], None]
+    ) -> None:
+        self._model: Any = model
+        self._context = context
+        self._put_back = put_back
+        self._missing: dict[str, str] = {}
+        self._error: ErrorFact | None = None
+
+    def run(self, batch: Any, train: Any, val: Any, given: Any, not_traced: str) -> Evidence:
+        model, train, val = read_model(self._model), first_loader(train), first_loader(val)
+        self._missing.update({name: f"no {kind} loader was given" for name, kind, one in (
+            ("train_loader", "training", train), ("val_loader", "validation", val)) if one is None})  # fmt: skip
+        train_facts, val_facts = (None if one is None else read_loader(one) for one in (train, val))
+        trainer = TrainerStandIn(getattr(self._model, "_trainer", None), train_facts.batches if train_facts else None)
+        optimizers, schedulers = self._find_optimizers(given, trainer)
+        built = None if optimizers is None else read_optimizers(self._model, optimizers, schedulers)
+        reason = "no batch was given"
+        if batch is None and train is not None and not not_traced:
+            batch, reason = self._draw(train)
+        batch_facts, traced, behaviour = None, Traced(), None
+        if batch is not None:
+            batch_facts, reason = read_batch(batch), not_traced
+        if batch is not None and not not_traced:
+            batch = move(batch, _device_of(self._model))
+            patient = Patient(self._model, batch, optimizers or (), schedulers, trainer, self._put_back, self._context)
+            traced, behaviour = self._trace(patient, batch_facts)
+            reason = traced.missing or "the model raised on the batch"
+        parts = {"batch": batch_facts, "trace": traced.trace, "step": traced.step, "behaviour": behaviour}
+        self._missing.update({part: reason for part, value in parts.items() if value is None})
+        return Evidence(
+            model=model,
+            optimizers=built,
+            train_loader=train_facts,
+            val_loader=val_facts,
+            batch=batch_facts,
+            trace=traced.trace,
+            step=traced.step,
+            behaviour=behaviour,
+            error=self._error or traced.error,
+            missing=self._missing,
+        )
+
+    def _find_optimizers(self, given: Any, trainer: TrainerStandIn) -> tuple[list[Any] | None, list[dict[str, Any]]]:
+        if given is not None:
+            return list(given), []
+        if not callable(getattr(self._model, "configure_optimizers", None)):
+            self._missing["optimizers"] = "the model has no `configure_optimizers`"
+            return None, []
+        stand_in_(self._model, Step((), (), lambda: None), trainer)
+        try:
+            optimizers, schedulers = sort_out(self._model.configure_optimizers())
+        except Exception as error:  # the user's own code may want a Trainer in any way
+            self._missing["optimizers"] = f"`configure_optimizers` raised {type(error).__name__}: {error}"
+            return None, []
+        finally:
+            self._put_back()
+        if not optimizers:
+            self._missing["optimizers"] = "`configure_optimizers` returned none"
+            return None, []
+        return list(optimizers), schedulers
+
+    def _draw(self, loader: Any) -> tuple[Any, str]:
+        try:
+            return next(iter(loader)), ""
+        except StopIteration:
+            described = "the training loader is empty"
+            self._error = ErrorFact("the training loader", "StopIteration", "it has no batch", "", "", 0, "")
+        except Exception as error:  # a data set's own
+            described = "the training loader raised"
+            self._error = describe_error(error, "the training loader", "")
+        return None, described
+
+    def _trace(self, patient: Patient, facts: BatchFacts | None) -> tuple[Traced, BehaviourFacts | None]:
+        self._bring_to_the_model(patient)
+        with run_eagerly(), torch.inference_mode(False):
+            traced = trace_step(patient)
+            self._put_back()
+            if traced.error is not None:
+                return traced, None
+            stand_in_(patient.model, Step(patient.optimizers, patient.schedulers, lambda: None), patient.trainer)
+            try:
+                with patient.context():
+                    size = facts.size if facts else None
+                    return traced, observe_behaviour(patient.model, patient.batch, traced.call, size)
+            except Exception as error:  # eval mode may ask for more than training does
+                return traced, BehaviourFacts(reason=f"a pass in eval mode raised {type(error).__name__}: {error}")
+
+    def _bring_to_the_model(self, patient: Patient) -> None:
+        """Let the module's own hooks see the batch, as a Trainer would."""
+        for name in ("on_before_batch_transfer", "on_after_batch_transfer"):
+            hook = getattr(patient.model, name, None)
+            if callable(hook):
+                patient.batch = hook(patient.batch, 0)
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    first = next(iter(model.parameters()), None)
+    return torch.device("cpu") if first is None else first.device

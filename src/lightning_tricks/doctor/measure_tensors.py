@@ -10,8 +10,12 @@ from lightning_tricks.doctor.trace_facts import Scalar, Statistics, TensorFact
 _SAMPLE = 1 << 16
 
 
-def measure(tensor: Tensor) -> Statistics | None:
+def measure(tensor: Tensor, *, distinct: bool = False) -> Statistics | None:
     """Return the statistics of a tensor, ``None`` of one without values (lazy, meta, complex, empty).
+
+    Args:
+        tensor: any.
+        distinct: count its different values, too.
 
     Example:
         >>> found = measure(torch.tensor([0.0, 1.0, float("nan")]))
@@ -39,8 +43,10 @@ def measure(tensor: Tensor) -> Statistics | None:
         std, mean = torch.std_mean(values, correction=0)
         low, high = torch.aminmax(values)
         zeros = (values == 0).float().mean()
-        numbers = torch.stack([mean, std, low, high, zeros]).tolist()  # one transfer from a device
-    return Statistics(count, nonfinite, *numbers)
+        whole = (values == values.round()).all().float()
+        *numbers, is_whole = torch.stack([mean, std, low, high, zeros, whole]).tolist()  # one transfer from a device
+        kinds = len(torch.unique(flat)) if distinct else None
+    return Statistics(count, nonfinite, *numbers, whole=bool(is_whole), distinct=kinds)
 
 
 def describe(tensor: Tensor, *, values: bool = True) -> TensorFact:

@@ -21,6 +21,8 @@ class Statistics:
         low: the smallest.
         high: the largest.
         zeros: the share of exact zeros, in [0, 1].
+        whole: all are whole numbers.
+        distinct: how many different ones there are, for what a loss takes as its target.
     """
 
     count: int
@@ -30,6 +32,8 @@ class Statistics:
     low: float
     high: float
     zeros: float
+    whole: bool = False
+    distinct: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Operation:
         module: the path of the module in whose forward it was called; for a leaf the name of the parameter or place.
         inputs: the indices of the operations that made its tensors, in the order of its arguments.
         names: the names of those arguments where they are known (``input``, ``target``, ``weight``, ``bias``).
+        input_shapes: the shapes of those arguments.
         settings: its plain arguments by name: ``p``, ``training``, ``dim``, ``reduction`` …
         shape: of its first result.
         dtype: of its first result.
@@ -66,6 +71,7 @@ class Operation:
     module: str
     inputs: tuple[int, ...]
     names: tuple[str, ...] = ()
+    input_shapes: tuple[tuple[int, ...], ...] = ()
     settings: dict[str, Scalar] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
     dtype: str = ""
