@@ -10,9 +10,8 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_tricks.callbacks.run_watch import RunWatch
 from lightning_tricks.callbacks.trick import Trick
-from lightning_tricks.callbacks.visit import share, visit
+from lightning_tricks.callbacks.visit import look, share, visit
 from lightning_tricks.doctor.evidence import Evidence, RunFacts
-from lightning_tricks.doctor.examine import examine
 from lightning_tricks.doctor.judge import judge
 from lightning_tricks.doctor.read_model import read_model
 from lightning_tricks.doctor.registry import as_words, choose_rules, merge_options
@@ -101,10 +100,7 @@ class Doctor(Trick):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what can be said of a run without a single batch."""
         if self.report is None:
-            loaders = {"train_dataloaders": trainer.train_dataloader, "val_dataloaders": trainer.val_dataloaders}
-            optimizers = trainer.optimizers or None
-            reason = "there was no batch"
-            self._judge_all(examine(pl_module, **loaders, optimizers=optimizers, not_traced=reason))
+            self._judge_all(look(trainer, pl_module, None))
             self._tell(trainer)
 
     def _examine(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -42,7 +42,8 @@ class RunWatch:
         if losses:
             good = torch.stack([loss.isfinite().all() for _, loss in losses])
             steps[1:].masked_fill_(good.to(steps.device), math.inf)
-        first: float = trainer.strategy.reduce(steps.min(), reduce_op="min").tolist()  # type: ignore[union-attr]
+        everywhere: Any = trainer.strategy.reduce(steps.min(), reduce_op="min")
+        first: float = everywhere.tolist()
         return int(first) if math.isfinite(first) else None
 
     def unchanged(self, trainer: Trainer, pl_module: LightningModule) -> tuple[str, ...]:
@@ -56,11 +57,11 @@ class RunWatch:
         if not names:
             return ()
         same = torch.stack([marks[name] == now[name] for name in names]).float()
-        everywhere = trainer.strategy.reduce(same, reduce_op="min").tolist()  # type: ignore[union-attr]
-        return tuple(name for name, value in zip(names, everywhere, strict=True) if value)
+        everywhere: Any = trainer.strategy.reduce(same, reduce_op="min")
+        return tuple(name for name, value in zip(names, everywhere.tolist(), strict=True) if value)
 
 
-def fingerprints(pl_module: LightningModule) -> dict[str, Tensor]:
+def fingerprints(pl_module: nn.Module) -> dict[str, Tensor]:
     """Return the sum over the bits of each trainable parameter, taken for whole numbers, on its device.
 
     Example:
@@ -73,7 +74,7 @@ def fingerprints(pl_module: LightningModule) -> dict[str, Tensor]:
     """
     found = {}
     for name, parameter in pl_module.named_parameters():
-        if parameter.requires_grad and not torch.nn.parameter.is_lazy(parameter):
+        if parameter.requires_grad and not nn.parameter.is_lazy(parameter):
             local = parameter.to_local() if hasattr(parameter, "to_local") else parameter
             real = torch.view_as_real(local.detach()) if local.is_complex() else local.detach()
             found[name] = real.view(_INTEGERS[real.element_size()]).sum()

@@ -1,5 +1,6 @@
 """Visit: let process 0 look at a run's module on a batch while the others wait, and leave the run as it was."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,21 +24,34 @@ def visit(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence 
         pl_module: its module.
         batch: as the first step gets it, on its device; ``None`` if the module fetches its own, or there is none.
     """
-    reason = why_not_traced(trainer, pl_module)
     if not _is_shared(trainer):
-        return _look(trainer, pl_module, batch, reason)
+        return look(trainer, pl_module, batch)
     reshard_(pl_module)
     alone = dist.new_group([0])
     try:
         if not trainer.is_global_zero:
             return None
         with _only_member_of(alone):
-            return _look(trainer, pl_module, batch, reason)
+            return look(trainer, pl_module, batch)
     finally:
         trainer.strategy.barrier("doctor")
         dist.destroy_process_group(alone)
-        if not reason:
+        if not why_not_traced(trainer, pl_module):
             wrap_anew(trainer)  # backward passes beside it have touched what it knows of the gradients
+
+
+def look(trainer: Any, pl_module: LightningModule, batch: Any) -> Evidence:
+    """Return what can be seen of a run's module by this process alone; without a batch no step is traced."""
+    with _batch_as_it_is(pl_module):
+        return examine(
+            pl_module,
+            batch,
+            train_dataloaders=trainer.train_dataloader,
+            val_dataloaders=trainer.val_dataloaders,
+            optimizers=trainer.optimizers,
+            context=trainer.precision_plugin.forward_context,
+            not_traced=why_not_traced(trainer, pl_module) or ("" if batch is not None else "there was no batch"),
+        )
 
 
 def share(trainer: Trainer, text: str) -> str:
@@ -50,24 +64,13 @@ def why_not_traced(trainer: Trainer, pl_module: LightningModule) -> str:
     kinds = {kind.__name__ for kind in type(trainer.strategy).__mro__}
     if kinds.intersection(_SHARDING):
         return f"not traced under {type(trainer.strategy).__name__}, where no process holds the whole model"
+    if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
+        return "not traced: `training_step` takes `dataloader_iter` and fetches its own batches"
     return ""
 
 
 def _is_shared(trainer: Trainer) -> bool:
     return trainer.world_size > 1 and dist.is_available() and dist.is_initialized()
-
-
-def _look(trainer: Any, pl_module: LightningModule, batch: Any, reason: str) -> Evidence:
-    with _batch_as_it_is(pl_module):
-        return examine(
-            pl_module,
-            batch,
-            train_dataloaders=trainer.train_dataloader,
-            val_dataloaders=trainer.val_dataloaders,
-            optimizers=trainer.optimizers,
-            context=trainer.precision_plugin.forward_context,
-            not_traced=reason or ("" if batch is not None else "there was no batch"),
-        )
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
             where = {"datamodule": data} if hasattr(data, "train_dataloader") else {"train_dataloaders": data}
             chosen = {"select": args.select, "ignore": args.ignore, "preview": args.preview}
             report = diagnose(model, **where, **chosen)
-        shown = _renderer(args.format)(report)
+        shown = _render(report, args.format)
         if args.output:
             args.output.write_text(shown if shown.endswith("\n") else f"{shown}\n", encoding="utf-8")
             print(f"{verdict(report)}\nreport: {args.output}")
@@ -67,8 +66,12 @@ def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _renderer(name: str) -> "Callable[[Report], str]":
+def _render(report: "Report", form: str) -> str:
     from lightning_tricks.doctor.show_github import show_github
     from lightning_tricks.doctor.show_html import show_html
 
-    return {"text": str, "json": lambda one: one.to_json(indent=1), "html": show_html, "github": show_github}[name]
+    if form == "json":
+        return report.to_json(indent=1)
+    if form == "html":
+        return show_html(report)
+    return show_github(report) if form == "github" else str(report)

@@ -81,7 +81,7 @@ class _Examination:
         trainer = TrainerStandIn(getattr(self._model, "_trainer", None), train_facts.batches if train_facts else None)
         optimizers, schedulers = self._find_optimizers(given, trainer)
         built = None if optimizers is None else read_optimizers(self._model, optimizers, schedulers)
-        reason = "no batch was given"
+        reason = not_traced or "no batch was given"
         if batch is None and train is not None and not not_traced:
             batch, reason = self._draw(train)
         batch_facts, traced, behaviour = None, Traced(), None

@@ -25,18 +25,21 @@ def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
 
 @rule("RUN008", "warning", kind="R", needs=("run",))
 def params_not_changing(evidence: Evidence) -> Iterator[Symptom]:
-    """Trainable parameters that an epoch left as they were.
+    """A layer that an epoch of training left as it was.
 
-    What it looks at:  the bits of every trainable parameter before and after the first epoch.
+    What it looks at:  the bits of every trainable parameter before and after the first epoch; only layers of which
+                       nothing has changed are spoken of.
     Why it matters:    a part of the model does not learn: no gradient reaches it, or no optimizer holds it.
     Try:               give it to the optimizer and use it in the loss; else ``requires_grad_(False)``.
-    False alarms:      rows that no sample used; biases before a BatchNorm without weight decay; bf16 weights whose
-                       updates are rounded away.
+    False alarms:      embeddings of which no row was used; bf16 weights whose updates are rounded away. A bias before
+                       a BatchNorm, whose gradient is rounding noise, is none: its weight changes.
     References:        torcheck documentation, "unchanged parameters".
     """
-    names = evidence.run.unchanged if evidence.run is not None else ()
-    for path in dict.fromkeys(name.rpartition(".")[0] for name in names):
-        own = [name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == path]
-        module = evidence.model.module(path)
-        message = f"{module.kind if module else 'module'}'s {', '.join(own)} did not change in the first epoch"
-        yield Symptom(path, message, "give it to the optimizer and use it in the loss, or `requires_grad_(False)`")
+    still = set(evidence.run.unchanged) if evidence.run is not None else set()
+    for module in evidence.model.modules:
+        own = [one for one in evidence.model.parameters if one.module == module.path and one.requires_grad]
+        if own and still.issuperset(one.name for one in own):
+            names = ", ".join(one.name.rpartition(".")[2] for one in own)
+            message = f"{module.kind}'s {names} did not change in the first epoch"
+            remedy = "give it to the optimizer and use it in the loss, or `requires_grad_(False)`"
+            yield Symptom(module.path, message, remedy)
