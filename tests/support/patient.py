@@ -10,6 +10,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningModule
+from torch import nn
+
 Build = Callable[[], dict[str, Any]]
 
 
@@ -55,3 +60,48 @@ def all_patients() -> list[Patient]:
             assert spec.loader is not None
             spec.loader.exec_module(module_from_spec(spec))
     return list(_FOUND)
+
+
+class Step(LightningModule):
+    """A net, and what its training step makes of its output and the target."""
+
+    def __init__(self, net: nn.Module, loss: Callable[..., torch.Tensor] = F.cross_entropy, lr: float = 0.1) -> None:
+        super().__init__()
+        self.net, self.loss, self.lr = net, loss, lr
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        x, y = batch
+        loss = self.loss(self(x), y)
+        self.log("train_loss", loss)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), self.lr)
+
+
+class Calling(nn.Module):
+    """A net whose forward is a function of the net and its input."""
+
+    def __init__(self, function: Callable[..., Any], **parts: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        return self.function(self, *inputs)
+
+
+def classes(n: int = 16, features: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and their classes, three of them; the same on each call."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(n, features, generator=generator), torch.arange(n) % 3
+
+
+def numbers(n: int = 16, features: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and a number each, `(N, 1)`."""
+    x, _ = classes(n, features)
+    return x, x[:, :1] * 2

@@ -6,7 +6,9 @@ and ``missing`` says why.
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from lightning_tricks.doctor.graph import Graph
 from lightning_tricks.doctor.plain import from_plain, to_plain
 from lightning_tricks.doctor.trace_facts import Scalar, Statistics, TensorFact, TraceFacts
 
@@ -296,6 +298,13 @@ class Evidence:
     error: ErrorFact | None = None
     run: RunFacts | None = None
     missing: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The traced operations, to walk over; for rules that need ``trace``."""
+        if self.trace is None:
+            raise LookupError(f"there is no trace: {self.missing.get('trace')}")
+        return Graph(self.trace)
 
     def to_json(self) -> str:
         """Write it down."""

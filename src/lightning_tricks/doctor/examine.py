@@ -141,7 +141,6 @@ class _Examination:
         self._bring_to_the_model(patient)
         with run_eagerly(), torch.inference_mode(False):
             traced = trace_step(patient)
-            self._put_back()
             if traced.error is not None:
                 return traced, None
             stand_in_(patient.model, Step(patient.optimizers, patient.schedulers, lambda: None), patient.trainer)

@@ -29,7 +29,7 @@ class Ledger:
 
     def find(self, tensor: Tensor) -> int | None:
         """Return the operation that made what the tensor holds now."""
-        made, seen = self._made.get(tensor, (None, -1))
+        made, seen = self._made.get(tensor, (None, -1))  # type: ignore[no-untyped-call]
         wrote = self._storages.get(storage_of(tensor))
         return wrote if made is None or (wrote is not None and wrote > seen) else made
 
@@ -54,7 +54,7 @@ class Ledger:
 def storage_of(tensor: Tensor) -> int:
     """Return a number for the memory that a tensor is a view of."""
     try:
-        return tensor.untyped_storage()._cdata
+        return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):  # sparse tensors and function transforms have none
         return id(tensor)
 

@@ -1,5 +1,6 @@
 """Measure tensors: the numbers that evidence keeps of them."""
 
+import math
 from typing import Any
 
 import torch
@@ -28,25 +29,34 @@ def measure(tensor: Tensor, *, distinct: bool = False) -> Statistics | None:
     if tensor.layout is not torch.strided or not tensor.numel():
         return None
     with torch.no_grad():
-        count, flat = tensor.numel(), tensor.detach().reshape(-1)
+        flat = tensor.detach().reshape(-1)
+        if flat.numel() > _SAMPLE and not flat.is_floating_point():
+            flat = _sample(flat)
+        found = _numbers(_sample(flat))
         nonfinite = 0
-        if flat.is_floating_point() and not bool(torch.isfinite(flat.sum(dtype=torch.float32))):
-            finite = torch.isfinite(flat)
-            nonfinite = count - int(finite.sum())
-            flat = flat[finite]
-        if flat.numel() > _SAMPLE:
-            # an odd step: an even one would see the same few columns of every row
-            flat = flat[:: (flat.numel() // _SAMPLE) | 1]
-        if not flat.numel():
-            return Statistics(count, nonfinite, 0.0, 0.0, 0.0, 0.0, 0.0)
-        values = flat.float()
-        std, mean = torch.std_mean(values, correction=0)
-        low, high = torch.aminmax(values)
-        zeros = (values == 0).float().mean()
-        whole = (values == values.round()).all().float()
-        *numbers, is_whole = torch.stack([mean, std, low, high, zeros, whole]).tolist()  # one transfer from a device
+        if flat.is_floating_point() and not (math.isfinite(found[0]) and bool(torch.isfinite(flat.sum()))):
+            finite = flat[torch.isfinite(flat)]
+            nonfinite = flat.numel() - finite.numel()
+            found = _numbers(_sample(finite)) if finite.numel() else [0.0] * 5
+        mean, std, low, high, nonzero = found
         kinds = len(torch.unique(flat)) if distinct else None
-    return Statistics(count, nonfinite, *numbers, whole=bool(is_whole), distinct=kinds)
+        whole = bool((flat == flat.round()).all()) if distinct and flat.is_floating_point() else not std
+    whole = whole or not tensor.is_floating_point()
+    return Statistics(tensor.numel(), nonfinite, mean, std, low, high, 1 - nonzero, whole, kinds)
+
+
+def _sample(flat: Tensor) -> Tensor:
+    # an odd step: an even one would see the same few columns of every row
+    return flat[:: (flat.numel() // _SAMPLE) | 1] if flat.numel() > _SAMPLE else flat
+
+
+def _numbers(flat: Tensor) -> list[float]:
+    values = flat.float()
+    std, mean = torch.std_mean(values, correction=0)
+    low, high = torch.aminmax(values)
+    nonzero = torch.count_nonzero(values) / values.numel()
+    found: list[float] = torch.stack([mean, std, low, high, nonzero]).tolist()  # one transfer from a device
+    return found
 
 
 def describe(tensor: Tensor, *, values: bool = True) -> TensorFact:

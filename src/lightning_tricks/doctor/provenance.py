@@ -6,6 +6,7 @@ noise is left: level 0 before any weights, 1 behind them; diluted where somethin
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from lightning_tricks.doctor.graph import Graph
@@ -34,7 +35,8 @@ class Fact:
         level: 0, or 1 behind weights.
         diluted: something without dropout was added.
         mask: what is dropped together.
-        drawn_by_rand: the mask was made by hand from uniform numbers.
+        drawn: of a mask made by hand, the operation that drew it; one mask may be used many times.
+        by_rand: it was drawn from uniform numbers.
         path: the operations passed.
     """
 
@@ -42,7 +44,8 @@ class Fact:
     level: int
     diluted: bool
     mask: Mask
-    drawn_by_rand: bool = False
+    drawn: int | None = None
+    by_rand: bool = False
     path: tuple[str, ...] = ()
 
     @property
@@ -57,11 +60,6 @@ class Arrival:
 
     batchnorm: int
     fact: Fact
-
-    @property
-    def drawn_by_rand(self) -> bool:
-        """Whether the mask was made by hand from uniform numbers."""
-        return self.fact.drawn_by_rand
 
 
 Facts = dict[int, Fact]
@@ -84,25 +82,29 @@ def learns(batchnorm: Operation) -> bool:
     return bool(batchnorm.settings.get("training", True))
 
 
+@lru_cache(maxsize=2)  # several rules ask, of one graph
 def follow_dropout(graph: Graph) -> list[Facts]:
     """Return for each operation the noise in its result, by the dropout that made it."""
     facts: list[Facts] = []
-    masks: list[tuple[Mask, bool] | None] = []
+    masks: list[_Drawn | None] = []
     data: list[bool] = []
     for index, one in enumerate(graph.operations):
         data.append(one.op == "batch" or any(data[each] for each in one.inputs))
-        masks.append(_mask(one, graph, masks, data))
+        masks.append(_mask(index, one, graph, masks, data))
         facts.append(_after(index, one, facts, masks, data))
     return facts
 
 
-def _after(
-    index: int,
-    one: Operation,
-    facts: list[Facts],
-    masks: list[tuple[Mask, bool] | None],
-    data: list[bool],
-) -> Facts:
+@dataclass(frozen=True)
+class _Drawn:
+    """A mask of zeros and ones made by hand: what it drops together, what drew it, and whether that was ``rand``."""
+
+    together: Mask
+    by: int
+    rand: bool
+
+
+def _after(index: int, one: Operation, facts: list[Facts], masks: list[_Drawn | None], data: list[bool]) -> Facts:
     if one.op in _STOPS or (one.op == "batch_norm" and learns(one)):
         return {}
     kinds = zip(one.inputs, one.names or ("input",) * len(one.inputs), strict=False)
@@ -112,10 +114,9 @@ def _after(
     if made is not None:
         return {index: Fact(index, made[1], False, made[0]), **result}
     if one.op in ("mul", "div", "where", "masked_fill"):
-        drawn = [found for each in one.inputs if (found := masks[each])]
+        drawn = next((masks[each] for each in one.inputs if masks[each]), None)
         if drawn and any(data[each] and not masks[each] for each in one.inputs):
-            together, by_rand = drawn[0]
-            result = {index: Fact(index, 0, False, together, by_rand), **result}
+            return {index: Fact(index, 0, False, drawn.together, drawn.by, drawn.rand), **result}
     return result
 
 
@@ -153,18 +154,14 @@ def _step(fact: Fact, one: Operation, dilutes: bool) -> Fact:
     return replace(fact, level=1 if one.op in WEIGHTS else fact.level, diluted=fact.diluted or dilutes, path=path)
 
 
-def _mask(
-    one: Operation, graph: Graph, known: list[tuple[Mask, bool] | None], data: list[bool]
-) -> tuple[Mask, bool] | None:
-    """Say whether a result is a mask of zeros and ones made by hand, what it drops together, and if from ``rand``."""
-    inherited = [known[each] for each in one.inputs if known[each]]
-    if inherited and not any(data[each] and not known[each] for each in one.inputs):
-        by_rand = any(each[1] for each in inherited if each)
-        return _together(one.shape), by_rand
+def _mask(index: int, one: Operation, graph: Graph, masks: list[_Drawn | None], data: list[bool]) -> _Drawn | None:
+    inherited = next((masks[each] for each in one.inputs if masks[each]), None)
+    if inherited and not any(data[each] and not masks[each] for each in one.inputs):
+        return replace(inherited, together=_together(one.shape))
     if one.op == "bernoulli":
-        return _together(one.shape), False
+        return _Drawn(_together(one.shape), index, False)
     if one.op in _DECIDING and any(_is_drawn(each, graph) for each in one.inputs):
-        return _together(one.shape), True
+        return _Drawn(_together(one.shape), index, True)
     return None
 
 

@@ -93,13 +93,16 @@ def _canonical(name: str) -> str:
 @cache
 def argument_names(function: Callable[..., Any], name: str) -> tuple[str, ...]:
     """Return the names of the positional arguments, as far as they are known."""
-    if inspect.isfunction(function):
-        found = inspect.signature(function).parameters
-        if any(one.kind is one.VAR_POSITIONAL for one in found.values()):
-            return _PLAIN
-        parameters = tuple(found)
-        return ("input", *parameters[1:]) if parameters and parameters[0] == "self" else parameters
+    known = tuple(_BUILTIN[name].split()) if name in _BUILTIN else _PLAIN
     schema = getattr(function, "_schema", None)
     if schema is not None:
         return tuple("input" if one.name == "self" else one.name for one in schema.arguments)
-    return tuple(_BUILTIN[name].split()) if name in _BUILTIN else _PLAIN
+    if not inspect.isfunction(function):
+        return known
+    try:
+        found = inspect.signature(function).parameters
+    except ValueError:  # PyTorch's own wrapper around a method in C
+        return known
+    if any(one.kind is one.VAR_POSITIONAL for one in found.values()):
+        return known
+    return tuple("input" if one == "self" else one for one in found)

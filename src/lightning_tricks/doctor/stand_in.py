@@ -132,7 +132,9 @@ class Step:
 
     def log(self, name: str, value: Any, *args: object, **kwargs: object) -> None:
         """Keep a value that is a number."""
-        if isinstance(value, (int, float)) or (isinstance(value, Tensor) and value.numel() == 1):
+        if isinstance(value, Tensor) and value.numel() == 1:
+            value = value.detach().item()
+        if isinstance(value, (int, float)):
             self.logged[name] = float(value)
 
     def log_dict(self, dictionary: Any, *args: object, **kwargs: object) -> None:

@@ -214,7 +214,7 @@ class _Pass:
 def _ratios(one_pass: _Pass, trace: TraceFacts) -> dict[int, float]:
     """Return, for batch norms that dropout reaches, the variance of their input without it over that with it."""
     arrivals = find_arrivals(Graph(trace))
-    reached = {each.batchnorm for each in arrivals if not each.drawn_by_rand}
+    reached = {each.batchnorm for each in arrivals if not each.fact.by_rand}
     if not reached:
         return {}
     with_dropout = one_pass.variances

@@ -20,8 +20,8 @@ def model_refuses_batch(evidence: Evidence) -> Iterator[Symptom]:
     error = evidence.error
     if error is None:
         return
-    place = f"{error.file}:{error.line} in {error.function}" if error.file else "an unknown place"
-    message = f"{error.phase} raised {error.kind}: {error.message} ({place})"
+    place = f" ({error.file}:{error.line} in {error.function})" if error.file else ""
+    message = f"{error.phase} raised {error.kind}: {error.message}{place}"
     yield Symptom(error.module, message, "mend that line, or give the batch that it expects")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from lightning_tricks.doctor.evidence import Evidence, ModuleFact
 from lightning_tricks.doctor.finding import Severity
-from lightning_tricks.doctor.graph import Graph
+from lightning_tricks.doctor.naming import kind_of, rate_of
 from lightning_tricks.doctor.provenance import Arrival, find_arrivals
 from lightning_tricks.doctor.rule import Symptom, rule
 from lightning_tricks.doctor.trace_facts import Operation
@@ -91,9 +91,8 @@ def _speak(
     is_mild: Callable[[float | None, float | None], bool],
     raised: Severity | None = None,
 ) -> Iterator[Symptom]:
-    assert evidence.trace is not None
-    graph = Graph(evidence.trace)
-    measured = {one.module: one for one in evidence.trace.batchnorms}
+    graph = evidence.graph
+    measured = {one.module: one for one in graph.trace.batchnorms}
     seen: set[tuple[str, str]] = set()
     for one in find_arrivals(graph):
         made, norm = graph[one.fact.source], graph[one.batchnorm]
@@ -101,7 +100,7 @@ def _speak(
             continue
         seen.add((made.module, norm.module))
         p, fact = rate_of(made), measured.get(norm.module)
-        shift = None if one.drawn_by_rand or fact is None else fact.variance_ratio
+        shift = None if one.fact.by_rand or fact is None else fact.variance_ratio
         severity: Severity | None = "info" if is_mild(p, shift) else raised
         message = _message(evidence, one, made, norm, p, shift)
         yield Symptom(made.module, message, _remedy(norm.module), severity)
@@ -116,28 +115,6 @@ def _message(
     target = f"{kind_of(evidence, norm)} {norm.module or 'the model itself'}"
     ratio = "" if shift is None else f"; its input's variance is {shift:.2f}× as large at test as in training"
     return f"{source}{rate} reaches {target} through {path}{ratio}"
-
-
-def rate_of(made: Operation) -> float | None:
-    """Return the rate of a dropout call; of a mask made by hand it is not known."""
-    for key in ("p", "dropout_p", "dropout"):
-        value = made.settings.get(key)
-        if isinstance(value, (int, float)):
-            return float(value)
-    return None
-
-
-def kind_of(evidence: Evidence, one: Operation) -> str:
-    """Return the class of the module that made a call, or the function where the module is more than that call."""
-    module = evidence.model.module(one.module)
-    is_leaf = module is not None and not any(
-        each.path.startswith(f"{one.module}." if one.module else "") and each.path != one.module
-        for each in evidence.model.modules
-    )
-    if module is not None and is_leaf:
-        return module.kind
-    made_by_hand = "a mask made by hand" if one.op in ("mul", "div", "where", "masked_fill") else f"`{one.op}`"
-    return made_by_hand
 
 
 def _remedy(norm: str) -> str:
