@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lightning_tricks.doctor.report import Report
 
 _INDENT = " " * 9
-_WIDEST = 110
+_NARROWEST, _WIDEST = 30, 110
 
 
 def verdict(report: "Report") -> str:
@@ -48,7 +48,7 @@ def show_text(report: "Report", width: int | None = None) -> str:
         report: what the doctor found.
         width: columns; None takes the terminal's.
     """
-    columns = min(max((width or shutil.get_terminal_size().columns) - 1, 40), _WIDEST)
+    columns = min(max((width or shutil.get_terminal_size().columns) - 1, _NARROWEST), _WIDEST)
     blocks = [verdict(report), *(_show_finding(one, columns) for one in report.findings)]
     if report.notes:
         blocks.append("\n".join(_wrap(note, columns, then="  ") for note in report.notes))
