@@ -55,7 +55,7 @@ def choose_rules(select: Iterable[str] = (), ignore: Iterable[str] = (), *, prev
 
     Example:
         >>> [one.code for one in choose_rules(["OPT"], ["params-not-in-optimizer"])]
-        ['DOC001', 'OPT009', ...]
+        ['DOC001', 'DOC002', 'OPT009', ...]
     """
     wanted = _matching("select", as_words(select))
     words = as_words(ignore)
