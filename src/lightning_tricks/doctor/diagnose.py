@@ -56,7 +56,13 @@ def diagnose(
     merge_options(rules, options)  # a slip of the pen is said before anything is run
     if datamodule is not None:
         train_dataloaders, val_dataloaders = _loaders(datamodule)
-    evidence = examine(model, batch, train_dataloaders=train_dataloaders, val_dataloaders=val_dataloaders)
+    evidence = examine(
+        model,
+        batch,
+        train_dataloaders=train_dataloaders,
+        val_dataloaders=val_dataloaders,
+        overfit=any("overfit" in one.needs for one in rules),
+    )
     return judge(evidence, rules, options, ignore)
 
 

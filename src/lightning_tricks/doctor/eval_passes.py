@@ -1,6 +1,7 @@
 """Eval passes: what the outputs do when nothing, everything, or one sample of the inputs changes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -38,34 +39,33 @@ def observe_behaviour(model: nn.Module, batch: Any, call: tuple[Any, Any] | None
             returned = model(*_changed(args, change), **_changed(kwargs, change))
         return [one.detach().float() for one in tensors_in(returned) if one.is_floating_point() and one.dim()]
 
-    inputs = list(tensors_in((args, kwargs, batch if call is None else None)))
+    inputs = [one for one in tensors_in((args, kwargs, batch if call is None else None)) if _has_rows(one, size)]
     model.eval()
     stack = ModuleStack(model)
     # all passes in the same way: some modules take a faster one where nobody listens, and round otherwise
     with torch.no_grad(), stack, Listener(stack) as listener:
         first = outputs()
-        facts = BehaviourFacts(
-            repeat_change=_change(first, outputs()),
-            always_on=tuple(dict.fromkeys(listener.dropouts)),
-            random=tuple(dict.fromkeys(listener.random)),
-        )
-        if not first or not size or size < 2:
-            return _with(facts, reason="the batch has fewer than two samples, or their number is not known")
-        if (facts.repeat_change or 0) > _EQUAL:
-            return _with(facts, reason="two passes in eval mode differ")
-        if not any(_is_per_sample(one, size) and not torch.equal(one, one.roll(1, 0)) for one in inputs):
-            return _with(facts, reason="all samples of the batch are equal")
-        rolled = _change(first, outputs(lambda one: one.roll(1, 0) if _is_per_sample(one, size) else one))
-        per_sample = [i for i, one in enumerate(first) if _is_per_sample(one, size) and one.shape[1:2] != (size,)]
-        if not per_sample:
-            return _with(facts, input_change=rolled, reason="no output has a row for each sample")
-        second = outputs(lambda one: _with_first_replaced(one) if _is_per_sample(one, size) else one)
-        mixing = _change([first[i][1:] for i in per_sample], [second[i][1:] for i in per_sample])
-        return _with(facts, input_change=rolled, mixing_change=mixing)
-
-
-def _with(facts: BehaviourFacts, **changes: Any) -> BehaviourFacts:
-    return BehaviourFacts(**{**vars(facts), **changes})
+        always_on, random = tuple(dict.fromkeys(listener.dropouts)), tuple(dict.fromkeys(listener.random))
+        known = BehaviourFacts(always_on=always_on, random=random)
+        other = _most_different_row(inputs) if size and size > 1 else None
+        if other is None:
+            reason = "all samples of the batch are equal, or their number is not known"
+            return replace(known, repeat_change=_change(first, outputs()), reason=reason)
+        second = outputs(lambda one: _with_first_replaced(one, other) if _has_rows(one, size) else one)
+        rows = [i for i, one in enumerate(first) if _has_rows(one, size) and one.shape[1:2] != (size,)]
+        same = [(first[i][:1], second[i][:1]) for i in rows]
+        mixing = _change([first[i][1:] for i in rows], [second[i][1:] for i in rows])
+        repeated = 0.0
+        if mixing is None or mixing > _EQUAL or always_on or random:
+            repeated = _change(first, outputs()) or 0.0
+        known = replace(known, repeat_change=repeated)
+        if repeated > _EQUAL:
+            return replace(known, reason="two passes in eval mode differ")
+        changed = _change([one for one, _ in same], [one for _, one in same])
+        if changed is None or changed <= _EQUAL:  # of one sample by chance, perhaps
+            changed = _change(first, outputs(lambda one: one.roll(1, 0) if _has_rows(one, size) else one))
+        why = "no output has a row for each sample" if mixing is None else None
+        return replace(known, input_change=changed, mixing_change=mixing, reason=why)
 
 
 def _changed(value: Any, change: Change | None) -> Any:
@@ -82,14 +82,24 @@ def _changed(value: Any, change: Change | None) -> Any:
     return value
 
 
-def _is_per_sample(tensor: Tensor, size: int) -> bool:
+def _has_rows(tensor: Tensor, size: int | None) -> bool:
     return tensor.dim() > 0 and tensor.shape[0] == size
 
 
-def _with_first_replaced(tensor: Tensor) -> Tensor:
-    """Return the batch with the second sample in the place of the first: whatever the numbers mean, it is valid."""
+def _most_different_row(inputs: list[Tensor]) -> int | None:
+    """Return the sample, of the first eight, that differs from the first one in most inputs."""
+    if not inputs:
+        return None
+    rows = range(1, min(8, len(inputs[0])))
+    counts = {row: sum(not torch.equal(one[0], one[row]) for one in inputs) for row in rows}
+    best = max(counts, key=lambda row: counts[row], default=0)
+    return best if counts.get(best) else None
+
+
+def _with_first_replaced(tensor: Tensor, row: int) -> Tensor:
+    """Return the batch with another sample in the place of the first: whatever the numbers mean, it is valid."""
     tensor = tensor.clone()
-    tensor[0] = tensor[1]
+    tensor[0] = tensor[row]
     return tensor
 
 

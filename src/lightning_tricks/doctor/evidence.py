@@ -94,7 +94,19 @@ class ModelFacts:
 
     def module(self, path: str) -> ModuleFact | None:
         """Return the module of that path."""
-        return next((one for one in self.modules if one.path == path), None)
+        return self._by_path.get(path)
+
+    def is_layer(self, path: str) -> bool:
+        """Say whether there is a module of that path that holds no others."""
+        return path in self._by_path and path not in self._parents
+
+    @cached_property
+    def _by_path(self) -> dict[str, ModuleFact]:
+        return {one.path: one for one in self.modules}
+
+    @cached_property
+    def _parents(self) -> set[str]:
+        return {one.path.rpartition(".")[0] for one in self.modules if one.path}
 
     def parameter(self, name: str) -> ParameterFact | None:
         """Return the parameter of that name."""
@@ -214,6 +226,15 @@ class StepFacts:
 
 
 @dataclass(frozen=True)
+class OverfitFacts:
+    """A short training on the batch alone: the loss before, the smallest since, and the steps taken."""
+
+    first: float
+    smallest: float
+    steps: int
+
+
+@dataclass(frozen=True)
 class DropoutCall:
     """A dropout that was active in eval mode."""
 
@@ -228,8 +249,8 @@ class BehaviourFacts:
 
     Attributes:
         repeat_change: two passes over the same batch.
-        input_change: the rows of all float and integer inputs in another order, or replaced by noise.
-        mixing_change: the largest change of any other sample's output when one sample is changed.
+        input_change: one sample is replaced by another; if that changes nothing, all samples in another order.
+        mixing_change: the largest change of any other sample's output when one sample is replaced.
         always_on: dropout calls that were active all the same.
         random: functions that draw random numbers in eval mode (``randn_like`` …).
         reason: why something was not measured.
@@ -282,6 +303,7 @@ class Evidence:
         trace: the operations of one step or forward pass in training mode.
         step: the loss and gradients of that step.
         behaviour: passes in eval mode.
+        overfit: measured only where a rule that needs it is asked for.
         error: the model's own exception, where it raised one.
         run: what training showed, where it was watched.
         missing: for each part that is ``None``, the reason.
@@ -295,6 +317,7 @@ class Evidence:
     trace: TraceFacts | None = None
     step: StepFacts | None = None
     behaviour: BehaviourFacts | None = None
+    overfit: OverfitFacts | None = None
     error: ErrorFact | None = None
     run: RunFacts | None = None
     missing: dict[str, str] = field(default_factory=dict)

@@ -9,8 +9,9 @@ from torch import nn
 
 from lightning_tricks.doctor.eager import run_eagerly
 from lightning_tricks.doctor.eval_passes import observe_behaviour
-from lightning_tricks.doctor.evidence import BatchFacts, BehaviourFacts, ErrorFact, Evidence
-from lightning_tricks.doctor.one_pass import describe_error, move
+from lightning_tricks.doctor.evidence import BatchFacts, BehaviourFacts, ErrorFact, Evidence, LoaderFact, OverfitFacts
+from lightning_tricks.doctor.one_pass import describe_error, find_entry, move
+from lightning_tricks.doctor.overfit_batch import overfit_batch_
 from lightning_tricks.doctor.read_data import first_loader, read_batch, read_loader
 from lightning_tricks.doctor.read_model import read_model
 from lightning_tricks.doctor.read_optimizers import read_optimizers, sort_out
@@ -28,6 +29,7 @@ def examine(
     optimizers: Any = None,
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
     not_traced: str = "",
+    overfit: bool = False,
 ) -> Evidence:
     """Return all evidence that can be had.
 
@@ -39,6 +41,7 @@ def examine(
         optimizers: those of a Trainer; None builds them by ``configure_optimizers``.
         context: what passes run in, such as autocast.
         not_traced: a reason not to run the model: it is read alone.
+        overfit: train on the batch, too.
 
     Example:
         >>> evidence = examine(nn.Linear(2, 1), torch.ones(3, 2))
@@ -54,7 +57,7 @@ def examine(
         memory.put_back_()
         put_back_random_state()
 
-    examination = _Examination(model, context, put_back)
+    examination = _Examination(model, context, put_back, overfit)
     try:
         return examination.run(batch, train_dataloaders, val_dataloaders, optimizers, not_traced)
     finally:
@@ -65,47 +68,58 @@ class _Examination:
     """What is known so far, and why the rest is not."""
 
     def __init__(
-        self, model: nn.Module, context: Callable[[], AbstractContextManager[Any]], put_back: Callable[[], None]
+        self,
+        model: nn.Module,
+        context: Callable[[], AbstractContextManager[Any]],
+        put_back: Callable[[], None],
+        overfit: bool,
     ) -> None:
         self._model: Any = model
         self._context = context
         self._put_back = put_back
+        self._overfit = overfit
         self._missing: dict[str, str] = {}
         self._error: ErrorFact | None = None
 
     def run(self, batch: Any, train: Any, val: Any, given: Any, not_traced: str) -> Evidence:
         model, train, val = read_model(self._model), first_loader(train), first_loader(val)
-        self._missing.update({name: f"no {kind} loader was given" for name, kind, one in (
-            ("train_loader", "training", train), ("val_loader", "validation", val)) if one is None})  # fmt: skip
-        train_facts, val_facts = (None if one is None else read_loader(one) for one in (train, val))
+        train_facts, val_facts = self._read_loader("train_loader", train), self._read_loader("val_loader", val)
         trainer = TrainerStandIn(getattr(self._model, "_trainer", None), train_facts.batches if train_facts else None)
         optimizers, schedulers = self._find_optimizers(given, trainer)
         built = None if optimizers is None else read_optimizers(self._model, optimizers, schedulers)
-        reason = not_traced or "no batch was given"
-        if batch is None and train is not None and not not_traced:
+        if not_traced:
+            batch, reason = None, not_traced
+        elif batch is None and train is not None:
             batch, reason = self._draw(train)
-        batch_facts, traced, behaviour = None, Traced(), None
+        else:
+            reason = "no batch was given"
+        facts, traced, behaviour, overfit = None, Traced(), None, None
         if batch is not None:
-            batch_facts, reason = read_batch(batch), not_traced
-        if batch is not None and not not_traced:
-            batch = move(batch, _device_of(self._model))
+            facts, batch = read_batch(batch), move(batch, _device_of(self._model))
             patient = Patient(self._model, batch, optimizers or (), schedulers, trainer, self._put_back, self._context)
-            traced, behaviour = self._trace(patient, batch_facts)
+            traced, behaviour, overfit = self._trace(patient, facts)
             reason = traced.missing or "the model raised on the batch"
-        parts = {"batch": batch_facts, "trace": traced.trace, "step": traced.step, "behaviour": behaviour}
-        self._missing.update({part: reason for part, value in parts.items() if value is None})
+        parts = {"batch": facts, "trace": traced.trace, "step": traced.step, "behaviour": behaviour, "overfit": overfit}
+        self._missing.update({part: self._missing.get(part, reason) for part, value in parts.items() if value is None})
         return Evidence(
             model=model,
             optimizers=built,
             train_loader=train_facts,
             val_loader=val_facts,
-            batch=batch_facts,
+            batch=facts,
             trace=traced.trace,
             step=traced.step,
             behaviour=behaviour,
+            overfit=overfit,
             error=self._error or traced.error,
             missing=self._missing,
         )
+
+    def _read_loader(self, part: str, loader: Any) -> LoaderFact | None:
+        if loader is None:
+            self._missing[part] = f"no {'training' if part == 'train_loader' else 'validation'} loader was given"
+            return None
+        return read_loader(loader)
 
     def _find_optimizers(self, given: Any, trainer: TrainerStandIn) -> tuple[list[Any] | None, list[dict[str, Any]]]:
         if given is not None:
@@ -137,19 +151,31 @@ class _Examination:
             self._error = describe_error(error, "the training loader", "")
         return None, described
 
-    def _trace(self, patient: Patient, facts: BatchFacts | None) -> tuple[Traced, BehaviourFacts | None]:
+    def _trace(self, patient: Patient, facts: BatchFacts) -> tuple[Traced, BehaviourFacts | None, OverfitFacts | None]:
         self._bring_to_the_model(patient)
         with run_eagerly(), torch.inference_mode(False):
             traced = trace_step(patient)
             if traced.error is not None:
-                return traced, None
+                return traced, None, None
             stand_in_(patient.model, Step(patient.optimizers, patient.schedulers, lambda: None), patient.trainer)
-            try:
-                with patient.context():
-                    size = facts.size if facts else None
-                    return traced, observe_behaviour(patient.model, patient.batch, traced.call, size)
-            except Exception as error:  # eval mode may ask for more than training does
-                return traced, BehaviourFacts(reason=f"a pass in eval mode raised {type(error).__name__}: {error}")
+            with patient.context():
+                behaviour = self._observe(patient, traced, facts)
+                return traced, behaviour, self._learn_by_heart(patient) if self._overfit else None
+
+    def _observe(self, patient: Patient, traced: Traced, facts: BatchFacts) -> BehaviourFacts:
+        try:
+            return observe_behaviour(patient.model, patient.batch, traced.call, facts.size)
+        except Exception as error:  # eval mode may ask for more than training does
+            return BehaviourFacts(reason=f"a pass in eval mode raised {type(error).__name__}: {error}")
+
+    def _learn_by_heart(self, patient: Patient) -> OverfitFacts | None:
+        self._missing["overfit"] = "there is no loss that Adam could make smaller"
+        patient.model.train()
+        try:
+            return overfit_batch_(patient.model, find_entry(patient.model, patient.batch))
+        except Exception as error:  # what a first step bears, a second need not
+            self._missing["overfit"] = f"training on the batch raised {type(error).__name__}: {error}"
+            return None
 
     def _bring_to_the_model(self, patient: Patient) -> None:
         """Let the module's own hooks see the batch, as a Trainer would."""

@@ -22,7 +22,7 @@ class WithoutDropout(TorchFunctionMode):
     """While entered, dropout passes everything on, and masks drawn by ``bernoulli`` are their own mean.
 
     Attributes:
-        channel_variances: of the input of each batch norm, in the order of their calls.
+        channel_variances: of the input of each batch norm, in the order of their calls; the last ones fit a recorder's.
 
     Example:
         >>> with WithoutDropout():

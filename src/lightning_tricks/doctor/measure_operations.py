@@ -35,7 +35,7 @@ def measure_arguments(operation: Operation, given: Sequence[tuple[str, Tensor]])
 def channel_variance(tensor: Tensor) -> Tensor:
     """Return the variance of each channel (dimension 1) over samples and positions."""
     with torch.no_grad():
-        return tensor.detach().float().movedim(1, 0).flatten(1).var(1, correction=0)
+        return tensor.detach().float().var(_all_but(1, tensor), correction=0)
 
 
 def measure_result(operation: Operation, result: Tensor, before: Sequence[Operation]) -> Operation:
@@ -46,22 +46,22 @@ def measure_result(operation: Operation, result: Tensor, before: Sequence[Operat
     if not (name in WEIGHTS or name in ACTIVATIONS or name in LOSSES or masks or scalar):
         return operation
     operation = replace(operation, statistics=measure(result))
-    if name in _CUTTING:
-        return replace(operation, dead=_share_of_units(result == 0, _unit_dim(operation, before), 1.0))
-    if name in _BOUNDED:
-        low, high = _BOUNDED[name]
-        at_limits = (result < low) | (result > high)
-        return replace(operation, saturated=_share_of_units(at_limits, _unit_dim(operation, before), 0.9))
-    return operation
-
-
-def _share_of_units(marked: Tensor, dim: int | None, above: float) -> float | None:
-    """Return the share of units that are marked on (more than) that share of the samples."""
-    if dim is None or not marked.numel():
-        return None
+    if name not in _CUTTING and name not in _BOUNDED:
+        return operation
+    dim = _unit_dim(operation, before)
+    if dim is None or not result.numel():
+        return operation
     with torch.no_grad():
-        shares = marked.detach().movedim(dim, 0).flatten(1).float().mean(1)
-        return float((shares >= above if above == 1.0 else shares > above).float().mean())
+        values, others = result.detach(), _all_but(dim, result)
+        if name in _CUTTING:
+            return replace(operation, dead=1 - float(values.any(others).float().mean()))
+        low, high = _BOUNDED[name]
+        shares = ((values < low) | (values > high)).float().mean(others)
+        return replace(operation, saturated=float((shares > 0.9).float().mean()))
+
+
+def _all_but(dim: int, tensor: Tensor) -> tuple[int, ...]:
+    return tuple(each for each in range(tensor.dim()) if each != dim % tensor.dim())
 
 
 def _unit_dim(operation: Operation, before: Sequence[Operation]) -> int | None:

@@ -16,14 +16,9 @@ def rate_of(made: Operation) -> float | None:
 def kind_of(evidence: Evidence, one: Operation) -> str:
     """Return the class of the module that made a call, or the function where the module is more than that call."""
     module = evidence.model.module(one.module)
-    is_leaf = module is not None and not any(
-        each.path.startswith(f"{one.module}." if one.module else "") and each.path != one.module
-        for each in evidence.model.modules
-    )
-    if module is not None and is_leaf:
+    if module is not None and evidence.model.is_layer(one.module):
         return module.kind
-    made_by_hand = "a mask made by hand" if one.op in ("mul", "div", "where", "masked_fill") else f"`{one.op}`"
-    return made_by_hand
+    return "a mask made by hand" if one.op in ("mul", "div", "where", "masked_fill") else f"`{one.op}`"
 
 
 def call_of(evidence: Evidence, one: Operation) -> str:

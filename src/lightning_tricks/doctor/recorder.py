@@ -18,7 +18,7 @@ from lightning_tricks.doctor.ledger import Ledger, covers_storage, storage_of
 from lightning_tricks.doctor.measure_operations import channel_variance, measure_arguments, measure_result
 from lightning_tricks.doctor.measure_tensors import plain_settings
 from lightning_tricks.doctor.module_stack import ModuleStack
-from lightning_tricks.doctor.operations import LOSSES, words
+from lightning_tricks.doctor.operations import DROPOUTS, LOSSES, RANDOM, words
 from lightning_tricks.doctor.signatures import argument_names, name_of, name_of_overload
 from lightning_tricks.doctor.trace_facts import Operation
 
@@ -32,6 +32,7 @@ _FORGETFUL = words("""
     empty_like zeros_like ones_like full_like randint_like new_empty new_zeros new_ones new_full new_tensor zero fill
     rand randn random exponential empty zeros ones full arange
 """)
+_NOISY = RANDOM | DROPOUTS | {"scaled_dot_product_attention", "multi_head_attention_forward", "lstm", "gru"}
 _ANNOUNCED = LOSSES | {"batch_norm"}
 
 
@@ -44,7 +45,7 @@ class Recorder:
 
     Attributes:
         operations: what was written down so far.
-        channel_variances: of the input of each batch norm.
+        channel_variances: of the input of each batch norm, from the first random number on.
 
     Example:
         >>> stack = ModuleStack(torch.nn.Module())
@@ -62,6 +63,7 @@ class Recorder:
         self._ledger = Ledger()
         self._stack = stack
         self._busy = False
+        self._is_noisy = False
         self.channel_variances: dict[int, Tensor] = {}
 
     def recording(self, technique: str) -> ExitStack:
@@ -125,7 +127,7 @@ class Recorder:
             index = self._index(one)
             self.operations[index] = replace(self.operations[index], statistics=found)
         index = self._append(operation)
-        if operation.op == "batch_norm":
+        if operation.op == "batch_norm" and self._is_noisy:
             self.channel_variances[index] = channel_variance(given[0][1])
         return index
 
@@ -182,6 +184,7 @@ class Recorder:
         return index
 
     def _append(self, operation: Operation) -> int:
+        self._is_noisy = self._is_noisy or operation.op in _NOISY
         self.operations.append(operation)
         return len(self.operations) - 1
 

@@ -222,10 +222,10 @@ def _ratios(one_pass: _Pass, trace: TraceFacts) -> dict[int, float]:
         without = one_pass.again_without_dropout()
     except Exception:  # a model that needs its dropout is judged without the measurement
         return {}
-    if len(without) != len(with_dropout):
+    if len(without) < len(with_dropout):
         return {}
     found = {}
-    for (index, train), test in zip(with_dropout.items(), without, strict=True):
+    for (index, train), test in zip(with_dropout.items(), without[-len(with_dropout) :], strict=True):
         alive = train > 1e-12
         if index in reached and train.shape == test.shape and bool(alive.any()):
             found[index] = float((test[alive] / train[alive]).median())

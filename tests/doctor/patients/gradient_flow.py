@@ -89,3 +89,15 @@ def teacher_that_is_frozen() -> dict:
     found = step(lambda net, x: net.b(net.a(x).detach()))
     found["model"].net.a.requires_grad_(False)
     return found
+
+
+@sick("BEH003", "in 200 steps", severity="warning")
+def targets_that_nothing_tells() -> dict:
+    x, y = classes()
+    return {"model": Step(nn.Linear(8, 3)), "batch": (torch.ones_like(x), y)}
+
+
+@healthy("BEH003")
+def a_batch_learnt_by_heart() -> dict:
+    net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, 3))
+    return {"model": Step(net), "batch": classes()}

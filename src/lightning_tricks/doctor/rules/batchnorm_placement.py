@@ -48,13 +48,16 @@ def batchnorm_small_batch(evidence: Evidence, *, values: int = 8) -> Iterator[Sy
                 message = f"{module.kind} over {size} samples per batch, fewer than {values}"
                 yield Symptom(module.path, message, remedy)
         return
+    few: dict[int, list[str]] = {}
     for one in evidence.trace.batchnorms:
         # the batch that was given may be smaller than those of the run
         found = one.values * size // one.samples if size and one.samples else one.values
         if found < values:
-            owner = evidence.model.module(one.module)
-            message = f"{owner.kind if owner else 'batch norm'} over {found} values per channel, fewer than {values}"
-            yield Symptom(one.module, message, remedy, "error" if found <= 1 else None)
+            few.setdefault(found, []).append(one.module)
+    for found, paths in few.items():
+        owner = evidence.model.module(paths[0])
+        message = f"{owner.kind if owner else 'batch norm'} over {found} values per channel, fewer than {values}"
+        yield Symptom(paths[0], message, remedy, "error" if found <= 1 else None, len(paths))
 
 
 @rule("PLC012", "warning", kind="B", needs=("trace",))

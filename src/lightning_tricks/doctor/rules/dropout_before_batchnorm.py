@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from lightning_tricks.doctor.evidence import Evidence, ModuleFact
 from lightning_tricks.doctor.finding import Severity
+from lightning_tricks.doctor.graph import Graph
 from lightning_tricks.doctor.naming import kind_of, rate_of
 from lightning_tricks.doctor.provenance import Arrival, find_arrivals
 from lightning_tricks.doctor.rule import Symptom, rule
@@ -94,7 +95,7 @@ def _speak(
     graph = evidence.graph
     measured = {one.module: one for one in graph.trace.batchnorms}
     seen: set[tuple[str, str]] = set()
-    for one in find_arrivals(graph):
+    for one in _worst(graph, find_arrivals(graph)):
         made, norm = graph[one.fact.source], graph[one.batchnorm]
         if not concerns(one) or (made.module, norm.module) in seen:
             continue
@@ -104,6 +105,15 @@ def _speak(
         severity: Severity | None = "info" if is_mild(p, shift) else raised
         message = _message(evidence, one, made, norm, p, shift)
         yield Symptom(made.module, message, _remedy(norm.module), severity)
+
+
+def _worst(graph: Graph, arrivals: list[Arrival]) -> list[Arrival]:
+    """Leave of each dropout the ways that keep most of its noise: who mends those need not hear of the others."""
+    best: dict[str, tuple[bool, int]] = {}
+    for one in arrivals:
+        made = graph[one.fact.source].module
+        best[made] = min(best.get(made, one.fact.rank), one.fact.rank)
+    return [one for one in arrivals if one.fact.rank == best[graph[one.fact.source].module]]
 
 
 def _message(
@@ -139,6 +149,4 @@ def _by_registration(evidence: Evidence) -> Iterator[Symptom]:
 
 def leaves_in_order(evidence: Evidence) -> Iterator[ModuleFact]:
     """Yield modules without children in the order of registration."""
-    modules = evidence.model.modules
-    parents = {one.path.rpartition(".")[0] for one in modules if one.path}
-    return (one for one in modules if one.path and one.path not in parents)
+    return (one for one in evidence.model.modules if one.path and evidence.model.is_layer(one.path))

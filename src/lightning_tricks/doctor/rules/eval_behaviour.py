@@ -12,7 +12,8 @@ from lightning_tricks.doctor.rule import NotChecked, Symptom, Symptoms, rule
 def dropout_always_on(evidence: Evidence) -> Iterator[Symptom]:
     """Dropout that is active in eval mode.
 
-    What it looks at:  dropout calls with ``training=True``, and hand-made masks, while the model is in eval mode.
+    What it looks at:  dropout calls with ``training=True`` while the model is in eval mode; masks made by hand are
+                       info, for who writes them by hand may mean it.
     Why it matters:    predictions are thinned and differ from call to call.
     Try:               ``F.dropout(x, p, training=self.training)``, or ``nn.Dropout``.
     False alarms:      ensembles by dropout at inference; models that sample on purpose (normal numbers are drawn, too):
@@ -28,16 +29,17 @@ def dropout_always_on(evidence: Evidence) -> Iterator[Symptom]:
         yield Symptom(call.module, message, f"F.{call.function}(x, p, training=self.training)", severity)
     if not behaviour.always_on and behaviour.repeat_change and "bernoulli" in behaviour.random:
         message = f"a mask is drawn in eval mode; outputs change by {behaviour.repeat_change:.2g} from call to call"
-        yield Symptom("", message, "if self.training: around the mask", severity)
+        yield Symptom("", message, "if self.training: around the mask", "info")
 
 
 @rule("BEH001", "error", kind="B", needs=("behaviour",))
-def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-6) -> Symptoms:
+def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
     """Outputs that do not depend on the inputs.
 
     What it looks at:  eval mode, the samples of the batch in another order: the relative change of the outputs.
     Why it matters:    the model has learnt, or can only learn, a constant.
-    Options:           ``tolerance``: relative change below which outputs count as unchanged.
+    Options:           ``tolerance``: relative change below which outputs count as unchanged; deep nets with batch norm
+                       may change by as little as 1e-6 before they are trained.
     Try:               look for a layer of zeros, dead units, an input that is overwritten.
     False alarms:      an output layer that begins at zero: info, "at initialisation".
     References:        Ben Braiek & Khomh, TheDeepChecker, 2023.

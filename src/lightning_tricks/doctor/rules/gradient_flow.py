@@ -64,7 +64,8 @@ def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
     cut = _behind_a_cut(evidence)
     remedy = "use it, or requires_grad_(False)"
     for module, names in _by_module([name for name in without if name not in cut]):
-        severity: Severity | None = None if _is_layer(evidence, module) else "info"
+        # what stands beside layers, such as a mask token, is often used at times
+        severity: Severity | None = None if evidence.model.is_layer(module) else "info"
         yield Symptom(module, f"{_kind(evidence, module)}'s {names} gets no gradient", remedy, severity)
     for module, names in _by_module([one.name for one in step.gradients if one.norm == 0.0]):
         yield Symptom(module, f"{_kind(evidence, module)}'s {names} has a gradient of exactly 0", remedy, "info")
@@ -75,16 +76,31 @@ def _by_module(names: list[str]) -> Iterator[tuple[str, str]]:
         yield module, ", ".join(name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == module)
 
 
-def _is_layer(evidence: Evidence, path: str) -> bool:
-    """Say whether a module holds no others; what stands beside layers, as a mask token, is often used at times."""
-    return not any(
-        one.path.startswith(f"{path}." if path else "") and one.path != path for one in evidence.model.modules
-    )
-
-
 def _kind(evidence: Evidence, path: str) -> str:
     module = evidence.model.module(path)
     return module.kind if module else "the module"
+
+
+@rule("BEH003", "warning", kind="B", needs=("overfit",), preview=True)
+def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: float = 1e-2) -> Iterator[Symptom]:
+    """A model that cannot learn one batch by heart.
+
+    What it looks at:  up to 200 steps of Adam on the batch alone, without dropout: how far the loss falls. It takes as
+                       long, hence a preview; the model is put back as it was.
+    Why it matters:    who cannot learn one batch will not learn the set: something is wired wrongly.
+    Options:           ``share``: of its start that the loss must fall below; ``floor``: a loss below it is good enough.
+    Try:               look at the targets, at cut gradients, at the loss itself.
+    False alarms:      adversarial and reinforcement learning, noisy targets, losses that cannot fall to 0.
+    References:        Karpathy, A Recipe for Training Neural Networks, 2019; Ben Braiek & Khomh, TheDeepChecker, 2023.
+    """
+    found = evidence.overfit
+    assert found is not None
+    if found.smallest > max(share * found.first, floor):
+        message = (
+            f"the loss falls from {found.first:.3g} to {found.smallest:.3g} in {found.steps} steps on one batch, not "
+            f"below {share:g} of its start"
+        )
+        yield Symptom("loss", message, "look at the targets, at cut gradients, at the loss itself")
 
 
 @rule("BEH008", "warning", kind="B", needs=("trace", "step"))

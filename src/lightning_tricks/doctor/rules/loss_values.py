@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.evidence import Evidence
+from lightning_tricks.doctor.evidence import Evidence, OptimizerFact
 from lightning_tricks.doctor.finding import Severity
 from lightning_tricks.doctor.graph import Graph
 from lightning_tricks.doctor.operations import LOSSES
@@ -53,18 +53,19 @@ def _depends_on_target(graph: Graph, one: Operation) -> bool:
 
 
 @rule("LOS008", "warning", kind="B", needs=("trace",))
-def loss_sum_reduction(evidence: Evidence) -> Iterator[Symptom]:
+def loss_sum_reduction(evidence: Evidence, *, lr: float = 1e-3) -> Iterator[Symptom]:
     """A loss that is summed over the batch.
 
-    What it looks at:  loss calls with ``reduction="sum"`` whose result is not divided.
+    What it looks at:  loss calls with ``reduction="sum"`` whose result is not divided, and the rate of SGD.
     Why it matters:    the gradient grows with the batch: the customary learning rates are for means. Adam and its kin
-                       do not see the scale: info.
+                       do not see the scale: info, as without a known optimizer.
+    Options:           ``lr``: a warning from that rate of SGD on.
     Try:               ``reduction="mean"``, or divide by the batch size.
     False alarms:      the evidence lower bound of a VAE, which is a sum by nature: info beside a KL term.
     References:        Goyal et al., Accurate, Large Minibatch SGD, 2017.
     """
     graph = evidence.graph
-    adaptive = [one.kind for one in evidence.optimizers or () if "SGD" not in one.bases]
+    is_fast = any(_is_fast(one, lr) for one in evidence.optimizers or ())
     bounded = any(True for _ in graph.find("kl_div", "randn"))
     for index, one in graph.find(*LOSSES):
         if one.settings.get("reduction") != "sum" or not one.input_shapes or one.input_shapes[0][:1] in ((), (1,)):
@@ -73,8 +74,13 @@ def loss_sum_reduction(evidence: Evidence) -> Iterator[Symptom]:
         if {"div", "mul"} & {graph[user].op for user in graph.after(index)}:
             continue
         message = f"`{one.op}` sums over {list(one.input_shapes[0])}"
-        severity: Severity | None = "info" if bounded or (adaptive) else None
+        severity: Severity | None = None if is_fast and not bounded else "info"
         yield Symptom(place_of(one), message, 'reduction="mean"', severity)
+
+
+def _is_fast(optimizer: OptimizerFact, lr: float) -> bool:
+    rates = (group.settings.get("lr") for group in optimizer.groups)
+    return "SGD" in optimizer.bases and any(isinstance(rate, (int, float)) and rate >= lr for rate in rates)
 
 
 @rule("LOS009", "info", kind="B", needs=("trace",))
