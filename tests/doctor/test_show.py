@@ -19,15 +19,16 @@ from lightning_tricks.doctor.show_text import show_text
 
 
 class Block(nn.Module):
-    def __init__(self, p: float = 0.9) -> None:
+    def __init__(self, p: float = 0.9, index: int = 0) -> None:
         super().__init__()
+        self.index = index
         self.conv, self.drop = nn.Linear(4, 4), nn.Dropout(p)
 
 
 class Model(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Block() for _ in range(4))
+        self.layers = nn.ModuleList(Block(index=i) for i in range(4))
         self.others = nn.ModuleList([Block(0.3), Block(0.3), nn.ReLU()])
         self.calm = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
 

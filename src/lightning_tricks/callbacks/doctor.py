@@ -1,6 +1,6 @@
 """Doctor: say at the first batch of a fit what is wrong with it, and watch what only training shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -16,7 +16,6 @@ from lightning_tricks.doctor.judge import judge
 from lightning_tricks.doctor.read_model import read_model
 from lightning_tricks.doctor.registry import as_words, choose_rules, merge_options
 from lightning_tricks.doctor.report import Report
-from lightning_tricks.doctor.rule import Rule
 from lightning_tricks.functional.arguments import check_choice
 
 _READ_EVERY = 50
@@ -77,6 +76,7 @@ class Doctor(Trick):
         self.select, self.ignore = tuple(as_words(select)), tuple(as_words(ignore))
         self.options, self.fail_on = options, fail_on
         self._rules = choose_rules(self.select, self.ignore)
+        self._late_rules = tuple(one for one in self._rules if one.kind == "R")
         merge_options(self._rules, options)
         self._start_anew()
 
@@ -131,23 +131,19 @@ class Doctor(Trick):
 
     # -- during training --------------------------------------------------------------------------------------------
 
-    @property
-    def _watches(self) -> bool:
-        return any(one.kind == "R" for one in self._rules)
-
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._watches and trainer.current_epoch == 0:
+        if self._late_rules and trainer.current_epoch == 0:
             self._watch.start_epoch(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         every = trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
-        if self._watches and self._watch.see(trainer, outputs) >= every:
+        if self._late_rules and self._watch.see(trainer, outputs) >= every:
             self._read(trainer, pl_module, ())
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._watches:
+        if self._late_rules:
             unchanged = self._watch.unchanged(trainer, pl_module) if trainer.current_epoch == 0 else ()
             self._read(trainer, pl_module, unchanged)
 
@@ -158,8 +154,7 @@ class Doctor(Trick):
         if new == RunFacts() or self.report is None:
             return
         self._facts = RunFacts(bad, unchanged or known.unchanged)
-        rules: Iterable[Rule] = (one for one in self._rules if one.kind == "R")
-        late = judge(Evidence(read_model(pl_module), run=new), rules, self.options, self.ignore)
+        late = judge(Evidence(read_model(pl_module), run=new), self._late_rules, self.options, self.ignore)
         self.report = replace(self.report, findings=[*self.report.findings, *late.findings])
         if late.findings:
             rank_zero_warn(f"{type(self).__name__}: {late}")

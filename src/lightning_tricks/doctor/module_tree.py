@@ -99,5 +99,6 @@ def _put_together(branches: list[Branch]) -> tuple[Branch, ...]:
 
 def _likeness(branch: Branch) -> object:
     below = tuple((child.name, _likeness(child)) for child in branch.children)
-    settings = tuple(branch.module.settings.items())
+    is_layer = branch.module.home.startswith("torch.")  # others may count themselves: layer_idx
+    settings = tuple(branch.module.settings.items()) if is_layer else ()
     return branch.module.kind, settings, branch.repeats, branch.findings, below
