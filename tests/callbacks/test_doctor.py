@@ -214,6 +214,12 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step_when_the_losses_are_re
     assert "step 9" in next(one.message for one in doctor.report.findings if one.code == "RUN003")
 
 
+def test_losses_that_stay_broken_are_said_once() -> None:
+    doctor = Doctor(select=["RUN003"])
+    fit(doctor, net=Breaks(), log_every_n_steps=2)
+    assert codes(doctor.report) == ["RUN003"]
+
+
 def test_a_layer_that_the_first_epoch_leaves_as_it_was_is_named_once() -> None:
     class HeadOnly(Net):
         def configure_optimizers(self) -> Any:

@@ -149,11 +149,11 @@ class Doctor(Trick):
 
     def _read(self, trainer: Trainer, pl_module: LightningModule, unchanged: tuple[str, ...]) -> None:
         """Judge what has come to light since the last time; the same on every process."""
-        bad, known = self._watch.first_bad_step(trainer), self._facts
-        new = RunFacts(bad if known.first_bad_step is None else None, unchanged)
+        bad, said = self._watch.first_bad_step(trainer), self._facts
+        new = RunFacts(bad if said.first_bad_step is None else None, unchanged)
         if new == RunFacts() or self.report is None:
             return
-        self._facts = RunFacts(bad, unchanged or known.unchanged)
+        self._facts = RunFacts(bad if said.first_bad_step is None else said.first_bad_step, unchanged or said.unchanged)
         late = judge(Evidence(read_model(pl_module), run=new), self._late_rules, self.options, self.ignore)
         self.report = replace(self.report, findings=[*self.report.findings, *late.findings])
         if late.findings:

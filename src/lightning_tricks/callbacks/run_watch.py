@@ -19,7 +19,9 @@ class RunWatch:
     """
 
     def __init__(self) -> None:
-        self._losses: list[tuple[int, Tensor]] = []
+        self._losses: list[Tensor] = []
+        self._steps: list[int] = []
+        self._batches = 0
         self._marks: dict[str, Tensor] = {}
         self._start = 0
 
@@ -29,19 +31,21 @@ class RunWatch:
         self._marks = fingerprints(pl_module)
 
     def see(self, trainer: Trainer, outputs: Any) -> int:
-        """Keep the loss of a batch, and return how many are kept."""
+        """Keep the loss of a batch, if it has one, and return how many batches were seen since the last reading."""
+        self._batches += 1
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor):
-            self._losses.append((trainer.global_step, loss.detach()))
-        return len(self._losses)
+            self._losses.append(loss.detach().sum() if loss.ndim else loss.detach())
+            self._steps.append(trainer.global_step)
+        return self._batches
 
     def first_bad_step(self, trainer: Trainer) -> int | None:
         """Return the first step, among those since the last call, whose loss was not finite on any process."""
-        losses, self._losses = self._losses, []
-        steps = torch.tensor([math.inf, *(float(step) for step, _ in losses)], device=trainer.strategy.root_device)
+        losses, steps = self._losses, torch.tensor([*map(float, self._steps), math.inf])
+        self._losses, self._steps, self._batches = [], [], 0
+        steps = steps.to(trainer.strategy.root_device)
         if losses:
-            good = torch.stack([loss.isfinite().all() for _, loss in losses])
-            steps[1:].masked_fill_(good.to(steps.device), math.inf)
+            steps[:-1].masked_fill_(torch.stack(losses).isfinite().to(steps.device), math.inf)
         everywhere: Any = trainer.strategy.reduce(steps.min(), reduce_op="min")
         first: float = everywhere.tolist()
         return int(first) if math.isfinite(first) else None
