@@ -326,3 +326,30 @@ def test_optimizers_that_cannot_be_built_are_said_not_to_be_checked() -> None:
 
     report = diagnose(Late(net()), classes())
     assert any("OPT004" in note and "RuntimeError: ask me later" in note for note in report.notes)
+
+
+def test_lazy_parameters_stay_lazy() -> None:
+    model = nn.Sequential(nn.LazyLinear(4), nn.Dropout(0.5), nn.LazyBatchNorm1d())
+    report = diagnose(model, X, select=["PLC001"])
+    assert [one.severity for one in report.findings] == ["warning"]
+    assert all(nn.parameter.is_lazy(one) for one in [*model.parameters(), model[2].running_mean])
+    assert [type(one).__name__ for one in model] == ["LazyLinear", "Dropout", "LazyBatchNorm1d"]
+    assert model(X).shape == (16, 4)
+
+
+def test_a_process_group_is_not_seen_by_a_step_and_is_left_intact(tmp_path: Any) -> None:
+    seen = []
+
+    class Asking(Step):
+        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+            seen.append(torch.distributed.is_initialized())
+            return self(self.all_gather(batch[0])).mean()
+
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        assert examine(Asking(net()), classes()).error is None
+        assert torch.distributed.is_initialized()
+    finally:
+        torch.distributed.destroy_process_group()
+    assert seen
+    assert not any(seen)

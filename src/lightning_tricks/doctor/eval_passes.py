@@ -65,6 +65,8 @@ def observe_behaviour(model: nn.Module, batch: Any, call: tuple[Any, Any] | None
         if changed is None or changed <= _EQUAL:  # of one sample by chance, perhaps
             changed = _change(first, outputs(lambda one: one.roll(1, 0) if _has_rows(one, size) else one))
         why = "no output has a row for each sample" if mixing is None else None
+        if any(_relates_rows(one, size) for one in tensors_in((args, kwargs, batch))):
+            mixing, why = None, "an input relates the samples to each other"
         return replace(known, input_change=changed, mixing_change=mixing, reason=why)
 
 
@@ -84,6 +86,14 @@ def _changed(value: Any, change: Change | None) -> Any:
 
 def _has_rows(tensor: Tensor, size: int | None) -> bool:
     return tensor.dim() > 0 and tensor.shape[0] == size
+
+
+def _relates_rows(tensor: Tensor, size: int | None) -> bool:
+    """Say whether a tensor is a matrix over the samples, or a list of pairs of them: a graph's edges."""
+    if size is None or tensor.dim() != 2:
+        return False
+    is_list = tensor.shape[0] == 2 and size != 2 and not tensor.is_floating_point() and tensor.numel() > 0
+    return tuple(tensor.shape) == (size, size) or (is_list and int(tensor.min()) >= 0 and int(tensor.max()) < size)
 
 
 def _most_different_row(inputs: list[Tensor]) -> int | None:

@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from lightning_tricks.doctor.alone import run_alone
 from lightning_tricks.doctor.eager import run_eagerly
 from lightning_tricks.doctor.eval_passes import observe_behaviour
 from lightning_tricks.doctor.evidence import BatchFacts, BehaviourFacts, ErrorFact, Evidence, LoaderFact, OverfitFacts
+from lightning_tricks.doctor.lazy_memory import remember_lazy
 from lightning_tricks.doctor.one_pass import describe_error, find_entry, move
 from lightning_tricks.doctor.overfit_batch import overfit_batch_
 from lightning_tricks.doctor.read_data import first_loader, read_batch, read_loader
@@ -49,11 +51,12 @@ def examine(
         ['batch', 'parameter', 'parameter', 'linear']
     """
     model = getattr(model, "_orig_mod", model)
-    memory, put_back_random_state = ObjectMemory(), remember_random_state()
+    memory, put_back_random_state, put_back_lazy = ObjectMemory(), remember_random_state(), remember_lazy(model)
     memory.remember(model, batch)
     memory.remember(train_dataloaders, tensors=False)
 
     def put_back() -> None:
+        put_back_lazy()
         memory.put_back_()
         put_back_random_state()
 
@@ -153,7 +156,7 @@ class _Examination:
 
     def _trace(self, patient: Patient, facts: BatchFacts) -> tuple[Traced, BehaviourFacts | None, OverfitFacts | None]:
         self._bring_to_the_model(patient)
-        with run_eagerly(), torch.inference_mode(False):
+        with run_eagerly(), run_alone(), torch.inference_mode(False):
             traced = trace_step(patient)
             if traced.error is not None:
                 return traced, None, None

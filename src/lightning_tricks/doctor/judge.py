@@ -73,7 +73,7 @@ def put_repeats_together(symptoms: list[Symptom], model: ModelFacts) -> list[Sym
     """Make one symptom of those that differ in the numbers of repeated blocks alone: ``encoder.layers.*.norm``."""
     lists = {one.path for one in model.modules if one.isa("ModuleList")}
     groups: dict[tuple[str, str, object], list[Symptom]] = {}
-    for each in symptoms:
+    for each in dict.fromkeys(symptoms):  # a module that is called twice says the same twice
         place = block_pattern(each.where, lists)
         saying = re.sub(r"\d+(\.\d+)?(e-?\d+)?", "#", each.message)
         groups.setdefault((place, saying, each.severity), []).append(each)

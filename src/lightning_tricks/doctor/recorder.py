@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -177,7 +177,7 @@ class Recorder:
             return found
         kind, name, _ = self._leaves.get(id(tensor), ("constant", "", None))
         leaf = Operation(
-            kind, name, (), shape=_shape(tensor), dtype=str(tensor.dtype), requires_grad=tensor.requires_grad
+            kind, name, (), shape=tuple(tensor.shape), dtype=str(tensor.dtype), requires_grad=tensor.requires_grad
         )
         index = self._append(leaf)
         self._ledger.note(tensor, index)
@@ -214,7 +214,8 @@ class _Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
     """Yield the tensors in tuples, lists, dicts and objects that behave like them."""
     if isinstance(value, Tensor):
-        yield value
+        if not is_lazy(value):  # it bears no look before it has a shape
+            yield value
     elif depth and isinstance(value, (tuple, list)):
         for one in value:
             yield from tensors_in(one, depth - 1)
@@ -234,7 +235,3 @@ def _fills(target: Tensor, value: Tensor) -> bool:
 
 def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else int(tensor._version)
-
-
-def _shape(tensor: Tensor) -> tuple[int, ...]:
-    return () if torch.nn.parameter.is_lazy(tensor) else tuple(tensor.shape)

@@ -157,6 +157,10 @@ class Step:
             return None
         return self._schedulers[0] if len(self._schedulers) == 1 else self._schedulers
 
+    def all_gather(self, data: Any, *args: object, **kwargs: object) -> Any:
+        """Return what it would on one process."""
+        return data
+
     def nothing(self, *args: object, **kwargs: object) -> None:
         """Do nothing."""
 
@@ -178,4 +182,5 @@ def stand_in_(model: nn.Module, step: Step, trainer: TrainerStandIn) -> None:
             toggle_optimizer=step.nothing,
             untoggle_optimizer=step.nothing,
             print=step.nothing,
+            all_gather=step.all_gather,
         )
