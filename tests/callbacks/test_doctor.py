@@ -258,7 +258,8 @@ class Talkative(Sick):
         self.log("mean", self.metric(x.mean()), sync_dist=True)
         torch.distributed.all_reduce(torch.ones(()))
         self.trainer.strategy.barrier()
-        spread = self.all_gather(x.mean()).sum()
+        everyones = self.all_gather(x).flatten(0, 1)  # as contrastive losses do
+        spread = everyones.std()
         return self.loss((x + 0 * spread, y))
 
 
