@@ -30,19 +30,21 @@ def measure(tensor: Tensor, *, distinct: bool = False) -> Statistics | None:
         return None
     with torch.no_grad():
         flat = tensor.detach().reshape(-1)
-        if flat.numel() > _SAMPLE and not flat.is_floating_point():
-            flat = _sample(flat)
         found = _numbers(_sample(flat))
         nonfinite = 0
-        if flat.is_floating_point() and not (math.isfinite(found[0]) and bool(torch.isfinite(flat.sum()))):
+        if flat.is_floating_point() and not _is_finite(flat, found[0]):
             finite = flat[torch.isfinite(flat)]
             nonfinite = flat.numel() - finite.numel()
             found = _numbers(_sample(finite)) if finite.numel() else [0.0] * 5
         mean, std, low, high, nonzero = found
         kinds = len(torch.unique(flat)) if distinct else None
-        whole = bool((flat == flat.round()).all()) if distinct and flat.is_floating_point() else not std
-    whole = whole or not tensor.is_floating_point()
-    return Statistics(tensor.numel(), nonfinite, mean, std, low, high, 1 - nonzero, whole, kinds)
+        whole = not flat.is_floating_point() or (distinct and bool((flat == flat.round()).all()))
+    return Statistics(flat.numel(), nonfinite, mean, std, low, high, 1 - nonzero, whole, kinds)
+
+
+def _is_finite(flat: Tensor, mean: float) -> bool:
+    """Say whether all numbers are finite, by the mean of those that were sampled, and by the sum of all."""
+    return math.isfinite(mean) and (flat.numel() <= _SAMPLE or bool(torch.isfinite(flat.sum())))
 
 
 def _sample(flat: Tensor) -> Tensor:

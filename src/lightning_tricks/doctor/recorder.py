@@ -48,6 +48,7 @@ class Recorder:
         channel_variances: of the input of each batch norm, from the first random number on.
 
     Example:
+        >>> import torch
         >>> stack = ModuleStack(torch.nn.Module())
         >>> x = torch.ones(2)
         >>> recorder = Recorder([("batch", "x", x)], stack)

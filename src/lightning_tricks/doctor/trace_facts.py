@@ -21,7 +21,7 @@ class Statistics:
         low: the smallest.
         high: the largest.
         zeros: the share of exact zeros, in [0, 1].
-        whole: all are whole numbers.
+        whole: all are whole numbers; looked at for integers and for what a loss takes as its target.
         distinct: how many different ones there are, for what a loss takes as its target.
     """
 

@@ -104,7 +104,7 @@ def _speak(
         shift = None if one.fact.by_rand or fact is None else fact.variance_ratio
         severity: Severity | None = "info" if is_mild(p, shift) else raised
         message = _message(evidence, one, made, norm, p, shift)
-        yield Symptom(made.module, message, _remedy(norm.module), severity)
+        yield Symptom(made.module, message, _remedy(evidence, norm), severity)
 
 
 def _worst(graph: Graph, arrivals: list[Arrival]) -> list[Arrival]:
@@ -127,8 +127,8 @@ def _message(
     return f"{source}{rate} reaches {target} through {path}{ratio}"
 
 
-def _remedy(norm: str) -> str:
-    return f"move the dropout behind {norm or 'the batch norm'}, or remove it (p=0)"
+def _remedy(evidence: Evidence, norm: Operation) -> str:
+    return f"move the dropout behind {kind_of(evidence, norm)} {norm.module}".rstrip() + ", or remove it (p=0)"
 
 
 def _by_registration(evidence: Evidence) -> Iterator[Symptom]:
