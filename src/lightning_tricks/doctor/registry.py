@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
+from operator import eq
 from pkgutil import iter_modules
 from typing import Any
 
@@ -116,9 +117,14 @@ def _matching(argument: str, words: Iterable[str]) -> set[str]:
 
 
 def _unknown(word: str, known: list[str], what: str = "a rule") -> str:
-    close = get_close_matches(word, known, n=3, cutoff=0.5) or get_close_matches(word.upper(), known, n=3, cutoff=0.5)
-    others = (
-        "`lightning-tricks list rules` shows all" if what == "a rule" else f"There are {', '.join(known) or 'none'}"
-    )
-    offer = f"Did you mean {' or '.join(close)}?" if close else f"{others}."
-    return f"{word!r} is not {what}. {offer}"
+    close = _closest(word, known) or _closest(word.upper(), known)
+    if close:
+        return f"{word!r} is not {what}. Did you mean {' or '.join(close)}?"
+    shown = "`lightning-tricks list rules` shows all" if what == "a rule" else f"There are {', '.join(known) or 'none'}"
+    return f"{word!r} is not {what}. {shown}."
+
+
+def _closest(word: str, known: list[str]) -> list[str]:
+    """Return up to three words that are alike, first those with most letters in the same places."""
+    alike = get_close_matches(word, known, n=9, cutoff=0.5)
+    return sorted(alike, key=lambda one: (-sum(map(eq, one, word)), one))[:3]
