@@ -4,18 +4,19 @@ from typing import Any
 
 import pytest
 import torch
-from patient import Calling, classes
+from patient import Calling, Step, classes
 from torch import nn
 
 from lightning_tricks.doctor.eval_passes import observe_behaviour
 from lightning_tricks.doctor.evidence import BehaviourFacts
+from lightning_tricks.doctor.examine import examine
 
 X = classes()[0]
 
 
 def observe(function: Any, *inputs: torch.Tensor, size: int | None = 16) -> BehaviourFacts:
     torch.manual_seed(0)
-    return observe_behaviour(Calling(function, fc=nn.Linear(8, 3)), inputs, None, size)
+    return observe_behaviour(Calling(function, fc=nn.Linear(8, 3)), {"": (inputs, {})}, size)
 
 
 def test_a_plain_model_answers_to_its_inputs_alone() -> None:
@@ -60,3 +61,15 @@ def test_noise_is_told_from_mixing() -> None:
     found = observe(lambda net, x: net.fc(x) + torch.rand(3), X)
     assert found.repeat_change
     assert (found.mixing_change, found.random) == (None, ("rand",))
+
+
+def test_the_largest_part_is_looked_at_where_a_step_calls_parts() -> None:
+    class Parts(Step):
+        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+            return self.net(batch[0]).mean()
+
+    net = Calling(lambda net, x: net.fc(torch.dropout(x, 0.5, True)), fc=nn.Linear(8, 3))
+    behaviour = examine(Parts(net), classes()).behaviour
+    assert behaviour is not None
+    assert behaviour.module == "net"
+    assert [one.module for one in behaviour.always_on] == ["net"]

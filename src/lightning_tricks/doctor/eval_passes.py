@@ -1,6 +1,6 @@
 """Eval passes: what the outputs do when nothing, everything, or one sample of the inputs changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from lightning_tricks.doctor.evidence import BehaviourFacts
 from lightning_tricks.doctor.interventions import Listener
 from lightning_tricks.doctor.module_stack import ModuleStack
-from lightning_tricks.doctor.one_pass import find_entry
 from lightning_tricks.doctor.recorder import tensors_in
 
 Change = Callable[[Tensor], Tensor]
@@ -19,34 +18,32 @@ Change = Callable[[Tensor], Tensor]
 _EQUAL = 1e-6
 
 
-def observe_behaviour(model: nn.Module, batch: Any, call: tuple[Any, Any] | None, size: int | None) -> BehaviourFacts:
+def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], size: int | None) -> BehaviourFacts:
     """Run a model in eval mode a few times and compare its outputs.
 
     Args:
         model: it is left in eval mode.
-        batch: for a model whose ``forward`` is not called by its ``training_step``.
-        call: the arguments with which it was.
+        calls: the arguments with which it was called, or, where a step calls its parts instead, those of the parts;
+            then the largest of them is looked at.
         size: the number of samples in the batch, where it is known.
     """
-    if call is None and hasattr(model, "training_step"):
-        return BehaviourFacts(reason="`training_step` does not call `forward`")
-    args, kwargs = call if call is not None else ((), {})
+    path = "" if "" in calls else max(calls, key=lambda one: _size_of(model.get_submodule(one)), default=None)
+    if path is None:
+        return BehaviourFacts(reason="the step calls no module")
+    target, (args, kwargs) = model.get_submodule(path), calls[path]
 
     def outputs(change: Change | None = None) -> list[Tensor]:
-        if call is None:
-            returned = find_entry(model, _changed(batch, change)).call()
-        else:
-            returned = model(*_changed(args, change), **_changed(kwargs, change))
+        returned = target(*_changed(args, change), **_changed(kwargs, change))
         return [one.detach().float() for one in tensors_in(returned) if one.is_floating_point() and one.dim()]
 
-    inputs = [one for one in tensors_in((args, kwargs, batch if call is None else None)) if _has_rows(one, size)]
+    inputs = [one for one in tensors_in((args, kwargs)) if _has_rows(one, size)]
     model.eval()
     stack = ModuleStack(model)
     # all passes in the same way: some modules take a faster one where nobody listens, and round otherwise
     with torch.no_grad(), stack, Listener(stack) as listener:
         first = outputs()
         always_on, random = tuple(dict.fromkeys(listener.dropouts)), tuple(dict.fromkeys(listener.random))
-        known = BehaviourFacts(always_on=always_on, random=random)
+        known = BehaviourFacts(module=path, always_on=always_on, random=random)
         other = _most_different_row(inputs) if size and size > 1 else None
         if other is None:
             reason = "all samples of the batch are equal, or their number is not known"
@@ -65,9 +62,13 @@ def observe_behaviour(model: nn.Module, batch: Any, call: tuple[Any, Any] | None
         if changed is None or changed <= _EQUAL:  # of one sample by chance, perhaps
             changed = _change(first, outputs(lambda one: one.roll(1, 0) if _has_rows(one, size) else one))
         why = "no output has a row for each sample" if mixing is None else None
-        if any(_relates_rows(one, size) for one in tensors_in((args, kwargs, batch))):
+        if any(_relates_rows(one, size) for one in tensors_in((args, kwargs))):
             mixing, why = None, "an input relates the samples to each other"
         return replace(known, input_change=changed, mixing_change=mixing, reason=why)
+
+
+def _size_of(module: nn.Module) -> int:
+    return sum(one.numel() for one in module.parameters() if not nn.parameter.is_lazy(one))
 
 
 def _changed(value: Any, change: Change | None) -> Any:

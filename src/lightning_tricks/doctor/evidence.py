@@ -248,6 +248,7 @@ class BehaviourFacts:
     """What the outputs do in eval mode. Changes are relative to the outputs' own size; ``None``: not measured.
 
     Attributes:
+        module: the path of what was run: the model, or its largest part where the step calls parts.
         repeat_change: two passes over the same batch.
         input_change: one sample is replaced by another; if that changes nothing, all samples in another order.
         mixing_change: the largest change of any other sample's output when one sample is replaced.
@@ -256,6 +257,7 @@ class BehaviourFacts:
         reason: why something was not measured.
     """
 
+    module: str = ""
     repeat_change: float | None = None
     input_change: float | None = None
     mixing_change: float | None = None

@@ -130,7 +130,7 @@ class _Examination:
         if not callable(getattr(self._model, "configure_optimizers", None)):
             self._missing["optimizers"] = "the model has no `configure_optimizers`"
             return None, []
-        stand_in_(self._model, Step((), (), lambda: None), trainer)
+        stand_in_(self._model, Step(), trainer)
         try:
             optimizers, schedulers = sort_out(self._model.configure_optimizers())
         except Exception as error:  # the user's own code may want a Trainer in any way
@@ -160,14 +160,14 @@ class _Examination:
             traced = trace_step(patient)
             if traced.error is not None:
                 return traced, None, None
-            stand_in_(patient.model, Step(patient.optimizers, patient.schedulers, lambda: None), patient.trainer)
+            stand_in_(patient.model, Step(patient.optimizers, patient.schedulers), patient.trainer)
             with patient.context():
                 behaviour = self._observe(patient, traced, facts)
                 return traced, behaviour, self._learn_by_heart(patient) if self._overfit else None
 
     def _observe(self, patient: Patient, traced: Traced, facts: BatchFacts) -> BehaviourFacts:
         try:
-            return observe_behaviour(patient.model, patient.batch, traced.call, facts.size)
+            return observe_behaviour(patient.model, traced.calls, facts.size)
         except Exception as error:  # eval mode may ask for more than training does
             return BehaviourFacts(reason=f"a pass in eval mode raised {type(error).__name__}: {error}")
 

@@ -19,8 +19,8 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
         root: the model; modules that are not in it count as their caller's.
 
     Attributes:
-        calls: the arguments of each call of the root.
-        results: what each returned.
+        calls: of the root and the modules right below it the arguments of the first call, by path.
+        results: what the root returned, call by call.
         failed: the innermost module whose forward raised, ``None`` if none did.
 
     Example:
@@ -28,8 +28,8 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
         >>> root = nn.Sequential(nn.Linear(1, 1))
         >>> with ModuleStack(root) as stack:
         ...     _ = root(torch.ones(1, 1))
-        >>> len(stack.calls), stack.path
-        (1, '')
+        >>> list(stack.calls), stack.path
+        (['0', ''], '')
     """
 
     def __init__(self, root: nn.Module) -> None:
@@ -38,7 +38,7 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
                        for path, one in root.named_modules()}  # fmt: skip
         self._entered: list[str] = []
         self._handles: list[RemovableHandle] = []
-        self.calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.calls: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         self.results: list[Any] = []
         self.failed: str | None = None
 
@@ -67,6 +67,8 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
             self.failed = self.path
         if self._entered:
             self._entered.pop()
+        path = self._paths.get(id(module))
+        if path is not None and "." not in path and result is not None:
+            self.calls.setdefault(path, (args, kwargs))
         if module is self._root and result is not None:
-            self.calls.append((args, kwargs))
             self.results.append(result)

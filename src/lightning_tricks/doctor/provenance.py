@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Literal
 
 from lightning_tricks.doctor.graph import Graph
-from lightning_tricks.doctor.operations import DROPOUTS, LOSSES, POOLS, RANDOM, WEIGHTS, words
+from lightning_tricks.doctor.operations import DROPOUTS, LOSSES, RANDOM, WEIGHTS, words
 from lightning_tricks.doctor.trace_facts import Operation
 
 Mask = Literal["element", "channel", "sample"]
@@ -178,8 +178,3 @@ def _together(shape: tuple[int, ...]) -> Mask:
     if len(shape) >= 2 and all(length == 1 for length in shape[1:]):
         return "sample"
     return "channel" if len(shape) > 2 and all(length == 1 for length in shape[2:]) else "element"
-
-
-def is_pooled(fact: Fact) -> bool:
-    """Say whether the noise went through pooling."""
-    return not POOLS.isdisjoint(fact.path) or "mean" in fact.path

@@ -5,8 +5,8 @@ function shows, such as the inside of TorchScript. Calls inside of a call are no
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -75,26 +75,27 @@ class Recorder:
         context.enter_context(_Functions(self))
         return context
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While entered, nothing is recorded: our own work in the middle of a pass."""
+        before, self._busy = self._busy, True
+        try:
+            yield
+        finally:
+            self._busy = before
+
     def find(self, value: object) -> tuple[int, ...]:
         """Return the operations that made the tensors in a value."""
         return tuple(dict.fromkeys(self._index(one) for one in tensors_in(value)))
 
     def run(self, function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
         """Call a function and write it down; what it calls in turn is not."""
-        if self._busy or not name or name in _UNRECORDED:
-            return self._call(function, args, kwargs)
-        self._busy = True
-        try:
-            return self._run(function, name, args, kwargs)
-        finally:
-            self._busy = False
-
-    def _call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        before, self._busy = self._busy, True
-        try:
+        if self._busy:
             return function(*args, **kwargs)
-        finally:
-            self._busy = before
+        with self.paused():
+            if not name or name in _UNRECORDED:
+                return function(*args, **kwargs)
+            return self._run(function, name, args, kwargs)
 
     def _run(self, function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
         named = [(key, value) for key, value in _name(argument_names(function, name), args, kwargs) if key != "out"]
@@ -222,6 +223,8 @@ def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
             yield from tensors_in(one, depth - 1)
     elif depth and hasattr(value, "values") and hasattr(value, "keys"):
         yield from tensors_in(list(value.values()), depth - 1)
+    elif depth and is_dataclass(value):
+        yield from tensors_in(list(vars(value).values()), depth - 1)
 
 
 def _name(names: tuple[str, ...], args: Any, kwargs: dict[str, Any]) -> list[tuple[str, Any]]:

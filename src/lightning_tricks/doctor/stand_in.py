@@ -4,7 +4,7 @@ Nothing is logged, no optimizer steps; what the step asks of a real Trainer, whe
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -118,22 +118,31 @@ class Step:
         optimizers: the real ones.
         schedulers: the real ones.
         on_step: called where an optimizer would step.
+        unseen: a context for what the step itself would not do.
 
     Attributes:
         logged: values by name.
         backwards: how often ``manual_backward`` was called.
     """
 
-    def __init__(self, optimizers: Sequence[Any], schedulers: Sequence[Any], on_step: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        optimizers: Sequence[Any] = (),
+        schedulers: Sequence[Any] = (),
+        on_step: Callable[[], None] = lambda: None,
+        unseen: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._optimizers = [OptimizerStandIn(one, on_step) for one in optimizers]
         self._schedulers = [_SchedulerStandIn(one) for one in schedulers]
+        self._unseen = unseen
         self.logged: dict[str, float] = {}
         self.backwards = 0
 
     def log(self, name: str, value: Any, *args: object, **kwargs: object) -> None:
         """Keep a value that is a number."""
         if isinstance(value, Tensor) and value.numel() == 1:
-            value = value.detach().item()
+            with self._unseen():
+                value = value.detach().item()
         if isinstance(value, (int, float)):
             self.logged[name] = float(value)
 
@@ -145,7 +154,8 @@ class Step:
     def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Run the backward pass."""
         self.backwards += 1
-        loss.backward(*args, **kwargs)  # type: ignore[no-untyped-call]
+        with self._unseen():
+            loss.backward(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def optimizers(self, *args: object, **kwargs: object) -> Any:
         """Return what Lightning would: one, or a list."""

@@ -1,8 +1,8 @@
 """Trace a step: one pass in training mode, recorded, with the loss and gradients that come of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -30,14 +30,14 @@ class Traced:
         trace: its operations; up to the exception, if there was one.
         step: its loss and gradients.
         error: the model's own exception.
-        call: the arguments of the model's first ``forward``.
+        calls: the arguments of the first call of the model, and of the modules right below it, by path.
         missing: why there is no trace.
     """
 
     trace: TraceFacts | None = None
     step: StepFacts | None = None
     error: ErrorFact | None = None
-    call: tuple[Any, Any] | None = None
+    calls: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
     missing: str = ""
 
 
@@ -89,9 +89,9 @@ class _Pass:
     def __init__(self, patient: Patient) -> None:
         self._patient = patient
         self._gradients: dict[str, GradientFact] = {}
-        self._step = Step(patient.optimizers, patient.schedulers, self._read_gradients)
         self._stack = ModuleStack(patient.model)
         self._recorder = Recorder(_leaves(patient.model, patient.batch), self._stack)
+        self._step = Step(patient.optimizers, patient.schedulers, self._read_gradients, self._recorder.paused)
         self._phase = ""
 
     def run(self, technique: str | None) -> Traced:
@@ -107,9 +107,7 @@ class _Pass:
             described = describe_error(error, self._phase, self._stack.failed or "")
             name = "training_step" if has_training_step(patient.model) else "forward"
             return Traced(trace=self._facts(name, technique, None), error=described)
-        return Traced(
-            self._facts(entry.name, technique, loss), step, None, self._stack.calls[0] if self._stack.calls else None
-        )
+        return Traced(self._facts(entry.name, technique, loss), step, None, self._stack.calls)
 
     def _prepare_(self) -> None:
         model = self._patient.model
@@ -151,6 +149,10 @@ class _Pass:
         return getattr(self._patient.model, "automatic_optimization", True) is False
 
     def _read_gradients(self) -> None:
+        with self._recorder.paused():
+            self._note_gradients()
+
+    def _note_gradients(self) -> None:
         names, norms = [], []
         for name, one in self._patient.model.named_parameters():
             if not one.requires_grad:
@@ -184,7 +186,7 @@ class _Pass:
         return replace(trace, batchnorms=self._batchnorms(trace))
 
     def _batchnorms(self, trace: TraceFacts) -> tuple[BatchNormFact, ...]:
-        ratios = _ratios(self, trace)
+        ratios = self._variance_ratios(trace)
         found: dict[str, BatchNormFact] = {}
         for index, one in Graph(trace).find("batch_norm"):
             if not one.settings.get("training", True) or not one.input_shapes or len(one.input_shapes[0]) < 2:
@@ -197,39 +199,30 @@ class _Pass:
                 found[one.module] = BatchNormFact(one.module, samples, values, ratio)
         return tuple(found.values())
 
-    @property
-    def variances(self) -> dict[int, Tensor]:
-        return self._recorder.channel_variances
+    def _variance_ratios(self, trace: TraceFacts) -> dict[int, float]:
+        """Return, for batch norms that dropout reaches, the variance of their input without it over that with it."""
+        reached = {each.batchnorm for each in find_arrivals(Graph(trace)) if not each.fact.by_rand}
+        with_dropout = self._recorder.channel_variances
+        without = self._again_without_dropout() if reached else []
+        found = {}
+        if len(without) >= len(with_dropout):
+            for (index, train), test in zip(with_dropout.items(), without[-len(with_dropout) :], strict=False):
+                alive = train > 1e-12
+                if index in reached and train.shape == test.shape and bool(alive.any()):
+                    found[index] = float((test[alive] / train[alive]).median())
+        return found
 
-    def again_without_dropout(self) -> list[Tensor]:
+    def _again_without_dropout(self) -> list[Tensor]:
         """Run the same pass, with the same random numbers, and return the variances at each batch norm."""
         self._patient.put_back()
         self._prepare_()
-        with self._patient.context(), torch.set_grad_enabled(self._is_manual), WithoutDropout() as mode:
-            find_entry(self._patient.model, self._patient.batch).call()
-        variances: list[Tensor] = mode.channel_variances
-        return variances
-
-
-def _ratios(one_pass: _Pass, trace: TraceFacts) -> dict[int, float]:
-    """Return, for batch norms that dropout reaches, the variance of their input without it over that with it."""
-    arrivals = find_arrivals(Graph(trace))
-    reached = {each.batchnorm for each in arrivals if not each.fact.by_rand}
-    if not reached:
-        return {}
-    with_dropout = one_pass.variances
-    try:
-        without = one_pass.again_without_dropout()
-    except Exception:  # a model that needs its dropout is judged without the measurement
-        return {}
-    if len(without) < len(with_dropout):
-        return {}
-    found = {}
-    for (index, train), test in zip(with_dropout.items(), without[-len(with_dropout) :], strict=True):
-        alive = train > 1e-12
-        if index in reached and train.shape == test.shape and bool(alive.any()):
-            found[index] = float((test[alive] / train[alive]).median())
-    return found
+        mode = WithoutDropout()
+        try:
+            with self._patient.context(), torch.set_grad_enabled(self._is_manual), mode:
+                find_entry(self._patient.model, self._patient.batch).call()
+        except Exception:  # a model that needs its dropout is judged without the measurement
+            return []
+        return mode.channel_variances
 
 
 def _leaves(model: nn.Module, batch: Any) -> list[tuple[str, str, Tensor]]:

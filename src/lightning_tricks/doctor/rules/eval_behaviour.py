@@ -29,7 +29,7 @@ def dropout_always_on(evidence: Evidence) -> Iterator[Symptom]:
         yield Symptom(call.module, message, f"F.{call.function}(x, p, training=self.training)", severity)
     if not behaviour.always_on and behaviour.repeat_change and "bernoulli" in behaviour.random:
         message = f"a mask is drawn in eval mode; outputs change by {behaviour.repeat_change:.2g} from call to call"
-        yield Symptom("", message, "if self.training: around the mask", "info")
+        yield Symptom(behaviour.module, message, "if self.training: around the mask", "info")
 
 
 @rule("BEH001", "error", kind="B", needs=("behaviour",))
@@ -55,7 +55,7 @@ def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
         remedy = (
             "train a few steps and look again" if zero else "look for a layer of zeros, or an input that is not used"
         )
-        yield Symptom("", message, remedy, "info" if zero else None)
+        yield Symptom(behaviour.module, message, remedy, "info" if zero else None)
 
 
 def _zero_output_layer(evidence: Evidence) -> ParameterFact | None:
@@ -97,7 +97,7 @@ def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5) -> Symptoms:
         message = (
             f"one sample changes others' outputs by {behaviour.mixing_change:.2g}, above {tolerance:g} (eval mode)"
         )
-        yield Symptom("", message, "keep dimension 0 in every view, reshape, flatten and softmax")
+        yield Symptom(behaviour.module, message, "keep dimension 0 in every view, reshape, flatten and softmax")
 
 
 @rule("BEH007", "warning", kind="B", needs=("behaviour",))

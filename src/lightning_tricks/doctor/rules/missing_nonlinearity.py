@@ -21,13 +21,13 @@ def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
     Why it matters:    both together are one linear layer: the second adds cost and nothing else.
     Try:               an activation between them.
     False alarms:      factorizations, whose inner width is smaller than both others, are left out; results that are
-                       used twice, too.
+                       used twice, and layers of different optimizers (generator and critic), too.
     References:        Schoop et al., UMLAUT, 2021; Nikanjam et al., NeuraLint, 2021.
     """
     graph = evidence.graph
     for index, first in graph.find("linear"):
         second = _next_linear(graph, index)
-        if second is None:
+        if second is None or _are_two_nets(evidence, first, second):
             continue
         widths = (*_widths(first), _widths(second)[1])
         if widths[1] >= min(widths[0], widths[2]):
@@ -47,6 +47,14 @@ def _next_linear(graph: Graph, index: int) -> Operation | None:
             return None
         index = user
     return None
+
+
+def _are_two_nets(evidence: Evidence, *layers: Operation) -> bool:
+    """Say whether two layers are trained by different optimizers, as generator and critic are."""
+    first, second = (evidence.graph[one.fed_by("weight") or 0].module for one in layers)
+    held = [{name for group in one.groups for name in group.parameters} for one in evidence.optimizers or ()]
+    together = any({first, second} <= names for names in held)
+    return not together and any(first in names for names in held) and any(second in names for names in held)
 
 
 def _widths(linear: Operation) -> tuple[int, int]:
