@@ -117,7 +117,7 @@ def _matching(argument: str, words: Iterable[str]) -> set[str]:
 
 
 def _unknown(word: str, known: list[str], what: str = "a rule") -> str:
-    close = _closest(word, known) or _closest(word.upper(), known)
+    close = _closest(word, known)
     if close:
         return f"{word!r} is not {what}. Did you mean {' or '.join(close)}?"
     shown = "`lightning-tricks list rules` shows all" if what == "a rule" else f"There are {', '.join(known) or 'none'}"
@@ -126,5 +126,5 @@ def _unknown(word: str, known: list[str], what: str = "a rule") -> str:
 
 def _closest(word: str, known: list[str]) -> list[str]:
     """Return up to three words that are alike, first those with most letters in the same places."""
-    alike = get_close_matches(word, known, n=9, cutoff=0.5)
-    return sorted(alike, key=lambda one: (-sum(map(eq, one, word)), one))[:3]
+    alike = {one for form in (word, word.upper()) for one in get_close_matches(form, known, n=9, cutoff=0.5)}
+    return sorted(alike, key=lambda one: (-sum(map(eq, one.lower(), word.lower())), one))[:3]
