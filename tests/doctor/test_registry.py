@@ -27,7 +27,7 @@ def test_a_model_that_raises_is_told_of_whatever_was_selected() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"select": ["PLC0O1"]}, "`select`: 'PLC0O1' is not a rule. Did you mean PLC01"),
+        ({"select": ["PLC0O1"]}, "`select`: 'PLC0O1' is not a rule. Did you mean PLC001"),
         ({"select": ["drop-before-batchnorm"]}, "dropout-before-batchnorm"),
         ({"ignore": ["plc001"]}, "`ignore`: 'plc001' is not a rule. Did you mean PLC001"),
         ({"options": {"PLC05": {}}}, "`options`: 'PLC05' is not a rule. Did you mean PLC005"),
