@@ -133,9 +133,16 @@ def test_manual_optimization_with_several_optimizers_is_survived() -> None:
     assert not diagnose(model, torch.randn(16, 8)).at_least("warning")
 
 
+class Scheduled(Step):
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), 0.1)
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
 def fit(callbacks: list[Any]) -> tuple[dict[str, torch.Tensor], Any]:
     pl.seed_everything(0, verbose=False)
-    model, loader = Step(net()), DataLoader(TensorDataset(*classes(64)), batch_size=16, shuffle=True)
+    model, loader = Scheduled(net()), DataLoader(TensorDataset(*classes(64)), batch_size=16, shuffle=True)
     trainer = pl.Trainer(
         max_epochs=1, callbacks=callbacks, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, accelerator="cpu",
@@ -149,6 +156,9 @@ def test_a_fit_goes_on_as_if_nobody_had_looked() -> None:
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
             report = diagnose(pl_module, classes(), train_dataloaders=trainer.train_dataloader)
             assert not report.errors, str(report)
+            evidence = examine(pl_module, classes(), optimizers=trainer.optimizers)
+            assert evidence.optimizers is not None
+            assert evidence.optimizers[0].schedulers[0].interval == "step"
             assert not trainer.logged_metrics
 
     looked, logged = fit([Look()])
@@ -299,6 +309,25 @@ def test_the_training_loader_gives_the_batch_and_is_left_as_it_was() -> None:
     assert report.evidence is not None
     assert report.evidence.step is not None
     assert torch.equal(loader.generator.get_state(), state)
+
+
+def test_of_several_loaders_a_step_is_given_a_batch_of_each() -> None:
+    class Two(Step):
+        def training_step(self, batch: Any) -> torch.Tensor:
+            return self(batch["a"][0]).mean() + self(batch["b"][0]).mean()
+
+    loader = DataLoader(TensorDataset(*classes(64)), 16)
+    evidence = examine(Two(net()), train_dataloaders={"a": loader, "b": loader})
+    assert evidence.error is None
+    assert evidence.batch is not None
+    assert [leaf.path for leaf in evidence.batch.leaves] == ["a.0", "a.1", "b.0", "b.1"]
+
+
+@pytest.mark.parametrize("loader", [[], DataLoader(TensorDataset(torch.zeros(0, 8)))], ids=["list", "loader"])
+def test_an_empty_loader_is_a_finding(loader: Any) -> None:
+    report = diagnose(Step(net()), train_dataloaders=loader)
+    assert [one.code for one in report.errors] == ["DOC001"]
+    assert any("the training loader is empty" in note for note in report.notes)
 
 
 def test_a_datamodule_stands_for_both_loaders() -> None:

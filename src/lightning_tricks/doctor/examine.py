@@ -14,7 +14,7 @@ from lightning_tricks.doctor.evidence import BatchFacts, BehaviourFacts, ErrorFa
 from lightning_tricks.doctor.lazy_memory import remember_lazy
 from lightning_tricks.doctor.one_pass import describe_error, find_entry, move
 from lightning_tricks.doctor.overfit_batch import overfit_batch_
-from lightning_tricks.doctor.read_data import first_loader, read_batch, read_loader
+from lightning_tricks.doctor.read_data import first_batch, first_loader, read_batch, read_loader
 from lightning_tricks.doctor.read_model import read_model
 from lightning_tricks.doctor.read_optimizers import read_optimizers, sort_out
 from lightning_tricks.doctor.stand_in import Step, TrainerStandIn, stand_in_
@@ -85,7 +85,7 @@ class _Examination:
         self._error: ErrorFact | None = None
 
     def run(self, batch: Any, train: Any, val: Any, given: Any, not_traced: str) -> Evidence:
-        model, train, val = read_model(self._model), first_loader(train), first_loader(val)
+        model = read_model(self._model)
         train_facts, val_facts = self._read_loader("train_loader", train), self._read_loader("val_loader", val)
         trainer = TrainerStandIn(getattr(self._model, "_trainer", None), train_facts.batches if train_facts else None)
         optimizers, schedulers = self._find_optimizers(given, trainer)
@@ -118,7 +118,8 @@ class _Examination:
             missing=self._missing,
         )
 
-    def _read_loader(self, part: str, loader: Any) -> LoaderFact | None:
+    def _read_loader(self, part: str, loaders: Any) -> LoaderFact | None:
+        loader = first_loader(loaders)
         if loader is None:
             self._missing[part] = f"no {'training' if part == 'train_loader' else 'validation'} loader was given"
             return None
@@ -126,7 +127,8 @@ class _Examination:
 
     def _find_optimizers(self, given: Any, trainer: TrainerStandIn) -> tuple[list[Any] | None, list[dict[str, Any]]]:
         if given is not None:
-            return list(given), []
+            configs = getattr(getattr(self._model, "_trainer", None), "lr_scheduler_configs", None) or ()
+            return list(given), [vars(one) for one in configs]
         if not callable(getattr(self._model, "configure_optimizers", None)):
             self._missing["optimizers"] = "the model has no `configure_optimizers`"
             return None, []
@@ -143,9 +145,9 @@ class _Examination:
             return None, []
         return list(optimizers), schedulers
 
-    def _draw(self, loader: Any) -> tuple[Any, str]:
+    def _draw(self, loaders: Any) -> tuple[Any, str]:
         try:
-            return next(iter(loader)), ""
+            return first_batch(loaders), ""
         except StopIteration:
             described = "the training loader is empty"
             self._error = ErrorFact("the training loader", "StopIteration", "it has no batch", "", "", 0, "")

@@ -29,6 +29,28 @@ def first_loader(loaders: Any) -> Any:
     return loaders
 
 
+def first_batch(loaders: Any) -> Any:
+    """Return what a step is given first: of several loaders a batch of each, in the same shape, as Lightning does.
+
+    Raises:
+        StopIteration: one of them is empty.
+
+    Example:
+        >>> first_batch({"a": iter([1, 2]), "b": [iter([3])]})
+        {'a': 1, 'b': [3]}
+    """
+    if getattr(loaders, "_mode", None) == "sequential":  # a CombinedLoader: one loader after the other
+        return next(iter(first_loader(loaders)))
+    loaders = getattr(loaders, "iterables", loaders)
+    if isinstance(loaders, Mapping):
+        return {key: first_batch(one) for key, one in loaders.items()}
+    if isinstance(loaders, (list, tuple)):
+        if not loaders:
+            raise StopIteration
+        return [first_batch(one) for one in loaders]
+    return next(iter(loaders))
+
+
 def read_loader(loader: Any) -> LoaderFact:
     """Return what can be seen of a loader without drawing from it."""
     dataset = getattr(loader, "dataset", None)
