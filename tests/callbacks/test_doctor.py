@@ -12,6 +12,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.strategies import DDPStrategy
 from tiny import Net, StatefulLoader, fit, logged, same, trainer, weights
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -288,16 +289,19 @@ class Raises(Doctor):
             raise
 
 
-def on_two_ranks(folder: Any, doctor: Doctor | None) -> list[Any]:
+def on_two_ranks(folder: Any, doctor: Doctor | None, **of_strategy: Any) -> list[Any]:
     folder.mkdir()
     callbacks = [*([doctor] if doctor else []), WriteDown(folder, doctor)]
-    arguments = {"strategy": "ddp_fork", "devices": 2, "max_epochs": 1, "use_distributed_sampler": False}
+    strategy = DDPStrategy(start_method="fork", **of_strategy)
+    arguments = {"strategy": strategy, "devices": 2, "max_epochs": 1, "use_distributed_sampler": False}
     trainer(*callbacks, **arguments).fit(Talkative())
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
-def test_two_ranks_get_one_report_and_train_on_as_without_it(tmp_path: Any) -> None:
-    with_it, without = on_two_ranks(tmp_path / "with", Doctor()), on_two_ranks(tmp_path / "without", None)
+@pytest.mark.parametrize("of_strategy", [{}, {"static_graph": True}], ids=["plain", "static graph"])
+def test_two_ranks_get_one_report_and_train_on_as_without_it(of_strategy: dict[str, Any], tmp_path: Any) -> None:
+    with_it = on_two_ranks(tmp_path / "with", Doctor(), **of_strategy)
+    without = on_two_ranks(tmp_path / "without", None, **of_strategy)
     assert same([one["weights"] for one in with_it], [one["weights"] for one in without])
     assert with_it[0]["report"] == with_it[1]["report"]
     assert {"PLC001", "PLC005"} <= set(codes(Report.from_json(with_it[1]["report"])))

@@ -24,8 +24,16 @@ def visit(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence 
         pl_module: its module.
         batch: as the first step gets it, on its device; ``None`` if the module fetches its own, or there is none.
     """
-    if not _is_shared(trainer):
-        return look(trainer, pl_module, batch)
+    try:
+        if not _is_shared(trainer):
+            return look(trainer, pl_module, batch)
+        return _look_while_others_wait(trainer, pl_module, batch)
+    finally:
+        if not why_not_traced(trainer, pl_module):
+            wrap_anew(trainer)  # backward passes beside it have touched what it knows of the gradients
+
+
+def _look_while_others_wait(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence | None:
     reshard_(pl_module)
     alone = dist.new_group([0])
     try:
@@ -36,8 +44,6 @@ def visit(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence 
     finally:
         trainer.strategy.barrier("doctor")
         dist.destroy_process_group(alone)
-        if not why_not_traced(trainer, pl_module):
-            wrap_anew(trainer)  # backward passes beside it have touched what it knows of the gradients
 
 
 def look(trainer: Any, pl_module: LightningModule, batch: Any) -> Evidence:
