@@ -7,8 +7,7 @@ import lightning as L
 import pytest
 from tiny import Net
 
-from lightning_tricks.cli.catalogue import read_cards
-from lightning_tricks.cli.list import markdown_table
+from lightning_tricks.cli.list import markdown_table, rules_table, tricks_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -21,7 +20,11 @@ def between(marker: str) -> str:
 
 
 def test_the_table_of_tricks_is_the_one_that_the_command_prints() -> None:
-    assert between("tricks") == markdown_table(read_cards()), "paste `lightning-tricks list --format markdown`"
+    assert between("tricks") == markdown_table(tricks_table(own=True)), "paste `list --format markdown`"
+
+
+def test_the_table_of_rules_is_the_one_that_the_command_prints() -> None:
+    assert between("rules") == markdown_table(rules_table()), "paste `lightning-tricks list rules --format markdown`"
 
 
 def test_every_file_that_is_linked_exists() -> None:

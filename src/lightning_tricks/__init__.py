@@ -13,6 +13,7 @@ _HOMES = {
     "CosineDecay": "callbacks.lr_schedule",
     "CosineWarmRestarts": "callbacks.lr_schedule",
     "DiscriminativeLR": "callbacks.discriminative_lr",
+    "Doctor": "callbacks.doctor",
     "Duration": "functional.durations",
     "EarlyStopping": "callbacks.early_stopping",
     "ExponentialDecay": "callbacks.lr_decays",
@@ -28,12 +29,14 @@ _HOMES = {
     "LiveControl": "callbacks.live_control",
     "OneCycle": "callbacks.one_cycle",
     "PiecewiseConstant": "callbacks.lr_decays",
+    "PlacementCheck": "callbacks.placement_check",
     "PolynomialDecay": "callbacks.lr_decays",
     "ReduceLROnPlateau": "callbacks.reduce_lr_on_plateau",
     "Report": "doctor.report",
     "Schedule": "functional.schedules",
     "ZClip": "callbacks.z_clip",
     "adaptive_clip_": "functional.clipping",
+    "assert_healthy": "doctor.assert_healthy",
     "clip_by_norm_": "functional.clipping",
     "clip_by_value_": "functional.clipping",
     "cosine_decay": "functional.schedules",
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     )
     from lightning_tricks.callbacks.auto_clip import AutoClip as AutoClip
     from lightning_tricks.callbacks.discriminative_lr import DiscriminativeLR as DiscriminativeLR
+    from lightning_tricks.callbacks.doctor import Doctor as Doctor
     from lightning_tricks.callbacks.early_stopping import EarlyStopping as EarlyStopping
     from lightning_tricks.callbacks.find_lr import find_lr as find_lr
     from lightning_tricks.callbacks.gradient_clipping import GradientClipping as GradientClipping
@@ -82,8 +86,10 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.lr_schedule import CosineWarmRestarts as CosineWarmRestarts
     from lightning_tricks.callbacks.lr_schedule import LRSchedule as LRSchedule
     from lightning_tricks.callbacks.one_cycle import OneCycle as OneCycle
+    from lightning_tricks.callbacks.placement_check import PlacementCheck as PlacementCheck
     from lightning_tricks.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
+    from lightning_tricks.doctor.assert_healthy import assert_healthy as assert_healthy
     from lightning_tricks.doctor.diagnose import diagnose as diagnose
     from lightning_tricks.doctor.finding import Finding as Finding
     from lightning_tricks.doctor.report import Report as Report

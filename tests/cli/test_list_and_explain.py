@@ -9,6 +9,7 @@ from tricks import public_callbacks
 import lightning_tricks as lt
 from lightning_tricks.cli.catalogue import find_card, plain_text, read_cards
 from lightning_tricks.cli.main import main
+from lightning_tricks.doctor.registry import all_rules
 
 
 def test_list_names_every_public_callback_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,6 +38,35 @@ def test_explain_offers_the_closest_names_and_exits_with_two(capsys: pytest.Capt
     assert "`lightning-tricks list` shows all" in capsys.readouterr().err
 
 
+def test_list_rules_names_every_rule_with_what_it_finds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "rules"]) == 0
+    text = capsys.readouterr().out.splitlines()
+    assert main(["list", "rules", "--format", "markdown"]) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert len(text) == len(all_rules()) == len(table) - 2
+    for rule in all_rules():
+        assert any(line.startswith(f"{rule.code}  {rule.name} ") and line.endswith(rule.title) for line in text)
+        assert any(line.startswith(f"| `{rule.code}` | `{rule.name}` | {rule.severity}") for line in table)
+
+
+@pytest.mark.parametrize("name", ["PLC005", "dropout-p-out-of-range"])
+def test_explain_prints_the_page_of_a_rule_by_code_and_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("PLC005 dropout-p-out-of-range: warning\n\nDropout with a rate that is not customary.")
+    for expected in ("What it looks at:", "References:", "'high': 0.5", "# lt: ignore[PLC005]", "Checked static"):
+        assert expected in out
+    assert "``" not in out
+
+
+@pytest.mark.parametrize(
+    ("name", "offer"), [("PLC055", "PLC005"), ("dropout-p-out-of-rage", "dropout-p-out-of-range"), ("plc005", "PLC005")]
+)
+def test_explain_offers_the_closest_rules(name: str, offer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", name]) == 2
+    assert f"{name!r} is not a rule. Did you mean {offer}" in capsys.readouterr().err
+
+
 def test_a_command_that_is_none_exits_with_two(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["lost"])
@@ -53,6 +83,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
 def test_listing_and_explaining_import_neither_torch_nor_lightning() -> None:
     code = (
         "import sys; from lightning_tricks.cli.main import main; main(['list']); main(['explain', 'cosine_decay']);"
+        "main(['list', 'rules']); main(['explain', 'PLC005']);"
         "sys.exit(any(name in sys.modules for name in ('torch', 'lightning')))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

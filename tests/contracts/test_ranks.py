@@ -41,4 +41,5 @@ def test_two_ranks_agree_on_all_callbacks_at_once(strategy: str, tmp_path: Path)
     assert first["trace"] == second["trace"]
     assert same(first["states"], second["states"])
     if strategy == "fsdp2":
+        assert "not traced under ModelParallelStrategy" in first["states"]["Doctor"]["report"]
         assert first["weights"]["head.weight"].numel() + second["weights"]["head.weight"].numel() == 8

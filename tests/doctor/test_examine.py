@@ -366,8 +366,11 @@ def test_lazy_parameters_stay_lazy() -> None:
     assert model(X).shape == (16, 4)
 
 
-def test_a_process_group_is_not_seen_by_a_step_and_is_left_intact(tmp_path: Any) -> None:
+def test_a_process_group_is_not_seen_by_a_step_and_is_left_intact(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = []
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda *_: 2)  # of one alone nothing need be hidden
 
     class Asking(Step):
         def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:

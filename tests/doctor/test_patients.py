@@ -4,13 +4,24 @@ import pytest
 from patient import Patient, all_patients
 
 from lightning_tricks.doctor.diagnose import diagnose
+from lightning_tricks.doctor.judge import judge
+from lightning_tricks.doctor.registry import choose_rules
+from lightning_tricks.doctor.report import Report
 
 PATIENTS = all_patients()
 
 
+def see(patient: Patient) -> Report:
+    """Diagnose a patient; what is shown by evidence alone, a run's, is judged."""
+    given = patient.build()
+    if "evidence" in given:
+        return judge(given["evidence"], choose_rules([patient.code], preview=True))
+    return diagnose(**given, select=[patient.code], preview=True)
+
+
 @pytest.mark.parametrize("patient", [one for one in PATIENTS if one.is_sick], ids=lambda one: one.name)
 def test_rule_speaks_of_a_sick_patient(patient: Patient) -> None:
-    report = diagnose(**patient.build(), select=[patient.code], preview=True)
+    report = see(patient)
     found = [one for one in report.findings if one.code == patient.code]
     assert found, str(report)
     for word in patient.says:
@@ -21,6 +32,6 @@ def test_rule_speaks_of_a_sick_patient(patient: Patient) -> None:
 
 @pytest.mark.parametrize("patient", [one for one in PATIENTS if not one.is_sick], ids=lambda one: one.name)
 def test_rule_keeps_quiet_on_a_healthy_patient(patient: Patient) -> None:
-    report = diagnose(**patient.build(), select=[patient.code], preview=True)
+    report = see(patient)
     assert not report.findings, str(report)
     assert not any(patient.code in note for note in report.notes), f"it was not even checked: {report.notes}"

@@ -1,7 +1,7 @@
 """Patients: for each rule models that it must speak of, and models that it must not.
 
 They stand in `tests/doctor/patients`, in files named as those of the rules. A patient is a function that returns the
-arguments of `diagnose`; what is listed in `says` must be in the message of the finding.
+arguments of `diagnose`, or `evidence` alone; what is listed in `says` must be in the message of the finding.
 """
 
 from collections.abc import Callable

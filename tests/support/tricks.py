@@ -16,6 +16,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "CosineDecay": lambda: lt.CosineDecay(end_factor=0.1, warmup="2st"),
     "CosineWarmRestarts": lambda: lt.CosineWarmRestarts(t_0=0.5, t_mult=1.5, warmup="4st", peak_decay=0.9),
     "DiscriminativeLR": lambda: lt.DiscriminativeLR(groups=["body.*", "head.*"], multipliers=[0.5, 1.0], no_decay=True),
+    "Doctor": lambda: lt.Doctor(ignore=["OPT011"], options={"PLC005": {"high": 0.6}}),
     "EarlyStopping": lambda: lt.EarlyStopping(patience=50, strict=False),
     "ExponentialDecay": lambda: lt.ExponentialDecay(0.5, decay_steps="5st", staircase=True),
     "GradientClipping": lambda: lt.GradientClipping(0.5, per_group=True, max_skips=3, log=True),
@@ -27,6 +28,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "LiveControl": lambda: lt.LiveControl(CONTROL, every_n_steps=2),
     "OneCycle": lambda: lt.OneCycle("0.9dur", div_factor=5, final_div_factor=10),
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, "0.5dur"], [0.5, 1, 0.3]),
+    "PlacementCheck": lambda: lt.PlacementCheck(ignore=["PLC001:body.*"]),
     "PolynomialDecay": lambda: lt.PolynomialDecay("7st", end_factor=0.2, power=0.8, cycle=True),
     "ZClip": lambda: lt.ZClip(1.0, alpha=0.8, warmup=3, log=True),
     # with this min_delta no score after the first is a new best: a cut at every check

@@ -4,7 +4,8 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+
+from lightning_tricks.cli.target import TARGET_HELP, load_target
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,8 +19,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "target",
         metavar="MODULE:CALLABLE",
-        help="pkg.module:callable or path/file.py:callable; it returns (module, dataloader), (module, datamodule), or "
-        "a module with a train_dataloader of its own",
+        help=f"{TARGET_HELP}(module, dataloader), (module, datamodule), or a module with a train_dataloader of its own",
     )
     parser.add_argument("--min-lr", type=float, default=1e-7, help="the first rate (default: 1e-7)")
     parser.add_argument("--max-lr", type=float, default=10.0, help="the last rate (default: 10)")
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from lightning_tricks.callbacks.find_lr import find_lr
 
     try:
-        model, data = _load(args.target)
+        model, data = load_target(args.target)
         where = {"datamodule": data} if hasattr(data, "train_dataloader") else {"train_dataloaders": data}
         names = ("min_lr", "max_lr", "num_steps", "refine", "suggestion")
         result = find_lr(model, **where, **{name: getattr(args, name) for name in names})
@@ -50,29 +50,3 @@ def run(args: argparse.Namespace) -> int:
         print(f"lightning-tricks find-lr: {error}", file=sys.stderr)
         return 2
     return 0 if result.suggestion is not None else 1
-
-
-def _load(target: str) -> tuple[Any, Any]:
-    """Return the module and its data, as the target makes them."""
-    from importlib import import_module
-    from importlib.util import module_from_spec, spec_from_file_location
-
-    place, _, name = target.rpartition(":")
-    if not place or not name:
-        raise ValueError(f"`{target}` is not of the form pkg.module:callable or path/file.py:callable.")
-    if place.endswith(".py"):
-        spec = spec_from_file_location(Path(place).stem, place)
-        if spec is None or spec.loader is None or not Path(place).is_file():
-            raise ValueError(f"There is no file {place}.")
-        module = module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    else:
-        sys.path.insert(0, "")
-        module = import_module(place)
-    made = getattr(module, name)()
-    if not isinstance(made, (tuple, list)):
-        return made, None
-    if len(made) != 2:
-        raise ValueError(f"`{target}` must return a module, or a module and its data, got {len(made)} things.")
-    return made[0], made[1]

@@ -1,31 +1,60 @@
-"""`lightning-tricks list`: what there is, a line each."""
+"""`lightning-tricks list [tricks|rules]`: what there is, a line each."""
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from lightning_tricks.cli.catalogue import Card, read_cards
+from lightning_tricks.cli.catalogue import plain_text, read_cards
+from lightning_tricks.doctor.registry import all_rules
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under their columns; ``code`` tells which columns are names, not sentences."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    code: int
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the arguments."""
-    parser = subparsers.add_parser("list", help="list the tricks, a line each")
-    parser.add_argument("what", nargs="?", choices=["tricks"], default="tricks", help="what to list (default: tricks)")
+    parser = subparsers.add_parser("list", help="list the tricks, or the doctor's rules, a line each")
+    parser.add_argument("what", nargs="?", choices=["tricks", "rules"], default="tricks", help="default: tricks")
     parser.add_argument("--format", choices=["text", "markdown"], default="text", help="text, or the README's table")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the list."""
-    print(markdown_table(read_cards()) if args.format == "markdown" else text_table(read_cards()))
+    markdown = args.format == "markdown"
+    table = tricks_table(own=markdown) if args.what == "tricks" else rules_table()
+    print(markdown_table(table) if markdown else text_table(table))
     return 0
 
 
-def text_table(cards: Sequence[Card]) -> str:
-    """Return one line a trick: option, callback, what it does."""
-    widths = [max(len(getattr(card, column)) for card in cards) for column in ("option", "callback")]
-    return "\n".join(f"{card.option:<{widths[0]}}  {card.callback:<{widths[1]}}  {card.title}" for card in cards)
+def tricks_table(own: bool = False) -> Table:
+    """Return option, callback and what it does of each trick; only our own ones where Lightning's have no place."""
+    rows = [(card.option, card.callback, card.title) for card in read_cards() if card.docstring or not own]
+    return Table(("option", "callback", "what it does"), rows, code=2)
 
 
-def markdown_table(cards: Sequence[Card]) -> str:
-    """Return the README's table, of our own callbacks; Lightning's have pages of their own."""
-    rows = [f"| `{card.option}` | `{card.callback}` | {card.title} |" for card in cards if card.docstring]
-    return "\n".join(["| option | callback | what it does |", "| --- | --- | --- |", *rows])
+def rules_table() -> Table:
+    """Return code, name, severity and meaning of each rule."""
+    rows = [
+        (one.code, one.name, f"{one.severity}{' (preview)' if one.preview else ''}", plain_text(one.title))
+        for one in all_rules()
+    ]
+    return Table(("code", "name", "severity", "what it finds"), rows, code=2)
+
+
+def text_table(table: Table) -> str:
+    """Return one line a row, the columns below each other."""
+    widths = [max(map(len, column)) for column in zip(*table.rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table.rows)
+
+
+def markdown_table(table: Table) -> str:
+    """Return the README's table."""
+    rows = [[*(f"`{cell}`" for cell in row[: table.code]), *row[table.code :]] for row in table.rows]
+    lines = [table.columns, ["---"] * len(table.columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

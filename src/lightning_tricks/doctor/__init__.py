@@ -9,6 +9,8 @@ Tracer → evidence → rules → findings, each a room of its own:
 ``rules/``             pure functions of the evidence and of options; they never see a tensor
 ``rule.py``            how a rule is written; ``registry.py`` finds and chooses; ``judge.py`` runs them
 ``finding.py``         what comes out; ``report.py`` holds it
+``ignores.py``         what comments in the source (``read_source.py``) and patterns tell to leave out
+``show_*.py``          a report as text, HTML, annotations; ``module_tree.py`` puts findings in their places
 ``diagnose.py``        all of this in one call
 =====================  ===============================================================================================
 

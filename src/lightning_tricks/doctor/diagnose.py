@@ -7,7 +7,7 @@ from torch import nn
 
 from lightning_tricks.doctor.examine import examine
 from lightning_tricks.doctor.judge import judge
-from lightning_tricks.doctor.registry import choose_rules, merge_options
+from lightning_tricks.doctor.registry import as_words, choose_rules, merge_options
 from lightning_tricks.doctor.report import Report
 
 
@@ -35,7 +35,8 @@ def diagnose(
         val_dataloaders: as for ``Trainer.fit``.
         datamodule: in place of both.
         select: codes (``PLC001``), prefixes (``PLC``) and names (``dropout-before-batchnorm``) of the rules to check.
-        ignore: those not to check.
+        ignore: those not to check; ``"PLC001:encoder.*"`` leaves out what a rule says of modules whose path fits. A
+            comment ``# lt: ignore[PLC001]`` in a class's source does so for that module.
         options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
         preview: check rules in preview, too.
 
@@ -50,7 +51,8 @@ def diagnose(
         >>> print(report.findings[0])
         warning PLC005 dropout-p-out-of-range at 1: Dropout has p = 0.9, above 0.7
     """
-    rules = choose_rules(select, ignore, preview=preview)
+    chosen = choose_rules(select, ignore, preview=preview)
+    rules = [one for one in chosen if one.kind != "R" or as_words(select)]  # nobody would miss what needs a run
     merge_options(rules, options)  # a slip of the pen is said before anything is run
     if datamodule is not None:
         train_dataloaders, val_dataloaders = _loaders(datamodule)
@@ -61,7 +63,7 @@ def diagnose(
         val_dataloaders=val_dataloaders,
         overfit=any("overfit" in one.needs for one in rules),
     )
-    return judge(evidence, rules, options)
+    return judge(evidence, rules, options, ignore)
 
 
 def _loaders(datamodule: Any) -> tuple[Any, Any]:

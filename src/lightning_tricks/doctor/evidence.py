@@ -280,6 +280,19 @@ class ErrorFact:
 
 
 @dataclass(frozen=True)
+class RunFacts:
+    """What training showed.
+
+    Attributes:
+        first_bad_step: the first step whose loss was not finite, ``None`` if there was none.
+        unchanged: trainable parameters that the first epoch left as they were, to the last bit.
+    """
+
+    first_bad_step: int | None = None
+    unchanged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Evidence:
     """Everything, each part on its own.
 
@@ -294,6 +307,7 @@ class Evidence:
         behaviour: passes in eval mode.
         overfit: measured only where a rule that needs it is asked for.
         error: the model's own exception, where it raised one.
+        run: what training showed, where it was watched.
         missing: for each part that is ``None``, the reason.
     """
 
@@ -307,6 +321,7 @@ class Evidence:
     behaviour: BehaviourFacts | None = None
     overfit: OverfitFacts | None = None
     error: ErrorFact | None = None
+    run: RunFacts | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
     @cached_property

@@ -6,18 +6,27 @@ from typing import Any
 
 from lightning_tricks.doctor.evidence import Evidence, ModelFacts
 from lightning_tricks.doctor.finding import Finding
-from lightning_tricks.doctor.registry import merge_options
+from lightning_tricks.doctor.ignores import Ignore, ignores_among, ignores_in_source
+from lightning_tricks.doctor.registry import as_words, merge_options
 from lightning_tricks.doctor.report import Report
 from lightning_tricks.doctor.rule import NotChecked, Rule, Symptom
 
+_NEEDS = {"run": "it needs a training run: use the callback `Doctor`"}
 
-def judge(evidence: Evidence, rules: Iterable[Rule], options: Mapping[str, Mapping[str, Any]] | None = None) -> Report:
+
+def judge(
+    evidence: Evidence,
+    rules: Iterable[Rule],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    ignore: Iterable[str] = (),
+) -> Report:
     """Return the report of these rules on this evidence.
 
     Args:
         evidence: what is known.
         rules: those to check.
         options: by code or name, see :func:`lightning_tricks.doctor.registry.merge_options`.
+        ignore: of these words the ones about a place, ``"PLC001:encoder.*"``; comments in the source count as well.
 
     Example:
         >>> from torch import nn
@@ -29,10 +38,12 @@ def judge(evidence: Evidence, rules: Iterable[Rule], options: Mapping[str, Mappi
     """
     chosen = tuple(rules)
     merged = merge_options(chosen, options)
+    ignores = [*ignores_in_source(evidence.model), *ignores_among(as_words(ignore))]
     findings: list[Finding] = []
     reasons: dict[str, list[str]] = {}
     for one in chosen:
         symptoms, not_checked = _check(one, evidence, merged[one.code])
+        symptoms = [each for each in symptoms if not _is_ignored(one, each, ignores)]
         for reason in not_checked:
             reasons.setdefault(reason, []).append(one.code)
         findings += [_finding(one, symptom) for symptom in put_repeats_together(symptoms, evidence.model)]
@@ -43,10 +54,14 @@ def judge(evidence: Evidence, rules: Iterable[Rule], options: Mapping[str, Mappi
 def _check(one: Rule, evidence: Evidence, options: Mapping[str, Any]) -> tuple[list[Symptom], list[str]]:
     absent = [part for part in one.needs if getattr(evidence, part) is None]
     if absent:
-        return [], [evidence.missing.get(absent[0], f"no {absent[0]}")]
+        return [], [evidence.missing.get(absent[0], _NEEDS.get(absent[0], f"no {absent[0]}"))]
     found = list(one.check(evidence, **options))
     symptoms = [each for each in found if isinstance(each, Symptom)]
     return symptoms, list(dict.fromkeys(each.reason for each in found if isinstance(each, NotChecked)))
+
+
+def _is_ignored(one: Rule, symptom: Symptom, ignores: list[Ignore]) -> bool:
+    return any(ignore.covers(one, symptom.where) for ignore in ignores)
 
 
 def _finding(one: Rule, symptom: Symptom) -> Finding:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from lightning_tricks.doctor.evidence import HiddenFact, ModelFacts, ModuleFact, ParameterFact
 from lightning_tricks.doctor.measure_tensors import measure, plain_settings, share_of_duplicate_rows
+from lightning_tricks.doctor.read_source import Source, read_source
 
 
 def read_model(model: nn.Module) -> ModelFacts:
@@ -16,9 +17,10 @@ def read_model(model: nn.Module) -> ModelFacts:
         >>> facts.modules[2].kind, facts.modules[2].settings["p"], facts.parameters[0].shape
         ('Dropout', 0.3, (3, 2))
     """
+    sources = {kind: read_source(kind) for kind in {type(module) for module in model.modules()}}
     return ModelFacts(
         kind=type(model).__name__,
-        modules=tuple(_read_module(path, module) for path, module in model.named_modules()),
+        modules=tuple(_read_module(path, module, sources[type(module)]) for path, module in model.named_modules()),
         parameters=tuple(_read_parameters(model)),
         hidden=tuple(_read_hidden(model)),
         is_lightning=is_lightning(model),
@@ -30,7 +32,7 @@ def is_lightning(model: nn.Module) -> bool:
     return all(callable(getattr(model, name, None)) for name in ("training_step", "configure_optimizers", "log"))
 
 
-def _read_module(path: str, module: nn.Module) -> ModuleFact:
+def _read_module(path: str, module: nn.Module, source: Source) -> ModuleFact:
     cls = type(module)
     own = (f"{path}.{name}" if path else name for name, _ in module.named_parameters(recurse=False))
     return ModuleFact(
@@ -41,6 +43,9 @@ def _read_module(path: str, module: nn.Module) -> ModuleFact:
         training=module.training,
         settings=plain_settings({key: value for key, value in vars(module).items() if key != "training"}),
         parameters=tuple(own),
+        ignores=source.ignores,
+        file=source.file,
+        line=source.line,
     )
 
 

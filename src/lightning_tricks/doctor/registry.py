@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
+from operator import eq
 from pkgutil import iter_modules
 from typing import Any
 
@@ -47,7 +48,7 @@ def choose_rules(select: Iterable[str] = (), ignore: Iterable[str] = (), *, prev
     Args:
         select: codes, prefixes of codes (``PLC``) and names; nothing selects all. Rules of the doctor's own work
             (``DOC``) are always among them: a model that cannot be looked at is not healthy.
-        ignore: likewise; it wins.
+        ignore: likewise; it wins. ``"PLC001:encoder.*"`` leaves the rule among them: it is about one place.
         preview: rules in preview too.
 
     Raises:
@@ -55,10 +56,12 @@ def choose_rules(select: Iterable[str] = (), ignore: Iterable[str] = (), *, prev
 
     Example:
         >>> [one.code for one in choose_rules(["OPT"], ["params-not-in-optimizer"])]
-        ['DOC001', 'OPT009', ...]
+        ['DOC001', 'DOC002', 'OPT009', ...]
     """
-    wanted = _matching("select", select)
-    unwanted = _matching("ignore", ignore)
+    wanted = _matching("select", as_words(select))
+    words = as_words(ignore)
+    _matching("ignore", [word.partition(":")[0] for word in words])
+    unwanted = _matching("ignore", [word for word in words if ":" not in word])
     return tuple(
         one
         for one in all_rules()
@@ -88,19 +91,40 @@ def merge_options(chosen: Iterable[Rule], options: Mapping[str, Mapping[str, Any
     return merged
 
 
+def as_words(given: Iterable[str]) -> list[str]:
+    """Return words as a list; one word alone is a list of one."""
+    return [given] if isinstance(given, str) else list(given)
+
+
+def matching_codes(word: str) -> set[str]:
+    """Return the codes of the rules that a code, a prefix or a name means.
+
+    Raises:
+        LookupError: none; the message offers the closest.
+    """
+    fitting = {one.code for one in all_rules() if word and (one.code.startswith(word) or one.name == word)}
+    if not fitting:
+        known = {word for one in all_rules() for word in (one.code, one.name, one.family)}
+        raise LookupError(_unknown(word, sorted(known)))
+    return fitting
+
+
 def _matching(argument: str, words: Iterable[str]) -> set[str]:
-    words = [words] if isinstance(words, str) else list(words)
-    found: set[str] = set()
-    for word in words:
-        fitting = {one.code for one in all_rules() if word and (one.code.startswith(word) or one.name == word)}
-        if not fitting:
-            known = {word for one in all_rules() for word in (one.code, one.name, one.family)}
-            raise ValueError(f"`{argument}`: {_unknown(word, sorted(known))}")
-        found |= fitting
-    return found
+    try:
+        return {code for word in words for code in matching_codes(word)}
+    except LookupError as error:
+        raise ValueError(f"`{argument}`: {error.args[0]}") from None
 
 
 def _unknown(word: str, known: list[str], what: str = "a rule") -> str:
-    close = get_close_matches(word, known, n=3, cutoff=0.5) or get_close_matches(word.upper(), known, n=3, cutoff=0.5)
-    offer = f"Did you mean {' or '.join(close)}?" if close else f"There are {', '.join(known) or 'none'}."
-    return f"{word!r} is not {what}. {offer}"
+    close = _closest(word, known)
+    if close:
+        return f"{word!r} is not {what}. Did you mean {' or '.join(close)}?"
+    shown = "`lightning-tricks list rules` shows all" if what == "a rule" else f"There are {', '.join(known) or 'none'}"
+    return f"{word!r} is not {what}. {shown}."
+
+
+def _closest(word: str, known: list[str]) -> list[str]:
+    """Return up to three words that are alike, first those with most letters in the same places."""
+    alike = {one for form in (word, word.upper()) for one in get_close_matches(form, known, n=9, cutoff=0.5)}
+    return sorted(alike, key=lambda one: (-sum(map(eq, one.lower(), word.lower())), one))[:3]

@@ -1,6 +1,5 @@
 """Report: the findings of one look at a model, what was not checked, and why."""
 
-import html
 import json
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,6 +7,8 @@ from typing import Any
 from lightning_tricks.doctor.evidence import Evidence
 from lightning_tricks.doctor.finding import SEVERITIES, Finding, Severity
 from lightning_tricks.doctor.plain import from_plain, to_plain
+from lightning_tricks.doctor.show_html import show_fragment
+from lightning_tricks.doctor.show_text import show_text
 
 
 @dataclass
@@ -63,10 +64,7 @@ class Report:
         return from_plain(cls, {key: value for key, value in plain.items() if key != "ok"})
 
     def __str__(self) -> str:
-        lines = [f"{self.model}: {len(self.findings)} findings"]
-        for one in self.findings:
-            lines += [str(one), f"        try: {one.try_next}"]
-        return "\n".join([*lines, *self.notes])
+        return show_text(self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return show_fragment(self)

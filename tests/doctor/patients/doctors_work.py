@@ -39,3 +39,24 @@ def backward_that_fails() -> dict:
 @healthy("DOC001")
 def right_width() -> dict:
     return {"model": Step(nn.Linear(8, 3)), "batch": classes()}
+
+
+class IgnoresWhatIsNot(nn.Module):  # lt: ignore[PLC999]
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+class IgnoresWhatIs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(0.9)  # lt: ignore[PLC005, LOS, dropout-on-output]
+
+
+@sick("DOC002", "IgnoresWhatIsNot", "PLC999", severity="warning")
+def a_comment_about_a_rule_that_is_not() -> dict:
+    return {"model": IgnoresWhatIsNot()}
+
+
+@healthy("DOC002")
+def comments_about_rules_that_are() -> dict:
+    return {"model": IgnoresWhatIs()}

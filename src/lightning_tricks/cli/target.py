@@ -1,0 +1,38 @@
+"""Target: what ``pkg.module:callable`` or ``path/file.py:callable`` makes, a module and perhaps its data."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+TARGET_HELP = "pkg.module:callable or path/file.py:callable; it returns "
+
+
+def load_target(target: str) -> tuple[Any, Any]:
+    """Return the module and its data, as the target makes them; ``None`` for data that it does not return.
+
+    Raises:
+        ValueError: it is spelt wrong, there is no such file, or it makes something else.
+    """
+    from importlib import import_module
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    place, _, name = target.rpartition(":")
+    if not place or not name:
+        raise ValueError(f"`{target}` is not of the form pkg.module:callable or path/file.py:callable.")
+    if place.endswith(".py"):
+        spec = spec_from_file_location(Path(place).stem, place)
+        if spec is None or spec.loader is None or not Path(place).is_file():
+            raise ValueError(f"There is no file {place}.")
+        module = module_from_spec(spec)
+        sys.modules[spec.name] = module
+        sys.path.insert(0, str(Path(place).parent))  # as if it were run: it may import its neighbours
+        spec.loader.exec_module(module)
+    else:
+        sys.path.insert(0, "")
+        module = import_module(place)
+    made = getattr(module, name)()
+    if not isinstance(made, (tuple, list)):
+        return made, None
+    if len(made) != 2:
+        raise ValueError(f"`{target}` must return a module, or a module and its data, got {len(made)} things.")
+    return made[0], made[1]

@@ -1,0 +1,45 @@
+"""What the numbers of a run say while it trains."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.evidence import Evidence
+from lightning_tricks.doctor.rule import Symptom, rule
+
+
+@rule("RUN003", "error", kind="R", needs=("run",))
+def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
+    """A loss that is NaN or infinite during training.
+
+    What it looks at:  the loss of every step, read each ``log_every_n_steps`` and at the end of an epoch.
+    Why it matters:    its gradients are NaN, and after one step with them all weights are.
+    Try:               ``tricks/gradient_clipping``, which leaves out such steps; a smaller learning rate;
+                       ``Trainer(detect_anomaly=True)`` names the operation.
+    False alarms:      steps that a GradScaler skips, in the first steps under fp16.
+    References:        Wardat et al., DeepLocalize, 2021.
+    """
+    if evidence.run is not None and evidence.run.first_bad_step is not None:
+        message = f"NaN or infinite at step {evidence.run.first_bad_step}"
+        remedy = "tricks/gradient_clipping, which leaves out such steps, or a smaller learning rate"
+        yield Symptom("loss", message, remedy)
+
+
+@rule("RUN008", "warning", kind="R", needs=("run",))
+def params_not_changing(evidence: Evidence) -> Iterator[Symptom]:
+    """A layer that an epoch of training left as it was.
+
+    What it looks at:  the bits of every trainable parameter before and after the first epoch; only layers of which
+                       nothing has changed are spoken of.
+    Why it matters:    a part of the model does not learn: no gradient reaches it, or no optimizer holds it.
+    Try:               give it to the optimizer and use it in the loss; else ``requires_grad_(False)``.
+    False alarms:      embeddings of which no row was used; bf16 weights whose updates are rounded away. A bias before
+                       a BatchNorm, whose gradient is rounding noise, is none: its weight changes.
+    References:        torcheck documentation, "unchanged parameters".
+    """
+    still = set(evidence.run.unchanged) if evidence.run is not None else set()
+    for module in evidence.model.modules:
+        own = [one for one in evidence.model.parameters if one.module == module.path and one.requires_grad]
+        if own and still.issuperset(one.name for one in own):
+            names = ", ".join(one.name.rpartition(".")[2] for one in own)
+            message = f"{module.kind}'s {names} did not change in the first epoch"
+            remedy = "give it to the optimizer and use it in the loss, or `requires_grad_(False)`"
+            yield Symptom(module.path, message, remedy)

@@ -1,0 +1,67 @@
+"""Every rule of the doctor's, by being one: its code, its name, its page, its patients, its remedies."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from patient import all_patients
+
+import lightning_tricks as lt
+from lightning_tricks.cli.catalogue import read_cards
+from lightning_tricks.doctor.evidence import Evidence
+from lightning_tricks.doctor.finding import SEVERITIES
+from lightning_tricks.doctor.registry import all_rules
+from lightning_tricks.doctor.rule import Rule, rule_of
+
+RULES = all_rules()
+FOLDER = Path(lt.__file__).parent / "doctor" / "rules"
+PARTS = {field.name for field in fields(Evidence)}
+SECTIONS = ("What it looks at:", "Why it matters:", "Options:", "Try:", "False alarms:", "References:")
+
+each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda one: one.code)
+
+
+def test_no_code_and_no_name_is_given_twice() -> None:
+    marks = re.findall(r"^@rule\(\s*\"(\w+)\"", "\n".join(file.read_text() for file in FOLDER.glob("*.py")), re.M)
+    assert sorted(marks) == [one.code for one in RULES], "the registry keeps the last of two with one code"
+    assert len({one.name for one in RULES}) == len(RULES)
+
+
+@each_rule
+def test_it_is_marked_as_rules_are(rule: Rule) -> None:
+    assert re.fullmatch(r"[A-Z]{3}\d{3}", rule.code)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
+    assert rule.severity in SEVERITIES
+    assert rule.kind in ("S", "B", "R")
+    assert set(rule.needs) <= PARTS
+    assert rule_of(rule.check) is rule
+
+
+@each_rule
+def test_its_docstring_is_a_full_page(rule: Rule) -> None:
+    expected = [section for section in SECTIONS if section != "Options:" or rule.options]
+    found = re.findall(r"^([A-Z][a-z ]+:)\s+\S", rule.page, re.MULTILINE)
+    assert [section for section in found if section in SECTIONS] == expected
+    assert 10 < len(rule.title) < 90
+    assert "\n\n" in rule.page
+    for option in rule.options:
+        assert f"``{option}``" in rule.page, f"{rule.code} does not document `{option}`"
+
+
+@each_rule
+def test_it_has_sick_and_healthy_patients(rule: Rule) -> None:
+    own = [one for one in all_patients() if one.code == rule.code]
+    assert any(one.is_sick for one in own), f"{rule.code} has no sick patient"
+    assert any(not one.is_sick for one in own), f"{rule.code} has no healthy patient"
+
+
+def test_every_patient_is_some_rules() -> None:
+    assert {one.code for one in all_patients()} <= {one.code for one in RULES}
+
+
+def test_every_option_that_is_tried_next_exists() -> None:
+    """Options are named in messages as `tricks/gradient_clipping`; the doctor cannot import them to find out."""
+    named = {name for file in FOLDER.glob("*.py") for name in re.findall(r"tricks/(\w+)", file.read_text())}
+    assert named
+    assert named <= {card.option for card in read_cards()}

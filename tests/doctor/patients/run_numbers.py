@@ -1,0 +1,32 @@
+"""Patients of the rules on the numbers of a run: what a run has shown is written down here."""
+
+from patient import healthy, sick
+from torch import nn
+
+from lightning_tricks.doctor.evidence import Evidence, RunFacts
+from lightning_tricks.doctor.read_model import read_model
+
+
+def ran(**facts: object) -> dict:
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    return {"evidence": Evidence(read_model(model), run=RunFacts(**facts))}
+
+
+@sick("RUN003", "NaN or infinite at step 17", severity="error")
+def a_loss_that_broke() -> dict:
+    return ran(first_bad_step=17)
+
+
+@healthy("RUN003")
+def finite_losses() -> dict:
+    return ran()
+
+
+@sick("RUN008", "Linear's weight, bias", severity="warning")
+def a_head_that_stays() -> dict:
+    return ran(unchanged=("2.weight", "2.bias"))
+
+
+@healthy("RUN008")
+def a_bias_before_batch_norm_that_stays() -> dict:
+    return ran(unchanged=("0.bias",))
