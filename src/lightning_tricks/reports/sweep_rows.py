@@ -1,0 +1,249 @@
+"""Sweep rows: read what a sweep has left in its folder, one row a job, while it runs or after."""
+
+import ast
+import csv
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from lightning_tricks.reports.sweep_records import JOB_FILE, JobRecord, SweepRecord, read_job, read_sweep
+
+Mode = Literal["min", "max"]
+Value = float | int | str | bool | None
+
+_DEPTHS = ("*", "*/*", "*/*/*")  # hydra.sweep.subdir may name folders in folders
+_WIDE = 100.0  # values that span two decades were not meant to be seen on a linear scale
+
+
+@dataclass(frozen=True)
+class Row:
+    """One job.
+
+    Attributes:
+        job: its number, or its folder's name where Hydra wrote no number.
+        status: ``completed``, ``failed``, ``interrupted``, ``running``, ``killed`` (it never ended), ``waiting`` (it
+            has not begun), or ``no record`` (another sweeper's: nothing says how it ended).
+        values: the sampled values, by key.
+        best: the best value of the metric, ``None`` if it was never finite.
+        step: the optimizer step at which it was logged.
+        wall_time: seconds, ``None`` if nothing tells.
+        stopped_by: what ended the training, or the error.
+        diverged: the metric was logged, and never finite.
+    """
+
+    job: int | str
+    status: str
+    values: dict[str, Value] = field(default_factory=dict)
+    best: float | None = None
+    step: int | None = None
+    wall_time: float | None = None
+    stopped_by: str = ""
+    diverged: bool = False
+
+
+@dataclass(frozen=True)
+class SweepRows:
+    """A sweep.
+
+    Attributes:
+        folder: where it lies.
+        metric: what the rows' best value is of.
+        mode: whether low or high is best.
+        rows: the jobs, by number.
+        scales: ``"linear"``, ``"log"`` or ``"log1m"``, of the keys that are drawn as numbers.
+        metrics: the names of all metrics that were logged.
+    """
+
+    folder: Path
+    metric: str
+    mode: Mode
+    rows: list[Row]
+    scales: dict[str, str]
+    metrics: list[str]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that were sampled, in the order in which they were written."""
+        return list(dict.fromkeys(key for row in self.rows for key in row.values))
+
+    def ranked(self) -> list[Row]:
+        """Return the rows, the best first, those without a finite value last."""
+        sign = 1 if self.mode == "min" else -1
+        return sorted(self.rows, key=lambda row: math.inf if row.best is None else sign * row.best)
+
+
+def read_rows(folder: str | Path, metric: str = "val_loss", mode: Mode = "min") -> SweepRows:
+    """Read a sweep: Hydra's overrides and our records of the jobs, and the metrics of Lightning's CSVLogger.
+
+    Args:
+        folder: what ``hydra.sweep.dir`` was.
+        metric: a column of the ``metrics.csv`` that lie anywhere below a job's folder.
+        mode: ``"min"`` or ``"max"``.
+
+    Raises:
+        ValueError: the folder holds no sweep; the message says what it holds.
+    """
+    folder = Path(folder)
+    sweep = read_sweep(folder) if folder.is_dir() else None
+    found = _job_folders(folder)
+    _refuse_what_is_no_sweep(folder, found, sweep)
+    overrides: dict[int | str, list[str]] = dict(enumerate(sweep.jobs)) if sweep else {}
+    folders = {}
+    for path in found:
+        job = _number(path)
+        folders[job] = path
+        overrides.setdefault(job, _read_overrides(path))
+    names: dict[str, None] = {}
+    values = _sampled(overrides, sweep)
+    order = sorted(overrides, key=lambda job: (isinstance(job, str), job))
+    rows = [_row(job, values[job], folders.get(job), metric, mode, names) for job in order]
+    return SweepRows(folder, metric, mode, rows, _scales(folder, sweep, rows), list(names))
+
+
+def _job_folders(folder: Path) -> list[Path]:
+    names = (".hydra", JOB_FILE)
+    return sorted({path.parent for depth in _DEPTHS for name in names for path in folder.glob(f"{depth}/{name}")})
+
+
+def _refuse_what_is_no_sweep(folder: Path, found: Sequence[Path], sweep: SweepRecord | None) -> None:
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {folder}.")
+    if sweep or (folder / "multirun.yaml").is_file():
+        return
+    within = sorted({path for depth in _DEPTHS for path in folder.glob(f"{depth}/multirun.yaml")})
+    if within:
+        listed = "".join(f"\n  {path.parent}" for path in within)
+        raise ValueError(f"{folder} is no sweep, but holds {len(within)}; name one of them:{listed}")
+    if (folder / ".hydra").is_dir() or (folder / JOB_FILE).is_file():
+        raise ValueError(f"{folder} is a single run, not a sweep of several. Name the folder above it.")
+    if not found:
+        raise ValueError(
+            f"{folder} is no sweep: it has neither a multirun.yaml nor jobs of Hydra's. A sweep's folder is what "
+            "`hydra.sweep.dir` names, multirun/DATE/TIME by default."
+        )
+
+
+def _number(folder: Path) -> int | str:
+    """Return the number of a job as Hydra wrote it, else its folder's name."""
+    path = folder / ".hydra" / "hydra.yaml"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if found := re.search(r"^    num: (\d+)$", text, flags=re.MULTILINE):  # a YAML parser takes 50 ms for each
+        return int(found[1])
+    return int(folder.name) if folder.name.isdigit() else folder.name
+
+
+def _read_overrides(folder: Path) -> list[str]:
+    path = folder / ".hydra" / "overrides.yaml"
+    return [str(line) for line in yaml.safe_load(path.read_text(encoding="utf-8")) or []] if path.exists() else []
+
+
+def _sampled(overrides: dict[int | str, list[str]], sweep: SweepRecord | None) -> dict[int | str, dict[str, Value]]:
+    """Return, for each job, the values of the keys that were drawn; those that differ, where no record says which."""
+    texts = {job: dict(_split(line) for line in lines) for job, lines in overrides.items()}
+    keys = list(dict.fromkeys(key for text in texts.values() for key in text))
+    fixed = {_split(line)[0] for line in sweep.fixed} if sweep else set()
+    drawn = [key for key in keys if key not in fixed]
+    if sweep is None and len(texts) > 1:
+        drawn = [key for key in keys if len({text.get(key) for text in texts.values()}) > 1]
+    return {job: {key: _value(text[key]) if key in text else None for key in drawn} for job, text in texts.items()}
+
+
+def _split(override: str) -> tuple[str, str]:
+    key, _, text = override.partition("=")
+    return key.lstrip("+~"), text
+
+
+def _value(text: str) -> Value:
+    """Return the number, flag or text that an override holds.
+
+    Example:
+        >>> [_value(text) for text in ("1e-05", "64", "true", "'a b'", "[one_cycle]", "null")]
+        [1e-05, 64, True, 'a b', '[one_cycle]', 'null']
+    """
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value if isinstance(value, (int, float, str)) else text
+
+
+def _row(
+    job: int | str, values: dict[str, Value], folder: Path | None, metric: str, mode: Mode, names: dict[str, None]
+) -> Row:
+    if folder is None:
+        return Row(job, "waiting", values)
+    record = read_job(folder)
+    points = list(_points(folder, metric, names))
+    finite = [point for point in points if math.isfinite(point[1])]
+    choose = min if mode == "min" else max
+    step, best = choose(finite, key=lambda point: point[1]) if finite else (None, None)
+    diverged = bool(points) and not finite
+    stopped_by = record.error or record.stopped_by if record else ""
+    if diverged:
+        stopped_by = f"{metric} was never finite" + (f"; {stopped_by}" if stopped_by else "")
+    return Row(job, _status(record), values, best, step, _wall_time(folder, record), stopped_by, diverged)
+
+
+def _status(record: JobRecord | None) -> str:
+    if record is None:
+        return "no record"
+    return "killed" if record.status == "running" and not record.is_alive() else record.status
+
+
+def _points(folder: Path, metric: str, names: dict[str, None]) -> Iterable[tuple[int, float]]:
+    """Yield step and value of each row that has the metric, in all files of the CSVLogger below a job."""
+    for path in sorted(folder.rglob("metrics.csv")):
+        with path.open(newline="") as file:
+            for line in csv.DictReader(file):
+                names.update(dict.fromkeys(name for name in line if name not in (None, "step", "epoch")))
+                text, step = line.get(metric), line.get("step")
+                try:
+                    yield int(step or ""), float(text or "")
+                except ValueError:  # no value in this row, or one that is being written
+                    continue
+
+
+def _wall_time(folder: Path, record: JobRecord | None) -> float | None:
+    if record and record.seconds is not None:
+        return record.seconds
+    begun = record.started if record else _changed(folder / ".hydra" / "overrides.yaml")
+    written = [_changed(path) for path in folder.rglob("metrics.csv")]
+    return max(0.0, max(written) - begun) if written and begun else None
+
+
+def _changed(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def _scales(folder: Path, sweep: SweepRecord | None, rows: Sequence[Row]) -> dict[str, str]:
+    """Return the scales that the record names; where there is none, those that Hydra's or the values' spacing do."""
+    if sweep:
+        return sweep.scales
+    path = folder / "multirun.yaml"
+    asked = _asked(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    scales = {}
+    for key in dict.fromkeys(key for row in rows for key in row.values):
+        numbers = [row.values.get(key) for row in rows]
+        if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
+            continue
+        text = asked.get(key, "")
+        wide = min(numbers) > 0 and max(numbers) / min(numbers) >= _WIDE  # type: ignore[type-var, operator]
+        is_drawn = "interval" in text or "range" in text
+        is_log = re.search(r"tag\([^)]*\blog\b", text) if is_drawn else wide
+        scales[key] = "log" if is_log else "linear"
+    return scales
+
+
+def _asked(config: Any) -> dict[str, str]:
+    """Return the overrides of a whole sweep, by key."""
+    hydra = (config or {}).get("hydra", {})
+    params = (hydra.get("sweeper") or {}).get("params") or {}
+    typed = dict(_split(str(line)) for line in (hydra.get("overrides") or {}).get("task") or [])
+    return {**{key: str(text) for key, text in params.items()}, **typed}
