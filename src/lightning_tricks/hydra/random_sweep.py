@@ -16,6 +16,7 @@ from lightning_tricks.hydra.sampled_overrides import without_keys
 from lightning_tricks.hydra.sweep_folder import (
     JobNumbers,
     SweepError,
+    essential,
     only_sweep_in,
     refuse_another,
     refuse_foreign_jobs,
@@ -97,7 +98,7 @@ class RandomSweep:
         drawn = plan.draw(0)
         known = self._record.jobs if self._record else []
         for number, (was, now) in enumerate(zip(known, drawn, strict=False)):
-            if sorted(was) != sorted(now):
+            if essential(was) != essential(now):
                 raise ValueError(f"{self._folder} holds another sweep: its job {number} was {was}, and is {now} now.")
         return [*drawn, *known[len(drawn) :]]
 
@@ -139,10 +140,10 @@ class RandomSweep:
         end = start + plan.n_trials if plan.method != "grid" else len(self._jobs)
         write_sweep(self._folder, plan.record(self._jobs))
         numbers = [number for number in range(start, end) if not self._is_done(number)]
-        if len(numbers) < end - start:
-            log.info(f"{end - start - len(numbers)} of {end - start} jobs in {self._folder} are done already")
         if not numbers:
             return []
+        if len(numbers) < end - start:
+            log.info(f"{end - start - len(numbers)} of {end - start} jobs in {self._folder} are done already")
         jobs = [self._jobs[number] for number in numbers]
         returns = self._launcher.launch(jobs, initial_job_idx=JobNumbers(numbers))
         for number, returned in zip(numbers, returns, strict=True):

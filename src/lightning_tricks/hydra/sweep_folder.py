@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hydra.errors import CompactHydraException
 
+from lightning_tricks.hydra.sampled_overrides import key_of
 from lightning_tricks.hydra.sweep_plan import SweepPlan
 from lightning_tricks.reports.sweep_records import SweepRecord
 
@@ -76,7 +77,7 @@ def refuse_another(record: SweepRecord, plan: SweepPlan, seed: int | None, folde
     compared = {
         "hydra.sweeper.method": (record.method, asked.method),
         "hydra.sweeper.seed": (record.seed, record.seed if seed is None else seed),
-        "fixed overrides": (record.fixed, asked.fixed),
+        "fixed overrides": (essential(record.fixed), essential(asked.fixed)),
         "space": (record.space, asked.space),
     }
     if len(plan.stages) > 1:  # a longer first stage would be another start for the second
@@ -87,6 +88,16 @@ def refuse_another(record: SweepRecord, plan: SweepPlan, seed: int | None, folde
             f"{folder} holds another sweep, which is left as it is ({'; '.join(different)}). "
             "Choose another `hydra.sweep.dir`, or give what it was begun with."
         )
+
+
+def essential(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that say what a job does, in alphabetical order; who launches it is another matter.
+
+    Example:
+        >>> essential(["lr=0.1", "+lt_launcher=joblib"])
+        ['lr=0.1']
+    """
+    return sorted(override for override in overrides if key_of(override) != "lt_launcher")
 
 
 @contextmanager

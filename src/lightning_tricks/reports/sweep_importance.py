@@ -8,6 +8,7 @@ from statistics import mean
 from lightning_tricks.reports.sweep_rows import SweepRows, Value
 
 _FEWEST = 4
+_CLEAR = 0.3
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,10 @@ class Importance:
 
     def words(self, mode: str) -> str:
         """Say where the good values lie."""
+        if self.strength < _CLEAR:
+            return "no clear order"
         if self.trend is None or self.bend is None:
-            return "see which in the table"
+            return "the table says which"
         if abs(self.bend) > abs(self.trend):
             return "best in the middle" if (self.bend > 0) == (mode == "min") else "best at the ends"
         return "lower is better" if (self.trend > 0) == (mode == "min") else "higher is better"
@@ -44,12 +47,12 @@ def importances(sweep: SweepRows) -> list[Importance]:
     Jobs whose metric was never finite count as the worst. With few jobs strong correlations come by chance: among 16
     independent jobs every twentieth pair exceeds 0.5.
     """
-    jobs = [row for row in sweep.rows if row.best is not None or row.diverged]
     worst = math.inf if sweep.mode == "min" else -math.inf
-    metric = ranks([worst if row.best is None else row.best for row in jobs])
     found = []
     for key in sweep.keys:
-        values = [row.values.get(key) for row in jobs]
+        jobs = [row for row in sweep.rows if (row.best is not None or row.diverged) and row.values.get(key) is not None]
+        metric = ranks([worst if row.best is None else row.best for row in jobs])
+        values = [row.values[key] for row in jobs]
         if len(jobs) >= _FEWEST and len(set(metric)) > 1 and len(set(values)) > 1:
             found.append(_importance(key, values, metric))
     return sorted(found, key=lambda one: -one.strength)

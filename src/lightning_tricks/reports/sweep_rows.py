@@ -153,6 +153,22 @@ def _sampled(overrides: dict[int | str, list[str]], sweep: SweepRecord | None) -
     return {job: {key: _value(text[key]) if key in text else None for key in drawn} for job, text in texts.items()}
 
 
+def _completed(values: dict[str, Value], folder: Path) -> dict[str, Value]:
+    """Fill in what the overrides of a job leave to its configuration."""
+    path = folder / ".hydra" / "config.yaml"
+    if not path.exists() or None not in values.values():
+        return values
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {key: _look_up(config, key) if value is None else value for key, value in values.items()}
+
+
+def _look_up(config: Any, key: str) -> Value:
+    """Return a number, flag or text of a configuration; ``"set"`` for a node with entries of its own."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config if isinstance(config, (int, float, str, bool, type(None))) else "set"
+
+
 def _split(override: str) -> tuple[str, str]:
     key, _, text = override.partition("=")
     return key.lstrip("+~"), text
@@ -179,6 +195,7 @@ def _row(
 ) -> Row:
     if folder is None:
         return Row(job, "waiting", values)
+    values = _completed(values, folder)
     record = read_job(folder)
     points = list(_points(folder, metric, names))
     finite = [point for point in points if math.isfinite(point[1])]

@@ -87,9 +87,9 @@ def _importance_lines(sweep: SweepRows) -> list[str]:
     found = importances(sweep)
     if not found:
         return []
-    lines = [["importance", "", "trend", "bend", ""]]
+    lines = [["importance", "", "trend", "bend", "jobs", ""]]
     for one in found:
         numbers = ["" if number is None else f"{number:+.2f}" for number in (one.trend, one.bend)]
-        lines.append([one.key, f"{one.strength:.2f}", *numbers, one.words(sweep.mode)])
+        lines.append([one.key, f"{one.strength:.2f}", *numbers, str(one.jobs), one.words(sweep.mode)])
     meaning = "of the value, and of its distance from the middle"
-    return ["", *_aligned(lines), f"(rank correlations with {sweep.metric} over {found[0].jobs} jobs: {meaning})"]
+    return ["", *_aligned(lines), f"(rank correlations with {sweep.metric}: {meaning})"]
