@@ -75,7 +75,7 @@ def test_importing_the_pure_functions_loads_no_lightning() -> None:
 
 
 def test_importing_the_search_path_plugin_loads_no_torch() -> None:
-    statement = "import hydra_plugins.lightning_tricks, lightning_tricks.conf"
+    statement = "import hydra_plugins.lightning_tricks.sweeper, lightning_tricks.conf"
     assert loaded_after(statement, ("torch", "lightning")) == "[]"
 
 

@@ -168,6 +168,14 @@ def test_a_process_that_a_job_started_refuses_to_sweep(tmp_path: Path, monkeypat
     assert "hydra/callbacks=lightning_tricks_ddp" in text
 
 
+def test_two_ranks_of_a_job_have_the_same_drawn_values(tmp_path: Path) -> None:
+    assert sweep(tmp_path, *TWO, task=swept.fit_on_two_ranks)[0] == 0
+    for job, overrides in enumerate(json.loads((tmp_path / "sweep.json").read_text())["jobs"]):
+        ranks = [(tmp_path / str(job) / f"rank{rank}").read_text() for rank in (0, 1)]
+        assert ranks[0] == ranks[1]
+        assert ranks[0].startswith(overrides[0].removeprefix("model.lr="))
+
+
 def test_a_folder_is_swept_by_one_process_at_a_time(tmp_path: Path) -> None:
     with only_sweep_in(tmp_path):
         status, text = sweep(tmp_path, *TWO)

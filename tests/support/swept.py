@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,20 @@ def bowl(cfg: Any) -> float:
     return loss
 
 
-def sweep(folder: Path, *overrides: str) -> tuple[int, str]:
+def fit_on_two_ranks(cfg: Any) -> float:
+    """Fit with ddp_fork; each rank writes down its values, the rate of its first step and its weights."""
+    from tiny import Net, trainer
+
+    net, out = Net(lr=cfg.model.lr), Path(HydraConfig.get().runtime.output_dir)
+    fit = trainer(strategy="ddp_fork", devices=2, max_epochs=1)
+    net.on_train_end = lambda: (out / f"rank{fit.global_rank}").write_text(
+        f"{cfg.model.lr!r} {net.trace[0]} {net.head.weight.tolist()}"
+    )
+    fit.fit(net)
+    return float(cfg.model.lr)
+
+
+def sweep(folder: Path, *overrides: str, task: Callable[[Any], float] = bowl) -> tuple[int, str]:
     """Sweep in this process; return the status, and what went to stderr."""
     GlobalHydra.instance().clear()
     errors = io.StringIO()
@@ -52,7 +66,7 @@ def sweep(folder: Path, *overrides: str) -> tuple[int, str]:
     sys.argv += overrides
     try:
         with contextlib.redirect_stderr(errors):
-            hydra.main(version_base="1.3", config_path=HERE, config_name="bowl")(bowl)()
+            hydra.main(version_base="1.3", config_path=HERE, config_name="bowl")(task)()
     except SystemExit as end:
         return int(end.code or 0), errors.getvalue()
     finally:
