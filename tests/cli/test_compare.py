@@ -11,7 +11,12 @@ from lightning_tricks.reports.sweep_plots import plot_rows
 from lightning_tricks.reports.sweep_records import JobRecord, SweepRecord, write_job, write_sweep
 from lightning_tricks.reports.sweep_rows import read_rows
 
-SCALES = {"lr": "log", "momentum": "log1m", "width": "linear"}
+SPACE = {
+    "lr": "tag(log,interval(1e-7,1))",
+    "momentum": "tag(log1m,interval(0.4,0.999))",
+    "width": "int(interval(1,64))",
+    "net": "cnn,mlp",
+}
 
 
 @pytest.fixture
@@ -20,7 +25,7 @@ def swept(tmp_path: Path) -> Path:
     folder = tmp_path / "sweep"
     values = [(10.0**-i, 1 - 0.5**i, 4 * i, "cnn" if i % 2 else "mlp") for i in range(1, 7)]
     jobs = [[f"lr={lr!r}", f"momentum={m!r}", f"width={w}", f"net={net}"] for lr, m, w, net in values]
-    write_sweep(folder, SweepRecord("random", 0, 6, [{}], [], SCALES, jobs))
+    write_sweep(folder, SweepRecord("random", 0, 6, [SPACE], [], jobs))
     for number, (lr, *_) in enumerate(values[:5]):
         write_job(folder / str(number), JobRecord("completed", 0.0, 2.0))
         if number == 3:
@@ -33,7 +38,7 @@ def swept(tmp_path: Path) -> Path:
 def test_it_prints_the_best_job_first_and_how_far_the_sweep_is(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", str(swept)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["job", "status", *SCALES, "net", "val_loss", "step", "wall_time", "stopped_by"]
+    assert lines[0].split() == ["job", "status", *SPACE, "val_loss", "step", "wall_time", "stopped_by"]
     assert [line.split()[0] for line in lines[1:7]] == ["4", "2", "1", "0", "3", "5"]
     assert "ValueError: no" in lines[5]
     assert "6 jobs: 4 completed, 1 failed, 1 waiting; best val_loss 1e-05 (job 4, step 9)" in lines
@@ -51,7 +56,7 @@ def test_csv_and_json_have_the_values_in_full(swept: Path, tmp_path: Path) -> No
     found = json.loads(numbers.read_text())
     assert found["best_job"] == 4
     assert found["rows"][4]["values"] == {"lr": 1e-5, "momentum": 1 - 0.5**5, "width": 20, "net": "cnn"}
-    assert {one["key"] for one in found["importance"]} == {"lr", "momentum", "width", "net"}
+    assert {one["key"] for one in found["importance"]} == set(SPACE)
 
 
 def test_the_picture_has_each_parameter_on_its_own_scale(swept: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def swept(tmp_path: Path) -> Path:
     """Six jobs: completed, failed, killed, running, diverged, and one that has not begun."""
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    write_sweep(tmp_path, SweepRecord("random", 0, 6, [{}], ["epochs=3"], {"model.lr": "log"}, JOBS))
+    write_sweep(tmp_path, SweepRecord("random", 0, 6, [{}], ["epochs=3"], JOBS))
     endings = {
         0: JobRecord("completed", 0.0, 12.5, stopped_by="stopped by EarlyStopping: no better val_loss in 3 checks"),
         1: JobRecord("failed", 0.0, 1.0, error="ValueError: no data"),
@@ -84,7 +84,7 @@ def test_the_sweep_of_another_sweeper_is_read_from_hydras_files(typed: str, scal
 
 
 def test_what_a_job_does_not_override_is_looked_up_in_its_configuration(tmp_path: Path) -> None:
-    write_sweep(tmp_path, SweepRecord("random", 0, 1, [{}], [], {}, [["lr=0.1"], ["lr=0.1", "model.width=8"]]))
+    write_sweep(tmp_path, SweepRecord("random", 0, 1, [{}], [], [["lr=0.1"], ["lr=0.1", "model.width=8"]]))
     for job in range(2):
         (tmp_path / str(job) / ".hydra").mkdir(parents=True)
         (tmp_path / str(job) / ".hydra" / "config.yaml").write_text("lr: 0.1\nmodel:\n  width: 16\n")

@@ -9,6 +9,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.errors import HydraException
 
 from lightning_tricks.functional.search_space import Choice, Interval, Parameter, Scale, Trial
+from lightning_tricks.reports.sweep_values import split_override
 
 _SCALES: dict[frozenset[str], Scale] = {
     frozenset(): "linear",
@@ -92,16 +93,6 @@ def write_overrides(trial: Trial) -> list[str]:
     return [f"{key}={value!r}" if isinstance(value, (int, float)) else f"{key}={value}" for key, value in trial.items()]
 
 
-def key_of(override: str) -> str:
-    """Return the key of an override, without the sign that adds it.
-
-    Example:
-        >>> key_of("+model.lr=0.1"), key_of("~tricks")
-        ('model.lr', 'tricks')
-    """
-    return override.split("=", 1)[0].lstrip("+~")
-
-
 def without_keys(overrides: Sequence[str], others: Sequence[str]) -> list[str]:
     """Return the overrides whose keys the others do not have.
 
@@ -109,5 +100,5 @@ def without_keys(overrides: Sequence[str], others: Sequence[str]) -> list[str]:
         >>> without_keys(["lr=1", "net=cnn"], ["lr=2"])
         ['net=cnn']
     """
-    taken = {key_of(other) for other in others}
-    return [override for override in overrides if key_of(override) not in taken]
+    taken = {split_override(other)[0] for other in others}
+    return [override for override in overrides if split_override(override)[0] not in taken]

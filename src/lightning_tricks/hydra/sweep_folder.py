@@ -7,9 +7,9 @@ from pathlib import Path
 
 from hydra.errors import CompactHydraException
 
-from lightning_tricks.hydra.sampled_overrides import key_of
 from lightning_tricks.hydra.sweep_plan import SweepPlan
 from lightning_tricks.reports.sweep_records import SweepRecord
+from lightning_tricks.reports.sweep_values import split_override
 
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
@@ -97,7 +97,7 @@ def essential(overrides: Sequence[str]) -> list[str]:
         >>> essential(["lr=0.1", "+lt_launcher=joblib"])
         ['lr=0.1']
     """
-    return sorted(override for override in overrides if key_of(override) != "lt_launcher")
+    return sorted(override for override in overrides if split_override(override)[0] != "lt_launcher")
 
 
 @contextmanager

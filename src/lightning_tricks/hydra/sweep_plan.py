@@ -8,10 +8,9 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
 from lightning_tricks.functional.arguments import check_choice, check_count
-from lightning_tricks.functional.search_space import METHODS, Choice, Interval, Method, Trial, draw_trials
+from lightning_tricks.functional.search_space import METHODS, Choice, Method, Trial, draw_trials
 from lightning_tricks.hydra.sampled_overrides import (
     SampledOverrides,
-    key_of,
     read_overrides,
     without_keys,
     write_overrides,
@@ -86,13 +85,7 @@ class SweepPlan:
         space = [dict(stage.texts) for stage in self.stages]
         if self.ablated:
             space[0][_switched_off(self.ablated[0])] = ",".join(self.ablated[1])
-        scales: dict[str, str] = {
-            key_of(key): parameter.scale
-            for stage in self.stages
-            for key, parameter in stage.space.items()
-            if isinstance(parameter, Interval)
-        }
-        return SweepRecord(self.method, self.seed, self.n_trials, space, sorted(self.fixed), scales, jobs)
+        return SweepRecord(self.method, self.seed, self.n_trials, space, sorted(self.fixed), jobs)
 
 
 def _switched_off(node: str) -> str:

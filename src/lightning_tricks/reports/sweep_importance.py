@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from lightning_tricks.reports.sweep_rows import SweepRows, Value
+from lightning_tricks.reports.sweep_rows import SweepRows
+from lightning_tricks.reports.sweep_values import Value, as_numbers
 
 _FEWEST = 4
 _CLEAR = 0.3
@@ -59,8 +60,8 @@ def importances(sweep: SweepRows) -> list[Importance]:
 
 
 def _importance(key: str, values: Sequence[Value], metric: Sequence[float]) -> Importance:
-    numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
-    if len(numbers) < len(values):
+    numbers = as_numbers(values)
+    if numbers is None:
         return Importance(key, None, None, correlation_ratio([str(value) for value in values], metric), len(values))
     places = ranks(numbers)
     trend = correlation(places, metric)

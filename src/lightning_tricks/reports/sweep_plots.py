@@ -6,7 +6,8 @@ from typing import Any
 
 from lightning_tricks.reports.curves import new_figure
 from lightning_tricks.reports.sweep_importance import importances
-from lightning_tricks.reports.sweep_rows import SweepRows, Value
+from lightning_tricks.reports.sweep_rows import SweepRows
+from lightning_tricks.reports.sweep_values import Value, as_numbers
 
 _COLUMNS = 3
 _WIDE = 10.0
@@ -92,7 +93,7 @@ def _draw_parallel(
 def _draw_scatter(
     axes: Any, values: Sequence[Value], bests: Sequence[float], scale: str, colors: Sequence[Any]
 ) -> None:
-    numbers = _numbers(values)
+    numbers = as_numbers(values)
     if numbers is None:
         places, labels = _places(values, scale)
         axes.set_xticks(*zip(*dict(zip(places, labels, strict=True)).items(), strict=True), fontsize=7)
@@ -113,15 +114,9 @@ def _draw_scatter(
 
 def _places(values: Sequence[Value], scale: str) -> tuple[list[float], list[str]]:
     """Return where values stand on their scale, texts side by side in alphabetical order, and how they are written."""
-    numbers = _numbers(values)
+    numbers = as_numbers(values)
     if numbers is not None:
         return [_SCALES.get(scale, float)(number) for number in numbers], [f"{number:.3g}" for number in numbers]
     labels = ["not given" if value is None else str(value) for value in values]
     order = sorted(set(labels))
     return [float(order.index(label)) for label in labels], labels
-
-
-def _numbers(values: Sequence[Value]) -> list[float] | None:
-    """Return the values as numbers, ``None`` if one of them is none."""
-    numbers = [float(value) for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    return numbers if len(numbers) == len(values) else None

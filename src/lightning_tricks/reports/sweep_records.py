@@ -7,13 +7,15 @@ Both are replaced whole, so that a process that is killed leaves the old file or
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 SWEEP_FILE = "sweep.json"
 JOB_FILE = "sweep_job.json"
+
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,6 @@ class SweepRecord:
         n_trials: jobs, or jobs of each stage; a grid has as many as it has combinations.
         space: the sampled parameters as they were written, stage by stage.
         fixed: the other overrides.
-        scales: ``"linear"``, ``"log"`` or ``"log1m"``, of the parameters that are numbers.
         jobs: the overrides of each job, in order, so far as they are known.
     """
 
@@ -35,7 +36,6 @@ class SweepRecord:
     n_trials: int
     space: list[dict[str, str]]
     fixed: list[str]
-    scales: dict[str, str]
     jobs: list[list[str]] = field(default_factory=list)
 
 
@@ -80,8 +80,7 @@ class JobRecord:
 
 def read_sweep(folder: Path) -> SweepRecord | None:
     """Return the record of a sweep, ``None`` if the folder has none."""
-    found = _read(folder / SWEEP_FILE)
-    return None if found is None else SweepRecord(**found)
+    return _read(folder / SWEEP_FILE, SweepRecord)
 
 
 def write_sweep(folder: Path, record: SweepRecord) -> None:
@@ -91,8 +90,7 @@ def write_sweep(folder: Path, record: SweepRecord) -> None:
 
 def read_job(folder: Path) -> JobRecord | None:
     """Return the record of a job, ``None`` if the folder has none."""
-    found = _read(folder / JOB_FILE)
-    return None if found is None else JobRecord(**found)
+    return _read(folder / JOB_FILE, JobRecord)
 
 
 def write_job(folder: Path, record: JobRecord) -> None:
@@ -100,14 +98,13 @@ def write_job(folder: Path, record: JobRecord) -> None:
     _write(folder / JOB_FILE, asdict(record))
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path, kind: Callable[..., _Record]) -> _Record | None:
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return kind(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is no record of a sweep: {error}. Move it away to go on without it.") from error
-    return found
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

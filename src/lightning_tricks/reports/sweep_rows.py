@@ -1,23 +1,21 @@
 """Sweep rows: read what a sweep has left in its folder, one row a job, while it runs or after."""
 
-import ast
 import csv
 import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
 from lightning_tricks.reports.sweep_records import JOB_FILE, JobRecord, SweepRecord, read_job, read_sweep
+from lightning_tricks.reports.sweep_values import Value, asked_for, find_scale, look_up, read_value, split_override
 
 Mode = Literal["min", "max"]
-Value = float | int | str | bool | None
 
 _DEPTHS = ("*", "*/*", "*/*/*")  # hydra.sweep.subdir may name folders in folders
-_WIDE = 100.0  # values that span two decades were not meant to be seen on a linear scale
 
 
 @dataclass(frozen=True)
@@ -144,13 +142,13 @@ def _read_overrides(folder: Path) -> list[str]:
 
 def _sampled(overrides: dict[int | str, list[str]], sweep: SweepRecord | None) -> dict[int | str, dict[str, Value]]:
     """Return, for each job, the values of the keys that were drawn; those that differ, where no record says which."""
-    texts = {job: dict(_split(line) for line in lines) for job, lines in overrides.items()}
+    texts = {job: dict(split_override(line) for line in lines) for job, lines in overrides.items()}
     keys = list(dict.fromkeys(key for text in texts.values() for key in text))
-    fixed = {_split(line)[0] for line in sweep.fixed} if sweep else set()
+    fixed = {split_override(line)[0] for line in sweep.fixed} if sweep else set()
     drawn = [key for key in keys if key not in fixed]
     if sweep is None and len(texts) > 1:
         drawn = [key for key in keys if len({text.get(key) for text in texts.values()}) > 1]
-    return {job: {key: _value(text[key]) if key in text else None for key in drawn} for job, text in texts.items()}
+    return {job: {key: read_value(text[key]) if key in text else None for key in drawn} for job, text in texts.items()}
 
 
 def _completed(values: dict[str, Value], folder: Path) -> dict[str, Value]:
@@ -159,35 +157,7 @@ def _completed(values: dict[str, Value], folder: Path) -> dict[str, Value]:
     if not path.exists() or None not in values.values():
         return values
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {key: _look_up(config, key) if value is None else value for key, value in values.items()}
-
-
-def _look_up(config: Any, key: str) -> Value:
-    """Return a number, flag or text of a configuration; ``"set"`` for a node with entries of its own."""
-    for part in key.split("."):
-        config = config.get(part) if isinstance(config, dict) else None
-    return config if isinstance(config, (int, float, str, bool, type(None))) else "set"
-
-
-def _split(override: str) -> tuple[str, str]:
-    key, _, text = override.partition("=")
-    return key.lstrip("+~"), text
-
-
-def _value(text: str) -> Value:
-    """Return the number, flag or text that an override holds.
-
-    Example:
-        >>> [_value(text) for text in ("1e-05", "64", "true", "'a b'", "[one_cycle]", "null")]
-        [1e-05, 64, True, 'a b', '[one_cycle]', 'null']
-    """
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-    return value if isinstance(value, (int, float, str)) else text
+    return {key: look_up(config, key) if value is None else value for key, value in values.items()}
 
 
 def _row(
@@ -240,27 +210,14 @@ def _changed(path: Path) -> float:
 
 
 def _scales(folder: Path, sweep: SweepRecord | None, rows: Sequence[Row]) -> dict[str, str]:
-    """Return the scales that the record names; where there is none, those that Hydra's or the values' spacing do."""
     if sweep:
-        return sweep.scales
-    path = folder / "multirun.yaml"
-    asked = _asked(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        asked = {split_override(key)[0]: text for stage in sweep.space for key, text in stage.items()}
+    else:
+        path = folder / "multirun.yaml"
+        asked = dict(asked_for(yaml.safe_load(path.read_text(encoding="utf-8")))) if path.is_file() else {}
     scales = {}
     for key in dict.fromkeys(key for row in rows for key in row.values):
-        numbers = [row.values.get(key) for row in rows]
-        if not all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
-            continue
-        text = asked.get(key, "")
-        wide = min(numbers) > 0 and max(numbers) / min(numbers) >= _WIDE  # type: ignore[type-var, operator]
-        is_drawn = "interval" in text or "range" in text
-        is_log = re.search(r"tag\([^)]*\blog\b", text) if is_drawn else wide
-        scales[key] = "log" if is_log else "linear"
+        scale = find_scale(asked.get(key, ""), (row.values.get(key) for row in rows))
+        if scale:
+            scales[key] = scale
     return scales
-
-
-def _asked(config: Any) -> dict[str, str]:
-    """Return the overrides of a whole sweep, by key."""
-    hydra = (config or {}).get("hydra", {})
-    params = (hydra.get("sweeper") or {}).get("params") or {}
-    typed = dict(_split(str(line)) for line in (hydra.get("overrides") or {}).get("task") or [])
-    return {**{key: str(text) for key, text in params.items()}, **typed}
