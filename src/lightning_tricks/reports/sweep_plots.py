@@ -11,6 +11,7 @@ from lightning_tricks.reports.sweep_values import Value, as_numbers
 
 _COLUMNS = 3
 _WIDE = 10.0
+_FEW_DECADES = 300.0
 _SCALES: dict[str, Callable[[float], float]] = {
     "linear": float,
     "log": math.log10,
@@ -98,18 +99,27 @@ def _draw_scatter(
         places, labels = _places(values, scale)
         axes.set_xticks(*zip(*dict(zip(places, labels, strict=True)).items(), strict=True), fontsize=7)
         axes.margins(x=0.2)
-    elif scale == "log1m":
-        places = [1 - number for number in numbers]
-        axes.set_xscale("log")
-        axes.invert_xaxis()
-        axes.xaxis.set_major_formatter(lambda distance, _: f"{1 - distance:.6g}")
-        axes.xaxis.set_minor_formatter(lambda distance, _: "")
     else:
-        places = numbers
-        axes.set_xscale("log" if scale == "log" else "linear")
+        places = [1 - number for number in numbers] if scale == "log1m" else numbers
+        if scale in ("log", "log1m"):
+            _log_axis(axes, max(places) / min(places))
+        if scale == "log1m":
+            axes.invert_xaxis()
+            axes.xaxis.set_major_formatter(lambda distance, _: f"{1 - distance:.6g}")
     axes.scatter(places, bests, c=colors, s=26, zorder=3)
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
+
+
+def _log_axis(axes: Any, ratio: float) -> None:
+    """Label 1, 2 and 5 of each decade where there are few."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if ratio < _FEW_DECADES:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
 
 
 def _places(values: Sequence[Value], scale: str) -> tuple[list[float], list[str]]:
