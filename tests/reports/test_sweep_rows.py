@@ -95,10 +95,17 @@ def test_a_folder_that_is_no_sweep_is_told_apart(tmp_path: Path, swept: Path) ->
     with pytest.raises(ValueError, match="There is no folder"):
         read_rows(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"neither a multirun\.yaml nor jobs"):
+    with pytest.raises(ValueError, match=r"neither a multirun\.yaml nor numbered jobs"):
         read_rows(tmp_path / "empty")
     with pytest.raises(ValueError, match="single run"):
         read_rows(swept / "0")
+
+
+def test_a_run_within_a_job_is_part_of_the_job(swept: Path) -> None:
+    (swept / "0" / "fold_1" / ".hydra").mkdir(parents=True)
+    write_metrics(swept / "0" / "fold_1", 0.1)
+    assert len(read_rows(swept).rows) == 6
+    assert read_rows(swept).rows[0].best == 0.1
 
 
 def test_a_folder_of_sweeps_names_them(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import csv
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -100,12 +100,15 @@ def read_rows(folder: str | Path, metric: str = "val_loss", mode: Mode = "min") 
     values = _sampled(overrides, sweep)
     order = sorted(overrides, key=lambda job: (isinstance(job, str), job))
     rows = [_row(job, values[job], folders.get(job), metric, mode, names) for job in order]
+    if sweep:  # a job of ours that has no record yet has not begun
+        rows = [replace(row, status="waiting") if row.status == "no record" else row for row in rows]
     return SweepRows(folder, metric, mode, rows, _scales(folder, sweep, rows), list(names))
 
 
 def _job_folders(folder: Path) -> list[Path]:
     names = (".hydra", JOB_FILE)
-    return sorted({path.parent for depth in _DEPTHS for name in names for path in folder.glob(f"{depth}/{name}")})
+    found = {path.parent for depth in _DEPTHS for name in names for path in folder.glob(f"{depth}/{name}")}
+    return sorted(path for path in found if found.isdisjoint(path.parents))  # a run within a job is part of the job
 
 
 def _refuse_what_is_no_sweep(folder: Path, found: Sequence[Path], sweep: SweepRecord | None) -> None:
@@ -119,9 +122,9 @@ def _refuse_what_is_no_sweep(folder: Path, found: Sequence[Path], sweep: SweepRe
         raise ValueError(f"{folder} is no sweep, but holds {len(within)}; name one of them:{listed}")
     if (folder / ".hydra").is_dir() or (folder / JOB_FILE).is_file():
         raise ValueError(f"{folder} is a single run, not a sweep of several. Name the folder above it.")
-    if not found:
+    if not any(path.parent == folder and path.name.isdigit() for path in found):
         raise ValueError(
-            f"{folder} is no sweep: it has neither a multirun.yaml nor jobs of Hydra's. A sweep's folder is what "
+            f"{folder} is no sweep: it has neither a multirun.yaml nor numbered jobs. A sweep's folder is what "
             "`hydra.sweep.dir` names, multirun/DATE/TIME by default."
         )
 
