@@ -13,6 +13,7 @@ import swept
 from swept import sweep
 
 from lightning_tricks.hydra.sweep_folder import only_sweep_in
+from lightning_tricks.reports.sweep_records import JobRecord, write_job
 
 SPACE = ("model.lr=tag(log, interval(1e-3, 1))", "model.width=int(interval(16, 256))", "model.net=cnn,mlp")
 NINE = ("hydra.sweeper.n_trials=9", "hydra.sweeper.seed=7", *SPACE)
@@ -181,6 +182,14 @@ def test_a_folder_is_swept_by_one_process_at_a_time(tmp_path: Path) -> None:
         status, text = sweep(tmp_path, *TWO)
     assert status == 1
     assert "is running the sweep" in text
+
+
+def test_a_job_that_still_runs_is_not_run_beside_itself(tmp_path: Path) -> None:
+    assert sweep(tmp_path, *TWO)[0] == 0
+    write_job(tmp_path / "1", JobRecord("running", 0.0, process=os.getppid()))
+    status, text = sweep(tmp_path, *TWO)
+    assert status == 1
+    assert f"Job 1 in {tmp_path} is running as process {os.getppid()}" in text
 
 
 def test_a_grid_runs_every_combination(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def swept(tmp_path: Path) -> Path:
         0: JobRecord("completed", 0.0, 12.5, stopped_by="stopped by EarlyStopping: no better val_loss in 3 checks"),
         1: JobRecord("failed", 0.0, 1.0, error="ValueError: no data"),
         2: JobRecord("running", 0.0, process=gone.pid),
-        3: JobRecord("running", 0.0, process=os.getpid()),
+        3: JobRecord("running", 0.0, process=os.getppid()),
         4: JobRecord("completed", 0.0, 2.0, stopped_by="ended at max_epochs=3"),
     }
     for number, record in endings.items():

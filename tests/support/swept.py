@@ -59,7 +59,6 @@ def fit_on_two_ranks(cfg: Any) -> float:
 
 def sweep(folder: Path, *overrides: str, task: Callable[[Any], float] = bowl) -> tuple[int, str]:
     """Sweep in this process; return the status, and what went to stderr."""
-    GlobalHydra.instance().clear()
     errors = io.StringIO()
     before = sys.argv
     sys.argv = ["swept.py", "-m", "hydra/sweeper=lightning_tricks_random", f"hydra.sweep.dir={folder}", *QUIET]
@@ -71,6 +70,7 @@ def sweep(folder: Path, *overrides: str, task: Callable[[Any], float] = bowl) ->
         return int(end.code or 0), errors.getvalue()
     finally:
         sys.argv = before
+        GlobalHydra.instance().clear()
     return 0, errors.getvalue()
 
 

@@ -23,7 +23,7 @@ from lightning_tricks.hydra.sweep_folder import (
     refuse_inner_process,
 )
 from lightning_tricks.hydra.sweep_plan import Settings, SweepPlan, read_plan
-from lightning_tricks.reports.sweep_records import read_job, read_sweep, write_sweep
+from lightning_tricks.reports.sweep_records import JOB_FILE, read_job, read_sweep, write_sweep
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +142,7 @@ class RandomSweep:
         numbers = [number for number in range(start, end) if not self._is_done(number)]
         if not numbers:
             return []
+        self._refuse_running(numbers)
         if len(numbers) < end - start:
             log.info(f"{end - start - len(numbers)} of {end - start} jobs in {self._folder} are done already")
         jobs = [self._jobs[number] for number in numbers]
@@ -151,6 +152,16 @@ class RandomSweep:
                 record = read_job(self._folders[number])
                 self._failed[number] = record.error if record and record.error else "no word of why; see its log"
         return list(returns)
+
+    def _refuse_running(self, numbers: Sequence[int]) -> None:
+        """Refuse to run what still runs: a launcher's jobs can outlive the sweep that was killed."""
+        for number in numbers:
+            record = read_job(self._folders[number])
+            if record and record.can_be_seen() and record.is_alive():
+                raise SweepError(
+                    f"Job {number} in {self._folder} is running as process {record.process}. Wait for it or end it; if "
+                    f"that process is another program, remove {self._folders[number] / JOB_FILE}."
+                )
 
     def _is_done(self, number: int) -> bool:
         record = read_job(self._folders[number])

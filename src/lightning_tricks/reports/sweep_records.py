@@ -65,10 +65,15 @@ class JobRecord:
 
     def is_alive(self) -> bool:
         """Say whether the job may still be running: it has not ended, and nothing shows that its process is gone."""
-        if self.status != "running":
+        return self.status == "running" and (not self.can_be_seen() or self._is_process_there())
+
+    def can_be_seen(self) -> bool:
+        """Say whether the job ran where its process could be found."""
+        return self.machine == socket.gethostname() and os.name == "posix"
+
+    def _is_process_there(self) -> bool:
+        if self.process == os.getpid():  # ours has another job: a number that a dead process left free
             return False
-        if self.machine != socket.gethostname() or os.name != "posix":
-            return True
         try:
             os.kill(self.process, 0)
         except ProcessLookupError:
