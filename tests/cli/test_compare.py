@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,15 @@ def test_where_there_is_nothing_to_compare_it_says_why_and_writes_no_picture(
     assert main(["compare", str(swept.parent / folder), *options, "--plot", str(picture)]) == status
     assert message in capsys.readouterr().err
     assert not picture.exists()
+
+
+def test_a_sweep_that_has_only_begun_has_nothing_to_complain_of(
+    swept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (0, 1, 2, 4):
+        shutil.rmtree(swept / str(number))
+    assert main(["compare", str(swept)]) == 0
+    assert "no job has come to its first `val_loss` yet" in capsys.readouterr().out
 
 
 def test_jobs_without_metrics_are_listed_all_the_same(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,10 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"lightning-tricks compare: {error}", file=sys.stderr)
         return 2
+    states = {row.status for row in sweep.rows}
+    if not has_metric and states & {"running", "waiting"} and not states & {"completed", "no record"}:
+        print(f"no job has come to its first `{args.metric}` yet")
+        return 0
     if not has_metric:
         print(f"lightning-tricks compare: {_why_no_metric(args.metric, sweep.metrics)}", file=sys.stderr)
     return 0 if has_metric else 1
