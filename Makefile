@@ -16,7 +16,7 @@ sweep: $(INSTALLED)
 	$(BIN)/lightning-tricks compare multirun/digits --plot multirun/digits/compare.png
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -27,7 +27,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/run.py
 
 bench-lr-finder: $(INSTALLED)
-	$(BIN)/python benchmarks/bench_lr_finder.py
+	$(BIN)/python benchmarks/bench_lr_finder.py --all
 
 clean:
 	rm -rf $(VENV) outputs multirun

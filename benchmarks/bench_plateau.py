@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tricks import EarlyStopping, ReduceLROnPlateau
-from measure import interleaved, median_ratio, report, timed
+from measure import median_ratio, report, side_by_side, take_turn
 
 STEPS, EPOCHS = 60, 3
 
@@ -27,6 +27,7 @@ class Learner(L.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         """Return any loss."""
+        take_turn()
         return self.net(batch[0]).square().mean()
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
@@ -83,18 +84,21 @@ def main(repeats: int = 9) -> None:
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     sides = {
-        "lightning's": timed(lambda: fit(LightningsEarlyStopping("val_loss", patience=50))),
-        "early_stopping": timed(lambda: fit(EarlyStopping("val_loss", patience=50))),
-        "early_stopping without weights": timed(
-            lambda: fit(EarlyStopping("val_loss", patience=50, restore_best=False))
-        ),
-        "reduce_lr_on_plateau": timed(lambda: fit(ReduceLROnPlateau("val_loss"))),
+        "lightning's": lambda: fit(LightningsEarlyStopping("val_loss", patience=50)),
+        "lightning's once more": lambda: fit(LightningsEarlyStopping("val_loss", patience=50)),
+        "early_stopping": lambda: fit(EarlyStopping("val_loss", patience=50)),
+        "early_stopping without weights": lambda: fit(EarlyStopping("val_loss", patience=50, restore_best=False)),
+        "reduce_lr_on_plateau": lambda: fit(ReduceLROnPlateau("val_loss")),
     }
-    found = interleaved(sides, repeats)
+    found = side_by_side(sides, repeats)
     step = 1e3 * statistics.median(found["lightning's"]) / (STEPS * EPOCHS)
     for name in list(sides)[1:]:
         ratio = median_ratio(found, name, "lightning's")
-        report(f"fit with {name} / with Lightning's ({step:.1f} ms a step)", f"{ratio:.4f}", "<= 1.01")
+        report(
+            f"fit with {name} / with Lightning's ({step:.1f} ms a step)",
+            f"{ratio:.4f}",
+            "1" if "once more" in name else "<= 1.01",
+        )
     model = sum(tensor.numel() * tensor.element_size() for tensor in Learner().parameters())
     extra = copied(EarlyStopping("val_loss", patience=50)) - copied(EarlyStopping("val_loss", restore_best=False))
     # one more than the new bests: the weights that are put back in the end

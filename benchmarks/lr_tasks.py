@@ -1,13 +1,22 @@
 """Small tasks on which learning rates are compared: real tables and images, a synthetic regression, tokens."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
 import torch
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+import transformers
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_iris,
+    load_wine,
+    make_friedman1,
+    make_moons,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -54,24 +63,28 @@ def make_optimizer(name: str, net: nn.Module, lr: float) -> torch.optim.Optimize
     return torch.optim.AdamW(net.parameters(), lr) if name == "adamw" else torch.optim.Adam(net.parameters(), lr)
 
 
-def train(task: Task, optimizer: str, lr: float, epochs: int, seed: int) -> float:
-    """Return the loss on the validation part after so many epochs at a constant rate."""
+def train(task: Task, optimizer: str, lr: float, budgets: Collection[int], seed: int) -> dict[int, float]:
+    """Return the loss on the validation part at a constant rate, after each of so many epochs."""
     torch.manual_seed(seed)
     net = task.build()
     step = make_optimizer(optimizer, net, lr)
     x, y = task.train
     generator = torch.Generator().manual_seed(seed)
-    for _ in range(epochs):
+    found = dict.fromkeys(budgets, float("inf"))
+    for epoch in range(1, max(budgets) + 1):
         for rows in torch.randperm(len(x), generator=generator).split(BATCH):
             loss = task.loss(net(x[rows]), y[rows])
             step.zero_grad()
             loss.backward()
             step.step()
         if not loss.isfinite():
-            return float("inf")
-    with torch.no_grad():
-        value = float(task.loss(net.eval()(task.val[0]), task.val[1]))
-    return value if value == value else float("inf")
+            break
+        if epoch in found:
+            with torch.no_grad():
+                value = float(task.loss(net.eval()(task.val[0]), task.val[1]))
+            net.train()
+            found[epoch] = value if value == value else float("inf")
+    return found
 
 
 def mlp(inputs: int, outputs: int, width: int = 64) -> nn.Sequential:
@@ -88,18 +101,50 @@ def cnn() -> nn.Sequential:
     )  # fmt: skip
 
 
-class Tokens(nn.Module):
-    """A transformer with two layers and random weights, which reads 12 tokens and says the most frequent one."""
+class Residual(nn.Module):
+    """A block of a residual network with layer norms."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.body = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` and what the block adds to it."""
+        return x + self.body(self.norm(x))
+
+
+def residual_mlp(inputs: int, outputs: int, width: int = 48) -> nn.Sequential:
+    blocks = [Residual(width) for _ in range(2)]
+    return nn.Sequential(nn.Linear(inputs, width), *blocks, nn.LayerNorm(width), nn.Linear(width, outputs))
+
+
+class RowLSTM(nn.Module):
+    """Read an 8×8 image row by row."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.embed, self.place = nn.Embedding(16, 32), nn.Parameter(0.02 * torch.randn(12, 32))
-        layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True, norm_first=True)
-        self.body, self.head = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(32, 16)
+        self.rows, self.head = nn.LSTM(8, 32, batch_first=True), nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(N, 10)`` logits for ``(N, 8, 8)`` images."""
+        return self.head(self.rows(x)[0][:, -1])
+
+
+class Tokens(nn.Module):
+    """A small BERT with random weights, which says the larger one of the first and the last of 12 tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        config = transformers.BertConfig(
+            vocab_size=16, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+            max_position_embeddings=12, num_labels=16, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+        )  # fmt: skip
+        self.net = transformers.BertForSequenceClassification(config)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, 16)`` logits for ``(N, 12)`` tokens."""
-        return self.head(self.body(self.embed(x) + self.place).mean(1))
+        return self.net(x).logits
 
 
 def _split(x: Tensor, y: Tensor, standard: bool = True) -> dict[str, tuple[Tensor, Tensor]]:
@@ -123,8 +168,19 @@ def _regression() -> tuple[Tensor, Tensor]:
 
 
 def _tokens() -> tuple[Tensor, Tensor]:
-    x = torch.randint(0, 16, (2000, 12), generator=torch.Generator().manual_seed(2))
-    return x, F.one_hot(x, 16).sum(1).argmax(1)
+    x = torch.randint(0, 16, (1000, 12), generator=torch.Generator().manual_seed(2))
+    return x, torch.maximum(x[:, 0], x[:, -1])
+
+
+def _moons() -> tuple[Tensor, Tensor]:
+    x, y = make_moons(800, noise=0.2, random_state=3)
+    return torch.tensor(x, dtype=torch.float32), torch.tensor(y)
+
+
+def _friedman() -> tuple[Tensor, Tensor]:
+    x, y = make_friedman1(1200, n_features=10, noise=1.0, random_state=4)
+    y = (y - y.mean()) / y.std()
+    return torch.tensor(x, dtype=torch.float32), torch.tensor(y, dtype=torch.float32)[:, None]
 
 
 @functools.cache
@@ -141,6 +197,9 @@ def tasks() -> dict[str, Task]:
         Task("wine-mlp", lambda: mlp(13, 3), ce, **_split(*_table(load_wine))),
         Task("iris-mlp", lambda: mlp(4, 3), ce, **_split(*_table(load_iris))),
         Task("regression-mlp", lambda: mlp(8, 1), mse, **_split(*_regression())),
-        Task("tokens-transformer", Tokens, ce, **_split(*_tokens(), standard=False)),
+        Task("tokens-bert", Tokens, ce, **_split(*_tokens(), standard=False)),
+        Task("moons-mlp", lambda: mlp(2, 2, 32), ce, **_split(*_moons())),
+        Task("friedman-residual", lambda: residual_mlp(10, 1), mse, **_split(*_friedman())),
+        Task("digits-lstm", RowLSTM, ce, **_split(digits.view(-1, 8, 8) / 16, targets, standard=False)),
     ]
     return {task.name: task for task in made}

@@ -2,8 +2,11 @@
 
 import gc
 import statistics
+import threading
 import time
 from collections.abc import Callable
+
+_thread = threading.local()
 
 
 def interleaved(sides: dict[str, Callable[[], float]], repeats: int, warmup: int = 1) -> dict[str, list[float]]:
@@ -40,6 +43,82 @@ def timed(function: Callable[[], object], clock: Callable[[], float] = time.proc
         return clock() - start
 
     return measure
+
+
+def side_by_side(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Run all sides at once, each in a thread of its own, and hand over from one to the next at each `take_turn`.
+
+    Whole fits that are timed one after the other meet another machine each: pairs of the very same fit spread over
+    ten percent where a machine is shared. In turns of one training step, they meet the same.
+
+    Args:
+        sides: functions by name, which call `take_turn` once a training step.
+        repeats: how often all of them run; in each, another one begins.
+
+    Returns:
+        The seconds that each side's thread computed, in the order of the runs.
+    """
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    names = list(sides)
+    for i in range(1 + repeats):
+        gc.collect()
+        first = i % len(names)
+        seconds = _Turns({name: sides[name] for name in names[first:] + names[:first]}).run()
+        for name in names if i else ():
+            found[name].append(seconds[name])
+    return found
+
+
+def take_turn() -> None:
+    """Let the other sides of `side_by_side` do a step first; nothing anywhere else."""
+    turns = getattr(_thread, "turns", None)
+    if turns is not None:
+        turns.hand_over()
+
+
+class _Turns:
+    """Threads of which one runs at a time."""
+
+    def __init__(self, sides: dict[str, Callable[[], object]]) -> None:
+        self.sides, self.waiting = sides, list(sides)
+        self.changed = threading.Condition()
+        self.seconds: dict[str, float] = {}
+        self.errors: list[BaseException] = []
+
+    def run(self) -> dict[str, float]:
+        threads = [threading.Thread(target=self._run_side, args=(name,), name=name) for name in self.sides]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self.errors:
+            raise self.errors[0]
+        return self.seconds
+
+    def _run_side(self, name: str) -> None:
+        _thread.turns = self
+        self._wait(name)
+        start = time.thread_time()
+        try:
+            self.sides[name]()
+        except BaseException as error:  # handed to the main thread, which raises it
+            self.errors.append(error)
+        finally:
+            self.seconds[name] = time.thread_time() - start
+            with self.changed:
+                self.waiting.remove(name)
+                self.changed.notify_all()
+
+    def hand_over(self) -> None:
+        name = threading.current_thread().name
+        with self.changed:
+            self.waiting.append(self.waiting.pop(0))
+            self.changed.notify_all()
+        self._wait(name)
+
+    def _wait(self, name: str) -> None:
+        with self.changed:
+            self.changed.wait_for(lambda: self.waiting[0] == name)
 
 
 def median_ratio(found: dict[str, list[float]], side: str, to: str) -> float:

@@ -24,6 +24,7 @@ _HOMES = {
     "LRFinderResult": "callbacks.lr_finder_result",
     "LRPreview": "callbacks.lr_preview",
     "LRSchedule": "callbacks.lr_schedule",
+    "LiveControl": "callbacks.live_control",
     "OneCycle": "callbacks.one_cycle",
     "PiecewiseConstant": "callbacks.lr_decays",
     "PolynomialDecay": "callbacks.lr_decays",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.find_lr import find_lr as find_lr
     from lightning_tricks.callbacks.gradient_clipping import GradientClipping as GradientClipping
     from lightning_tricks.callbacks.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
+    from lightning_tricks.callbacks.live_control import LiveControl as LiveControl
     from lightning_tricks.callbacks.lr_decays import ExponentialDecay as ExponentialDecay
     from lightning_tricks.callbacks.lr_decays import InverseSqrtDecay as InverseSqrtDecay
     from lightning_tricks.callbacks.lr_decays import InverseTimeDecay as InverseTimeDecay

@@ -1,6 +1,7 @@
 """Clipping by norm and by value: bounds, groups, arguments."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -60,6 +61,43 @@ def test_clipping_by_value_counts_the_steps_in_which_an_element_was_cut() -> Non
         runner = trainer(GradientClipping(clip_value=bound, log=True), log_every_n_steps=3)
         runner.fit(Net())
         assert float(runner.callback_metrics["clip_rate"]) == rate
+
+
+@pytest.mark.parametrize("share", [0.5, 1 - 1e-4, 1 - 1e-6, 1.0, 1 + 1e-6, 2.0])
+@pytest.mark.parametrize("way", ["max_norm", "clip_value"])
+@pytest.mark.parametrize("fused", [False, True])
+def test_near_its_bound_it_does_what_torch_does_to_the_last_bit(share: float, way: str, fused: bool) -> None:
+    ours, theirs = (torch.nn.Linear(3, 4) for _ in range(2))
+    torch.manual_seed(0)
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        a.grad = torch.randn_like(a)
+        b.grad = a.grad.clone()
+    grads = [p.grad for p in theirs.parameters()]
+    size = torch.nn.utils.get_total_norm(grads, 2.0 if way == "max_norm" else math.inf)
+    bound = float(size) / share
+    optimizer = torch.optim.SGD(ours.parameters(), lr=0.1, fused=fused)
+    runner = SimpleNamespace(optimizers=[optimizer], precision_plugin=None, global_step=0)
+    clipping = GradientClipping(**{way: bound})
+    clipping.on_before_optimizer_step(runner, SimpleNamespace(automatic_optimization=True), optimizer)
+    if way == "max_norm":
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), bound)
+    else:
+        torch.nn.utils.clip_grad_value_(theirs.parameters(), bound)
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad)
+
+
+@pytest.mark.parametrize("way", ["max_norm", "clip_value"])
+def test_gradients_that_the_host_knows_to_be_small_are_not_written(way: str) -> None:
+    net = Net()
+    versions: list[int] = []
+    net.on_before_optimizer_step = lambda optimizer: versions.extend(p.grad._version for p in net.parameters())
+    fit(GradientClipping(**{way: 1e3}), net=net)
+    small = list(versions)
+    versions.clear()
+    fit(GradientClipping(**{way: 1e-3}), net=net)
+    assert len(small) == len(versions) > 0
+    assert all(b > a for a, b in zip(small, versions, strict=True))
 
 
 @pytest.mark.parametrize(

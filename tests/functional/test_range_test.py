@@ -1,4 +1,4 @@
-"""The pure range test: grids, averages, divergence, and what each rule says of curves that say something or nothing."""
+"""The pure range test: grids, and what each rule says of curves that say something or nothing."""
 
 import math
 import random
@@ -8,15 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tricks.functional.range_test import (
-    METHODS,
-    find_divergence,
-    find_fault,
-    lr_grid,
-    read_curve,
-    smooth,
-    suggest,
-)
+from lightning_tricks.functional.range_test import METHODS, lr_grid, suggest
 
 GRID = lr_grid(1e-7, 10.0, 100)
 GOOD = [2.3 - 2 / (1 + math.exp(-(i - 60) / 5)) + 0.3 * max(0, i - 80) for i in range(100)]
@@ -33,42 +25,6 @@ def test_a_grid_rises_from_one_end_to_the_other(low: float, high: float, count: 
     if count > 2:
         steps = [b / a if mode == "exponential" else b - a for a, b in pairwise(grid)]
         assert steps == pytest.approx([steps[0]] * len(steps), rel=1e-6)
-
-
-@given(st.lists(st.floats(-100, 100), min_size=1, max_size=50), st.floats(0, 0.99))
-def test_the_average_equals_the_weighted_mean_that_it_is(losses: list[float], smoothing: float) -> None:
-    weights = [smoothing**i for i in range(len(losses))]
-    mean = sum(w * loss for w, loss in zip(weights, reversed(losses), strict=True)) / sum(weights)
-    assert smooth(losses, smoothing)[-1] == pytest.approx(mean, abs=1e-6)
-
-
-def test_the_average_of_a_constant_is_that_constant_from_the_first_loss_on() -> None:
-    assert smooth([1.0] * 20, 0.98) == pytest.approx([1.0] * 20)
-
-
-def test_from_a_loss_that_is_not_finite_on_no_average_is() -> None:
-    smoothed = smooth([1.0, math.inf, 1.0], 0.9)
-    assert smoothed[0] == 1
-    assert all(map(math.isnan, smoothed[1:]))
-
-
-@pytest.mark.parametrize(
-    ("smoothed", "expected"),
-    [
-        ([2.0, 1.0, 3.9, 4.0], None),
-        ([2.0, 1.0, 4.1], 2),
-        ([2.0, math.nan], 1),
-        ([-1.0, -2.0, -3.0], None),
-        ([-1.0, -2.0, 5.0, 6.1], 3),
-        ([1.0, 0.0, 3.9, 4.1], 3),
-    ],
-)
-def test_a_sweep_diverges_above_a_multiple_of_its_best(smoothed: list[float], expected: int | None) -> None:
-    assert find_divergence(smoothed, 4.0) == expected
-
-
-def test_the_first_averages_are_neither_best_nor_divergence() -> None:
-    assert find_divergence([0.01, 1.0, 1.0, 3.0, 5.0], 4.0, skip=1) == 4
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -122,7 +78,8 @@ def test_a_curve_that_ends_in_nan_is_read_until_then(method: str) -> None:
 def test_the_rules_find_the_places_that_they_are_named_for() -> None:
     lowest = GRID[GOOD.index(min(GOOD))]
     found = {method: suggest(GRID, GOOD, method, smoothing=0.0).lr for method in METHODS}
-    assert found["minimum"] == found["auto"] == lowest / 10
+    assert found["minimum"] == lowest / 10
+    assert found["auto"] == pytest.approx(lowest / 10, rel=0.5)  # the lowest place of heavier averages lies higher
     assert found["steep"] == GRID[60]
     assert GRID[20] < found["valley"] < lowest  # type: ignore[operator]
     assert found["slide"] < lowest  # type: ignore[operator]
@@ -145,14 +102,22 @@ def test_a_fall_hidden_by_noise_counts_where_the_loss_breaks_afterwards() -> Non
     assert GRID[85] / 1000 <= lr <= GRID[85] / 10
 
 
-def test_a_training_of_few_steps_gets_a_bolder_share() -> None:
-    long, short = suggest(GRID, GOOD, planned_steps=1000), suggest(GRID, GOOD, planned_steps=20)
-    assert short.lr == pytest.approx(2 * long.lr)  # type: ignore[operator]
-    assert "a fifth" in short.reason
+@pytest.mark.parametrize(("steps", "divisor"), [(1, 2), (4, 2), (9, 3), (100, 10), (None, 10), (400, 20), (1e6, 20)])
+def test_the_share_falls_with_the_root_of_the_steps_to_come_between_a_half_and_a_twentieth(
+    steps: float | None, divisor: float
+) -> None:
+    anchor = 2 * suggest(GRID, GOOD, planned_steps=1).lr  # type: ignore[operator]
+    found = suggest(GRID, GOOD, planned_steps=steps)
+    assert found.lr == pytest.approx(anchor / divisor)
+    assert f"of {anchor:.2g}, where the loss is lowest" in found.reason
 
 
-def test_too_few_points_are_refused() -> None:
-    assert "finite losses" in str(find_fault(read_curve(GRID[:3], GOOD[:3])))
+def test_auto_stands_on_several_averages_whatever_smoothing_is_asked_for() -> None:
+    dice = random.Random(1)
+    noisy = [loss + 0.05 * dice.gauss(0, 1) for loss in GOOD]
+    assert suggest(GRID, noisy, smoothing=0.5).lr == suggest(GRID, noisy, smoothing=0.9).lr
+    places = [suggest(GRID, noisy, "minimum", smoothing).lr for smoothing in (0.5, 0.8, 0.9, 0.95)]
+    assert suggest(GRID, noisy).lr == pytest.approx(math.prod(places) ** 0.25)  # type: ignore[type-var]
 
 
 def test_wrong_arguments_are_refused() -> None:

@@ -1,14 +1,18 @@
 """The packaged recipes compose, build, and can be overridden like any option."""
 
+import math
+import warnings
 from pathlib import Path
 
 import pytest
+from hydra.utils import instantiate
 from scripted import Scripted, fit_scripted
 
 import lightning_tricks
 from hydra import compose, initialize_config_dir
 from lightning_tricks import EarlyStopping, ReduceLROnPlateau, instantiate_callbacks
 
+ROOT = Path(__file__).parents[2]
 RECIPES = sorted((Path(lightning_tricks.__file__).parent / "conf" / "recipes").glob("*.yaml"))
 
 
@@ -21,6 +25,22 @@ def compose_in(folder: Path, *overrides: str):
 @pytest.mark.parametrize("recipe", [path.stem for path in RECIPES])
 def test_each_recipe_composes_and_builds(recipe: str, tmp_path: Path) -> None:
     assert instantiate_callbacks(compose_in(tmp_path, f"+recipes={recipe}").tricks)
+
+
+@pytest.mark.parametrize("recipe", [path.stem for path in RECIPES])
+def test_each_recipe_trains_in_an_experiment_of_the_demo(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    few = ["trainer.max_epochs=4", "+trainer.limit_train_batches=6", "+trainer.limit_val_batches=1"]
+    quiet = ["+trainer.logger=false", "+trainer.enable_progress_bar=false"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("train", overrides=[f"experiment={recipe}", *few, *quiet])
+    callbacks = instantiate_callbacks(cfg.tricks)
+    trainer = instantiate(cfg.trainer, callbacks=callbacks)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*(Something else writes|stops before|never checked).*")
+        trainer.fit(instantiate(cfg.model), instantiate(cfg.data))
+    assert trainer.current_epoch == 4
+    assert math.isfinite(trainer.callback_metrics["val_loss"])
 
 
 def test_no_improvement_halves_ten_times_and_stops_without_the_other_rule_in_its_way(tmp_path: Path, recwarn) -> None:

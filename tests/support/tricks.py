@@ -1,10 +1,14 @@
 """One tiny instance of each public callback, with settings that matter within three epochs of six batches."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from lightning.pytorch import Callback
 
 import lightning_tricks as lt
+
+CONTROL = Path(__file__).with_name("control.yaml")
+"""An order that is there when training starts."""
 
 TINY: dict[str, Callable[[], Callback]] = {
     "AdaptiveGradientClipping": lambda: lt.AdaptiveGradientClipping(0.05, exclude=["head.*"], log=True),
@@ -20,6 +24,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "InverseTimeDecay": lambda: lt.InverseTimeDecay(0.5, decay_steps=0.5),
     "LRFinder": lambda: lt.LRFinder(min_lr=1e-4, max_lr=1.0, num_steps=20, at_epochs=(0, 2), suggestion="minimum"),
     "LRSchedule": lambda: lt.LRSchedule(lt.cosine_decay(7), unit="st", name="steps"),
+    "LiveControl": lambda: lt.LiveControl(CONTROL, every_n_steps=2),
     "OneCycle": lambda: lt.OneCycle("0.9dur", div_factor=5, final_div_factor=10),
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, "0.5dur"], [0.5, 1, 0.3]),
     "PolynomialDecay": lambda: lt.PolynomialDecay("7st", end_factor=0.2, power=0.8, cycle=True),

@@ -18,6 +18,7 @@ class Measured:
         entries: how many of ``evidence`` belong to each of ``params``.
         total: ``()`` the norm of all, non-finite if any of ``evidence`` is.
         parts: what the callback clips by.
+        norm: ``total`` as a number, where the host had to read it anyway.
     """
 
     params: Sequence[Tensor]
@@ -25,6 +26,12 @@ class Measured:
     entries: Sequence[int]
     total: Tensor
     parts: Any = None
+    norm: float | None = None
+
+    @property
+    def bad(self) -> Tensor:
+        """``()`` whether there is a gradient that is not finite."""
+        return self.total.isfinite().logical_not_()
 
 
 @dataclass

@@ -65,8 +65,8 @@ class Clipper(Trick):
         """
         raise NotImplementedError
 
-    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor:
-        """Clip what was measured, in place, and return ``()`` whether that changed anything.
+    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor | None:
+        """Clip what was measured, in place, and return ``()`` whether that changed anything; ``None``: it did not.
 
         Args:
             measured: the gradients.
@@ -144,14 +144,14 @@ class Clipper(Trick):
         again = isinstance(optimizer, LBFGS) and memory.counted_at == trainer.global_step
         memory.counted_at = trainer.global_step
         logs = self._logs and not again and _logs_now(trainer)
-        bad = measured.total.isfinite().logical_not_()
-        goes_on = self._judge(pl_module, optimizer, index, measured, bad, scaled=scaler is not None)
-        clipped = self.clip(measured, memory, observe=not again) if goes_on else bad
+        judged = self._judge(pl_module, optimizer, index, measured, scaled=scaler is not None)
+        clipped = self.clip(judged, memory, observe=not again) if judged else None
         if self._logs and not again:
-            memory.clipped += clipped & ~bad
+            if clipped is not None:
+                memory.clipped += clipped & ~measured.bad
             memory.steps += 1
         if logs:
-            after = self._norm(measured) if goes_on else measured.total
+            after = self._norm(measured) if judged else measured.total
             self._log(
                 pl_module, memory, measured.total, after, f"-optimizer_{index}" if len(trainer.optimizers) > 1 else ""
             )
@@ -168,19 +168,18 @@ class Clipper(Trick):
         optimizer: Optimizer,
         index: int,
         measured: Measured,
-        bad: Tensor,
         scaled: bool,
-    ) -> bool:
-        """Leave out the coming step if it is bad, and return whether there are gradients left to clip."""
+    ) -> Measured | None:
+        """Leave out the coming step if it is bad, and return what is left to clip, with what the host now knows."""
         if scaled:  # the scaler found the same, and skips
-            self._memories[index].skipped += bad
+            self._memories[index].skipped += measured.bad
         if scaled or not self.skip_nonfinite:
-            return True
+            return measured
         guard = self._guards.get(index)
         if guard is None:
             guard = self._guards[index] = StepGuard(optimizer, self.max_skips)
         try:
-            return guard.judge(measured, self._memories[index], bad)
+            return guard.judge(measured, self._memories[index])
         except TooManySkips:
             raise self._too_many(pl_module, self._memories[index]) from None
 

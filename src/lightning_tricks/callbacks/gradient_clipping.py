@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lightning_tricks.callbacks.clip_memory import Measured, Memory
 from lightning_tricks.callbacks.clipper import Clipper
-from lightning_tricks.callbacks.norm_groups import measure_norms, scale_to
+from lightning_tricks.callbacks.norm_groups import lies_within, measure_norms, scale_to
 from lightning_tricks.functional.arguments import check_flag, check_number
 from lightning_tricks.functional.clipping import check_norm_type
 from lightning_tricks.functional.gradients import clamp_, join_norms, real_parts, tensor_norms
@@ -74,9 +74,11 @@ class GradientClipping(Clipper):
     def measure(self, groups: Sequence[Sequence[Tensor]]) -> Measured:
         return measure_norms(groups, self.norm_type, self.per_group)
 
-    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor:
+    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor | None:
+        max_norm = 1.0 if self.max_norm is None else self.max_norm
+        if lies_within(measured, max_norm if self.clip_value is None else self.clip_value):
+            return None  # the gradients need not be touched
         if self.clip_value is None:
-            max_norm = 1.0 if self.max_norm is None else self.max_norm
             return scale_to(measured, dict.fromkeys(measured.parts, max_norm))
         grads = [grad for of_group, _ in measured.parts.values() for grad in of_group]
         clipped = measured.total > self.clip_value  # a larger element may hide in a larger norm

@@ -10,10 +10,12 @@ from torch import nn
 from torch.optim import Optimizer
 
 from lightning_tricks.callbacks.clock import parts_per_epoch, resumed_batches, run_length
+from lightning_tricks.callbacks.frozen_layers import FrozenLayers
 from lightning_tricks.callbacks.layer_company import (
     LoadHook,
     check_groups,
     check_optimizers_hold,
+    refuse_idle_under_scaler,
     refuse_strategies,
     refuse_unsplittable,
     split_optimizers,
@@ -23,7 +25,6 @@ from lightning_tricks.callbacks.layer_company import (
 from lightning_tricks.callbacks.lr_factor import LRFactor
 from lightning_tricks.functional.arguments import check_choice, check_flag, check_list, check_name
 from lightning_tricks.functional.durations import Duration, Moment, RunLength, Unit, measure, parse_duration
-from lightning_tricks.functional.freezing import find_resting, set_trainable_
 from lightning_tricks.functional.layer_groups import LayerGroup, describe_groups, group_layers
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.schedules import linear_warmup
@@ -101,8 +102,7 @@ class GradualUnfreezing(LRFactor):
         self.name = check_name("name", name)
         self._patterns = check_groups(groups)
         self.layer_groups: list[LayerGroup] = []
-        self._trainable: list[str] = []
-        self._resting: list[nn.Module] = []
+        self._layers: FrozenLayers | None = None
         self._loader: LoadHook | None = None
         self._forget()
 
@@ -158,21 +158,21 @@ class GradualUnfreezing(LRFactor):
         self.layer_groups = group_layers(pl_module, self._patterns)
         check_optimizers_hold(trainer, pl_module, self, self.layer_groups)
         plan_thaw(self.schedule, "1ep", len(self.layer_groups), RunLength(1, 1))
-        self._trainable = [name for name, value in pl_module.named_parameters() if value.requires_grad]
+        layers = self._layers = FrozenLayers(pl_module, self.layer_groups)
         if trainer.strategy.restore_checkpoint_after_setup:
             # torch expects an optimizer state in a sharded checkpoint for whatever trains when it is loaded
             self._loader = LoadHook(
-                trainer.strategy, lambda path: self._set_trainable(pl_module, thawed_in(path, self.state_key))
+                trainer.strategy, lambda path: layers.set_gradients(thawed_in(path, self.state_key))
             )
-        layers = self._layers_of(pl_module)
+        layer_of = self._layers_of(pl_module)
         self._layer_in = [
-            [layers.get(id(group["params"][0]), -1) if group["params"] else -1 for group in optimizer.param_groups]
+            [layer_of.get(id(group["params"][0]), -1) if group["params"] else -1 for group in optimizer.param_groups]
             for optimizer in trainer.optimizers
         ]
-        self._held = [
-            {layers[id(value)] for group in optimizer.param_groups for value in group["params"] if id(value) in layers}
-            for optimizer in trainer.optimizers
+        in_optimizers = [
+            [id(v) for g in optimizer.param_groups for v in g["params"]] for optimizer in trainer.optimizers
         ]
+        self._held = [{layer_of[key] for key in held if key in layer_of} for held in in_optimizers]
         self._optimizer_of = [
             next((i for i, held in enumerate(self._held) if group in held), 0)
             for group in range(len(self.layer_groups))
@@ -208,18 +208,6 @@ class GradualUnfreezing(LRFactor):
             raise MisconfigurationException(message)
         rank_zero_warn(message)
 
-    def _refuse_idle_under_scaler(self, trainer: Trainer) -> None:
-        """Refuse an optimizer without any gradient at first: a GradScaler fails at it, and does not say why."""
-        if getattr(trainer.precision_plugin, "scaler", None) is None:
-            return
-        for i, held in enumerate(self._held):
-            if held and all(self._times[group] > 0 for group in held):
-                raise MisconfigurationException(
-                    f"`{self.state_key}` freezes all that optimizer {i} holds (groups {sorted(held)}), and a "
-                    "GradScaler refuses a step without gradients. Use `precision='bf16-mixed'`, or give that "
-                    "optimizer a part of the head."
-                )
-
     def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return the warm-up of each parameter group since its thaw; 1 for what trains from the start."""
         now = moment.time(self._unit)
@@ -235,26 +223,25 @@ class GradualUnfreezing(LRFactor):
         if self._manual and not self._steps:
             self._steps = [trainer.global_step // max(len(trainer.optimizers), 1)] * len(trainer.optimizers)
         self.prepare(run, parts)
-        self._refuse_idle_under_scaler(trainer)
+        refuse_idle_under_scaler(trainer, self, self._held, self._times)
         if not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._refuse_late(run, None if self._manual else parts)
         super().on_train_start(trainer, pl_module)
         batches, self._batches_before = resumed_batches(trainer)
         self.thawed = []
-        self._thaw(trainer, pl_module, batches)
+        self._thaw(trainer, batches)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_epoch_start(trainer, pl_module)
         if not trainer.fit_loop.restarting:
             self._batches_before = 0
-            self._thaw(trainer, pl_module, 0)
+            self._thaw(trainer, 0)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        self._thaw(trainer, pl_module, batch_idx - self._batches_before)
-        for module in self._resting:
-            if module.training:  # the module's own code, or a loop, has set it to training
-                module.training = False
+        self._thaw(trainer, batch_idx - self._batches_before)
+        if self._layers:
+            self._layers.rest()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Under manual optimization, count the steps of each optimizer."""
@@ -263,7 +250,7 @@ class GradualUnfreezing(LRFactor):
             self._counted_at = trainer.global_step
             self._steps[next(i for i, other in enumerate(trainer.optimizers) if other is optimizer)] += 1
 
-    def _thaw(self, trainer: Trainer, pl_module: LightningModule, batches: int) -> None:
+    def _thaw(self, trainer: Trainer, batches: int) -> None:
         """Let train what is to train at this time, if that has changed."""
         if len(self.thawed) == len(self._times):
             return
@@ -272,7 +259,8 @@ class GradualUnfreezing(LRFactor):
         thawed = [i for i, time in enumerate(self._times) if self._now(moment, i) >= time]
         if thawed != self.thawed:
             self.thawed = thawed
-            self._apply(trainer, pl_module)
+            if self._layers and self._layers.thaw(thawed):
+                wrap_anew(trainer)
             rank_zero_info(f"`{self.state_key}`: groups {thawed} of {len(self._times)} train.")
 
     def _now(self, moment: Moment, group: int) -> float:
@@ -280,48 +268,25 @@ class GradualUnfreezing(LRFactor):
             moment = moment._replace(step=self._steps[self._optimizer_of[group]])
         return moment.time(self._unit)
 
-    def _apply(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        names = [name for i in self.thawed for name in self.layer_groups[i].names]
-        frozen = [name for i, group in enumerate(self.layer_groups) if i not in self.thawed for name in group.names]
-        before = [value.requires_grad for value in pl_module.parameters()]
-        self._set_trainable(pl_module, self.thawed)
-        self._wake()
-        self._resting = [module for module in find_resting(pl_module, frozen, names) if module.training]
-        for module in self._resting:
-            module.training = False
-        if before != [value.requires_grad for value in pl_module.parameters()]:
-            wrap_anew(trainer)
-
-    def _set_trainable(self, pl_module: LightningModule, thawed: list[int] | None) -> None:
-        layers = range(len(self.layer_groups)) if thawed is None else thawed
-        names = {name for i in layers for name in self.layer_groups[i].names}
-        set_trainable_(pl_module, set(self._trainable), names & set(self._trainable))
-
     def _unhook(self) -> None:
         if self._loader is not None:
             self._loader.remove()
             self._loader = None
 
-    def _wake(self) -> None:
-        for module in self._resting:
-            module.training = True
-        self._resting = []
-
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().teardown(trainer, pl_module, stage)
-        self._restore(pl_module)
+        self._restore()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         super().on_exception(trainer, pl_module, exception)
-        self._restore(pl_module)
+        self._restore()
 
-    def _restore(self, pl_module: LightningModule) -> None:
+    def _restore(self) -> None:
         """Put ``requires_grad`` and the modes back as they were before fit."""
         self._unhook()
-        if self._trainable:
-            set_trainable_(pl_module, set(self._trainable), set(self._trainable))
-            self._trainable = []
-        self._wake()
+        if self._layers:
+            self._layers.put_back()
+            self._layers = None
 
     def plain_state(self) -> dict[str, Any]:
         """Return what trains, and the counted steps, beside the state that all LR callbacks share."""

@@ -1,7 +1,7 @@
 """Layer company: what callbacks that work by layer group need of a run's optimizers, schedulers and strategy."""
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,31 @@ def check_optimizers_hold(
         f"{said[0].upper()}{said[1:]}. The {len(held)} optimizer(s) hold {held} of the module's "
         f"{len(list(pl_module.parameters()))} parameters; its groups are:\n{describe_groups(groups)}"
     )
+
+
+def refuse_idle_under_scaler(
+    trainer: Trainer, trick: Trick, held: Sequence[Collection[int]], times: Sequence[float]
+) -> None:
+    """Refuse an optimizer without any gradient at first: a GradScaler fails at it, and does not say why.
+
+    Args:
+        trainer: a Trainer that fits.
+        trick: who freezes.
+        held: the layer groups of which each optimizer has parameters.
+        times: when each layer group begins to train.
+
+    Raises:
+        MisconfigurationException: there is such an optimizer, and a scaler.
+    """
+    if getattr(trainer.precision_plugin, "scaler", None) is None:
+        return
+    for i, groups in enumerate(held):
+        if groups and all(times[group] > 0 for group in groups):
+            raise MisconfigurationException(
+                f"`{trick.state_key}` freezes all that optimizer {i} holds (groups {sorted(groups)}), and a "
+                "GradScaler refuses a step without gradients. Use `precision='bf16-mixed'`, or give that "
+                "optimizer a part of the head."
+            )
 
 
 def split_optimizers(

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 
-from lightning_tricks.callbacks.lr_schedule import NamedSchedule, foresee
+from lightning_tricks.callbacks.lr_schedule import NamedSchedule
 from lightning_tricks.functional.arguments import check_choice, check_list
-from lightning_tricks.functional.durations import Duration, RunLength, Unit
+from lightning_tricks.functional.durations import Duration, RunLength, Unit, foresee
 from lightning_tricks.functional.schedules import (
     Schedule,
     exponential_decay,

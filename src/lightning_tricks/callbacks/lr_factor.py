@@ -42,6 +42,11 @@ class LRFactor(Trick):
         """Whether it has factors at all, with the arguments that it was given."""
         return True
 
+    @property
+    def takes_over(self) -> bool:
+        """Whether, of the other callbacks' factors, only what is a group's own still counts."""
+        return False
+
     def split_groups(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Split the optimizers' parameter groups, where one factor for each of them is not fine enough.
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -15,10 +16,12 @@ from lightning_tricks.callbacks.trial_progress import progress_of
 from lightning_tricks.callbacks.trial_run import TrialRun
 from lightning_tricks.callbacks.trick import Trick
 from lightning_tricks.functional.arguments import check_choice, check_flag, check_list, check_number
-from lightning_tricks.functional.lr_trials import best_trial, score_trial, trial_rates
-from lightning_tricks.functional.range_test import METHODS, Method, find_divergence, lr_grid, smooth, suggest
+from lightning_tricks.functional.lr_trials import best_trial, trial_rates
+from lightning_tricks.functional.range_test import METHODS, Method, lr_grid, suggest
+from lightning_tricks.functional.sweep_curve import find_divergence, smooth
 
 _READ_EVERY = 10
+_JUDGED_ON = 10  # batches that a trial's loss is taken over
 
 
 class LRFinder(Trick):
@@ -44,7 +47,7 @@ class LRFinder(Trick):
         stop_factor: the sweep ends at a loss of so many times the best one, > 1; customary 4 to 5;
             ``inf``: only at one that is not finite.
         refine: steps of a short training at each of a few rates around the suggestion, of which the best is taken; at
-            most ``num_steps``; 0: the sweep alone.
+            most ``num_steps``; 0: the sweep alone. It says most where it is as long as the training itself.
         apply: train with the suggestion; False: only report it.
         at_epochs: the epochs at whose start it looks, counted from 0.
         log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow).
@@ -205,7 +208,7 @@ class LRFinder(Trick):
         with progress_of(run.trainer, "LR finder: refining", len(rates)) as show:
             for done, lr in enumerate(rates):
                 run.rewind()
-                trials.append((lr, score_trial(self._train(run, lr, steps))))
+                trials.append((lr, self._try(run, lr, steps)))
                 show(done + 1)
         best = best_trial(trials)
         reason = f"best of {len(rates)} rates after {steps} steps each, around {suggestion:.2g}: {result.reason}"
@@ -214,18 +217,20 @@ class LRFinder(Trick):
         fields = {**result.to_dict(), "suggestion": best, "reason": reason, "trials": sorted(trials)}
         return LRFinderResult.from_dict(fields)
 
-    def _train(self, run: TrialRun, lr: float, steps: int) -> list[float]:
-        losses: list[Tensor] = []
+    def _try(self, run: TrialRun, lr: float, steps: int) -> float:
+        """Train for a few steps and return the loss that is reached, over several batches: of one it is mostly noise.
+
+        At a rate of zero steps leave the weights where they are.
+        """
         try:
             for _ in range(steps):
-                loss = run.step(lr)
-                if loss is not None:
-                    losses.append(loss)
+                run.step(lr)
+            losses = [loss for loss in (run.step(0.0) for _ in range(_JUDGED_ON)) if loss is not None]
         except Exception:
             if not run.has_broken():
                 raise
-            return [math.inf]
-        return run.read(losses)
+            return math.inf
+        return fmean(run.read(losses)) if losses else math.inf
 
     def _report(self, trainer: Trainer, result: LRFinderResult) -> None:
         if result.suggestion is not None:

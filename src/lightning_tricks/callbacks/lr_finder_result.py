@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lightning_tricks.functional.range_test import METHODS, Method, smooth, suggest
+from lightning_tricks.functional.range_test import METHODS, Method, suggest
+from lightning_tricks.functional.sweep_curve import smooth
 from lightning_tricks.reports.lr_sweep import describe_sweep, plot_sweep, sweep_html
 
 

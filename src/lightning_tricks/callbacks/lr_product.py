@@ -47,6 +47,9 @@ class Contributor(Protocol):
     @property
     def state_key(self) -> str: ...
 
+    @property
+    def takes_over(self) -> bool: ...
+
     def prepare(self, run: RunLength, parts: int | None) -> None: ...
 
     def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]: ...
@@ -212,12 +215,18 @@ class LRProduct:
         self._moment = Moment(epoch, part, parts, trainer.global_step)
         self.rewrite()
 
+    def _factors(self, moment: Moment, index: int) -> list[Factor]:
+        """Return what multiplies the base, all of it or, where one takes over, that and what is a group's own."""
+        found = [(c, factor) for c in self.contributors for factor in c.factors(moment, index).values()]
+        ruler = next((c for c in self.contributors if c.takes_over), None)
+        return [factor for c, factor in found if ruler in (None, c) or not isinstance(factor, (int, float))]
+
     def _write(self, index: int, moment: Moment) -> None:
         if self.stands_aside:
             return
         if self._manual:
             moment = moment._replace(step=self.state.steps[index])
-        found = [factor for c in self.contributors for factor in c.factors(moment, index).values()]
+        found = self._factors(moment, index)
         stranger = self._rates[index].write_(found)
         for contributor in self.contributors:
             contributor.write_along(self._rates[index].optimizer, index, moment)

@@ -16,17 +16,13 @@ from lightning_tricks.functional.durations import (
     Moment,
     RunLength,
     Unit,
+    foresee,
     measure_together,
     parse_duration,
 )
 from lightning_tricks.functional.learning_rates import Factor
-from lightning_tricks.functional.schedule_cycles import find_cycle
-from lightning_tricks.functional.schedules import (
-    Schedule,
-    cosine_decay,
-    cosine_warm_restarts,
-    linear_warmup,
-)
+from lightning_tricks.functional.schedule_cycles import in_each_cycle, moves_early
+from lightning_tricks.functional.schedules import Schedule, cosine_decay, cosine_warm_restarts, linear_warmup
 
 
 class LRSchedule(LRFactor):
@@ -114,7 +110,7 @@ class LRSchedule(LRFactor):
         """Measure the lengths; refuse a schedule of epochs that moves inside the first one if its end is not known."""
         self._plans = {"schedule": self.plan(run), "warmup": self.plan_warmup(run)}
         for factor, (rule, unit) in self._plans.items():
-            if parts is None and unit == "ep" and _moves_inside_first_epoch(rule):
+            if parts is None and unit == "ep" and moves_early(rule):
                 raise MisconfigurationException(
                     f"The {factor} of `{self.state_key}` changes inside an epoch, but the training loader has no "
                     "length, so that a time inside the first epoch is not known. Give its lengths in optimizer steps "
@@ -178,16 +174,6 @@ class NamedSchedule(LRSchedule):
         """Return the schedule with its lengths measured, and their clock."""
         measured, unit = measure_together(run, **self.durations())
         return self.make(measured), unit
-
-
-def foresee(durations: dict[str, Duration]) -> dict[str, float]:
-    """Return lengths that will do for a check of arguments; refuse two clocks."""
-    parsed = {name: parse_duration(value, name, positive=True) for name, value in durations.items()}
-    certain = {name: durations[name] for name, length in parsed.items() if length.unit != "dur"}
-    measure_together(RunLength(None, None), **certain)
-    if 0 < len(certain) < len(parsed):  # shares beside lengths: which is longer, only the run will tell
-        return {name: float(place) for place, name in enumerate(parsed, 1)}
-    return {name: float(length.amount) for name, length in parsed.items()}
 
 
 class CosineDecay(NamedSchedule):
@@ -307,14 +293,4 @@ class CosineWarmRestarts(NamedSchedule):
             return super().plan_warmup(run)
         lengths, unit = measure_together(run, t_0=self.t_0, warmup=self.warmup)
         warmup = linear_warmup(lengths["warmup"], self.warmup_start)
-        return Schedule(_in_each_cycle, (warmup, lengths["t_0"], self.t_mult)), unit
-
-
-def _in_each_cycle(t: float, warmup: Schedule, t_0: float, t_mult: float) -> float:
-    cycle = find_cycle(t, t_0, t_mult)
-    return 1.0 if cycle is None else warmup(cycle[1])
-
-
-def _moves_inside_first_epoch(rule: Callable[[float], float], probes: int = 64) -> bool:
-    start = rule(0.0)
-    return any(rule(i / probes) != start for i in range(1, probes))
+        return in_each_cycle(warmup, lengths["t_0"], self.t_mult), unit

@@ -1,10 +1,9 @@
 """Metric watchers: the hooks that every callback watching a metric shares; a subclass says what a new value brings."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
@@ -14,37 +13,9 @@ from lightning_tricks.callbacks.metric_reader import MetricReader, Reading
 from lightning_tricks.callbacks.module_calls import attach
 from lightning_tricks.callbacks.trick import Trick, callbacks_of
 from lightning_tricks.callbacks.watch_company import refuse_other_modes, warn_of_other_bests
+from lightning_tricks.callbacks.watch_record import WatchRecord
 from lightning_tricks.callbacks.watch_report import closing_line, publish
 from lightning_tricks.functional.plateau import Mode, PlateauState, is_better, worst
-
-
-@dataclass
-class WatchRecord:
-    """What a watcher must know after a restart, beside what the scores came to.
-
-    Attributes:
-        position: index of the batch after which the last check was made: a check repeated after a resume is none.
-        last_score: the score of the last check.
-        best_epoch: the epoch of the best check.
-        best_step: optimizer steps before the best check.
-        by_validation: the metric is logged by validation.
-        held: value and type of a score that the end of the epoch is to check, ``None`` if there is none.
-        stopped: the last check stopped the run.
-        stopped_epoch: the epoch in which it did.
-        stop_reason: why it did.
-        rewind: the best weights are to be put back before the next batch.
-    """
-
-    position: int = -1
-    last_score: float | None = None
-    best_epoch: int = 0
-    best_step: int = 0
-    by_validation: bool = False
-    held: list[float] | None = None
-    stopped: bool = False
-    stopped_epoch: int = 0
-    stop_reason: str | None = None
-    rewind: bool = False
 
 
 class MetricWatcher(Trick):
@@ -196,7 +167,7 @@ class MetricWatcher(Trick):
         self._record.by_validation |= is_new
         if self.check_on_train_epoch_end:
             if reading is not None and is_new:
-                self._record.held = [reading.value, reading.precision == torch.float64]
+                self._record.hold(reading)
             return
         if reading is None and self.check_on_train_epoch_end is False:
             self._reader.complain(trainer)
@@ -208,7 +179,7 @@ class MetricWatcher(Trick):
         """Check what training logged, its own ``on_train_epoch_end`` included."""
         if not self._watches(trainer) or self.check_on_train_epoch_end is False:
             return
-        reading = self._take_held() if self._is_validations() else self._reader.read(trainer)
+        reading = self._record.take_held() if self._is_validations() else self._reader.read(trainer)
         if reading is None and not self._is_validations() and not self._may_come_yet(trainer):
             self._reader.complain(trainer)
         if reading is not None and reading.is_new:
@@ -218,10 +189,6 @@ class MetricWatcher(Trick):
 
     def _is_validations(self) -> bool:
         return self._record.by_validation or self._sanity_logs
-
-    def _take_held(self) -> Reading | None:
-        held, self._record.held = self._record.held, None
-        return None if held is None else Reading(held[0], True, torch.float64 if held[1] else torch.float32)
 
     def _may_come_yet(self, trainer: Trainer) -> bool:
         """A validation is still to log it, or the part of the epoch before the resume did."""
@@ -254,14 +221,12 @@ class MetricWatcher(Trick):
         if reason and may_stop:
             self.stop(trainer, reason)
         else:
-            self._record.stopped, self._record.stopped_epoch, self._record.stop_reason = False, 0, None
+            self._record.go_on()
 
     def stop(self, trainer: Trainer, reason: str) -> None:
         """End the run, and remember when and why."""
         trainer.should_stop = True
-        if not self._record.stopped:  # else a run that had stopped was resumed
-            self._record.stopped_epoch = trainer.current_epoch
-        self._record.stopped, self._record.stop_reason = True, reason
+        self._record.stop(trainer.current_epoch, reason)
 
     # -- the end ----------------------------------------------------------------------------------------------------
 

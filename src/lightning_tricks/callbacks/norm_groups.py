@@ -37,6 +37,15 @@ def measure_norms(groups: Sequence[Sequence[Tensor]], norm_type: float, per_grou
     return Measured(params, norms, [1] * len(params), total, parts)
 
 
+def lies_within(measured: Measured, limit: float) -> bool:
+    """Say whether the host knows that no gradient, nor any group of them, can be above a limit.
+
+    The norm of a part is at most that of the whole, and an element at most the norm of its part. Nothing that lies
+    near the limit counts, so that rounding cannot tell this from a factor that is computed on the device.
+    """
+    return measured.norm is not None and measured.norm * (1 + 1e-5) + 1e-5 <= limit
+
+
 def scale_to(measured: Measured, thresholds: Mapping[int, float | Tensor]) -> Tensor:
     """Scale each group of gradients so that its norm is at most its threshold; return ``()`` whether any was above."""
     above = []

@@ -1,5 +1,7 @@
 """Step guard: keep an optimizer's step from happening, its state included, when its gradients are not finite."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -116,29 +118,38 @@ class StepGuard:
         self._max_skips = max_skips
         self._too_many: LateFlag | None = None
         self._hook: Any = None
+        self._in_a_row = True  # what a checkpoint holds may say so
 
-    def judge(self, measured: Measured, memory: Memory, bad: Tensor) -> bool:
-        """Let the optimizer leave out the coming step if ``bad``; return whether there are gradients left to clip.
+    def judge(self, measured: Measured, memory: Memory) -> Measured | None:
+        """Let the optimizer leave out the coming step if a gradient is not finite; return what is left to clip.
+
+        Returns:
+            What was measured, with ``norm`` where it was read; ``None`` where the gradients were dropped.
 
         Raises:
             TooManySkips: too many in a row.
         """
         if skips_by_flag(self._optimizer):
             self.check_last_step()
-            self._judge_on_device(measured, memory, bad)
-            return True
-        if not bool(bad):  # the one flag that is read in a step
-            memory.bad_in_a_row.zero_()
-            return True
+            self._judge_on_device(measured, memory)
+            return measured
+        norm = float(measured.total)  # the one number that is read in a step
+        if math.isfinite(norm):
+            if self._in_a_row:
+                memory.bad_in_a_row.zero_()
+                self._in_a_row = False
+            return replace(measured, norm=norm)
+        self._in_a_row = True
         memory.skipped += 1
         memory.bad_in_a_row += 1
         memory.last_bad = measured
         drop_gradients(self._optimizer)
         if self._max_skips is not None and int(memory.bad_in_a_row) > self._max_skips:
             raise TooManySkips
-        return False
+        return None
 
-    def _judge_on_device(self, measured: Measured, memory: Memory, bad: Tensor) -> None:
+    def _judge_on_device(self, measured: Measured, memory: Memory) -> None:
+        bad = measured.bad
         if self._hook is None:
             self._hook = self._optimizer.register_step_post_hook(clear_flag)
         flag_step(self._optimizer, bad)

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers.logger import DummyLogger
@@ -19,6 +20,7 @@ from lightning_tricks.callbacks.lr_factor import LRFactor
 from lightning_tricks.callbacks.run_snapshot import RunSnapshot
 
 _STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
+_BATCH_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 _PATIENCE = 100
 
 
@@ -215,6 +217,7 @@ class TrialRun:
     def _go_round(self) -> Iterator[tuple[Any, int]]:
         """Yield the batches of the training loader, on their device, from the first one after the last."""
         trainer, module = self.trainer, self.module
+        move = self._mover()
         while True:
             count = 0
             self._loader = _own_pass(trainer.fit_loop._combined_loader)
@@ -223,9 +226,7 @@ class TrialRun:
                     break
                 if batch is None:
                     continue
-                batch = trainer.precision_plugin.convert_input(batch)
-                batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
-                batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+                batch = move(trainer.precision_plugin.convert_input(batch))
                 for callback in self._callbacks:
                     callback.on_train_batch_start(trainer, module, batch, batch_idx)
                 if module.on_train_batch_start(batch, batch_idx) == -1:
@@ -238,6 +239,24 @@ class TrialRun:
                     "The training loader is empty: there is no batch to try a learning rate on. Check the data set, "
                     "`drop_last` and `limit_train_batches`."
                 )
+
+    def _mover(self) -> Callable[[Any], Any]:
+        """Return what brings a batch to the device: straight where no hook on the way is the user's or a strategy's.
+
+        The Trainer's way through three empty hooks costs a tenth of the step of a small network.
+        """
+        trainer, strategy, module = self.trainer, self.trainer.strategy, self.module
+        owners = [module, trainer.datamodule] if trainer.datamodule is not None else [module]
+        names = {getattr(owner, hook).__qualname__ for owner in owners for hook in _BATCH_HOOKS}
+        ordinary = names == {f"DataHooks.{hook}" for hook in _BATCH_HOOKS}
+        if ordinary and strategy.batch_to_device.__qualname__ == "Strategy.batch_to_device":
+            return lambda batch: move_data_to_device(batch, strategy.root_device)
+
+        def through_hooks(batch: Any) -> Any:
+            batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
+            return strategy.batch_to_device(batch, dataloader_idx=0)
+
+        return through_hooks
 
     def _close_loader(self) -> None:
         """End the workers of the own pass."""

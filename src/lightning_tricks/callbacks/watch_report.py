@@ -6,6 +6,8 @@ from typing import Protocol
 import torch
 from lightning.pytorch import Trainer
 
+from lightning_tricks.callbacks.trick import Trick, callbacks_of
+
 
 class Reporter(Protocol):
     """What the closing line needs of a watcher."""
@@ -23,7 +25,9 @@ class Reporter(Protocol):
 def closing_line(trainer: Trainer, watchers: Iterable[Reporter], interrupted: bool) -> str:
     """Say what stopped the run, the best scores and where, and the path of the learning rate."""
     watchers = list(watchers)
-    reasons = [f"{type(w).__name__}: {w.stopping_reason_message}" for w in watchers if w.stopping_reason_message]
+    stoppers = dict.fromkeys([*watchers, *callbacks_of(trainer, Trick)])  # LiveControl stops too
+    found = [(type(one).__name__, getattr(one, "stopping_reason_message", None)) for one in stoppers]
+    reasons = [f"{name}: {reason}" for name, reason in found if reason]
     if interrupted:
         cause = "interrupted"
     elif reasons:

@@ -145,3 +145,24 @@ def measure_together(run: RunLength, **lengths: Duration) -> tuple[dict[str, flo
         given = ", ".join(f"`{name}`={lengths[name]!r} (in {unit})" for name, (_, unit) in measured.items())
         raise ValueError(f"The lengths of one factor must share a clock, got {given}. Give all in epochs or in steps.")
     return {name: float(amount) for name, (amount, _) in measured.items()}, units.pop() if units else "ep"
+
+
+def foresee(durations: dict[str, Duration]) -> dict[str, float]:
+    """Return lengths that will do for a check of arguments, before anything is known of a run.
+
+    Args:
+        durations: by name; all > 0.
+
+    Raises:
+        ValueError: one is not > 0, or they have two clocks.
+
+    Example:
+        >>> foresee({"t_0": "0.5dur", "t_1": "3ep"})
+        {'t_0': 1.0, 't_1': 2.0}
+    """
+    parsed = {name: parse_duration(value, name, positive=True) for name, value in durations.items()}
+    certain = {name: durations[name] for name, length in parsed.items() if length.unit != "dur"}
+    measure_together(RunLength(None, None), **certain)
+    if 0 < len(certain) < len(parsed):  # shares beside lengths: which is longer, only the run will tell
+        return {name: float(place) for place, name in enumerate(parsed, 1)}
+    return {name: float(length.amount) for name, length in parsed.items()}

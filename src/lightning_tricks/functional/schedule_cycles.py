@@ -1,6 +1,7 @@
 """Schedule cycles: restart again and again, or rise and fall once."""
 
 import math
+from collections.abc import Callable
 
 from lightning_tricks.functional.arguments import check_number
 from lightning_tricks.functional.schedule_parts import Schedule, half_cosine
@@ -78,6 +79,38 @@ def find_cycle(t: float, t_0: float, t_mult: float) -> tuple[int, float] | None:
         start = _cycle_start(index, t_mult)
     since = t - t_0 * start
     return index, since if since > t * _ROUNDING else 0.0
+
+
+def in_each_cycle(schedule: Schedule, t_0: float, t_mult: float) -> Schedule:
+    """Begin a schedule anew at each restart; 1 after the last cycle.
+
+    Args:
+        schedule: its time is that since the restart.
+        t_0: length of the first cycle.
+        t_mult: ratio of a cycle's length to that of the one before.
+
+    Example:
+        >>> from lightning_tricks.functional.schedules import linear_warmup
+        >>> in_each_cycle(linear_warmup(2), t_0=4, t_mult=1).values([0, 1, 2, 4, 5])
+        [0.0, 0.5, 1.0, 0.0, 0.5]
+    """
+    return Schedule(_in_each_cycle, (schedule, t_0, t_mult))
+
+
+def _in_each_cycle(t: float, schedule: Schedule, t_0: float, t_mult: float) -> float:
+    cycle = find_cycle(t, t_0, t_mult)
+    return 1.0 if cycle is None else schedule(cycle[1])
+
+
+def moves_early(rule: Callable[[float], float], probes: int = 64) -> bool:
+    """Say whether a function of time changes before time 1, looking at so many times.
+
+    Example:
+        >>> moves_early(cosine_warm_restarts(4)), moves_early(lambda t: 0.5 ** int(t))
+        (True, False)
+    """
+    start = rule(0.0)
+    return any(rule(i / probes) != start for i in range(1, probes))
 
 
 def _cycle_start(index: int, t_mult: float) -> float:

@@ -1,0 +1,138 @@
+"""Control file: read a small YAML file from a thread of its own, and hand out what has stood in it long enough."""
+
+import os
+import threading
+import time
+import weakref
+from typing import NamedTuple
+
+import yaml
+
+from lightning_tricks.functional.live_orders import Order, read_entry
+
+QUIET = 0.5
+"""Seconds for which a file must not have changed: editors truncate first and write then."""
+
+_POLL = 0.1
+_LONGEST = 4096
+_PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp")}
+
+
+def parse_order(text: str) -> Order:
+    r"""Return what the lines of a control file say; nothing in them is ever executed or built.
+
+    Args:
+        text: plain YAML, one ``key: value`` a line; empty text and comments say nothing.
+
+    Raises:
+        ValueError: anything else; the message begins with the line.
+
+    Example:
+        >>> parse_order("lr: x0.5  # it stalls\ncheckpoint: true\n")
+        {'lr': 'x0.5', 'checkpoint': True}
+        >>> parse_order("lr: x0.5\nstop: now\n")
+        Traceback (most recent call last):
+        ...
+        ValueError: line 2 ('stop: now'): `stop` must be true or false, got 'now'.
+    """
+    lines = text.splitlines() or [""]
+
+    def refusal(line: int, problem: object) -> ValueError:
+        return ValueError(f"line {line + 1} ({lines[min(line, len(lines) - 1)].strip()!r}): {problem}")
+
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)  # nodes only
+    except yaml.MarkedYAMLError as error:
+        raise refusal(error.problem_mark.line if error.problem_mark else 0, f"no YAML: {error.problem}.") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise refusal(0, f"no YAML: {str(error).splitlines()[0]}.") from error
+    if root is None or (isinstance(root, yaml.ScalarNode) and not root.value):
+        return {}
+    if not isinstance(root, yaml.MappingNode):
+        raise refusal(root.start_mark.line, "expected `key: value`, one a line.")
+    order: Order = {}
+    for key, value in root.value:
+        line = key.start_mark.line
+        if not all(isinstance(node, yaml.ScalarNode) and node.tag in _PLAIN for node in (key, value)):
+            raise refusal(line, "expected `key: value` with one plain value.")
+        if key.value in order:
+            raise refusal(line, f"`{key.value}` is given twice.")
+        try:
+            order[key.value] = read_entry(key.value, value.value)
+        except ValueError as error:
+            raise refusal(line, error) from error
+    return order
+
+
+class _Look(NamedTuple):
+    """What a file held, a problem with reading it, and since when (on this process's clock) it has been so."""
+
+    text: str
+    problem: str
+    since: float
+
+
+class ControlFile:
+    """A file that a person may write, replace or delete at any time, watched by a daemon thread.
+
+    Args:
+        path: where the file is, or will be.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._look: _Look | None = None
+        self._look_again(first=True)  # what is there before the run counts at its first check
+        self._end = threading.Event()
+        self._thread = threading.Thread(
+            target=_watch, args=(weakref.ref(self), self._end), name=f"control file {path}", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._end.set()
+        self._thread.join(timeout=2.0)  # one that hangs in a dead network drive is left behind
+
+    def settled(self) -> str | None:
+        """Return the text, if there is a file and it has not changed for half a second.
+
+        Raises:
+            ValueError: the file cannot be read.
+        """
+        look = self._look
+        if look is None or time.monotonic() - look.since < QUIET:
+            return None
+        if look.problem:
+            raise ValueError(look.problem)
+        return look.text
+
+    def _look_again(self, first: bool = False) -> None:
+        text, problem, age = "", "", 0.0
+        try:
+            with open(self.path, "rb") as file:
+                age = max(0.0, time.time() - os.fstat(file.fileno()).st_mtime)
+                content = file.read(_LONGEST + 1)
+            text = content.decode("utf-8-sig")
+            if len(content) > _LONGEST:
+                problem = f"it is longer than {_LONGEST} bytes."
+        except FileNotFoundError:
+            self._look = None
+            return
+        except (OSError, UnicodeDecodeError) as error:
+            problem = f"it cannot be read: {error}."
+        if self._look is not None and (self._look.text, self._look.problem) == (text, problem):
+            return
+        # an old date of a file that is new here says nothing: it was moved here, or a server's clock is behind
+        trusted = age if first or age < QUIET else 0.0
+        self._look = _Look(text, problem, time.monotonic() - trusted)
+
+
+def _watch(reference: "weakref.ref[ControlFile]", end: threading.Event) -> None:
+    """Look until told to end, or until nobody is there to tell."""
+    while not end.wait(_POLL):
+        file = reference()
+        if file is None:
+            return
+        file._look_again()
+        del file

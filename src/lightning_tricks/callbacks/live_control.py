@@ -1,0 +1,294 @@
+"""Live control: turn the learning rate down, save, validate or stop by hand, through a file, while a run goes on."""
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+
+from lightning_tricks.callbacks.control_file import ControlFile, parse_order
+from lightning_tricks.callbacks.lr_factor import LRFactor
+from lightning_tricks.callbacks.module_calls import attach
+from lightning_tricks.callbacks.watch_report import publish
+from lightning_tricks.functional.arguments import check_count, check_flag, check_name, check_text
+from lightning_tricks.functional.durations import Moment
+from lightning_tricks.functional.learning_rates import Factor
+from lightning_tricks.functional.live_orders import Order, factor_after, write_order
+
+
+class LiveControl(LRFactor):
+    """Let a person turn the learning rate down, save, validate or stop while training goes on, through a small file.
+
+    Write ``lr: x0.5`` into ``control.yaml`` in the run's folder with any editor, or let ``lightning-tricks control
+    FOLDER lr=x0.5`` do it. The keys, each optional:
+
+    - ``lr``: ``x0.5`` multiplies the learning rates by a further 0.5; a number is from then on the learning rate of
+      the group whose rate is largest, whatever schedule, warm-up and plateau say, and the other groups keep their
+      ratio to it;
+    - ``stop: true``: end the run as an early stopping would, not before ``min_epochs`` and ``min_steps``; a run that is
+      resumed goes on;
+    - ``checkpoint: true``: save ``control-{step}.ckpt`` where ``ModelCheckpoint`` saves, else in ``default_root_dir``;
+      where gradients are being accumulated, after their step; a validation ordered with it comes first;
+    - ``validate: true``: a validation run right after this batch, run by the Trainer itself: it counts as a check for
+      early stopping, the plateau rule and ``ModelCheckpoint``, and those that are due come when they would have;
+    - ``id``: anything; makes of an order that was given before a new one.
+
+    Any other key, and what is not plain YAML, changes nothing and is warned about once, with the line.
+
+    Use when: you watch a run, and the loss stalls, explodes or is good enough before any rule says so.
+
+    Where it acts: every ``every_n_steps`` optimizer steps (``on_train_batch_end``) and at the end of each validation
+    run, if the file has not changed for half a second. A thread of rank 0 reads it, the other ranks need not see it;
+    all ranks join one small broadcast at these points and nothing at others. A file that is there before the run
+    counts at the first of them. ``fast_dev_run`` reads nothing.
+
+    Interacts with: every other LR callback, whose factors go on multiplying in whatever order they stand, until a
+    number is ordered: then those by layer alone do. A module that returns a scheduler of its own is refused, unless
+    ``replace_scheduler=True``.
+
+    Args:
+        path: the file; a relative path lies under ``trainer.default_root_dir``.
+        every_n_steps: optimizer steps between two looks, >= 1; 50 is a few seconds of most runs, and a broadcast each.
+        log_factors: log the factor as ``LiveControl/lr_factor``, every ``log_every_n_steps``.
+        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
+        name: tells two callbacks of this class apart, in checkpoints and logs.
+
+    Attributes:
+        applied: one ``{"step": 150, "content": {"lr": "x0.5"}}`` an order; saved, so that a resumed run keeps its
+            learning rate and does not obey the last order again.
+        lr_factor: what all orders together multiply the learning rates by.
+        takes_over: a number was ordered, and the factors of schedules, warm-ups and plateaus no longer count.
+        stopping_reason_message: when it was told to stop, ``None`` if it was not.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: at fit start, the module has a scheduler.
+
+    Example:
+        >>> from lightning_tricks import LiveControl
+        >>> trainer = Trainer(max_epochs=100, callbacks=[LiveControl(every_n_steps=20)])
+
+        With Hydra: ``tricks=[live_control] tricks.live_control.every_n_steps=20``
+
+    See :func:`lightning_tricks.functional.live_orders.factor_after` for what an order does to the learning rate.
+
+    References:
+        A. Ng, Hyperparameter tuning in practice: pandas vs. caviar, deeplearning.ai course 2, week 3.
+    """
+
+    after: ClassVar[tuple[str, ...]] = ("LRFinder",)
+
+    def __init__(
+        self,
+        path: str | Path = "control.yaml",
+        *,
+        every_n_steps: int = 50,
+        log_factors: bool = False,
+        replace_scheduler: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.path = check_text("path", os.fspath(path) if isinstance(path, os.PathLike) else path)
+        self.every_n_steps = check_count("every_n_steps", every_n_steps, 1)
+        self.log_factors = check_flag("log_factors", log_factors)
+        self.replace_scheduler = check_flag("replace_scheduler", replace_scheduler)
+        self.name = check_name("name", name)
+        self._file: ControlFile | None = None
+        self._undo: list[Callable[[], None]] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self.applied: list[dict[str, Any]] = []
+        self.lr_factor = 1.0
+        self._takes_over = False
+        self.stopping_reason_message: str | None = None
+        self._handled = self._warned = ""
+        self._watches = self._stepped = self._save_due = False
+        self._step = 0
+
+    @property
+    def takes_over(self) -> bool:
+        return self._takes_over
+
+    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
+        """Return what all orders together multiply by."""
+        return {"lr_factor": self.lr_factor}
+
+    # -- the run ----------------------------------------------------------------------------------------------------
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget an earlier fit."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._forget()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Watch the file from here on."""
+        super().on_train_start(trainer, pl_module)
+        self._step = trainer.global_step
+        self._watches = not trainer.fast_dev_run  # type: ignore[attr-defined]
+        if self._watches and trainer.is_global_zero:
+            self._file = ControlFile(os.path.abspath(os.path.join(trainer.default_root_dir, self.path)))
+            already = ", in which there is an order already" if os.path.exists(self._file.path) else ""
+            rank_zero_info(f"{self.state_key} watches {self._file.path}{already}.")
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Log the factor of the coming step where that was asked for."""
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if self.log_factors and (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            pl_module.log(f"{self.state_key}/lr_factor", self.lr_factor)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        before, self._step = self._step, trainer.global_step
+        self._stepped = self._step > before
+        if self._save_due and self._stepped:
+            self._save_after(trainer, pl_module, "on_train_batch_end")
+        if self._watches and self._step // self.every_n_steps > before // self.every_n_steps:
+            self._look(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._watches and not trainer.sanity_checking:
+            self._look(trainer, pl_module, validated=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        self._stop_watching()
+        publish(trainer, self.state_key, {"lr_factor": self.lr_factor, "orders": len(self.applied)})
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().teardown(trainer, pl_module, stage)
+        self._stop_watching()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        super().on_exception(trainer, pl_module, exception)
+        self._stop_watching()
+
+    def _stop_watching(self) -> None:
+        self._watches = False
+        for undo in self._undo:
+            undo()
+        self._undo = []
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    # -- the orders -------------------------------------------------------------------------------------------------
+
+    def _look(self, trainer: Trainer, pl_module: LightningModule, validated: bool = False) -> None:
+        """Obey an order that is new, on all ranks together."""
+        order: Order | None = trainer.strategy.broadcast(self._new_order())
+        if order is None:
+            return
+        self.applied.append({"step": trainer.global_step, "content": order})
+        said = ", ".join(write_order(order).splitlines())
+        rank_zero_info(f"{self.state_key} at step {trainer.global_step}: {said}")
+        if "lr" in order:
+            self._turn(order["lr"])
+        validates = bool(order.get("validate")) and not validated and self._validate_next(trainer)
+        if order.get("checkpoint") and (self._stepped or order.get("stop")):
+            hook = "on_validation_end" if validated or validates else "on_train_batch_end"
+            self._save_after(trainer, pl_module, hook)
+        elif order.get("checkpoint"):
+            self._save_due = True  # gradients are half gathered, which no checkpoint holds
+        if order.get("stop"):
+            trainer.should_stop = True
+            self.stopping_reason_message = f"told to at step {trainer.global_step}"
+
+    def _new_order(self) -> Order | None:
+        """Return what the file says, on the rank that reads it, if it says something new."""
+        if self._file is None:
+            return None
+        try:
+            text = self._file.settled()
+            if text is None or text == self._handled:
+                return None
+            self._handled = text
+            order = parse_order(text)
+        except ValueError as error:
+            self._warn_once(f"{self._file.path} changes nothing: {error}")
+            return None
+        is_new = bool(order) and not (self.applied and self.applied[-1]["content"] == order)
+        return order if is_new else None
+
+    def _warn_once(self, message: str) -> None:
+        if message != self._warned:
+            self._warned = message
+            rank_zero_warn(f"`{self.state_key}`: {message}")
+
+    def _turn(self, lr: str | float) -> None:
+        """Put the factor into force from the next step on."""
+        if self._product is None:
+            return
+        largest = max(peak for peaks in self._product.peaks() for peak in peaks)
+        try:
+            self.lr_factor = factor_after(self.lr_factor, lr, largest)
+        except ValueError as error:
+            rank_zero_warn(f"`{self.state_key}`: the learning rate stays as it is: {error}")
+        else:
+            self._takes_over |= not isinstance(lr, str)
+        self._product.rewrite()
+
+    def _validate_next(self, trainer: Trainer) -> bool:
+        """Have the Trainer find, after this batch, that a validation is due; say whether there is anything to run.
+
+        The loop itself then runs it, where it runs those that are due: gradients that are being accumulated stay, a
+        checkpoint saved meanwhile resumes, and nothing is counted that a validation that was due would not count.
+        """
+        if not trainer.enable_validation:
+            rank_zero_warn(f"`{self.state_key}`: there is nothing to validate with: no `validation_step`, or no data.")
+            return False
+        loop = trainer.fit_loop.epoch_loop
+
+        def take_off() -> None:
+            if "_should_check_val_fx" in vars(loop):
+                del loop._should_check_val_fx
+
+        def once(data_fetcher: Any) -> bool:
+            take_off()
+            return True
+
+        loop._should_check_val_fx = once  # type: ignore[method-assign]
+        self._undo.append(take_off)
+        return True
+
+    def _save_after(self, trainer: Trainer, pl_module: LightningModule, hook: str) -> None:
+        """Save once all callbacks and the module have had the hook, so that nothing of it is lost on resume."""
+        self._save_due = False
+
+        def save() -> None:
+            take_off()
+            self._save(trainer)
+
+        take_off = attach(pl_module, hook, save)
+        self._undo.append(take_off)
+
+    def _save(self, trainer: Trainer) -> None:
+        folders = [getattr(keeper, "dirpath", None) for keeper in trainer.checkpoint_callbacks]
+        folder = next((folder for folder in folders if folder), trainer.default_root_dir)
+        path = os.path.join(folder, f"control-{trainer.global_step}.ckpt")
+        try:
+            trainer.save_checkpoint(path)
+        except OSError as error:
+            trainer.strategy.barrier("Trainer.save_checkpoint")  # where the other ranks wait
+            rank_zero_warn(f"`{self.state_key}`: no checkpoint was saved, training goes on: {error}")
+        else:
+            rank_zero_info(f"{self.state_key} saved {path}.")
+
+    # -- the state --------------------------------------------------------------------------------------------------
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the orders so far and what they came to, beside the state that all LR callbacks share."""
+        live = {"lr_factor": self.lr_factor, "takes_over": self._takes_over}
+        return {"applied": copy.deepcopy(self.applied), **live, "lr": super().plain_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict["lr"])
+        self.applied = copy.deepcopy(state_dict["applied"])
+        self.lr_factor, self._takes_over = state_dict["lr_factor"], state_dict["takes_over"]

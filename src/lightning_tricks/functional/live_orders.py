@@ -1,0 +1,99 @@
+"""Live orders: what a person may tell a run that goes on, checked key by key, and what it does to the learning rate.
+
+An order is a small mapping, ``{"lr": "x0.5", "checkpoint": True}``. Its values arrive as text, from the lines of a file
+or the words of a command, and both are read here.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+
+Order = dict[str, str | float | int | bool]
+"""What to do, by key: plain values, as they stand in a checkpoint."""
+
+KEYS = ("lr", "stop", "checkpoint", "validate", "id")
+"""All that can be ordered; ``id`` does nothing but tell an order from an equal one before it."""
+
+_FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+def read_entry(key: str, text: str) -> str | float | int | bool:
+    """Return the value of one key of an order.
+
+    Args:
+        key: one of :data:`KEYS`.
+        text: for ``lr``, ``x`` and a number for a further factor, or a number alone for a learning rate; for ``id``
+            anything; else true or false, as YAML spells them.
+
+    Raises:
+        ValueError: there is no such key, or no such value of it.
+
+    Example:
+        >>> read_entry("lr", "x0.5"), read_entry("lr", "1e-3"), read_entry("stop", "true"), read_entry("id", "7")
+        ('x0.5', 0.001, True, 7)
+        >>> read_entry("lr", "half")
+        Traceback (most recent call last):
+        ...
+        ValueError: `lr` must be a number > 0, or x and a number > 0 (x0.5 halves it), got 'half'.
+    """
+    text = text.strip()
+    if key not in KEYS:
+        raise ValueError(f"`{key}` is no order; there are {', '.join(KEYS)}.")
+    if key == "id":
+        if not text:
+            raise ValueError("`id` must not be empty.")
+        return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else text
+    if key == "lr":
+        number = _number(text.removeprefix("x"))
+        return text if text.startswith("x") else number
+    if text.lower() not in _FLAGS:
+        raise ValueError(f"`{key}` must be true or false, got {text!r}.")
+    return _FLAGS[text.lower()]
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (number > 0 and math.isfinite(number)):
+        raise ValueError(f"`lr` must be a number > 0, or x and a number > 0 (x0.5 halves it), got {text!r}.")
+    return number
+
+
+def factor_after(factor: float, lr: str | float | int | bool, largest: float) -> float:
+    r"""Return by how much the person at the wheel multiplies the learning rates, after one more order.
+
+    .. math:: f' = f \cdot k \;\text{ for } x k, \qquad f' = \eta / \eta_{\max} \;\text{ for a number } \eta
+
+    Args:
+        factor: what all orders so far came to.
+        lr: the order's ``lr``.
+        largest: the largest learning rate of all groups, without any factor that changes in a run.
+
+    Raises:
+        ValueError: the rates are 0, or would become 0 or infinite.
+
+    Example:
+        >>> factor_after(0.5, "x0.5", largest=0.1), factor_after(0.5, 0.1, largest=0.1)
+        (0.25, 1.0)
+    """
+    if not isinstance(lr, str) and largest <= 0:
+        raise ValueError(f"all learning rates are {largest:g}, which no factor turns into {lr:g}.")
+    after = factor * float(lr.removeprefix("x")) if isinstance(lr, str) else lr / largest
+    if not (after > 0 and math.isfinite(after)):
+        raise ValueError(f"lr {lr} after a factor of {factor:g} would make it {after:g}.")
+    return after
+
+
+def write_order(order: Mapping[str, object]) -> str:
+    """Return the order as the lines of a file that says it.
+
+    Example:
+        >>> print(write_order({"lr": "x0.5", "stop": True}), end="")
+        lr: x0.5
+        stop: true
+    """
+    return "".join(
+        f"{key}: {str(value).lower() if isinstance(value, bool) else value}\n" for key, value in order.items()
+    )

@@ -1,0 +1,210 @@
+"""Live control: what a file says is done at the next look, once, on all ranks, and is in the checkpoint."""
+
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback
+from person import Person, Watch, there
+from tiny import Net, fit, trainer
+
+from lightning_tricks import CosineDecay, LiveControl, LRFinder
+from lightning_tricks.callbacks import control_file
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file counts at once, not after half a second: a run of eighteen steps is over by then."""
+    monkeypatch.setattr(control_file, "QUIET", 0.0)
+    monkeypatch.setattr(control_file, "_POLL", 0.002)
+
+
+def head(net: Net) -> list[float]:
+    return [lrs[-1] for _, lrs in net.trace]
+
+
+def watchers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("control file")]
+
+
+# -- the learning rate --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("soon")
+def test_an_order_is_obeyed_once_at_the_next_look_and_a_second_one_multiplies_on() -> None:
+    live = LiveControl(every_n_steps=2)
+    same_again = "# another comment, the same order\nlr:  x0.5\n"
+    orders = {2: "lr: x0.5", 6: same_again, 8: "lr: x0.5\nid: 2", 10: None, 12: "id: 2\nlr: x0.5"}
+    net = fit(live, Person(orders), limit_val_batches=0)
+    assert head(net) == [0.1] * 4 + [0.05] * 6 + [0.025] * 8
+    assert all(body == pytest.approx(top / 10) for _, (body, top) in net.trace)
+    assert live.applied == [
+        {"step": 4, "content": {"lr": "x0.5"}},
+        {"step": 10, "content": {"lr": "x0.5", "id": 2}},
+    ]
+    assert live.lr_factor == 0.25
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_number_is_from_then_on_the_rate_of_the_largest_group_whatever_a_schedule_says(first: bool) -> None:
+    there("lr: 2e-2")
+    live, schedule = LiveControl(every_n_steps=6), CosineDecay()
+    net = fit(*((live, schedule) if first else (schedule, live)), limit_val_batches=0)
+    plain = fit(CosineDecay())
+    assert net.trace[:6] == plain.trace[:6]
+    assert [lrs for _, lrs in net.trace[6:]] == [pytest.approx([0.002, 0.02])] * 12
+    assert live.applied == [{"step": 6, "content": {"lr": 0.02}}]
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_resumed_run_keeps_the_number_and_further_factors_multiply_it(tmp_path: Path) -> None:
+    orders = {2: "lr: 0.02", 8: "lr: x0.5"}
+    whole = fit(LiveControl(every_n_steps=2), Person(orders), CosineDecay(), limit_val_batches=0)
+    assert head(whole)[4:10] == [pytest.approx(0.02)] * 6
+    assert head(whole)[10:] == [pytest.approx(0.01)] * 8
+    first = trainer(LiveControl(every_n_steps=2), CosineDecay(), max_epochs=3, limit_val_batches=0)
+    first.fit_loop.max_epochs, resumed = 1, Net()
+    there("lr: 0.02")
+    first.fit(Net())
+    first.save_checkpoint(tmp_path / "first.ckpt")
+    live = LiveControl(every_n_steps=2)
+    trainer(live, CosineDecay(), limit_val_batches=0).fit(resumed, ckpt_path=tmp_path / "first.ckpt")
+    assert live.takes_over
+    assert head(resumed) == [pytest.approx(0.02)] * 12
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_file_that_is_no_order_changes_nothing_and_is_warned_about_once_with_its_line() -> None:
+    live = LiveControl(every_n_steps=1)
+    bad = "lr: x0.5\nlearning_rate: 0.1\n"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        net = fit(live, Person({1: bad, 4: None, 6: bad, 8: "stop: [true"}))
+    found = [str(w.message) for w in caught if "changes nothing" in str(w.message)]
+    assert len(found) == 2
+    assert "control.yaml changes nothing: line 2 ('learning_rate: 0.1'): `learning_rate` is no order" in found[0]
+    assert "line 1 ('stop: [true'): no YAML" in found[1]
+    assert net.trace == fit().trace
+    assert live.applied == []
+
+
+def test_a_smoke_test_reads_nothing() -> None:
+    there("lr: x0.5")
+    live = LiveControl(every_n_steps=1)
+    assert head(fit(live, fast_dev_run=3)) == [0.1] * 3
+    assert live.applied == []
+
+
+def test_a_finders_rate_is_multiplied_on() -> None:
+    there("lr: x0.5")
+    finder = LRFinder(min_lr=1e-4, max_lr=1.0, num_steps=20, at_epochs=(1,), suggestion="minimum")
+    net = fit(finder, LiveControl(every_n_steps=2), max_epochs=2, limit_val_batches=0)
+    assert finder.result is not None
+    assert head(net)[6:] == pytest.approx([finder.result.suggestion * 0.5] * 6)
+
+
+def test_a_module_with_a_scheduler_of_its_own_is_refused_unless_it_may_be_dropped() -> None:
+    class WithScheduler(Net):
+        def configure_optimizers(self) -> Any:
+            optimizer = super().configure_optimizers()
+            return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
+
+    with pytest.raises(MisconfigurationException, match=r"\(StepLR\), and LiveControl would write"):
+        fit(LiveControl(), net=WithScheduler())
+    assert fit(LiveControl(replace_scheduler=True), net=WithScheduler()).trace == fit().trace
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"path": 3}, "`path` must be a string, got 3"),
+        ({"path": ""}, "`path` must not be empty"),
+        ({"every_n_steps": 0}, "`every_n_steps` must be at least 1, got 0"),
+        ({"every_n_steps": 2.5}, "`every_n_steps` must be a whole number, got 2.5"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_their_value(arguments: dict[str, Any], error: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=error):
+        LiveControl(**arguments)
+
+
+# -- threads, ranks, cost ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError, KeyboardInterrupt])
+def test_the_thread_lives_as_long_as_the_fit(error: Callable[[], BaseException] | None) -> None:
+    class Fuse(Callback):
+        alive = 0
+
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            self.alive = len(watchers())
+            if error and batch_idx == 3:
+                raise error()
+
+    fuse = Fuse()
+    if error:
+        with pytest.raises((ZeroDivisionError, SystemExit)):
+            fit(LiveControl(), fuse)
+    else:
+        fit(LiveControl(), fuse)
+    assert fuse.alive == 1
+    assert watchers() == []
+
+
+def test_all_join_one_broadcast_every_n_steps_and_at_each_validation() -> None:
+    class Count(Net):
+        def on_train_start(self) -> None:
+            self.calls: list[int] = []
+            plain = self.trainer.strategy.broadcast
+
+            def broadcast(value: Any, src: int = 0) -> Any:
+                self.calls.append(self.trainer.global_step)
+                return plain(value, src)
+
+            self.trainer.strategy.broadcast = broadcast
+
+    bare, net = fit(net=Count()), fit(LiveControl(every_n_steps=4), net=Count())
+    assert bare.calls == []
+    assert net.calls == [4, 6, 8, 12, 12, 16, 18]
+
+
+class Ranks(Callback):
+    """Write down what a rank saw."""
+
+    def __init__(self, live: LiveControl, folder: Path) -> None:
+        self.live, self.folder = live, folder
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        seen = {
+            "trace": pl_module.trace,
+            "applied": self.live.applied,
+            "validated": pl_module.validated,
+            "threads": self.reads,
+        }
+        torch.save(seen, self.folder / f"{trainer.global_rank}.pt")
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        self.reads = len(watchers())
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_ranks_obey_together_what_rank_0_alone_reads(accumulate: int, tmp_path: Path) -> None:
+    there("lr: x0.5\nvalidate: true\ncheckpoint: true\n")
+    live = LiveControl(every_n_steps=2)
+    person = Person({8: "stop: yes"})
+    arguments = {"strategy": "ddp_fork", "devices": 2, "accumulate_grad_batches": accumulate}
+    fit(live, Ranks(live, tmp_path), person, net=Watch(), **arguments)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert (first.pop("threads"), second.pop("threads")) == (1, 0)
+    assert first == second
+    assert [order["content"] for order in first["applied"]] == [
+        {"lr": "x0.5", "validate": True, "checkpoint": True},
+        {"stop": True},
+    ]
+    assert len(first["trace"]) == (10 if accumulate == 1 else 6)
+    assert (tmp_path / "control-2.ckpt").is_file()

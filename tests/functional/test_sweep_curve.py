@@ -1,0 +1,49 @@
+"""The curve of a sweep: its averages, where it diverges, and when it says nothing."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightning_tricks.functional.sweep_curve import find_divergence, find_fault, read_curve, smooth
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=50), st.floats(0, 0.99))
+def test_the_average_equals_the_weighted_mean_that_it_is(losses: list[float], smoothing: float) -> None:
+    weights = [smoothing**i for i in range(len(losses))]
+    mean = sum(w * loss for w, loss in zip(weights, reversed(losses), strict=True)) / sum(weights)
+    assert smooth(losses, smoothing)[-1] == pytest.approx(mean, abs=1e-6)
+
+
+def test_the_average_of_a_constant_is_that_constant_from_the_first_loss_on() -> None:
+    assert smooth([1.0] * 20, 0.98) == pytest.approx([1.0] * 20)
+
+
+def test_from_a_loss_that_is_not_finite_on_no_average_is() -> None:
+    smoothed = smooth([1.0, math.inf, 1.0], 0.9)
+    assert smoothed[0] == 1
+    assert all(map(math.isnan, smoothed[1:]))
+
+
+@pytest.mark.parametrize(
+    ("smoothed", "expected"),
+    [
+        ([2.0, 1.0, 3.9, 4.0], None),
+        ([2.0, 1.0, 4.1], 2),
+        ([2.0, math.nan], 1),
+        ([-1.0, -2.0, -3.0], None),
+        ([-1.0, -2.0, 5.0, 6.1], 3),
+        ([1.0, 0.0, 3.9, 4.1], 3),
+    ],
+)
+def test_a_sweep_diverges_above_a_multiple_of_its_best(smoothed: list[float], expected: int | None) -> None:
+    assert find_divergence(smoothed, 4.0) == expected
+
+
+def test_the_first_averages_are_neither_best_nor_divergence() -> None:
+    assert find_divergence([0.01, 1.0, 1.0, 3.0, 5.0], 4.0, skip=1) == 4
+
+
+def test_too_few_points_are_refused() -> None:
+    assert "finite losses" in str(find_fault(read_curve([0.1, 0.2, 0.3], [3.0, 2.0, 1.0])))
