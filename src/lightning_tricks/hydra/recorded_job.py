@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import re
 import time
 from dataclasses import replace
@@ -36,6 +37,8 @@ class RecordedJob:
 
     def __call__(self, config: DictConfig) -> Any:
         """Run the job; a failure is recorded and goes on to the launcher."""
+        if later_rank():  # the first of a job's processes speaks for all
+            return self.__wrapped__(config)
         folder = Path(HydraConfig.get().runtime.output_dir)
         before = read_job(folder)
         if before is not None and before.status == "completed":
@@ -87,6 +90,15 @@ class _Ending(logging.Handler):
     def __exit__(self, *error: object) -> None:
         for name in _TRAINERS:
             logging.getLogger(name).removeHandler(self)
+
+
+def later_rank() -> str:
+    """Return the variable that says that this is a further process of a job, say ``"RANK=1"``, else nothing."""
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        rank = os.environ.get(name, "0")
+        if rank.isdigit() and int(rank) > 0:
+            return f"{name}={rank}"
+    return ""
 
 
 def _number(result: Any) -> float | None:

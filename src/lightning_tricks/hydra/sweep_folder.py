@@ -7,11 +7,10 @@ from pathlib import Path
 
 from hydra.errors import CompactHydraException
 
+from lightning_tricks.hydra.recorded_job import later_rank
 from lightning_tricks.hydra.sweep_plan import SweepPlan
 from lightning_tricks.reports.sweep_records import SweepRecord
 from lightning_tricks.reports.sweep_values import split_override
-
-_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
 
 
 class SweepError(CompactHydraException):
@@ -44,15 +43,14 @@ class JobNumbers(int):
 
 def refuse_inner_process() -> None:
     """Refuse to sweep in a process that a job started: it would draw and run the whole sweep once more."""
-    for name in _RANKS:
-        rank = os.environ.get(name, "0")
-        if rank.isdigit() and int(rank) > 0:
-            raise SweepError(
-                f"{name}={rank}: this is one of several processes, and each would run the whole sweep. For jobs under "
-                "`strategy=ddp` add `hydra/callbacks=lightning_tricks_ddp`, which starts a job's processes with the "
-                "job's own values, or use `ddp_spawn` or `ddp_fork`. Do not start a sweep with torchrun or srun: start "
-                "it once, and let a launcher start the jobs."
-            )
+    rank = later_rank()
+    if rank:
+        raise SweepError(
+            f"{rank}: this is one of several processes, and each would run the whole sweep. For jobs under "
+            "`strategy=ddp` add `hydra/callbacks=lightning_tricks_ddp`, which starts a job's processes with the job's "
+            "own values, or use `ddp_spawn` or `ddp_fork`. Do not start a sweep with torchrun or srun: start it once, "
+            "and let a launcher start the jobs."
+        )
 
 
 def refuse_foreign_jobs(folder: Path, jobs: Sequence[Path]) -> None:
