@@ -1,5 +1,6 @@
 """Real data that scikit-learn brings along, and small ordinary modules for them: nothing here knows a trick."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning as L
@@ -61,13 +62,26 @@ class Diabetes(Tabular):
 
 
 class Learner(L.LightningModule):
-    """A network, a loss, a metric and SGD."""
+    """A network, a loss, a metric and an optimizer: SGD, or what a function makes of the parameters.
 
-    def __init__(self, net: nn.Module, loss: Any, metric: Any, metric_name: str, lr: float, momentum: float) -> None:
+    A scheduler is Lightning's mapping, whose entry ``scheduler`` is a function of the optimizer.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: Any,
+        metric: Any,
+        metric_name: str,
+        lr: float,
+        momentum: float = 0.9,
+        optimizer: Callable[..., torch.optim.Optimizer] | None = None,
+        scheduler: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         self.net, self.loss, self.metric_name = net, loss, metric_name
         self.val_metric, self.test_metric = metric, metric.clone()
-        self.lr, self.momentum = lr, momentum
+        self.lr, self.momentum, self.optimizer, self.scheduler = lr, momentum, optimizer, scheduler
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
@@ -94,21 +108,29 @@ class Learner(L.LightningModule):
             torch.distributed.fsdp.fully_shard(self.net, mesh=self.device_mesh["data_parallel"])
             self._sharded = True
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=self.lr, momentum=self.momentum)
+    def configure_optimizers(self) -> Any:
+        if self.optimizer is None:
+            return torch.optim.SGD(self.parameters(), lr=self.lr, momentum=self.momentum)
+        optimizer = self.optimizer(self.parameters())
+        if not self.scheduler:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {**self.scheduler, "scheduler": self.scheduler["scheduler"](optimizer)},
+        }
 
 
 class CNN(Learner):
     """Two convolutions with BatchNorm, of ``width`` channels and twice as many."""
 
-    def __init__(self, lr: float = 0.1, momentum: float = 0.9, width: int = 16) -> None:
+    def __init__(self, lr: float = 0.1, width: int = 16, **options: Any) -> None:
         wide = 2 * width
         net = nn.Sequential(
             nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(width, wide, 3, padding=1, bias=False), nn.BatchNorm2d(wide), nn.ReLU(), nn.MaxPool2d(2),
             nn.Flatten(), nn.Linear(4 * wide, 10),
         )  # fmt: skip
-        super().__init__(net, F.cross_entropy, Accuracy("multiclass", num_classes=10), "accuracy", lr, momentum)
+        super().__init__(net, F.cross_entropy, Accuracy("multiclass", num_classes=10), "accuracy", lr, **options)
 
 
 class Rows(nn.Module):
@@ -125,13 +147,13 @@ class Rows(nn.Module):
 class RowLSTM(Learner):
     """The row-LSTM as a classifier."""
 
-    def __init__(self, lr: float = 0.1, momentum: float = 0.9) -> None:
-        super().__init__(Rows(), F.cross_entropy, Accuracy("multiclass", num_classes=10), "accuracy", lr, momentum)
+    def __init__(self, lr: float = 0.1, **options: Any) -> None:
+        super().__init__(Rows(), F.cross_entropy, Accuracy("multiclass", num_classes=10), "accuracy", lr, **options)
 
 
 class Regressor(Learner):
     """One hidden layer, mean squared error."""
 
-    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
+    def __init__(self, lr: float = 0.01, **options: Any) -> None:
         net = nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 1), nn.Flatten(0))
-        super().__init__(net, F.mse_loss, R2Score(), "r2", lr, momentum)
+        super().__init__(net, F.mse_loss, R2Score(), "r2", lr, **options)

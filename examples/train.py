@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig
 
 import hydra
+from lightning_tricks import LRFinder
 from lightning_tricks.hydra import instantiate_callbacks
 from lightning_tricks.reports.curves import plot_curves, read_metrics
 
@@ -37,6 +38,9 @@ def main(cfg: DictConfig) -> float:
     trainer.loggers = []  # a test is no point of a curve; and a process that is started anew would begin a new file
     tested = trainer.test(model, data, verbose=False)[0]
     if trainer.is_global_zero:
+        for finder in callbacks:
+            if isinstance(finder, LRFinder) and finder.result is not None:
+                finder.result.plot().savefig(out / "lr_finder.png")
         plot_curves(read_metrics(out / "metrics.csv"), out / "curves.png", title=type(model).__name__)
         report({**fitted, **tested}, type(model).__name__, out)
     return fitted["val_loss"]

@@ -18,9 +18,9 @@ def test_the_demos_sweep_trains_and_can_be_compared(tmp_path: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     assert "2 of 2 jobs are done. Look at them: lightning-tricks compare sweep" in run.stdout
     sweep = read_rows(tmp_path / "sweep")
-    assert sweep.keys == ["model.lr", "model.momentum", "model.width", "data.batch_size"]
+    assert sweep.keys == ["model.lr", "optimizer.momentum", "model.width", "data.batch_size"]
     assert sweep.scales == {
-        "model.lr": "log", "model.momentum": "log1m", "model.width": "log", "data.batch_size": "linear",
+        "model.lr": "log", "optimizer.momentum": "log1m", "model.width": "log", "data.batch_size": "linear",
     }  # fmt: skip
     for row in sweep.rows:
         assert row.status == "completed"

@@ -1,5 +1,6 @@
 """Ranks: what the processes of a run must have in common before they start, checked once for all tricks."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ Settings = dict[str, dict[str, Any]]
 
 
 def check_ranks_agree(trainer: Trainer, tricks: Settings) -> None:
-    """Raise on every rank if the ranks were given different tricks, arguments or learning rates.
+    """Raise on every rank if the ranks were given different tricks, arguments, optimizer settings or sampled values.
 
     A sweep that runs anew in each child process does that, silently: rank 0 trains with one rate, rank 1 with another.
 
@@ -25,19 +26,37 @@ def check_ranks_agree(trainer: Trainer, tricks: Settings) -> None:
     """
     if trainer.world_size == 1 or not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return
-    rates = {
-        f"{i} ({type(optimizer).__name__})": [float(group["lr"]) for group in optimizer.param_groups if group.get("lr")]
-        for i, optimizer in enumerate(trainer.optimizers)
-    }
+    mine = {**tricks, "optimizers": _optimizer_settings(trainer.optimizers), "hydra": {"overrides": _swept()}}
     everyone: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(everyone, {**tricks, "optimizers": rates})
+    torch.distributed.all_gather_object(everyone, mine)
     differences = find_differences(everyone)
     if differences:
         raise MisconfigurationException(
             f"The processes of this run were configured differently (rank 0 / rank 1 / ...): {'; '.join(differences)}. "
-            "Values drawn at random, by a sweeper for instance, must be drawn once and handed to every process: "
-            "use `strategy=ddp_spawn` or `ddp_fork` in a sweep, or fix the values on the command line."
+            "Values drawn at random, by a sweeper for instance, must be drawn once and handed to every process: add "
+            "`hydra/callbacks=lightning_tricks_ddp` to the command, or use `strategy=ddp_spawn` or `ddp_fork`, or fix "
+            "the values."
         )
+
+
+def _optimizer_settings(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, list[Any]]:
+    """Return the settings of each optimizer's groups: the rates under its name, the others under theirs."""
+    settings: dict[str, list[Any]] = {}
+    for i, optimizer in enumerate(optimizers):
+        name = f"{i} ({type(optimizer).__name__})"
+        settings[name] = [float(group["lr"]) for group in optimizer.param_groups if group.get("lr")]
+        for key in sorted(getattr(optimizer, "defaults", {}).keys() - {"lr", "params"}):  # engines wrap optimizers
+            settings[f"{name}.{key}"] = [plain(group.get(key)) for group in optimizer.param_groups]
+    return settings
+
+
+def _swept() -> list[str] | None:
+    """Return what a Hydra sweep set for this job. Hydra is asked only where an application has loaded it."""
+    module = sys.modules.get("hydra.core.hydra_config")
+    if module is None or not module.HydraConfig.initialized():
+        return None
+    config = module.HydraConfig.get()
+    return list(config.overrides.task) if getattr(config.mode, "name", None) == "MULTIRUN" else None
 
 
 def find_differences(ranks: Sequence[Settings]) -> list[str]:
@@ -61,9 +80,11 @@ def find_differences(ranks: Sequence[Settings]) -> list[str]:
 
 
 def plain(value: object) -> object:
-    """Return something that is equal in every process if the value is: no addresses."""
+    """Return something that is equal in every process if the value is: no addresses, no devices."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, torch.Tensor):
+        return value.tolist()  # its text would name the device, which is each rank's own
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -17,6 +17,15 @@ def callbacks_of(trainer: Trainer, kind: type[_Kind]) -> list[_Kind]:
     return [cb for cb in trainer.callbacks if isinstance(cb, kind)]  # type: ignore[attr-defined]
 
 
+def leave_to_explicit(trainer: Trainer) -> None:
+    """Take callbacks that an environment variable asked for out of a Trainer that was given some of their class."""
+    tricks = callbacks_of(trainer, Trick)
+    explicit = {type(trick) for trick in tricks if not trick.from_environment}
+    leaving = [trick for trick in tricks if trick.from_environment and type(trick) in explicit]
+    if leaving:  # a new list: Lightning is going through the old one
+        trainer.callbacks = [cb for cb in trainer.callbacks if cb not in leaving]  # type: ignore[attr-defined]
+
+
 class Trick(Callback):
     """A callback that stores its arguments under their own names and is known by what identifies it.
 
@@ -33,6 +42,8 @@ class Trick(Callback):
     """Class names of callbacks beside which this one cannot work."""
     after: ClassVar[tuple[str, ...]] = ()
     """Class names of callbacks that belong before this one in a list."""
+    from_environment: bool = False
+    """Whether the variable ``LIGHTNING_TRICKS`` asked for this one, and nobody in the script."""
 
     @functools.cached_property  # Lightning asks for it at every hook of every step
     def state_key(self) -> str:
@@ -54,6 +65,9 @@ class Trick(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuse a sibling that cannot be told from this one."""
         if stage != "fit":
+            return
+        leave_to_explicit(trainer)
+        if self.from_environment and self not in callbacks_of(trainer, Trick):
             return
         if any(other is not self and other.state_key == self.state_key for other in callbacks_of(trainer, Trick)):
             raise MisconfigurationException(self.same_key_message())

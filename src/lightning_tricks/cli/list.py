@@ -26,6 +26,6 @@ def text_table(cards: Sequence[Card]) -> str:
 
 
 def markdown_table(cards: Sequence[Card]) -> str:
-    """Return the README's table."""
-    rows = [f"| `{card.option}` | `{card.callback}` | {card.title} |" for card in cards]
+    """Return the README's table, of our own callbacks; Lightning's have pages of their own."""
+    rows = [f"| `{card.option}` | `{card.callback}` | {card.title} |" for card in cards if card.docstring]
     return "\n".join(["| option | callback | what it does |", "| --- | --- | --- |", *rows])

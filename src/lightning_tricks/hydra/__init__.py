@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    """Load the function when it is first asked for: a sweep whose jobs run elsewhere needs no Lightning."""
+    """Load the function when it is first asked for: each Trainer looks into this room, and most need no Hydra."""
     if name in __all__:
-        import lightning_tricks.hydra.instantiate
+        from importlib import import_module
 
-        return lightning_tricks.hydra.instantiate.instantiate_callbacks
+        return getattr(import_module(f"{__name__}.instantiate"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,7 +28,7 @@ def instantiate_callbacks(cfg: Any) -> list[Callback]:
     Raises:
         ValueError: a bare string (the options were not found), a missing value, or no entry with a ``_target_``.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: a requirement is missing, two callbacks
-            conflict, or an order cannot be had.
+            conflict or are the same, or an order cannot be had.
         hydra.errors.InstantiationException: an argument was refused; it names the key.
 
     Example:
@@ -108,6 +108,11 @@ def _check_company(callbacks: list[Callback]) -> None:
         clashing = [other for other in getattr(callback, "conflicts", ()) if other in present and other != name]
         problems += [f"`{name}` needs `{other}` beside it, which is not selected" for other in lacking]
         problems += [f"`{name}` and `{other}` cannot work together; select one of them" for other in clashing]
+    ours: list[Any] = [callback for callback in callbacks if hasattr(callback, "same_key_message")]
+    twins = {
+        trick.state_key: trick for i, trick in enumerate(ours) if trick.state_key in {o.state_key for o in ours[:i]}
+    }
+    problems += [twin.same_key_message().rstrip(".") for twin in twins.values()]
     if problems:
         raise MisconfigurationException("; ".join(problems) + ".")
 

@@ -1,0 +1,111 @@
+"""Tricks for any script, unchanged: ``LIGHTNING_TRICKS=doctor,lr_finder python train.py``.
+
+Lightning calls the function of this file for each Trainer that is built, in every process that has this package
+installed. Without the variable it does nothing and imports nothing.
+"""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from lightning.pytorch import Callback
+
+VARIABLE = "LIGHTNING_TRICKS"
+
+
+def tricks_from_environment() -> "list[Callback]":
+    """Return the tricks that the variable ``LIGHTNING_TRICKS`` names, with a mark; none if it is unset or empty.
+
+    The variable holds names of options, or ``@file.yaml`` for some with settings, separated by commas. The file is a
+    mapping from names to settings: ``cosine_decay: {warmup: 100st}``. A callback of the same class that the script
+    gives its Trainer wins over one from here.
+
+    Returns:
+        The callbacks, in an order that works.
+
+    Raises:
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: what the variable says cannot be had; the
+            message names it.
+
+    Example:
+        >>> tricks_from_environment()
+        []
+    """
+    given = os.environ.get(VARIABLE, "").strip()
+    if not given:
+        return []
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    from lightning_tricks.hydra.compose import REFUSALS
+    from lightning_tricks.hydra.instantiate import instantiate_callbacks
+
+    try:
+        callbacks = instantiate_callbacks(dict(_nodes(given)))
+    except (LookupError, OSError, *REFUSALS) as error:
+        reason = error.args[0] if isinstance(error, LookupError) else error
+        raise MisconfigurationException(
+            f"The environment variable {VARIABLE}={given!r} asks for tricks in each Trainer: {reason}"
+        ) from error
+    for callback in callbacks:
+        callback.from_environment = True  # type: ignore[attr-defined]
+    return callbacks
+
+
+def _nodes(given: str) -> "Iterator[tuple[str, Any]]":
+    """Yield the options by name, each with its settings.
+
+    Raises:
+        LookupError: there is no such trick.
+        ValueError: one is named twice, or is not ours.
+    """
+    from omegaconf import DictConfig, OmegaConf
+
+    seen = set()
+    for entry in filter(None, (part.strip() for part in given.split(","))):
+        chosen = _read(entry[1:]) if entry.startswith("@") else {entry: None}
+        for name, settings in chosen.items():
+            if name in seen:
+                raise ValueError(f"`{name}` is named twice.")
+            seen.add(name)
+            option = _option(str(name))
+            OmegaConf.set_struct(option, True)
+            merged = OmegaConf.merge(option, settings or {})
+            assert isinstance(merged, DictConfig)
+            OmegaConf.set_struct(merged, False)
+            yield str(name), merged
+
+
+def _read(file: str) -> "dict[Any, Any]":
+    from omegaconf import OmegaConf
+
+    node = OmegaConf.load(os.path.expanduser(file))
+    tricks = OmegaConf.to_container(node)
+    if isinstance(tricks, dict) and set(tricks) == {"tricks"}:  # as it stands in a configuration of Hydra's
+        tricks = tricks["tricks"]
+    if isinstance(tricks, list):
+        tricks = dict.fromkeys(tricks)
+    if not isinstance(tricks, dict) or any(not isinstance(one, (dict, type(None))) for one in tricks.values()):
+        raise ValueError(f"{file} must map names of tricks to their settings (`cosine_decay: {{warmup: 100st}}`).")
+    return tricks
+
+
+def _option(name: str) -> "Any":
+    """Return the packaged option of our own callbacks: two of another library's cannot be told apart in time."""
+    from difflib import get_close_matches
+    from importlib.resources import files
+
+    from omegaconf import OmegaConf
+
+    folder = files("lightning_tricks.conf").joinpath("tricks")
+    options = {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+    if name not in options:
+        close = get_close_matches(name.lower(), options, n=3, cutoff=0.5)
+        offer = f"Did you mean {' or '.join(close)}?" if close else "`lightning-tricks list` shows all."
+        raise LookupError(f"there is no trick named {name!r}. {offer}")
+    option = OmegaConf.select(OmegaConf.create(options[name].read_text(encoding="utf-8")), name)
+    if not option["_target_"].startswith("lightning_tricks."):
+        raise ValueError(f"`{name}` is {option['_target_']}, not of this library: give it to the Trainer itself.")
+    return option

@@ -1,0 +1,49 @@
+"""`lightning-tricks init`: the project that it writes trains at once, and nothing is overwritten."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightning_tricks.cli.init import read_template
+from lightning_tricks.cli.main import main
+
+
+def test_the_project_passes_its_own_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = tmp_path / "new" / "my_project"
+    assert main(["init", str(project)]) == 0
+    out = capsys.readouterr().out
+    for path in ("train.py", "model.py", "data.py", "Makefile", ".gitignore", "conf/train.yaml", "tests/test_train.py"):
+        assert (project / path).is_file()
+        assert str(project / path) in out
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "tests"]
+    run = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+
+
+def test_nothing_is_overwritten_or_written_beside_what_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train.py").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine too")
+    assert main(["init", str(tmp_path)]) == 2
+    assert f"nothing is written, for there is already {tmp_path / 'train.py'}" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "train.py"]
+    (tmp_path / "train.py").unlink()
+    assert main(["init", str(tmp_path)]) == 0
+    assert (tmp_path / "notes.txt").read_text() == "mine too"
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["init", str(tmp_path / "file" / "project")]) == 2
+    assert "lightning-tricks init:" in capsys.readouterr().err
+
+
+def test_the_template_is_small_and_whole() -> None:
+    files = dict(read_template())
+    assert sum(len(text.splitlines()) for text in files.values()) < 250
+    assert not [path for path in files if "__pycache__" in path.parts]
