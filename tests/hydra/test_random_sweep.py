@@ -38,6 +38,13 @@ def first(count: int, folder: Path) -> dict[str, str]:
     return {name: text for name, text in left_by(folder).items() if int(name.split("/")[0]) < count}
 
 
+def start_process(folder: Path, *overrides: str, **environment: str) -> subprocess.CompletedProcess:
+    inherited = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    options = ["-m", "hydra/sweeper=lightning_tricks_random", f"hydra.sweep.dir={folder}", *swept.QUIET, *overrides]
+    command = [sys.executable, swept.__file__, *options]
+    return subprocess.run(command, env=inherited | environment, cwd=folder.parent, capture_output=True, text=True)
+
+
 def result(folder: Path, number: int) -> dict:
     return json.loads((folder / str(number) / "sweep_job.json").read_text())
 
@@ -63,10 +70,7 @@ def test_every_job_has_concrete_overrides_within_its_space(whole: Path) -> None:
 
 def test_a_sweep_killed_in_job_7_resumes_and_equals_the_one_that_was_not(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "KILL": "7"}
-    options = ["-m", "hydra/sweeper=lightning_tricks_random", f"hydra.sweep.dir={folder}", *swept.QUIET, *NINE]
-    killed = subprocess.run([sys.executable, swept.__file__, *options], env=environment, cwd=tmp_path)
-    assert killed.returncode == -9
+    assert start_process(folder, *NINE, KILL="7").returncode == -9
     assert result(folder, 6)["status"] == "completed"
     assert result(folder, 7)["status"] == "running"
     before = (folder / "6" / "sweep_job.json").read_text()
@@ -169,12 +173,19 @@ def test_a_process_that_a_job_started_refuses_to_sweep(tmp_path: Path, monkeypat
     assert "hydra/callbacks=lightning_tricks_ddp" in text
 
 
-def test_two_ranks_of_a_job_have_the_same_drawn_values(tmp_path: Path) -> None:
-    assert sweep(tmp_path, *TWO, task=swept.fit_on_two_ranks)[0] == 0
-    for job, overrides in enumerate(json.loads((tmp_path / "sweep.json").read_text())["jobs"]):
-        ranks = [(tmp_path / str(job) / f"rank{rank}").read_text() for rank in (0, 1)]
-        assert ranks[0] == ranks[1]
-        assert ranks[0].startswith(overrides[0].removeprefix("model.lr="))
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_fork"])
+def test_two_ranks_of_a_job_have_the_same_drawn_values(strategy: str, tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    options = ("hydra.sweeper.n_trials=1", SPACE[0])  # without a seed: a process that draws draws another value
+    if strategy == "ddp":
+        run = start_process(folder, "hydra/callbacks=lightning_tricks_ddp", *options, STRATEGY="ddp")
+        assert run.returncode == 0, run.stderr
+    else:
+        assert sweep(folder, *options, task=swept.fit_on_two_ranks)[0] == 0
+    ranks = [(folder / "0" / f"rank{rank}").read_text() for rank in (0, 1)]
+    assert ranks[0] == ranks[1]
+    (drawn,) = json.loads((folder / "sweep.json").read_text())["jobs"]
+    assert ranks[0].startswith(drawn[0].removeprefix("model.lr="))
 
 
 def test_a_folder_is_swept_by_one_process_at_a_time(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A light Hydra application to sweep: a bowl over lr and width, which writes the file that a CSVLogger would.
 
-The environment tells it to fail (FAIL=1,3), to call sys.exit (EXIT=2) or to be killed (KILL=7) in those jobs.
+The environment tells it to fail (FAIL=1,3), to call sys.exit (EXIT=2) or to be killed (KILL=7) in those jobs, or to fit
+on two processes instead (STRATEGY=ddp).
 Usage: python swept.py OVERRIDES
 """
 
@@ -45,11 +46,11 @@ def bowl(cfg: Any) -> float:
 
 
 def fit_on_two_ranks(cfg: Any) -> float:
-    """Fit with ddp_fork; each rank writes down its values, the rate of its first step and its weights."""
+    """Fit with the strategy in STRATEGY; each rank writes down its values, the rate of its first step, its weights."""
     from tiny import Net, trainer
 
     net, out = Net(lr=cfg.model.lr), Path(HydraConfig.get().runtime.output_dir)
-    fit = trainer(strategy="ddp_fork", devices=2, max_epochs=1)
+    fit = trainer(strategy=os.environ.get("STRATEGY", "ddp_fork"), devices=2, max_epochs=1)
     net.on_train_end = lambda: (out / f"rank{fit.global_rank}").write_text(
         f"{cfg.model.lr!r} {net.trace[0]} {net.head.weight.tolist()}"
     )
@@ -75,4 +76,5 @@ def sweep(folder: Path, *overrides: str, task: Callable[[Any], float] = bowl) ->
 
 
 if __name__ == "__main__":
-    hydra.main(version_base="1.3", config_path=HERE, config_name="bowl")(bowl)()
+    main = fit_on_two_ranks if "STRATEGY" in os.environ else bowl
+    hydra.main(version_base="1.3", config_path=HERE, config_name="bowl")(main)()
