@@ -6,7 +6,6 @@ Usage::
     python examples/train.py experiment=lstm trainer=ddp_fork
     python examples/train.py experiment=plain tricks=[cosine_decay] tricks.cosine_decay.warmup=100st
     python examples/train.py -m experiment=plain model.lr=0.01,0.1 'tricks=[],[cosine_decay]'
-    python examples/train.py -m experiment=sweep hydra.sweep.dir=multirun/digits  # then: lightning-tricks compare
 """
 
 from pathlib import Path
@@ -27,12 +26,13 @@ from lightning_tricks.reports.curves import plot_curves, read_metrics
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(cfg: DictConfig) -> float:
     """Fit, test and report; returns the last validation loss, which a sweeper may minimise."""
-    out = Path(HydraConfig.get().runtime.output_dir) / "curves"
+    job = Path(HydraConfig.get().runtime.output_dir)
+    out = job / "curves"
     L.seed_everything(cfg.seed, workers=True)
     model, data = instantiate(cfg.model), instantiate(cfg.data)
     callbacks = [*instantiate_callbacks(cfg.get("tricks")), LearningRateMonitor("step")]
-    trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=CSVLogger(out, name="", version=""))
-
+    logger = CSVLogger(out, name="", version="")
+    trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger, default_root_dir=job)
     trainer.fit(model, data)
     fitted = {name: float(value) for name, value in trainer.callback_metrics.items()}
     trainer.loggers = []  # a test is no point of a curve; and a process that is started anew would begin a new file

@@ -16,6 +16,7 @@ _HOMES = {
     "Duration": "functional.durations",
     "EarlyStopping": "callbacks.early_stopping",
     "ExponentialDecay": "callbacks.lr_decays",
+    "Finding": "doctor.finding",
     "GradientClipping": "callbacks.gradient_clipping",
     "GradualUnfreezing": "callbacks.gradual_unfreezing",
     "InverseSqrtDecay": "callbacks.lr_decays",
@@ -29,6 +30,7 @@ _HOMES = {
     "PiecewiseConstant": "callbacks.lr_decays",
     "PolynomialDecay": "callbacks.lr_decays",
     "ReduceLROnPlateau": "callbacks.reduce_lr_on_plateau",
+    "Report": "doctor.report",
     "Schedule": "functional.schedules",
     "ZClip": "callbacks.z_clip",
     "adaptive_clip_": "functional.clipping",
@@ -36,6 +38,7 @@ _HOMES = {
     "clip_by_value_": "functional.clipping",
     "cosine_decay": "functional.schedules",
     "cosine_warm_restarts": "functional.schedules",
+    "diagnose": "doctor.diagnose",
     "exponential_decay": "functional.schedules",
     "find_lr": "callbacks.find_lr",
     "instantiate_callbacks": "hydra.instantiate",
@@ -49,7 +52,7 @@ _HOMES = {
     "preview_lr": "callbacks.lr_preview",
     "product": "functional.schedules",
 }
-_ROOMS = ("callbacks", "cli", "conf", "functional", "hydra", "reports")
+_ROOMS = ("callbacks", "cli", "conf", "doctor", "functional", "hydra", "reports")
 
 __all__ = [*_HOMES]
 
@@ -81,6 +84,9 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.one_cycle import OneCycle as OneCycle
     from lightning_tricks.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
+    from lightning_tricks.doctor.diagnose import diagnose as diagnose
+    from lightning_tricks.doctor.finding import Finding as Finding
+    from lightning_tricks.doctor.report import Report as Report
     from lightning_tricks.functional.clipping import adaptive_clip_ as adaptive_clip_
     from lightning_tricks.functional.clipping import clip_by_norm_ as clip_by_norm_
     from lightning_tricks.functional.clipping import clip_by_value_ as clip_by_value_

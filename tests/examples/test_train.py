@@ -27,7 +27,7 @@ def figure(text: str, name: str) -> float:
 
 
 def test_the_script_is_short_enough_to_copy() -> None:
-    assert len(TRAIN.read_text().splitlines()) < 60
+    assert len(TRAIN.read_text().splitlines()) <= 60
 
 
 def test_the_demo_learns_and_writes_its_curves(tmp_path: Path) -> None:

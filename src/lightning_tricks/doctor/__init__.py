@@ -1,0 +1,28 @@
+"""The doctor: why something is wrong, and what to try.
+
+Tracer → evidence → rules → findings, each a room of its own:
+
+=====================  ===============================================================================================
+``examine.py``         measures once: model + loaders + one batch → ``Evidence``; all of a person's things are put back
+``evidence.py``        frozen numbers and their JSON; ``trace_facts.py``: the traced operations as a graph
+``graph.py``           walks over that graph: what feeds what, through which operations
+``rules/``             pure functions of the evidence and of options; they never see a tensor
+``rule.py``            how a rule is written; ``registry.py`` finds and chooses; ``judge.py`` runs them
+``finding.py``         what comes out; ``report.py`` holds it
+``diagnose.py``        all of this in one call
+=====================  ===============================================================================================
+
+Who reads what: rules read ``Evidence`` alone; reports, command and callbacks read ``Report`` (and, to draw the tree of
+modules, ``Report.evidence.model``); only ``examine`` and what it calls see a model.
+
+**A new rule touches three files.**
+
+1. ``rules/<topic>.py``: a function marked ``@rule(code, severity, kind=..., needs=...)``. Its name is the rule's name,
+   its keyword arguments are the options, its docstring is the page that ``lightning-tricks explain`` prints: a title,
+   *What it looks at*, *Why it matters*, *Options*, *Try*, *False alarms*, *References*. It yields ``Symptom``s, and
+   ``NotChecked(reason)`` where it could not look.
+2. ``tests/doctor/patients/<topic>.py``: at least one ``@sick(code)`` and one ``@healthy(code)`` patient.
+3. ``CHANGELOG.md``. The README's table is printed anew from the docstrings.
+
+Evidence that is missing is added to ``evidence.py`` first, and measured in ``read_*.py`` or the tracer.
+"""

@@ -1,0 +1,70 @@
+"""Diagnose: one call from a model and a batch to a report."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+from lightning_tricks.doctor.examine import examine
+from lightning_tricks.doctor.judge import judge
+from lightning_tricks.doctor.registry import choose_rules, merge_options
+from lightning_tricks.doctor.report import Report
+
+
+def diagnose(
+    model: nn.Module,
+    batch: Any = None,
+    *,
+    train_dataloaders: Any = None,
+    val_dataloaders: Any = None,
+    datamodule: Any = None,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    preview: bool = False,
+) -> Report:
+    """Say what is wrong with a model, from one batch, and what to try.
+
+    One ``training_step`` is traced where there is one, else ``forward(*batch)`` or ``forward(**batch)``. Parameters,
+    buffers, flags, gradients, generators of random numbers and what was logged are as they were afterwards.
+
+    Args:
+        model: a LightningModule or any module.
+        batch: one batch; None takes the first of the training loader; without one only static rules are checked.
+        train_dataloaders: as for ``Trainer.fit``.
+        val_dataloaders: as for ``Trainer.fit``.
+        datamodule: in place of both.
+        select: codes (``PLC001``), prefixes (``PLC``) and names (``dropout-before-batchnorm``) of the rules to check.
+        ignore: those not to check.
+        options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
+        preview: check rules in preview, too.
+
+    Returns:
+        The findings, the worst first.
+
+    Raises:
+        ValueError: an unknown rule or option; the message offers the closest names.
+
+    Example:
+        >>> report = diagnose(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.9)))
+        >>> print(report.findings[0])
+        warning PLC005 dropout-p-out-of-range at 1: Dropout has p = 0.9, above 0.7
+    """
+    rules = choose_rules(select, ignore, preview=preview)
+    merge_options(rules, options)  # a slip of the pen is said before anything is run
+    if datamodule is not None:
+        train_dataloaders, val_dataloaders = _loaders(datamodule)
+    evidence = examine(
+        model,
+        batch,
+        train_dataloaders=train_dataloaders,
+        val_dataloaders=val_dataloaders,
+        overfit=any("overfit" in one.needs for one in rules),
+    )
+    return judge(evidence, rules, options)
+
+
+def _loaders(datamodule: Any) -> tuple[Any, Any]:
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    return datamodule.train_dataloader(), datamodule.val_dataloader()

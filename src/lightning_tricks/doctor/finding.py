@@ -1,0 +1,43 @@
+"""Findings: what is wrong, where, and what to try next."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "info"]
+
+# From worst to mildest: an index is a rank.
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a rule found.
+
+    Attributes:
+        code: the rule's code, ``PLC001``.
+        name: the rule's name, ``dropout-before-batchnorm``.
+        severity: ``error`` (the result is wrong), ``warning`` (likely worse) or ``info``.
+        where: a module's path, ``""`` for the model itself; else ``batch``, ``loss``, ``optimizer 0`` …; a repeated
+            block is ``encoder.layers.*``.
+        message: class, number seen, threshold.
+        try_next: what to do about it: an option's name (``tricks/gradient_clipping``) or a change of one line.
+
+    Example:
+        >>> finding = Finding("LOS005", "softmax-single-output", "error", "head", "of size 1", "use a sigmoid")
+        >>> finding.at_least("warning")
+        True
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    where: str
+    message: str
+    try_next: str
+
+    def at_least(self, severity: Severity) -> bool:
+        """Say whether it is as bad as ``severity``, or worse."""
+        return SEVERITIES.index(self.severity) <= SEVERITIES.index(severity)
+
+    def __str__(self) -> str:
+        return f"{self.severity:<7} {self.code} {self.name} at {self.where or 'the model'}: {self.message}"

@@ -1,0 +1,34 @@
+"""Lazy memory: let lazy modules be lazy again after a pass that gave their parameters shapes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def remember_lazy(model: nn.Module) -> Callable[[], None]:
+    """Return a function that takes the shapes of lazy parameters away again.
+
+    Example:
+        >>> model = nn.LazyLinear(1)
+        >>> put_back = remember_lazy(model)
+        >>> _ = model(torch.ones(1, 2))
+        >>> put_back()
+        >>> type(model).__name__, nn.parameter.is_lazy(model.weight)
+        ('LazyLinear', True)
+    """
+    modules = [(one, type(one)) for one in model.modules() if hasattr(one, "cls_to_become")]
+    tensors: list[Any] = [*model.parameters(), *model.buffers()]
+    lazy = [(one, type(one)) for one in tensors if nn.parameter.is_lazy(one)]
+
+    def put_back() -> None:
+        # what `materialize` and the first call of a lazy module do, backwards
+        for tensor, uninitialized in lazy:
+            if not nn.parameter.is_lazy(tensor):
+                tensor.data = torch.empty(0, device=tensor.device, dtype=tensor.dtype)
+                tensor.__class__ = uninitialized
+        for module, kind in modules:
+            module.__class__ = kind
+
+    return put_back

@@ -1,0 +1,41 @@
+"""Patients that cannot be looked at."""
+
+import torch
+from patient import Step, classes, healthy, sick
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+
+@sick("DOC001", "`training_step` raised RuntimeError: mat1 and mat2", "patient.py:", "in forward", severity="error")
+def wrong_width() -> dict:
+    return {"model": Step(nn.Linear(7, 3)), "batch": classes()}
+
+
+@sick("DOC001", "`forward` raised", severity="error")
+def too_few_inputs() -> dict:
+    return {"model": nn.Bilinear(8, 8, 1), "batch": torch.ones(3, 8)}
+
+
+@sick("DOC001", "the training loader raised StopIteration: it has no batch", severity="error")
+def empty_loader() -> dict:
+    loader = DataLoader(TensorDataset(torch.zeros(0, 8), torch.zeros(0)))
+    return {"model": Step(nn.Linear(8, 3)), "train_dataloaders": loader}
+
+
+@sick("DOC001", "the backward pass raised", severity="error")
+def backward_that_fails() -> dict:
+    class Broken(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):  # type: ignore[no-untyped-def]
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):  # type: ignore[no-untyped-def]
+            raise ValueError("no way back")
+
+    return {"model": Step(nn.Linear(8, 3), lambda out, y: Broken.apply(out).mean()), "batch": classes()}
+
+
+@healthy("DOC001")
+def right_width() -> dict:
+    return {"model": Step(nn.Linear(8, 3)), "batch": classes()}

@@ -1,0 +1,97 @@
+"""Patients of the rules on what a model does in eval mode."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from patient import Calling, Step, classes, healthy, sick
+from torch import nn
+
+
+def rows() -> torch.Tensor:
+    return classes()[0]
+
+
+def calling(function: Any) -> dict:
+    return {"model": Calling(function, fc=nn.Linear(8, 3)), "batch": rows()}
+
+
+@sick("PLC009", "`dropout` (p = 0.5)", severity="error")
+def functional_dropout_without_training() -> dict:
+    return calling(lambda net, x: net.fc(F.dropout(x, 0.5)))
+
+
+@sick("PLC009", "a mask is drawn", severity="info")
+def hand_made_mask() -> dict:
+    return calling(lambda net, x: net.fc(x * torch.bernoulli(torch.full_like(x, 0.5))))
+
+
+@sick("PLC009", severity="info")
+def model_that_samples() -> dict:
+    return calling(lambda net, x: net.fc(F.dropout(x, 0.5)) + torch.randn(3))
+
+
+@healthy("PLC009")
+def dropout_that_asks() -> dict:
+    return calling(lambda net, x: net.fc(F.dropout(x, 0.5, net.training)))
+
+
+def with_zero_head() -> nn.Module:
+    net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    nn.init.zeros_(net[2].weight)
+    return net
+
+
+@sick("BEH001", "when the inputs do", severity="error")
+def input_is_overwritten() -> dict:
+    return calling(lambda net, x: net.fc(torch.zeros_like(x)))
+
+
+@sick("BEH001", "at initialisation", "2.weight", severity="info")
+def head_that_begins_at_zero() -> dict:
+    return {"model": with_zero_head(), "batch": rows()}
+
+
+@healthy("BEH001")
+def inputs_count() -> dict:
+    return {"model": Step(nn.Linear(8, 3)), "batch": classes()}
+
+
+@sick("BEH002", "eval mode", severity="error")
+def wrong_view() -> dict:
+    return calling(lambda net, x: net.fc(x.T.reshape(len(x), 8)))
+
+
+@sick("BEH002", severity="error")
+def softmax_over_the_batch() -> dict:
+    return calling(lambda net, x: net.fc(x).softmax(0))
+
+
+@healthy("BEH002")
+def right_view() -> dict:
+    return calling(lambda net, x: net.fc(x.view(len(x), 2, 4).flatten(1)))
+
+
+@healthy("BEH002")
+def norm_in_eval_mode() -> dict:
+    return {"model": nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8)), "batch": rows()}
+
+
+@healthy("BEH002")
+def encoder() -> dict:
+    return {"model": nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), "batch": torch.randn(4, 3, 8)}
+
+
+@sick("BEH007", "rand is called", severity="warning")
+def noise_in_eval_mode() -> dict:
+    return calling(lambda net, x: net.fc(x) + torch.rand(3))
+
+
+@sick("BEH007", severity="info")
+def sampling_on_purpose() -> dict:
+    return calling(lambda net, x: net.fc(x) + torch.randn(3))
+
+
+@healthy("BEH007")
+def noise_in_training_alone() -> dict:
+    return calling(lambda net, x: net.fc(x) + (torch.rand(3) if net.training else 0))

@@ -1,0 +1,84 @@
+"""Patients of the rules on which parameters the optimizers hold."""
+
+from typing import Any
+
+import torch
+from patient import healthy, sick
+from torch import nn
+
+
+class Trainable(nn.Module):
+    """What a LightningModule has that these rules look at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+class HeadOnly(Trainable):
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.head.parameters(), 0.1)
+
+
+class Twice(Trainable):
+    def configure_optimizers(self) -> Any:
+        return [torch.optim.SGD(self.parameters(), 0.1), torch.optim.SGD(self.head.parameters(), 0.1)]
+
+
+class Layers(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = [nn.Linear(4, 4) for _ in range(3)]
+
+
+def with_frozen_body(model: Trainable) -> Trainable:
+    model.body.requires_grad_(False)
+    return model
+
+
+@sick("OPT004", "Linear's weight, bias", severity="error")
+def body_without_optimizer() -> dict:
+    return {"model": HeadOnly()}
+
+
+@healthy("OPT004")
+def frozen_body() -> dict:
+    return {"model": with_frozen_body(HeadOnly())}
+
+
+@healthy("OPT004")
+def all_are_held() -> dict:
+    return {"model": Trainable()}
+
+
+@sick("OPT009", "layers holds 3 × Linear", severity="error")
+def layers_in_a_list() -> dict:
+    return {"model": Layers()}
+
+
+@sick("OPT009", severity="info")
+def frozen_teacher_in_a_list() -> dict:
+    model = Layers()
+    for layer in model.layers:
+        layer.requires_grad_(False)
+    return {"model": model}
+
+
+@healthy("OPT009")
+def registered_layers_and_a_list_of_the_same() -> dict:
+    model = nn.ModuleList(nn.Linear(4, 4) for _ in range(3))
+    model.order = list(model)
+    return {"model": model}
+
+
+@sick("OPT011", "head.weight is in 2")
+def head_in_two_optimizers() -> dict:
+    return {"model": Twice()}
+
+
+@healthy("OPT011")
+def each_once() -> dict:
+    return {"model": Trainable()}
