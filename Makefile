@@ -6,10 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint bench bench-lr-finder clean
+.PHONY: demo sweep test lint bench bench-lr-finder clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/train.py
+
+sweep: $(INSTALLED)
+	$(BIN)/python examples/train.py -m experiment=sweep hydra.sweep.dir=multirun/digits
+	$(BIN)/lightning-tricks compare multirun/digits --plot multirun/digits/compare.png
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal

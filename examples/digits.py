@@ -121,13 +121,14 @@ class Learner(L.LightningModule):
 
 
 class CNN(Learner):
-    """Two convolutions with BatchNorm."""
+    """Two convolutions with BatchNorm, of ``width`` channels and twice as many."""
 
-    def __init__(self, lr: float = 0.1, **options: Any) -> None:
+    def __init__(self, lr: float = 0.1, width: int = 16, **options: Any) -> None:
+        wide = 2 * width
         net = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Linear(128, 10),
+            nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(width, wide, 3, padding=1, bias=False), nn.BatchNorm2d(wide), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(4 * wide, 10),
         )  # fmt: skip
         super().__init__(net, F.cross_entropy, Accuracy("multiclass", num_classes=10), "accuracy", lr, **options)
 

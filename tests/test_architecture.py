@@ -74,9 +74,10 @@ def test_importing_the_pure_functions_loads_no_lightning() -> None:
     assert loaded_after(statement, ("lightning", "pytorch_lightning", "hydra")) == "[]"
 
 
-def test_importing_the_search_path_plugin_loads_no_torch() -> None:
-    statement = "import hydra_plugins.lightning_tricks, lightning_tricks.conf"
-    assert loaded_after(statement, ("torch", "lightning")) == "[]"
+def test_importing_the_plugins_and_the_sweep_loads_no_torch() -> None:
+    plugins = "import hydra_plugins.lightning_tricks, hydra_plugins.lightning_tricks.sweeper, lightning_tricks.conf"
+    assert loaded_after(plugins, ("torch", "lightning", "lightning_tricks.hydra")) == "[]"
+    assert loaded_after("import lightning_tricks.hydra.random_sweep", ("torch", "lightning")) == "[]"
 
 
 def test_every_public_name_loads_and_is_listed() -> None:

@@ -7,7 +7,7 @@ from importlib import import_module
 import lightning_tricks
 
 # A subcommand is a module of this folder with `add_parser` and `run`; a dash in its name is an underscore there.
-SUBCOMMANDS = ("list", "explain", "preview", "find-lr", "control", "init", "doctor")
+SUBCOMMANDS = ("list", "explain", "preview", "find-lr", "control", "init", "doctor", "compare")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,74 @@
+"""Optuna's own pruner on digits: bad trainings are ended after a few epochs, and the rest of the budget is saved.
+
+Needs `pip install 'lightning-tricks[optuna]'` (optuna 4 or newer). Hydra's Optuna sweeper knows no pruning, since a job
+never sees its trial; so this is a study without Hydra, and a callback of a few lines.
+
+Usage: python examples/optuna_pruning.py [TRIALS]
+"""
+
+import logging
+import sys
+import warnings
+
+import lightning as L
+import optuna
+
+from digits import CNN, Digits
+from lightning_tricks import CosineDecay
+
+EPOCHS = 12
+
+
+class ReportToTrial(L.Callback):
+    """Tell Optuna the validation loss of each epoch, and end a training that its pruner gives up."""
+
+    def __init__(self, trial: optuna.Trial, monitor: str = "val_loss") -> None:
+        self.trial, self.monitor, self.epochs = trial, monitor, 0
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        self.epochs += 1
+        self.trial.report(float(trainer.callback_metrics[self.monitor]), trainer.current_epoch)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def search(pruner: optuna.pruners.BasePruner, trials: int) -> tuple[optuna.Study, int]:
+    """Return a study of so many trainings, and how many epochs it took."""
+    epochs = 0
+
+    def objective(trial: optuna.Trial) -> float:
+        nonlocal epochs
+        L.seed_everything(0, verbose=False)
+        lr = trial.suggest_float("lr", 1e-4, 3.0, log=True)
+        distance = trial.suggest_float("1 - momentum", 0.01, 0.5, log=True)
+        report = ReportToTrial(trial)
+        quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+        trainer = L.Trainer(accelerator="cpu", max_epochs=EPOCHS, callbacks=[CosineDecay(), report], **quiet)
+        try:
+            trainer.fit(CNN(lr=lr, momentum=1 - distance), Digits())
+        finally:
+            epochs += report.epochs
+        return float(trainer.callback_metrics["val_loss"])
+
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0), pruner=pruner)
+    study.optimize(objective, n_trials=trials)
+    return study, epochs
+
+
+def main(trials: int = 16) -> None:
+    """Search twice with the same values, without and with the pruner."""
+    warnings.filterwarnings("ignore")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    pruners = {"no pruner": optuna.pruners.NopPruner(), "median": optuna.pruners.MedianPruner(n_warmup_steps=2)}
+    for name, pruner in pruners.items():
+        study, epochs = search(pruner, trials)
+        pruned = sum(trial.state == optuna.trial.TrialState.PRUNED for trial in study.trials)
+        best = study.best_trial
+        print(f"{name:<10} {epochs:4} epochs, {pruned} pruned, best val_loss {study.best_value:.4f} in {best.number}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,117 @@
+"""Recorded jobs: an application's function that leaves behind what became of it."""
+
+import logging
+import math
+import os
+import re
+import time
+from dataclasses import replace
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import TaskFunction
+from omegaconf import DictConfig
+
+from lightning_tricks.reports.sweep_records import JobRecord, read_job, write_job
+
+log = logging.getLogger(__name__)
+
+_ENDINGS = (re.compile(r"^Training (.+?) \(epoch "), re.compile(r"^`Trainer\.fit` (stopped: .+?)\.?$"))
+_TRAINERS = ("", "lightning.pytorch", "pytorch_lightning")  # either package keeps its lines from the root logger
+
+
+class JobExitError(RuntimeError):
+    """A job called ``sys.exit`` with a status that means failure."""
+
+
+class RecordedJob:
+    """Call the application's function, and write ``sweep_job.json`` into the job's folder before and after.
+
+    It runs where the launcher runs the job: here, in another process, or on another machine.
+    """
+
+    def __init__(self, task_function: TaskFunction) -> None:
+        self.__wrapped__ = task_function
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Run the job; a failure is recorded and goes on to the launcher."""
+        if later_rank():  # the first of a job's processes speaks for all
+            return self.__wrapped__(config)
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        before = read_job(folder)
+        if before is not None and before.status == "completed":
+            raise RuntimeError(f"{folder} holds a job that is done: the launcher numbers its jobs in a way of its own.")
+        start, ending = time.time(), _Ending()
+        record = JobRecord("running", start)
+        write_job(folder, record)
+        try:
+            with ending:
+                result = self._call(config)
+            record = replace(record, status="completed", result=_number(result))
+            return result
+        except Exception as error:
+            log.exception("This job failed.")  # into the job's own log: the sweep goes on, and shows only the message
+            record = replace(record, status="failed", error=_short(error))
+            raise
+        except KeyboardInterrupt:
+            record = replace(record, status="interrupted")
+            raise
+        finally:
+            write_job(folder, replace(record, seconds=time.time() - start, stopped_by=ending.words))
+
+    def _call(self, config: DictConfig) -> Any:
+        try:
+            return self.__wrapped__(config)
+        except SystemExit as end:  # it would end the whole sweep where the launcher runs jobs in its own process
+            if end.code in (None, 0):
+                return None
+            raise JobExitError(f"the job called sys.exit({end.code!r})") from end
+
+
+class _Ending(logging.Handler):
+    """Listen for the line that says what ended a training: ours, or the Trainer's."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.words = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        found = next((match for match in (ending.match(message) for ending in _ENDINGS) if match), None)
+        if found:
+            self.words = found[1].replace("`", "")
+
+    def __enter__(self) -> None:
+        for name in _TRAINERS:
+            logging.getLogger(name).addHandler(self)
+
+    def __exit__(self, *error: object) -> None:
+        for name in _TRAINERS:
+            logging.getLogger(name).removeHandler(self)
+
+
+def later_rank() -> str:
+    """Return the variable that says that this is a further process of a job, say ``"RANK=1"``, else nothing."""
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        rank = os.environ.get(name, "0")
+        if rank.isdigit() and int(rank) > 0:
+            return f"{name}={rank}"
+    return ""
+
+
+def _number(result: Any) -> float | None:
+    """Return what an application returned as a number, if it is one: a float, or a tensor or array of one element."""
+    if isinstance(result, bool) or not (isinstance(result, Real) or hasattr(result, "item")):
+        return None
+    try:
+        number = float(result)
+    except (TypeError, ValueError, RuntimeError):  # more than one element
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _short(error: Exception) -> str:
+    first = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {first[0]}" if first else type(error).__name__

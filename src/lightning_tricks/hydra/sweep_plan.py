@@ -1,0 +1,165 @@
+"""Sweep plans: the settings of a sweep and its command line, checked, become the overrides of each job."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf
+
+from lightning_tricks.functional.arguments import check_choice, check_count
+from lightning_tricks.functional.search_space import METHODS, Choice, Method, Trial, draw_trials
+from lightning_tricks.hydra.sampled_overrides import (
+    SampledOverrides,
+    read_overrides,
+    without_keys,
+    write_overrides,
+)
+from lightning_tricks.reports.sweep_records import SweepRecord
+
+
+class Settings(Protocol):
+    """What a sweeper was given; the plugin says what each means."""
+
+    n_trials: Any
+    seed: Any
+    method: Any
+    params: Any
+    stages: Any
+    keys: Any
+    ablate: Any
+    direction: Any
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """What a sweep is to do.
+
+    Attributes:
+        n_trials: jobs, of each stage; not used by a grid.
+        seed: of the values.
+        method: how they are drawn.
+        stages: what each stage draws; most sweeps have one.
+        fixed: the overrides that all jobs share.
+        ablated: the node whose entries are switched off, and the entries.
+    """
+
+    n_trials: int
+    seed: int
+    method: Method
+    stages: list[SampledOverrides]
+    fixed: list[str]
+    ablated: tuple[str, list[str]] | None = None
+
+    def draw(self, stage: int, base: Sequence[str] = ()) -> list[list[str]]:
+        """Return the overrides of each job of a stage.
+
+        Args:
+            stage: its number.
+            base: overrides to start from, of which those that the stage draws are left out.
+        """
+        trials = draw_trials(self._space(stage), self.n_trials, self.seed + stage, self.method)
+        jobs = []
+        for trial in trials:
+            drawn = self._overrides(trial)
+            jobs.append([*self.fixed, *without_keys(base, drawn), *drawn])
+        return jobs
+
+    def _space(self, stage: int) -> dict[str, Any]:
+        space = dict(self.stages[stage].space)
+        if self.ablated:
+            node, names = self.ablated
+            cases = ["", *names, ",".join(names)] if len(names) > 1 else ["", *names]
+            space[_switched_off(node)] = Choice(tuple(cases))
+        return space
+
+    def _overrides(self, trial: Trial) -> list[str]:
+        if not self.ablated:
+            return write_overrides(trial)
+        node = self.ablated[0]
+        off = str(trial.pop(_switched_off(node)))
+        return [*write_overrides(trial), *(f"{node}.{name}=null" for name in off.split(",") if name)]
+
+    def record(self, jobs: list[list[str]]) -> SweepRecord:
+        """Return what a sweep's folder is to say of it."""
+        space = [dict(stage.texts) for stage in self.stages]
+        if self.ablated:
+            space[0][_switched_off(self.ablated[0])] = ",".join(self.ablated[1])
+        return SweepRecord(self.method, self.seed, self.n_trials, space, sorted(self.fixed), jobs)
+
+
+def _switched_off(node: str) -> str:
+    return f"{node} switched off"
+
+
+def read_plan(settings: Settings, arguments: Sequence[str], loader: ConfigLoader, config: DictConfig) -> SweepPlan:
+    """Check the settings and the command line.
+
+    Args:
+        settings: those of the sweeper.
+        arguments: the overrides that were typed.
+        loader: reads the application's configuration.
+        config: what it composed for the sweep.
+
+    Raises:
+        ValueError: nothing to draw, no budget, an interval upside down, or another value out of range.
+        TypeError: a value of the wrong type.
+    """
+    check_choice("hydra.sweeper.method", settings.method, METHODS)
+    check_choice("hydra.sweeper.direction", settings.direction, ("minimize", "maximize"))
+    n_trials = check_count("hydra.sweeper.n_trials", settings.n_trials, 1)
+    seed = 0 if settings.seed is None else check_count("hydra.sweeper.seed", settings.seed, 0)
+    params = [f"{key}={value}" for key, value in _plain(settings.params).items() if value is not None]
+    typed = read_overrides([*params, *arguments], loader)
+    stages = _read_stages(settings, typed, loader)
+    if len(stages) > 1 and (settings.method == "grid" or settings.ablate is not None):
+        raise ValueError("`hydra.sweeper.stages` draw at random: they go with neither a grid nor `ablate`.")
+    ablated = None
+    if settings.ablate is not None:
+        ablated = str(settings.ablate), _entries(str(settings.ablate), typed.fixed, loader, config)
+    elif not any(stage.space for stage in stages):
+        raise ValueError(
+            "There is nothing to draw: give at least one interval, range or choice, as in "
+            "`lr=tag(log, interval(1e-5, 1))`."
+        )
+    return SweepPlan(n_trials, seed, settings.method, stages, typed.fixed, ablated)
+
+
+def _read_stages(settings: Settings, typed: SampledOverrides, loader: ConfigLoader) -> list[SampledOverrides]:
+    """Return what each stage draws; a key that was typed is taken from there."""
+    keys = _plain(settings.keys)
+    stages = []
+    used: set[str] = set()
+    for given in _plain(settings.stages):
+        named = {keys.get(name, name): text for name, text in given.items() if text is not None}
+        lines = [f"{key}={text}" for key, text in named.items() if key is not None]
+        stage = read_overrides(without_keys(lines, typed.fixed), loader)
+        if stage.fixed:
+            raise ValueError(f"A stage draws values; {', '.join(stage.fixed)} is one. Type it on the command line.")
+        for key in stage.space.keys() & typed.space.keys():
+            stage.space[key], stage.texts[key] = typed.space[key], typed.texts[key]
+        used |= stage.space.keys()
+        if stage.space:
+            stages.append(stage)
+    first = stages[0] if stages else SampledOverrides()
+    further = [key for key in typed.space if key not in used]
+    space = {**{key: typed.space[key] for key in further}, **first.space}
+    texts = {**{key: typed.texts[key] for key in further}, **first.texts}
+    return [replace(first, space=space, texts=texts), *stages[1:]]
+
+
+def _entries(node: str, fixed: Sequence[str], loader: ConfigLoader, config: DictConfig) -> list[str]:
+    """Return the entries of a node of the configuration that could be switched off."""
+    found = OmegaConf.select(loader.load_sweep_config(config, list(fixed)), node)
+    names = [str(name) for name in found if found[name] is not None] if isinstance(found, DictConfig) else []
+    if not names:
+        raise ValueError(
+            f"`hydra.sweeper.ablate={node}`: the configuration has nothing at `{node}` to switch off. "
+            f"Select some, as in `{node}=[one_cycle,gradient_clipping]`."
+        )
+    return names
+
+
+def _plain(value: Any) -> Any:
+    """Return a node of a configuration as ordinary lists and dicts, interpolations resolved."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -1,0 +1,119 @@
+"""Sweep records: the two small files a sweep leaves on disk, by which it is resumed and compared.
+
+``sweep.json`` in the sweep's folder says what was to be run, ``sweep_job.json`` in a job's folder what became of it.
+Both are replaced whole, so that a process that is killed leaves the old file or the new one.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+SWEEP_FILE = "sweep.json"
+JOB_FILE = "sweep_job.json"
+
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """What a sweep is.
+
+    Attributes:
+        method: how its values are drawn.
+        seed: with which seed.
+        n_trials: jobs, or jobs of each stage; a grid has as many as it has combinations.
+        space: the sampled parameters as they were written, stage by stage.
+        fixed: the other overrides.
+        jobs: the overrides of each job, in order, so far as they are known.
+    """
+
+    method: str
+    seed: int
+    n_trials: int
+    space: list[dict[str, str]]
+    fixed: list[str]
+    jobs: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """What became of a job.
+
+    Attributes:
+        status: ``"running"``, ``"completed"``, ``"failed"`` or ``"interrupted"``.
+        started: when, in seconds since 1970.
+        seconds: how long it took, once it has ended.
+        stopped_by: what ended the training, in words.
+        error: the error of a job that failed.
+        result: the number that the application returned, ``None`` if it returned anything else.
+        process: its number on the machine.
+        machine: the machine's name.
+    """
+
+    status: str
+    started: float
+    seconds: float | None = None
+    stopped_by: str = ""
+    error: str = ""
+    result: float | None = None
+    process: int = field(default_factory=os.getpid)
+    machine: str = field(default_factory=socket.gethostname)
+
+    def is_alive(self) -> bool:
+        """Say whether the job may still be running: it has not ended, and nothing shows that its process is gone."""
+        return self.status == "running" and (not self.can_be_seen() or self._is_process_there())
+
+    def can_be_seen(self) -> bool:
+        """Say whether the job ran where its process could be found."""
+        return self.machine == socket.gethostname() and os.name == "posix"
+
+    def _is_process_there(self) -> bool:
+        if self.process == os.getpid():  # ours has another job: a number that a dead process left free
+            return False
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # somebody else's process
+            return True
+        return True
+
+
+def read_sweep(folder: Path) -> SweepRecord | None:
+    """Return the record of a sweep, ``None`` if the folder has none."""
+    return _read(folder / SWEEP_FILE, SweepRecord)
+
+
+def write_sweep(folder: Path, record: SweepRecord) -> None:
+    """Write the record of a sweep; the folder is made where it is missing."""
+    _write(folder / SWEEP_FILE, asdict(record))
+
+
+def read_job(folder: Path) -> JobRecord | None:
+    """Return the record of a job, ``None`` if the folder has none."""
+    return _read(folder / JOB_FILE, JobRecord)
+
+
+def write_job(folder: Path, record: JobRecord) -> None:
+    """Write the record of a job; the folder is made where it is missing."""
+    _write(folder / JOB_FILE, asdict(record))
+
+
+def _read(path: Path, kind: Callable[..., _Record]) -> _Record | None:
+    try:
+        return kind(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is no record of a sweep: {error}. Move it away to go on without it.") from error
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    fresh.replace(path)

@@ -1,0 +1,29 @@
+"""The demo's sweep: real trainings, drawn, recorded and compared."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from lightning_tricks.reports.sweep_rows import read_rows
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_demos_sweep_trains_and_can_be_compared(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    small = ["hydra.sweeper.n_trials=2", "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
+    command = [sys.executable, str(ROOT / "examples" / "train.py"), "-m", "experiment=sweep", *small]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "2 of 2 jobs are done. Look at them: lightning-tricks compare sweep" in run.stdout
+    sweep = read_rows(tmp_path / "sweep")
+    assert sweep.keys == ["model.lr", "optimizer.momentum", "model.width", "data.batch_size"]
+    assert sweep.scales == {
+        "model.lr": "log", "optimizer.momentum": "log1m", "model.width": "log", "data.batch_size": "linear",
+    }  # fmt: skip
+    for row in sweep.rows:
+        assert row.status == "completed"
+        assert row.best is not None
+        assert row.stopped_by == "ended at max_epochs=1"
+        assert isinstance(row.values["model.width"], int)
