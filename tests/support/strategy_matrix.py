@@ -33,6 +33,7 @@ RUN = ("ddp", "ddp_spawn", "ddp_fork", "fsdp2")
 READ = ("fsdp", "deepspeed")
 """Strategies that need a GPU. Here is run only whether a callback refuses them, which it does by the class's name."""
 
+_NOT_TRACED = "no step is traced, and the report says so: the rules that look at the model as it is built are all"
 REMARKS = {
     (
         "EarlyStopping",
@@ -44,6 +45,7 @@ REMARKS = {
     ("ReduceLROnPlateau", "deepspeed"): "`restore_best=True` is refused: the engine keeps weights of its own",
     ("LRFinder", "ddp_spawn"): "the callback works; `find_lr` is refused, for its result would stay in the child",
     ("LRFinder", "ddp_fork"): "the callback works; `find_lr` is refused, for its result would stay in the child",
+    **{(doctor, shards): _NOT_TRACED for doctor in ("Doctor", "PlacementCheck") for shards in ("fsdp2", *READ)},
 }
 """What works, but not quite as in one process."""
 
