@@ -13,8 +13,9 @@ from lightning_tricks.callbacks.trick import Trick
 from lightning_tricks.callbacks.visit import look, share, visit
 from lightning_tricks.doctor.evidence import Evidence, RunFacts
 from lightning_tricks.doctor.judge import judge
+from lightning_tricks.doctor.project import plan_checks
 from lightning_tricks.doctor.read_model import read_model
-from lightning_tricks.doctor.registry import as_words, choose_rules, merge_options
+from lightning_tricks.doctor.registry import as_words
 from lightning_tricks.doctor.report import Report
 from lightning_tricks.functional.arguments import check_choice
 
@@ -75,9 +76,8 @@ class Doctor(Trick):
             check_choice("fail_on", fail_on, ("error", "warning"))
         self.select, self.ignore = tuple(as_words(select)), tuple(as_words(ignore))
         self.options, self.fail_on = options, fail_on
-        self._rules = choose_rules(self.select, self.ignore)
-        self._late_rules = tuple(one for one in self._rules if one.kind == "R")
-        merge_options(self._rules, options)
+        self._checks = plan_checks(self.select, self.ignore, options)
+        self._late_rules = tuple(one for one in self._checks.rules if one.kind == "R")
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -117,7 +117,7 @@ class Doctor(Trick):
         self._tell(trainer)
 
     def _judge_all(self, evidence: Evidence) -> Report:
-        self.report = judge(replace(evidence, run=RunFacts()), self._rules, self.options, self.ignore)
+        self.report = judge(replace(evidence, run=RunFacts()), *self._checks)
         return self.report
 
     def _tell(self, trainer: Trainer) -> None:
@@ -154,7 +154,7 @@ class Doctor(Trick):
         if new == RunFacts() or self.report is None:
             return
         self._facts = RunFacts(bad if said.first_bad_step is None else said.first_bad_step, unchanged or said.unchanged)
-        late = judge(Evidence(read_model(pl_module), run=new), self._late_rules, self.options, self.ignore)
+        late = judge(Evidence(read_model(pl_module), run=new), *self._checks._replace(rules=self._late_rules))
         self.report = replace(self.report, findings=[*self.report.findings, *late.findings])
         if late.findings:
             rank_zero_warn(f"{type(self).__name__}: {late}")

@@ -19,7 +19,7 @@ def rate_shares(trainer: Trainer) -> list[list[float]]:
     Raises:
         MisconfigurationException: no group has a rate above zero.
     """
-    product = _product_of(trainer)
+    product = product_of(trainer)
     peaks = product.peaks() if product else [[_peak(group) for group in o.param_groups] for o in trainer.optimizers]
     top = max((peak for of_one in peaks for peak in of_one), default=0.0)
     if not top > 0:
@@ -40,7 +40,7 @@ def apply_lr(trainer: Trainer, lr: float) -> None:
         trainer: a Trainer that fits.
         lr: of the group whose rate is the largest; the others keep their ratio to it.
     """
-    product = _product_of(trainer)
+    product = product_of(trainer)
     if product is not None:
         product.rebase(lr)
         return
@@ -54,7 +54,7 @@ def apply_lr(trainer: Trainer, lr: float) -> None:
         _scale_scheduler(config.scheduler, top, lr)
 
 
-def _product_of(trainer: Trainer) -> LRProduct | None:
+def product_of(trainer: Trainer) -> LRProduct | None:
     """Return what writes the rates of the run, unless a scheduler of the module's own does."""
     products = (callback.product for callback in callbacks_of(trainer, LRFactor))
     return next((one for one in products if one is not None and not one.stands_aside), None)

@@ -8,6 +8,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import LightningModule, Trainer
 
+from lightning_tricks.callbacks.found_lr import product_of
 from lightning_tricks.callbacks.layer_company import wrap_anew
 from lightning_tricks.callbacks.run_snapshot import reshard_
 from lightning_tricks.doctor.evidence import Evidence
@@ -48,6 +49,7 @@ def _look_while_others_wait(trainer: Trainer, pl_module: LightningModule, batch:
 
 def look(trainer: Any, pl_module: LightningModule, batch: Any) -> Evidence:
     """Return what can be seen of a run's module by this process alone; without a batch no step is traced."""
+    product = product_of(trainer)
     with _batch_as_it_is(pl_module):
         return examine(
             pl_module,
@@ -55,6 +57,7 @@ def look(trainer: Any, pl_module: LightningModule, batch: Any) -> Evidence:
             train_dataloaders=trainer.train_dataloader,
             val_dataloaders=trainer.val_dataloaders,
             optimizers=trainer.optimizers,
+            peaks=product.peaks() if product is not None else (),
             context=trainer.precision_plugin.forward_context,
             not_traced=why_not_traced(trainer, pl_module) or ("" if batch is not None else "there was no batch"),
         )

@@ -7,7 +7,8 @@ from torch import nn
 
 from lightning_tricks.doctor.examine import examine
 from lightning_tricks.doctor.judge import judge
-from lightning_tricks.doctor.registry import as_words, choose_rules, merge_options
+from lightning_tricks.doctor.project import plan_checks
+from lightning_tricks.doctor.registry import as_words
 from lightning_tricks.doctor.report import Report
 
 
@@ -40,6 +41,9 @@ def diagnose(
         options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
         preview: check rules in preview, too.
 
+    What ``[tool.lightning-tricks.doctor]`` of the project's ``pyproject.toml`` says is taken over: its ``ignore`` and
+    ``options`` beside those given here, its ``select`` where none is given.
+
     Returns:
         The findings, the worst first.
 
@@ -51,9 +55,9 @@ def diagnose(
         >>> print(report.findings[0])
         warning PLC005 dropout-p-out-of-range at 1: Dropout has p = 0.9, above 0.7
     """
-    chosen = choose_rules(select, ignore, preview=preview)
-    rules = [one for one in chosen if one.kind != "R" or as_words(select)]  # nobody would miss what needs a run
-    merge_options(rules, options)  # a slip of the pen is said before anything is run
+    checks = plan_checks(select, ignore, options, preview=preview)  # a slip of the pen is said before anything is run
+    if not as_words(select):
+        checks = checks._replace(rules=tuple(one for one in checks.rules if one.kind != "R"))  # nobody would miss those
     if datamodule is not None:
         train_dataloaders, val_dataloaders = _loaders(datamodule)
     evidence = examine(
@@ -61,9 +65,9 @@ def diagnose(
         batch,
         train_dataloaders=train_dataloaders,
         val_dataloaders=val_dataloaders,
-        overfit=any("overfit" in one.needs for one in rules),
+        overfit=any("overfit" in one.needs for one in checks.rules),
     )
-    return judge(evidence, rules, options, ignore)
+    return judge(evidence, *checks)
 
 
 def _loaders(datamodule: Any) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from lightning_tricks.doctor.graph import Graph
 from lightning_tricks.doctor.plain import from_plain, to_plain
+from lightning_tricks.doctor.surroundings import ColumnsFact, PlanFacts, PretrainedFact, RowsFacts
 from lightning_tricks.doctor.trace_facts import Scalar, Statistics, TensorFact, TraceFacts
 
 
@@ -59,6 +60,7 @@ class ParameterFact:
         requires_grad: whether it is to train.
         statistics: of its values; ``None`` while it is lazy or on no device.
         duplicate_rows: the share of its rows (first dimension) that equal an earlier one; ``None`` for vectors.
+        has_grad: it holds a gradient before the step.
     """
 
     name: str
@@ -69,6 +71,7 @@ class ParameterFact:
     requires_grad: bool
     statistics: Statistics | None
     duplicate_rows: float | None = None
+    has_grad: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,13 @@ class HiddenFact:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The model: modules in registration order, parameters each once."""
+    """The model: modules in registration order, parameters each once, parts that were trained before."""
 
     kind: str
     modules: tuple[ModuleFact, ...]
     parameters: tuple[ParameterFact, ...]
     hidden: tuple[HiddenFact, ...] = ()
+    pretrained: tuple[PretrainedFact, ...] = ()
     is_lightning: bool = False
 
     def module(self, path: str) -> ModuleFact | None:
@@ -110,7 +114,11 @@ class ModelFacts:
 
     def parameter(self, name: str) -> ParameterFact | None:
         """Return the parameter of that name."""
-        return next((one for one in self.parameters if name == one.name or name in one.aliases), None)
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, ParameterFact]:
+        return {name: one for one in self.parameters for name in (one.name, *one.aliases)}
 
 
 @dataclass(frozen=True)
@@ -179,11 +187,12 @@ class LoaderFact:
 
 @dataclass(frozen=True)
 class LeafFact:
-    """One leaf of the batch: its place (``0``, ``labels``, ``1.boxes``) and, of a tensor, what it looks like."""
+    """One leaf of the batch: its place (``0``, ``labels``, ``1.boxes``), and what a tensor's columns look like."""
 
     path: str
     kind: str
     tensor: TensorFact | None = None
+    columns: ColumnsFact | None = None
 
 
 @dataclass(frozen=True)
@@ -301,6 +310,8 @@ class Evidence:
         optimizers: ``None`` where they could not be built.
         train_loader: the first one.
         val_loader: the first one.
+        rows: what rows of the two data sets have in common.
+        plan: how long the Trainer means to train.
         batch: ``None`` without a batch.
         trace: the operations of one step or forward pass in training mode.
         step: the loss and gradients of that step.
@@ -315,6 +326,8 @@ class Evidence:
     optimizers: tuple[OptimizerFact, ...] | None = None
     train_loader: LoaderFact | None = None
     val_loader: LoaderFact | None = None
+    rows: RowsFacts | None = None
+    plan: PlanFacts | None = None
     batch: BatchFacts | None = None
     trace: TraceFacts | None = None
     step: StepFacts | None = None

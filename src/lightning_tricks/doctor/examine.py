@@ -1,6 +1,6 @@
 """Examine: measure a model, its loaders and one batch, and leave all of them as they were."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -15,8 +15,10 @@ from lightning_tricks.doctor.lazy_memory import remember_lazy
 from lightning_tricks.doctor.one_pass import describe_error, find_entry, move
 from lightning_tricks.doctor.overfit_batch import overfit_batch_
 from lightning_tricks.doctor.read_data import first_batch, first_loader, read_batch, read_loader
+from lightning_tricks.doctor.read_datasets import read_datasets
 from lightning_tricks.doctor.read_model import read_model
 from lightning_tricks.doctor.read_optimizers import read_optimizers, sort_out
+from lightning_tricks.doctor.read_plan import read_plan
 from lightning_tricks.doctor.stand_in import Step, TrainerStandIn, stand_in_
 from lightning_tricks.doctor.trace_step import Patient, Traced, trace_step
 from lightning_tricks.functional.object_memory import ObjectMemory, remember_random_state
@@ -29,6 +31,7 @@ def examine(
     train_dataloaders: Any = None,
     val_dataloaders: Any = None,
     optimizers: Any = None,
+    peaks: Sequence[Sequence[float]] = (),
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
     not_traced: str = "",
     overfit: bool = False,
@@ -41,6 +44,7 @@ def examine(
         train_dataloaders: what Lightning accepts; the first batch is drawn from the first one if ``batch`` is None.
         val_dataloaders: likewise, for static rules.
         optimizers: those of a Trainer; None builds them by ``configure_optimizers``.
+        peaks: for each of their groups the rate that it is to reach, if callbacks know it.
         context: what passes run in, such as autocast.
         not_traced: a reason not to run the model: it is read alone.
         overfit: train on the batch, too.
@@ -53,7 +57,7 @@ def examine(
     model = getattr(model, "_orig_mod", model)
     memory, put_back_random_state, put_back_lazy = ObjectMemory(), remember_random_state(), remember_lazy(model)
     memory.remember(model, batch)
-    memory.remember(train_dataloaders, tensors=False)
+    memory.remember(train_dataloaders, val_dataloaders, tensors=False)
 
     def put_back() -> None:
         put_back_lazy()
@@ -62,7 +66,7 @@ def examine(
 
     examination = _Examination(model, context, put_back, overfit)
     try:
-        return examination.run(batch, train_dataloaders, val_dataloaders, optimizers, not_traced)
+        return examination.run(batch, train_dataloaders, val_dataloaders, optimizers, peaks, not_traced)
     finally:
         put_back()
 
@@ -84,12 +88,13 @@ class _Examination:
         self._missing: dict[str, str] = {}
         self._error: ErrorFact | None = None
 
-    def run(self, batch: Any, train: Any, val: Any, given: Any, not_traced: str) -> Evidence:
+    def run(self, batch: Any, train: Any, val: Any, given: Any, peaks: Any, not_traced: str) -> Evidence:
         model = read_model(self._model)
         train_facts, val_facts = self._read_loader("train_loader", train), self._read_loader("val_loader", val)
+        plan = read_plan(self._model, train_facts)  # before anything stands in for the Trainer
         trainer = TrainerStandIn(getattr(self._model, "_trainer", None), train_facts.batches if train_facts else None)
         optimizers, schedulers = self._find_optimizers(given, trainer)
-        built = None if optimizers is None else read_optimizers(self._model, optimizers, schedulers)
+        built = None if optimizers is None else read_optimizers(self._model, optimizers, schedulers, peaks)
         if not_traced:
             batch, reason = None, not_traced
         elif batch is None and train is not None:
@@ -104,11 +109,16 @@ class _Examination:
             reason = traced.missing or "the model raised on the batch"
         parts = {"batch": facts, "trace": traced.trace, "step": traced.step, "behaviour": behaviour, "overfit": overfit}
         self._missing.update({part: self._missing.get(part, reason) for part, value in parts.items() if value is None})
+        rows = read_datasets(first_loader(train), first_loader(val))
+        self._missing.update({"rows": rows} if isinstance(rows, str) else {})
+        self._missing.update({"plan": "no Trainer says how long the run is to be"} if plan is None else {})
         return Evidence(
             model=model,
             optimizers=built,
             train_loader=train_facts,
             val_loader=val_facts,
+            rows=None if isinstance(rows, str) else rows,
+            plan=plan,
             batch=facts,
             trace=traced.trace,
             step=traced.step,

@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning_tricks.doctor.evidence import Evidence, ModelFacts
 from lightning_tricks.doctor.finding import Finding
+from lightning_tricks.doctor.fold import fold
 from lightning_tricks.doctor.ignores import Ignore, ignores_among, ignores_in_source
 from lightning_tricks.doctor.registry import as_words, merge_options
 from lightning_tricks.doctor.report import Report
@@ -47,7 +48,8 @@ def judge(
         for reason in not_checked:
             reasons.setdefault(reason, []).append(one.code)
         findings += [_finding(one, symptom) for symptom in put_repeats_together(symptoms, evidence.model)]
-    notes = [f"Not checked: {', '.join(codes)} ({reason})." for reason, codes in reasons.items()]
+    findings, notes = fold(findings, chosen)
+    notes += [f"Not checked: {', '.join(codes)} ({reason})." for reason, codes in reasons.items()]
     return Report(evidence.model.kind, findings, notes, [one.code for one in chosen], evidence)
 
 

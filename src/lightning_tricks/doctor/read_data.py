@@ -17,6 +17,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from lightning_tricks.doctor.evidence import BatchFacts, LeafFact, LoaderFact
 from lightning_tricks.doctor.measure_tensors import describe
+from lightning_tricks.doctor.read_columns import read_columns
 
 
 def first_loader(loaders: Any) -> Any:
@@ -95,10 +96,15 @@ def read_batch(batch: Any) -> BatchFacts:
         >>> facts.size, [leaf.path for leaf in facts.leaves]
         (4, ['x', 'y', 'id'])
     """
-    leaves = tuple(LeafFact(path, type(one).__name__, describe(one) if isinstance(one, Tensor) else None)
-                   for path, one in walk_batch(batch))  # fmt: skip
+    leaves = tuple(_read_leaf(path, one) for path, one in walk_batch(batch))
     sizes = Counter(leaf.tensor.shape[0] for leaf in leaves if leaf.tensor and leaf.tensor.shape)
     return BatchFacts(type(batch).__name__, leaves, sizes.most_common(1)[0][0] if sizes else None)
+
+
+def _read_leaf(path: str, one: Any) -> LeafFact:
+    if not isinstance(one, Tensor):
+        return LeafFact(path, type(one).__name__)
+    return LeafFact(path, type(one).__name__, describe(one), read_columns(one))
 
 
 def walk_batch(batch: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from lightning_tricks.doctor.evidence import HiddenFact, ModelFacts, ModuleFact, ParameterFact
 from lightning_tricks.doctor.measure_tensors import measure, plain_settings, share_of_duplicate_rows
+from lightning_tricks.doctor.read_pretraining import read_pretraining
 from lightning_tricks.doctor.read_source import Source, read_source
 
 
@@ -23,6 +24,7 @@ def read_model(model: nn.Module) -> ModelFacts:
         modules=tuple(_read_module(path, module, sources[type(module)]) for path, module in model.named_modules()),
         parameters=tuple(_read_parameters(model)),
         hidden=tuple(_read_hidden(model)),
+        pretrained=read_pretraining(model),
         is_lightning=is_lightning(model),
     )
 
@@ -69,6 +71,7 @@ def _read_parameter(names: list[str], value: nn.Parameter) -> ParameterFact:
         requires_grad=value.requires_grad,
         statistics=measure(value),
         duplicate_rows=share_of_duplicate_rows(value),
+        has_grad=value.grad is not None,
     )
 
 

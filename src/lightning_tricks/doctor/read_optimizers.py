@@ -39,14 +39,24 @@ def _schedulers(one: Any) -> list[dict[str, Any]]:
 
 
 def read_optimizers(
-    model: nn.Module, optimizers: Sequence[Any], schedulers: Sequence[dict[str, Any]] = ()
+    model: nn.Module,
+    optimizers: Sequence[Any],
+    schedulers: Sequence[dict[str, Any]] = (),
+    peaks: Sequence[Sequence[float]] = (),
 ) -> tuple[OptimizerFact, ...]:
-    """Return what can be seen of optimizers and their schedulers."""
+    """Return what can be seen of optimizers and their schedulers.
+
+    Args:
+        model: names their parameters.
+        optimizers: torch's or Lightning's.
+        schedulers: as Lightning's dicts.
+        peaks: for each group the rate that it is to reach, if callbacks know it: what it has may be a warm-up's first.
+    """
     names: dict[int, str] = {}
     for name, value in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(value), name)
     found = []
-    for optimizer in optimizers:
+    for i, optimizer in enumerate(optimizers):
         inner = getattr(optimizer, "_optimizer", getattr(optimizer, "optimizer", optimizer))  # Lightning's wrapper
         own = [one for one in schedulers if getattr(one["scheduler"], "optimizer", None) is inner]
         found.append(
@@ -55,7 +65,10 @@ def read_optimizers(
                 home=type(inner).__module__,
                 bases=tuple(base.__name__ for base in type(inner).__mro__ if base is not object),
                 defaults=plain_settings(inner.defaults),
-                groups=tuple(_group(group, names) for group in inner.param_groups),
+                groups=tuple(
+                    _group({**group, "max_lr": peaks[i][j]} if i < len(peaks) else group, names)
+                    for j, group in enumerate(inner.param_groups)
+                ),
                 schedulers=tuple(_scheduler(one) for one in own),
             )
         )

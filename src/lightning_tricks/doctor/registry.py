@@ -56,7 +56,7 @@ def choose_rules(select: Iterable[str] = (), ignore: Iterable[str] = (), *, prev
 
     Example:
         >>> [one.code for one in choose_rules(["OPT"], ["params-not-in-optimizer"])]
-        ['DOC001', 'DOC002', 'OPT009', ...]
+        ['DOC001', 'DOC002', 'OPT001', ...]
     """
     wanted = _matching("select", as_words(select))
     words = as_words(ignore)
@@ -75,7 +75,7 @@ def merge_options(chosen: Iterable[Rule], options: Mapping[str, Mapping[str, Any
     """Return each rule's options by its code: the defaults, and over them those given under its code or name.
 
     Raises:
-        ValueError: an unknown rule or option; the message offers the closest.
+        ValueError: an unknown rule or option, the message offers the closest; or a value of another type.
     """
     merged = {one.code: one.options for one in chosen}
     for name, given in (options or {}).items():
@@ -83,9 +83,14 @@ def merge_options(chosen: Iterable[Rule], options: Mapping[str, Mapping[str, Any
             one = find_rule(name)
         except LookupError as error:
             raise ValueError(f"`options`: {error.args[0]}") from None
+        if not isinstance(given, Mapping):
+            raise ValueError(f"`options[{name!r}]` must be a mapping such as {one.options}, got {given!r}.")
         for key in given:
             if key not in one.options:
                 raise ValueError(f"`options[{name!r}]`: " + _unknown(key, list(one.options), "an option"))
+            if not _fits(given[key], one.options[key]):
+                kind = type(one.options[key]).__name__
+                raise ValueError(f"`options[{name!r}][{key!r}]` must be of type {kind}, got {given[key]!r}.")
         if one.code in merged:
             merged[one.code].update(given)
     return merged
@@ -107,6 +112,14 @@ def matching_codes(word: str) -> set[str]:
         known = {word for one in all_rules() for word in (one.code, one.name, one.family)}
         raise LookupError(_unknown(word, sorted(known)))
     return fitting
+
+
+def _fits(value: object, default: object) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    if isinstance(default, (int, float)):
+        return isinstance(value, (int, float))
+    return isinstance(value, (list, tuple)) if isinstance(default, tuple) else True
 
 
 def _matching(argument: str, words: Iterable[str]) -> set[str]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lightning_tricks.doctor.evidence import Evidence
-from lightning_tricks.doctor.finding import SEVERITIES, Finding, Severity
+from lightning_tricks.doctor.finding import Finding, Severity
+from lightning_tricks.doctor.fold import mending_order
 from lightning_tricks.doctor.plain import from_plain, to_plain
 from lightning_tricks.doctor.show_html import show_fragment
 from lightning_tricks.doctor.show_text import show_text
@@ -17,8 +18,8 @@ class Report:
 
     Attributes:
         model: the model's class.
-        findings: the worst first.
-        notes: what was not checked, and why; a line each.
+        findings: the worst first, and among these what to mend first.
+        notes: what follows from a finding, and what was not checked and why; a line each.
         checked: the codes of the rules that were asked for.
         evidence: what the rules read; not a part of the JSON.
 
@@ -35,7 +36,7 @@ class Report:
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self.findings = sorted(self.findings, key=lambda one: (SEVERITIES.index(one.severity), one.code))
+        self.findings = sorted(self.findings, key=mending_order)
 
     @property
     def ok(self) -> bool:

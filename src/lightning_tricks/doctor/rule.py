@@ -63,6 +63,7 @@ class Rule:
         kind: ``S`` static, ``B`` from one batch, ``R`` during a run.
         needs: parts of the evidence without which it is not checked: ``trace``, ``step``, ``optimizers`` …
         preview: off unless asked for.
+        explains: codes of the rules whose findings follow from one of this rule's: they are told of, not listed.
         check: the function.
     """
 
@@ -72,6 +73,7 @@ class Rule:
     kind: Kind
     needs: tuple[str, ...]
     preview: bool
+    explains: tuple[str, ...]
     check: Callable[..., Symptoms]
 
     @property
@@ -97,13 +99,19 @@ class Rule:
 
 
 def rule(
-    code: str, severity: Severity, *, kind: Kind, needs: tuple[str, ...] = (), preview: bool = False
+    code: str,
+    severity: Severity,
+    *,
+    kind: Kind,
+    needs: tuple[str, ...] = (),
+    preview: bool = False,
+    explains: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Symptoms]], Callable[..., Symptoms]]:
     """Make a rule of a function; see the head of this file."""
 
     def mark(check: Callable[..., Symptoms]) -> Callable[..., Symptoms]:
         name = check.__name__.replace("_", "-")
-        setattr(check, _MARK, Rule(code, name, severity, kind, needs, preview, check))
+        setattr(check, _MARK, Rule(code, name, severity, kind, needs, preview, explains, check))
         return check
 
     return mark

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import lightning as L
 import torch
 import torch.nn.functional as F
 from patient import Calling, Step, classes, healthy, sick
@@ -95,3 +96,20 @@ def sampling_on_purpose() -> dict:
 @healthy("BEH007")
 def noise_in_training_alone() -> dict:
     return calling(lambda net, x: net.fc(x) + (torch.rand(3) if net.training else 0))
+
+
+@sick("BEH001", "at initialisation: net.2.weight is zero", severity="info")
+def head_of_zeros_in_a_module_without_forward() -> dict:
+    class Steps(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+            nn.init.zeros_(self.net[2].weight)
+
+        def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
+            return F.cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.Adam(self.parameters())
+
+    return {"model": Steps(), "batch": (torch.randn(16, 4), torch.arange(16) % 3)}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from lightning_tricks.doctor.evidence import Evidence, ParameterFact
 from lightning_tricks.doctor.finding import Severity
-from lightning_tricks.doctor.operations import SHAPES, WEIGHTS
+from lightning_tricks.doctor.roles import output_weights
 from lightning_tricks.doctor.rule import NotChecked, Symptom, Symptoms, rule
 
 
@@ -60,16 +60,10 @@ def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
 
 def _zero_output_layer(evidence: Evidence) -> ParameterFact | None:
     """Return the weight of the last layer, if that is zero."""
-    if evidence.trace is None:
-        return None
-    graph = evidence.graph
-    for end in evidence.trace.outputs:
-        last = graph[graph.source(end, SHAPES | {"add", "mul"})]
-        weight = last.fed_by("weight") if last.op in WEIGHTS else None
-        found = evidence.model.parameter(graph[weight].module) if weight is not None else None
-        if found and found.statistics and found.statistics.low == found.statistics.high == 0:
-            return found
-    return None
+    last = (evidence.model.parameter(name) for name in output_weights(evidence))
+    return next(
+        (one for one in last if one and one.statistics and one.statistics.low == one.statistics.high == 0), None
+    )
 
 
 @rule("BEH002", "error", kind="B", needs=("behaviour",))

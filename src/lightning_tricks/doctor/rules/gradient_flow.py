@@ -103,7 +103,7 @@ def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: f
         yield Symptom("loss", message, "look at the targets, at cut gradients, at the loss itself")
 
 
-@rule("BEH008", "warning", kind="B", needs=("trace", "step"))
+@rule("BEH008", "warning", kind="B", needs=("trace", "step"), explains=("BEH006",))
 def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
     """A cut between trainable parameters and the loss.
 

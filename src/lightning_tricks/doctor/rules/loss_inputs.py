@@ -127,7 +127,7 @@ def _is_wide(given: Operation) -> bool:
     return len(given.shape) == 2 and given.shape[1] > 1
 
 
-@rule("LOS005", "error", kind="B", needs=("trace",))
+@rule("LOS005", "error", kind="B", needs=("trace",), explains=("BEH001", "INI005"))
 def softmax_single_output(evidence: Evidence) -> Iterator[Symptom]:
     """Softmax over a single output.
 
@@ -144,7 +144,7 @@ def softmax_single_output(evidence: Evidence) -> Iterator[Symptom]:
             yield Symptom(one.module, message, "torch.sigmoid, or two outputs")
 
 
-@rule("LOS006", "error", kind="B", needs=("trace",))
+@rule("LOS006", "error", kind="B", needs=("trace",), explains=("BEH002",))
 def softmax_wrong_dim(evidence: Evidence) -> Iterator[Symptom]:
     """Softmax over the samples of a batch.
 

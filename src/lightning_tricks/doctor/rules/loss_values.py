@@ -112,7 +112,7 @@ def _terms(graph: Graph, index: int) -> list[int]:
     return [index]
 
 
-@rule("LOS010", "error", kind="B", needs=("step",))
+@rule("LOS010", "error", kind="B", needs=("step",), explains=("BEH006", "BEH008"))
 def loss_without_grad(evidence: Evidence) -> Iterator[Symptom]:
     """A loss that leads back to nothing.
 

@@ -1,0 +1,120 @@
+"""Patients of the rules on inputs and targets."""
+
+import torch
+from clinic import batch, lit, net
+from patient import healthy, sick
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def squared(preds: Tensor, y: Tensor) -> Tensor:
+    return F.mse_loss(preds.squeeze(1), y)
+
+
+def fed(change: Tensor | float, shift: float = 0.0, model: nn.Module | None = None) -> dict:
+    x, y = batch()
+    return {"model": lit(model if model is not None else net()), "batch": (x * change + shift, y)}
+
+
+class Rescaling(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = net()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x / 255)
+
+
+@sick("DAT001", "beyond 20")
+def pixels() -> dict:
+    x, y = batch()
+    return {"model": lit(net()), "batch": ((x * 60 + 127).clamp(0, 255).round(), y)}
+
+
+@sick("DAT001", "beyond 3 × std")
+def far_from_zero() -> dict:
+    return fed(1.0, 10.0)
+
+
+@sick("DAT001", "stds differ", "beyond 100")
+def features_in_different_units() -> dict:
+    return fed(torch.tensor([1.0, 1e-3, 1.0, 1.0]))
+
+
+@healthy("DAT001")
+def standardised() -> dict:
+    return fed(1.0)
+
+
+@healthy("DAT001")
+def shares() -> dict:
+    x, y = batch()
+    return {"model": lit(net()), "batch": (x.sigmoid() * 0.05 + 0.9, y)}
+
+
+@healthy("DAT001")
+def outliers_of_standardised_features() -> dict:
+    x, y = batch()
+    x[0, 0] = 40.0
+    return {"model": lit(net()), "batch": (x, y)}
+
+
+@healthy("DAT001")
+def norm_first() -> dict:
+    return fed(60.0, 127.0, nn.Sequential(nn.BatchNorm1d(4), net()))
+
+
+@healthy("DAT001")
+def rescaled_by_the_model() -> dict:
+    return fed(60.0, 127.0, Rescaling())
+
+
+@healthy("DAT001")
+def token_ids() -> dict:
+    model = nn.Sequential(nn.EmbeddingBag(100, 8), nn.Linear(8, 3))
+    return {"model": lit(model), "batch": (torch.arange(64).view(16, 4), torch.arange(16) % 3)}
+
+
+class FloatIds(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.head = nn.Embedding(100, 8), nn.Linear(8, 3)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(self.table(ids.long()).mean(1))
+
+
+@healthy("DAT001")
+def ids_as_floats() -> dict:
+    return {"model": lit(FloatIds()), "batch": (torch.arange(64.0).view(16, 4), torch.arange(16) % 3)}
+
+
+@sick("DAT007", "1 of 4 columns are constant over 300 rows", severity="info")
+def a_column_that_never_changes() -> dict:
+    x, y = batch(300)
+    x[:, 2] = 1.0
+    return {"model": lit(net()), "batch": (x, y)}
+
+
+@healthy("DAT007")
+def columns_that_change() -> dict:
+    return {"model": lit(net()), "batch": batch(300)}
+
+
+@sick("DAT009", "targets have mean", "beyond 100")
+def prices() -> dict:
+    x, _ = batch()
+    return {"model": lit(net(outputs=1), squared), "batch": (x, x[:, 0] * 900 + 5000)}
+
+
+@healthy("DAT009")
+def standardised_targets() -> dict:
+    x, _ = batch()
+    return {"model": lit(net(outputs=1), squared), "batch": (x, x[:, 0])}
+
+
+@healthy("DAT009")
+def counts_under_a_loss_in_logarithms() -> dict:
+    x, _ = batch()
+    loss = lit(net(outputs=1), lambda preds, y: F.poisson_nll_loss(preds.squeeze(1), y))
+    return {"model": loss, "batch": (x, x[:, 0].abs() * 1000)}

@@ -1,0 +1,169 @@
+"""Patients of the rules on learning rates."""
+
+from typing import Any
+
+import torch
+from clinic import net, with_optimizer
+from patient import healthy, sick
+from torch import nn
+from torch.optim import SGD, Adadelta, Adam, AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR
+
+
+class AdamW8bit(Adam):
+    """Another library's: told by the keys of its defaults."""
+
+
+class Magic(torch.optim.Optimizer):
+    """Of no family."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, {"lr": lr, "spell": 1})
+
+
+def trained(width: int = 32) -> nn.Sequential:
+    """A net whose units differ in size, as after training, under a new head."""
+    model = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
+    with torch.no_grad():
+        for layer in (model[0], model[2]):
+            layer.weight.mul_(torch.linspace(0.2, 3, width).unsqueeze(1))
+    return model
+
+
+def half_frozen() -> nn.Module:
+    backbone = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+    backbone[0].requires_grad_(False)
+    return nn.Sequential(backbone, nn.ReLU(), nn.Linear(8, 2))
+
+
+def warm_up(params: Any, lr: float) -> Any:
+    adam = Adam(params, lr)
+    return [adam], [LambdaLR(adam, lambda step: min(1.0, step / 10))]
+
+
+def one_cycle(params: Any, steps: int, interval: str = "step") -> Any:
+    sgd = SGD(params, 0.1, momentum=0.9)
+    return [sgd], [{"scheduler": OneCycleLR(sgd, 0.1, total_steps=steps), "interval": interval}]
+
+
+def cosine(params: Any, epochs: int) -> Any:
+    sgd = SGD(params, 0.1)
+    return [sgd], [CosineAnnealingLR(sgd, epochs)]
+
+
+class Run:
+    """What the plan is read from: five epochs of four batches."""
+
+    max_epochs, max_steps, accumulate_grad_batches, num_training_batches, world_size = 5, -1, 1, 4, 1
+
+
+def in_a_run(patient: dict) -> dict:
+    patient["model"]._trainer = Run()
+    return patient
+
+
+@sick("OPT001", "lr = 3", "more than 10 × outside of SGD's customary range [0.01, 0.1]", severity="warning")
+def sgd_too_high() -> dict:
+    return with_optimizer(lambda params: SGD(params, 3.0))
+
+
+@sick("OPT001", "Adam's customary range", severity="warning")
+def adam_too_low() -> dict:
+    return with_optimizer(lambda params: Adam(params, 1e-6))
+
+
+@sick("OPT001", "lr = 0.5", severity="warning")
+def warm_up_to_a_peak_too_high() -> dict:
+    return with_optimizer(lambda params: warm_up(params, 0.5))
+
+
+@sick("OPT001", "Adam's", severity="warning")
+def anothers_adam_too_high() -> dict:
+    return with_optimizer(lambda params: AdamW8bit(params, 0.5))
+
+
+@sick("OPT001", "lr = 0: nothing moves", severity="warning")
+def nothing_moves() -> dict:
+    return with_optimizer(lambda params: SGD(params, 0.0))
+
+
+@sick("OPT001", severity="info")
+def within_the_widening() -> dict:
+    return with_optimizer(lambda params: Adam(params, 3e-4))
+
+
+@healthy("OPT001")
+def customary_rates() -> dict:
+    return with_optimizer(lambda p: [SGD(p, 0.1), Adam(p, 1e-3), Adadelta(p, 0.1), *warm_up(p, 1e-3)[0]])
+
+
+@healthy("OPT001")
+def fine_tuning_at_a_low_rate() -> dict:
+    return with_optimizer(lambda params: AdamW(params, 2e-5), trained())
+
+
+@sick("OPT002", "lr = 0.001", "no initializer draws")
+def trained_weights_at_a_rate_from_scratch() -> dict:
+    return with_optimizer(lambda params: Adam(params, 1e-3), trained())
+
+
+@sick("OPT002", "weights are frozen")
+def neighbours_of_frozen_layers() -> dict:
+    model = nn.Sequential(half_frozen()[0], nn.Linear(8, 2))
+    model[0][2].requires_grad_(True)
+    return with_optimizer(lambda params: SGD(params, 0.1), model)
+
+
+@sick("OPT002", "has counted 1 batches")
+def batch_norms_that_have_counted() -> dict:
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+    model[:2](torch.randn(8, 4))
+    model = nn.Sequential(model[:3], model[3])
+    return with_optimizer(lambda params: Adam(params, 1e-2), model)
+
+
+@healthy("OPT002")
+def trained_weights_at_a_tenth() -> dict:
+    return with_optimizer(lambda params: Adam(params, 1e-4), trained())
+
+
+@healthy("OPT002")
+def a_group_of_the_new_head() -> dict:
+    return with_optimizer(
+        lambda params: Adam([{"params": params[:-2], "lr": 2e-5}, {"params": params[-2:]}], 1e-3), trained()
+    )
+
+
+@sick("OPT002", "0.001 for weights")
+def trained_weights_in_a_new_run() -> dict:
+    return in_a_run(with_optimizer(lambda params: Adam(params, 1e-3), trained()))
+
+
+@healthy("OPT002")
+def drawn_weights() -> dict:
+    return with_optimizer(lambda params: Adam(params, 1e-2), net(hidden=64))
+
+
+@sick("OPT012", "over after 400 calls, the run has 20")
+def one_cycle_longer_than_the_run() -> dict:
+    return in_a_run(with_optimizer(lambda params: one_cycle(params, 400)))
+
+
+@sick("OPT012", "over after 20 calls, the run has 5 (once an epoch)")
+def one_cycle_in_steps_called_by_epoch() -> dict:
+    return in_a_run(with_optimizer(lambda params: one_cycle(params, 20, "epoch")))
+
+
+@sick("OPT012", "more than 1000 epochs")
+def horizon_in_steps_without_a_trainer() -> dict:
+    return with_optimizer(lambda params: one_cycle(params, 5000, "epoch"))
+
+
+@healthy("OPT012")
+def horizons_that_fit() -> dict:
+    return in_a_run(with_optimizer(lambda params: one_cycle(params, 20)))
+
+
+@healthy("OPT012")
+def cosine_over_all_epochs() -> dict:
+    return in_a_run(with_optimizer(lambda params: cosine(params, 5)))
