@@ -63,6 +63,8 @@ def sweep(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
     (folder / "app.yaml").write_text(CONFIG)
     (folder / "app.py").write_text(APP)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE"):  # which another test may have left here
+        environment.pop(name, None)
     command = [sys.executable, str(folder / "app.py"), "-m", "hydra.sweep.dir=sweep", *overrides]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
 

@@ -1,6 +1,8 @@
 """The packaged sweeps and launchers: stages, ablations, and jobs in processes of their own."""
 
 import json
+import os
+import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -69,6 +71,7 @@ def test_jobs_in_other_processes_leave_their_records_and_are_resumed_by_any_laun
     launcher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ("hydra.sweeper.n_trials=2", "model.lr=interval(0, 1)")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # the workers import the task
     monkeypatch.setenv("FAIL", "1")
     status, text = sweep(tmp_path, f"+lt_launcher={launcher}", *options)
     assert status == 1
