@@ -1,34 +1,42 @@
 """Trial run: training steps that are taken as in training, by the Trainer's own strategy, and then never happened."""
 
-import copy
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
 import torch
-from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers.logger import DummyLogger
+from lightning.pytorch.profilers import PassThroughProfiler
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from lightning_tricks.callbacks.lr_factor import LRFactor
 from lightning_tricks.callbacks.run_snapshot import RunSnapshot
+from lightning_tricks.callbacks.trial_batches import TrialBatches
 
 _STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
-_BATCH_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 _PATIENCE = 100
+
+
+class _Blind(PassThroughProfiler):
+    """A profiler that sees nothing: what a trial does is no part of the run's profile."""
+
+    _nothing = nullcontext()
+
+    def profile(self, action_name: str) -> Any:
+        return self._nothing
 
 
 class TrialRun:
     """A context in which steps can be taken at any learning rate; leaving it, however, leaves the run as it was.
 
     Callbacks that have a hand in a step (clipping) act; the others, the loggers and what the module logs are kept out.
-    The batches come from a pass of its own over the training loader, round and round.
+    The batches come from a pass of its own over the training loader, round and round (:class:`TrialBatches`).
 
     Args:
         trainer: a Trainer that fits, between two steps.
@@ -53,14 +61,15 @@ class TrialRun:
 
     def __enter__(self) -> "TrialRun":
         trainer, module = self.trainer, self.module
-        self._before = (trainer.callbacks, trainer.loggers, trainer.should_stop)
+        self._before = (trainer.callbacks, trainer.loggers, trainer.profiler, trainer.should_stop)
         self._callbacks = [cb for cb in trainer.callbacks if has_a_hand_in_steps(cb)]
         self._snapshot = RunSnapshot(trainer, module, self._callbacks)
-        self._loader: Any = None
+        self._batches: TrialBatches | None = None
         try:
             bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]  # its thread looks for it
             trainer.callbacks = [*self._callbacks, *(cb for cb in bar if cb not in self._callbacks)]
             trainer.loggers = [DummyLogger() for _ in trainer.loggers]
+            trainer.profiler = _Blind()
             self._prepare()
         except BaseException:
             self._undo()
@@ -74,7 +83,7 @@ class TrialRun:
 
     def rewind(self) -> None:
         """Go back to the state and the batch of the beginning."""
-        self._close_loader()
+        self._end_batches()
         self._snapshot.put_back_()
         self._prepare()
 
@@ -100,16 +109,21 @@ class TrialRun:
             for group in optimizer.param_groups:
                 if isinstance(group["lr"], Tensor):  # the run's own tensor stays as it is
                     group["lr"] = group["lr"].clone()
-        self._batches = self._go_round()
+        self._batches = TrialBatches(self.trainer, self.module, self._callbacks)
         self.module.on_train_epoch_start()
+
+    def _end_batches(self) -> None:
+        if self._batches is not None:
+            self._batches.close()
 
     def _count_step(self, *_: object) -> None:
         self._steps_taken += 1
 
     def _undo(self) -> None:
-        self.trainer.callbacks, self.trainer.loggers, self.trainer.should_stop = self._before
-        self._close_loader()
-        strategy = self.trainer.strategy
+        trainer = self.trainer
+        trainer.callbacks, trainer.loggers, trainer.profiler, trainer.should_stop = self._before
+        self._end_batches()
+        strategy = trainer.strategy
         if self._first and isinstance(strategy.model, DistributedDataParallel):
             # its buckets were put in the order of the first backward pass, which changes how gradients are summed
             strategy.model = None
@@ -151,7 +165,7 @@ class TrialRun:
         optimizer = strategy._lightning_optimizers[0]
         count = self.trainer.accumulate_grad_batches
         for part in range(count):
-            batch, batch_idx = next(self._batches)
+            batch, batch_idx = self._next_batch()
             closure = self._closure(batch, batch_idx, optimizer, part)
             if part + 1 < count:
                 with getattr(strategy, "block_backward_sync", nullcontext)():
@@ -193,7 +207,7 @@ class TrialRun:
         """Run batches until an optimizer has taken a step."""
         steps, returned = self._steps_taken, []
         for _ in range(_PATIENCE):
-            batch, batch_idx = next(self._batches)
+            batch, batch_idx = self._next_batch()
             loss = self._training_step(batch, batch_idx)
             if loss is not None:
                 returned.append(loss.detach())
@@ -206,6 +220,10 @@ class TrialRun:
             "optimizes manually. Call `self.optimizers().step()`."
         )
 
+    def _next_batch(self) -> tuple[Any, int]:
+        assert self._batches is not None
+        return next(self._batches)
+
     def _training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         if self._arguments is None:
             known = self.trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, batch_idx)
@@ -213,60 +231,6 @@ class TrialRun:
         output = self.trainer.strategy.training_step(*(batch, batch_idx)[: self._arguments])
         loss: Tensor | None = output.get("loss") if isinstance(output, Mapping) else output
         return loss
-
-    def _go_round(self) -> Iterator[tuple[Any, int]]:
-        """Yield the batches of the training loader, on their device, from the first one after the last."""
-        trainer, module = self.trainer, self.module
-        move = self._mover()
-        while True:
-            count = 0
-            self._loader = _own_pass(trainer.fit_loop._combined_loader)
-            for batch, batch_idx, _ in self._loader:
-                if batch_idx >= trainer.num_training_batches:
-                    break
-                if batch is None:
-                    continue
-                batch = move(trainer.precision_plugin.convert_input(batch))
-                for callback in self._callbacks:
-                    callback.on_train_batch_start(trainer, module, batch, batch_idx)
-                if module.on_train_batch_start(batch, batch_idx) == -1:
-                    break
-                count += 1
-                yield batch, batch_idx
-            self._close_loader()
-            if not count:
-                raise ValueError(
-                    "The training loader is empty: there is no batch to try a learning rate on. Check the data set, "
-                    "`drop_last` and `limit_train_batches`."
-                )
-
-    def _mover(self) -> Callable[[Any], Any]:
-        """Return what brings a batch to the device: straight where no hook on the way is the user's or a strategy's.
-
-        The Trainer's way through three empty hooks costs a tenth of the step of a small network.
-        """
-        trainer, strategy, module = self.trainer, self.trainer.strategy, self.module
-        owners = [module, trainer.datamodule] if trainer.datamodule is not None else [module]
-        names = {getattr(owner, hook).__qualname__ for owner in owners for hook in _BATCH_HOOKS}
-        ordinary = names == {f"DataHooks.{hook}" for hook in _BATCH_HOOKS}
-        if ordinary and strategy.batch_to_device.__qualname__ == "Strategy.batch_to_device":
-            return lambda batch: move_data_to_device(batch, strategy.root_device)
-
-        def through_hooks(batch: Any) -> Any:
-            batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
-            return strategy.batch_to_device(batch, dataloader_idx=0)
-
-        return through_hooks
-
-    def _close_loader(self) -> None:
-        """End the workers of the own pass."""
-        if self._loader is None:
-            return
-        for loader in self._loader.flattened:
-            iterator: Any = getattr(loader, "_iterator", None)
-            if hasattr(iterator, "_shutdown_workers"):
-                iterator._shutdown_workers()
-        self._loader._iterator = self._loader = None
 
     def has_broken(self) -> bool:
         """Say whether this process's last loss is not finite, so that an error after it comes as no surprise."""
@@ -277,23 +241,6 @@ class TrialRun:
         mean: Tensor = self.trainer.strategy.reduce(torch.stack(list(losses)), reduce_op="mean")
         found: list[float] = mean.tolist()
         return found
-
-
-def _own_pass(combined: Any) -> Any:
-    """Return a copy of the run's loader that shares its data and its sampler, but neither iterator nor workers."""
-    own = copy.copy(combined)
-    own._iterator = None
-    try:
-        own.flattened = [copy.copy(loader) for loader in combined.flattened]
-    except TypeError as error:
-        raise MisconfigurationException(
-            f"The training loader can be read only once ({error}), so that its batches cannot be given back after a "
-            "trial. Return a DataLoader or a list, not a generator."
-        ) from error
-    for loader in own.flattened:
-        if hasattr(loader, "_iterator"):
-            loader._iterator = None
-    return own
 
 
 def has_a_hand_in_steps(callback: Callback) -> bool:
