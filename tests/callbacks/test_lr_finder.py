@@ -11,7 +11,6 @@ from eventful import Eventful, run_eventful
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.profilers import SimpleProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from tiny import Net, StatefulLoader, fit, same, trainer, weights
 from torch.utils.data import DataLoader, TensorDataset
@@ -387,15 +386,3 @@ def test_an_engine_that_keeps_the_state_to_itself_is_refused() -> None:
 
     with pytest.raises(MisconfigurationException, match=r"cannot act under DeepSpeed.*LRRangeTest"):
         fit(small(), strategy=DeepSpeedStrategy("cpu"))
-
-
-def test_the_steps_of_a_sweep_are_no_part_of_the_runs_profile() -> None:
-    profilers = [SimpleProfiler(), SimpleProfiler()]
-    fit(profiler=profilers[0])
-    fit(small(), profiler=profilers[1])
-    counts = [
-        {key: len(times) for key, times in profiler.recorded_durations.items() if "backward" in key}
-        for profiler in profilers
-    ]
-    assert counts[0]
-    assert {key: counts[1][key] for key in counts[0]} == counts[0]

@@ -13,7 +13,8 @@ import pytest
 import torch
 from eventful import LOADERS, ended, run_eventful
 from lightning.pytorch.plugins.precision import MixedPrecision
-from tiny import same
+from lightning.pytorch.profilers import SimpleProfiler
+from tiny import fit, same
 
 import lightning_tricks
 from lightning_tricks import LRFinder
@@ -107,3 +108,15 @@ def test_two_sharded_processes_train_on_as_without(tmp_path: Path) -> None:
         assert with_finder["trace"] == without["trace"]
     assert ranks[0][0]["found"] == ranks[1][0]["found"]
     assert len(ranks[0][0]["found"]["losses"]) > 10
+
+
+def test_the_steps_of_a_sweep_are_no_part_of_the_runs_profile() -> None:
+    profilers = [SimpleProfiler(), SimpleProfiler()]
+    fit(profiler=profilers[0])
+    fit(LRFinder(min_lr=1e-4, num_steps=20), profiler=profilers[1])
+    counts = [
+        {key: len(times) for key, times in profiler.recorded_durations.items() if "backward" in key}
+        for profiler in profilers
+    ]
+    assert counts[0]
+    assert {key: counts[1][key] for key in counts[0]} == counts[0]

@@ -4,7 +4,7 @@ Tracer → evidence → rules → findings, each a room of its own:
 
 =====================  ===============================================================================================
 ``examine.py``         measures once: model + loaders + one batch → ``Evidence``; all of a person's things are put back
-``evidence.py``        frozen numbers and their JSON; ``trace_facts.py``: the traced operations as a graph;
+``evidence.py``        frozen numbers and their JSON; ``model_facts.py``, ``trace_facts.py``: model, traced operations;
                        ``surroundings.py``: data sets, the run, earlier training
 ``graph.py``           walks over that graph: what feeds what, through which operations
 ``rules/``             pure functions of the evidence and of options; they never see a tensor

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import escape
 
-from lightning_tricks.doctor.evidence import ModelFacts
+from lightning_tricks.doctor.model_facts import ModelFacts
 from lightning_tricks.doctor.rule import Rule
 
 

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lightning_tricks.doctor.evidence import Evidence, ModelFacts
+from lightning_tricks.doctor.evidence import Evidence
 from lightning_tricks.doctor.finding import Finding
 from lightning_tricks.doctor.fold import fold
 from lightning_tricks.doctor.ignores import Ignore, ignores_among, ignores_in_source
+from lightning_tricks.doctor.model_facts import ModelFacts
 from lightning_tricks.doctor.registry import as_words, merge_options
 from lightning_tricks.doctor.report import Report
 from lightning_tricks.doctor.rule import NotChecked, Rule, Symptom

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from lightning_tricks.doctor.evidence import ModelFacts, ModuleFact
 from lightning_tricks.doctor.finding import Finding
+from lightning_tricks.doctor.model_facts import ModelFacts, ModuleFact
 
 
 @dataclass(frozen=True)

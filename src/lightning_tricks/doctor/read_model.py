@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lightning_tricks.doctor.evidence import HiddenFact, ModelFacts, ModuleFact, ParameterFact
 from lightning_tricks.doctor.measure_tensors import measure, plain_settings, share_of_duplicate_rows
+from lightning_tricks.doctor.model_facts import HiddenFact, ModelFacts, ModuleFact, ParameterFact
 from lightning_tricks.doctor.read_pretraining import read_pretraining
 from lightning_tricks.doctor.read_source import Source, read_source
 

@@ -1,7 +1,8 @@
 """Roles: which parts of the evidence are inputs, targets, output layers, norms: what rules ask again and again."""
 
-from lightning_tricks.doctor.evidence import Evidence, LeafFact, ModuleFact, ParameterFact
+from lightning_tricks.doctor.evidence import Evidence, LeafFact
 from lightning_tricks.doctor.graph import Graph
+from lightning_tricks.doctor.model_facts import ModuleFact, ParameterFact
 from lightning_tricks.doctor.operations import DROPOUTS, LOSSES, SHAPES, WEIGHTS
 
 TARGET_NAMES = frozenset({"y", "label", "labels", "target", "targets", "class", "classes"})

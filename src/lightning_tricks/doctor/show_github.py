@@ -3,8 +3,9 @@
 import os
 from typing import TYPE_CHECKING
 
-from lightning_tricks.doctor.evidence import Evidence, ModuleFact
+from lightning_tricks.doctor.evidence import Evidence
 from lightning_tricks.doctor.finding import Finding
+from lightning_tricks.doctor.model_facts import ModuleFact
 from lightning_tricks.doctor.module_tree import home_of
 from lightning_tricks.doctor.show_text import verdict
 

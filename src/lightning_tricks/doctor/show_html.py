@@ -7,8 +7,8 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from lightning_tricks.doctor.evidence import ModuleFact
 from lightning_tricks.doctor.finding import Finding
+from lightning_tricks.doctor.model_facts import ModuleFact
 from lightning_tricks.doctor.module_tree import Branch, module_tree
 from lightning_tricks.doctor.registry import all_rules
 from lightning_tricks.doctor.show_text import counts, verdict

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from lightning_tricks.doctor.evidence import Evidence, ModuleFact
+from lightning_tricks.doctor.evidence import Evidence
 from lightning_tricks.doctor.finding import Severity
 from lightning_tricks.doctor.graph import Graph
+from lightning_tricks.doctor.model_facts import ModuleFact
 from lightning_tricks.doctor.naming import kind_of, rate_of
 from lightning_tricks.doctor.provenance import Arrival, find_arrivals
 from lightning_tricks.doctor.rule import Symptom, rule

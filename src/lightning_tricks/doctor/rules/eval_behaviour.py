@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.evidence import Evidence, ParameterFact
+from lightning_tricks.doctor.evidence import Evidence
 from lightning_tricks.doctor.finding import Severity
+from lightning_tricks.doctor.model_facts import ParameterFact
 from lightning_tricks.doctor.roles import output_weights
 from lightning_tricks.doctor.rule import NotChecked, Symptom, Symptoms, rule
 

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.evidence import Evidence, ParameterFact
+from lightning_tricks.doctor.evidence import Evidence
 from lightning_tricks.doctor.finding import Severity
+from lightning_tricks.doctor.model_facts import ParameterFact
 from lightning_tricks.doctor.operations import ACTIVATIONS, DROPOUTS, RECURRENT, SHAPES, WEIGHTS
 from lightning_tricks.doctor.roles import (
     calls_of,

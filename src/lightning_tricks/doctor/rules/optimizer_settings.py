@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.evidence import Evidence, GroupFact, ParameterFact
+from lightning_tricks.doctor.evidence import Evidence, GroupFact
+from lightning_tricks.doctor.model_facts import ParameterFact
 from lightning_tricks.doctor.optimizer_families import groups_of
 from lightning_tricks.doctor.roles import is_norm
 from lightning_tricks.doctor.rule import Symptom, rule
