@@ -11,6 +11,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from lightning_tricks.callbacks.run_watch import RunWatch
 from lightning_tricks.callbacks.trick import Trick
 from lightning_tricks.callbacks.visit import look, share, visit
+from lightning_tricks.callbacks.zero_grad_watch import ZeroGradWatch
 from lightning_tricks.doctor.evidence import Evidence, RunFacts
 from lightning_tricks.doctor.judge import judge
 from lightning_tricks.doctor.project import plan_checks
@@ -84,6 +85,7 @@ class Doctor(Trick):
         self.report: Report | None = None
         self._facts = RunFacts()
         self._watch = RunWatch()
+        self._zeroing: ZeroGradWatch | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forget an earlier fit."""
@@ -134,6 +136,8 @@ class Doctor(Trick):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._late_rules and trainer.current_epoch == 0:
             self._watch.start_epoch(trainer, pl_module)
+            if not pl_module.automatic_optimization and self._zeroing is None:
+                self._zeroing = ZeroGradWatch(trainer.optimizers)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -146,14 +150,35 @@ class Doctor(Trick):
         if self._late_rules:
             unchanged = self._watch.unchanged(trainer, pl_module) if trainer.current_epoch == 0 else ()
             self._read(trainer, pl_module, unchanged)
+            self._let_go()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._let_go()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._zeroing is not None:
+            self._zeroing.close()
+            self._zeroing = None
 
     def _read(self, trainer: Trainer, pl_module: LightningModule, unchanged: tuple[str, ...]) -> None:
         """Judge what has come to light since the last time; the same on every process."""
         bad, said = self._watch.first_bad_step(trainer), self._facts
-        new = RunFacts(bad if said.first_bad_step is None else None, unchanged)
+        piled = self._zeroing.kept(trainer) if self._zeroing is not None else ()
+        new = RunFacts(
+            bad if said.first_bad_step is None else None,
+            unchanged,
+            tuple(index for index in piled if index not in said.not_zeroed),
+        )
         if new == RunFacts() or self.report is None:
             return
-        self._facts = RunFacts(bad if said.first_bad_step is None else said.first_bad_step, unchanged or said.unchanged)
+        self._facts = RunFacts(
+            bad if said.first_bad_step is None else said.first_bad_step,
+            unchanged or said.unchanged,
+            said.not_zeroed + new.not_zeroed,
+        )
         late = judge(Evidence(read_model(pl_module), run=new), *self._checks._replace(rules=self._late_rules))
         self.report = replace(self.report, findings=[*self.report.findings, *late.findings])
         if late.findings:

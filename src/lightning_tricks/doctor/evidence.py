@@ -189,10 +189,12 @@ class RunFacts:
     Attributes:
         first_bad_step: the first step whose loss was not finite, ``None`` if there was none.
         unchanged: trainable parameters that the first epoch left as they were, to the last bit.
+        not_zeroed: optimizers, by index, that stepped twice with gradients which still held those of the step before.
     """
 
     first_bad_step: int | None = None
     unchanged: tuple[str, ...] = ()
+    not_zeroed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,16 @@ def finite_losses() -> dict:
     return ran()
 
 
+@sick("OPT010", "still held those of the step before", severity="error")
+def gradients_that_pile_up() -> dict:
+    return ran(not_zeroed=(0,))
+
+
+@healthy("OPT010")
+def gradients_that_are_zeroed() -> dict:
+    return ran()
+
+
 @sick("RUN008", "Linear's weight, bias", severity="warning")
 def a_head_that_stays() -> dict:
     return ran(unchanged=("2.weight", "2.bias"))

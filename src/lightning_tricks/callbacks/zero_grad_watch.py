@@ -1,0 +1,67 @@
+"""Zero-grad watch: whether gradients are zeroed between the steps of an optimizer, told without a wait in a step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+class ZeroGradWatch:
+    """Count, for each optimizer, the steps whose gradients still held those of the step before.
+
+    Where a step was taken, one of the backward passes up to the next one must find the gradient gone or zero: so
+    accumulation over several passes is none, nor are gradients that another optimizer's loss leaves and that are zeroed
+    later. One parameter of each optimizer is looked at, the smallest, on its device.
+    """
+
+    def __init__(self, optimizers: Sequence[Optimizer]) -> None:
+        self._watched = [_Watched(optimizer) for optimizer in optimizers]
+
+    def kept(self, trainer: Trainer) -> tuple[int, ...]:
+        """Return the optimizers of which two such steps were seen on any process; waits for the device."""
+        counts = torch.stack([one.kept.to(trainer.strategy.root_device) for one in self._watched])
+        everywhere: Any = trainer.strategy.reduce(counts.float(), reduce_op="sum")
+        return tuple(index for index, count in enumerate(everywhere.tolist()) if count >= 2)
+
+    def close(self) -> None:
+        """Take all hooks off."""
+        for one in self._watched:
+            one.close()
+
+
+class _Watched:
+    def __init__(self, optimizer: Optimizer) -> None:
+        held = [one for group in optimizer.param_groups for one in group["params"] if one.requires_grad]
+        self._stepped = False
+        self._was_zero: Tensor | None = None
+        self._handles: list[Any] = []
+        self.kept = torch.zeros((), dtype=torch.int64)
+        if held:
+            self._parameter = min(held, key=torch.Tensor.numel)
+            self.kept = self.kept.to(self._parameter.device)
+            self._handles = [
+                self._parameter.register_hook(self._before_accumulation),
+                optimizer.register_step_post_hook(self._after_step),
+            ]
+
+    def _before_accumulation(self, gradient: Tensor) -> None:
+        """See, when a new gradient is about to be added, what is there."""
+        there = self._parameter.grad
+        if there is None or there.layout != torch.strided:
+            zero = torch.ones_like(self.kept, dtype=torch.bool)
+        else:
+            zero = (there == 0).all()
+        self._was_zero = zero if self._was_zero is None else self._was_zero | zero
+
+    def _after_step(self, *_: object) -> None:
+        if self._stepped and self._was_zero is not None:
+            self.kept += ~self._was_zero
+        self._stepped, self._was_zero = True, None
+
+    def close(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
