@@ -217,9 +217,11 @@ class LRProduct:
 
     def _factors(self, moment: Moment, index: int) -> list[Factor]:
         """Return what multiplies the base, all of it or, where one takes over, that and what is a group's own."""
-        found = [(c, factor) for c in self.contributors for factor in c.factors(moment, index).values()]
         ruler = next((c for c in self.contributors if c.takes_over), None)
-        return [factor for c, factor in found if ruler in (None, c) or not isinstance(factor, (int, float))]
+        if ruler is None:
+            return [factor for c in self.contributors for factor in c.factors(moment, index).values()]
+        found = [(c, factor) for c in self.contributors for factor in c.factors(moment, index).values()]
+        return [factor for c, factor in found if c is ruler or not isinstance(factor, (int, float))]
 
     def _write(self, index: int, moment: Moment) -> None:
         if self.stands_aside:
