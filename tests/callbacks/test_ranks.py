@@ -6,7 +6,7 @@ import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch import Callback
-from tiny import Net, fit
+from tiny import Net, fit, trainer
 
 from hydra import compose, initialize_config_module
 from lightning_tricks import CosineDecay
@@ -43,7 +43,9 @@ def test_whatever_a_sweep_sampled_counts_even_where_no_trick_can_see_it() -> Non
 
 
 def test_a_single_run_may_be_told_other_things_on_each_node() -> None:
-    fit(Job("RUN"), CosineDecay(), strategy="ddp_fork", devices=2)
+    runner = trainer(Job("RUN"), CosineDecay(), strategy="ddp_fork", devices=2)
+    runner.fit(Net())
+    assert runner.state.finished
 
 
 def test_a_number_on_a_device_is_the_same_number_on_every_device() -> None:

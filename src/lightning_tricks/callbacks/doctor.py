@@ -98,6 +98,8 @@ class Doctor(Trick):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.report is None:
             self._examine(trainer, pl_module, batch)
+            if self._late_rules and not pl_module.automatic_optimization and trainer.current_epoch == 0:
+                self._zeroing = ZeroGradWatch(trainer.optimizers)  # now, so that it sees the run's own steps alone
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what can be said of a run without a single batch."""
@@ -136,8 +138,6 @@ class Doctor(Trick):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._late_rules and trainer.current_epoch == 0:
             self._watch.start_epoch(trainer, pl_module)
-            if not pl_module.automatic_optimization and self._zeroing is None:
-                self._zeroing = ZeroGradWatch(trainer.optimizers)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
