@@ -90,8 +90,9 @@ def suggestions(name: str, optimizer: str, epochs: int, seed: int) -> dict[str, 
     task = tasks()[name]
     return {
         "LRFinder": ours(task, optimizer, epochs, seed).suggestion,
-        "LRFinder, refine=50": ours(task, optimizer, epochs, seed, refine=50).suggestion,
-        "LRFinder, refine=100": ours(task, optimizer, epochs, seed, refine=100).suggestion,
+        "refine=50, no validation data": ours(task, optimizer, epochs, seed, refine=50).suggestion,
+        "refine=50": ours(task, optimizer, epochs, seed, refine=50, val_dataloaders=task.val_loader()).suggestion,
+        "refine=100": ours(task, optimizer, epochs, seed, refine=100, val_dataloaders=task.val_loader()).suggestion,
         "Lightning lr_find": lightnings(task, optimizer, epochs, seed),
         **fastais(task, optimizer, epochs, seed),
     }

@@ -39,6 +39,10 @@ class Task:
         generator = torch.Generator().manual_seed(seed)
         return DataLoader(TensorDataset(*self.train), BATCH, shuffle=True, generator=generator)
 
+    def val_loader(self) -> DataLoader:
+        """Return the batches of the validation part."""
+        return DataLoader(TensorDataset(*self.val), BATCH)
+
 
 class Learner(L.LightningModule):
     """A task with an optimizer, as a module."""
@@ -51,6 +55,10 @@ class Learner(L.LightningModule):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         return self.loss(self.net(batch[0]), batch[1])
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Log the loss of a batch."""
+        self.log("val_loss", self.loss(self.net(batch[0]), batch[1]))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer that the cell is about."""

@@ -1,21 +1,64 @@
-"""Trials around a suggestion: which rates, and which was best."""
+"""Trials around a suggestion: which rates, which was best, and how far it is believed."""
 
 import math
+from itertools import pairwise
 
-from lightning_tricks.functional.lr_trials import best_trial, trial_rates
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from lightning_tricks.functional.lr_trials import best_trial, settle, trial_rates
 
-def test_a_higher_rate_is_tried_only_where_a_trial_is_the_whole_training() -> None:
-    assert max(trial_rates(0.1, steps=50, budget=300, planned_steps=51)) == 0.1
-    assert max(trial_rates(0.1, steps=50, budget=300)) == 0.1
-    assert max(trial_rates(0.1, steps=50, budget=300, planned_steps=50)) > 0.1
-
-
-def test_the_trials_stay_within_the_budget() -> None:
-    for steps in (1, 30, 100, 150):
-        assert len(trial_rates(0.1, steps, budget=300, planned_steps=50)) * steps <= 300
+LENGTHS = st.integers(1, 100_000)
 
 
-def test_a_trial_that_diverges_is_lost() -> None:
-    assert best_trial([(0.1, math.nan), (0.01, 3.0)]) == 0.01
-    assert best_trial([(0.1, math.inf), (0.01, math.inf)]) is None
+@given(lr=st.floats(1e-7, 10.0), steps=st.integers(1, 100), planned=st.none() | LENGTHS)
+def test_the_rates_lie_around_what_so_short_a_training_would_be_given_within_the_budget(
+    lr: float, steps: int, planned: int | None
+) -> None:
+    rates = trial_rates(lr, steps, budget=300, planned_steps=planned)
+    assert len(rates) in (3, 5, 7)
+    assert len(rates) * steps <= 300
+    assert rates == sorted(rates)
+    middle = rates[len(rates) // 2]
+    assert rates[0] * rates[-1] == pytest.approx(middle**2)
+    assert middle >= lr or planned is None or planned < steps
+    if planned == steps:
+        assert middle == lr
+
+
+def test_few_rates_lie_further_apart() -> None:
+    three, five = trial_rates(0.1, 100, budget=300), trial_rates(0.1, 50, budget=300)
+    assert [b / a for a, b in pairwise(three)] == pytest.approx([10**0.5] * 2)
+    assert [b / a for a, b in pairwise(five)] == pytest.approx([10**0.25] * 4)
+
+
+def test_a_trial_that_diverges_is_lost_and_costs_its_neighbours() -> None:
+    assert best_trial([(0.01, 3.0), (0.03, 2.9), (0.1, 2.8), (0.3, math.nan)]) == 0.03
+    assert best_trial([(0.01, 3.0), (0.1, math.inf)]) == 0.01
+    assert best_trial([(0.1, math.inf), (0.01, math.nan)]) is None
+
+
+def test_one_lucky_trial_between_bad_ones_does_not_win() -> None:
+    assert best_trial([(0.01, 1.0), (0.03, 1.0), (0.1, 5.0), (0.3, 0.9), (1.0, 5.0)]) == 0.01
+
+
+def test_the_highest_of_many_rates_is_not_taken_for_nobody_knows_what_lies_above() -> None:
+    falling = [(0.01, 5.0), (0.02, 4.0), (0.03, 3.0), (0.06, 2.0), (0.1, 1.0)]
+    assert best_trial(falling) == 0.06
+    assert best_trial(falling[2:]) == 0.1
+
+
+def test_losses_below_zero_are_losses_as_well() -> None:
+    assert best_trial([(0.01, -1.0), (0.03, -2.0), (0.1, -1.5)]) == 0.03
+
+
+@given(lr=st.floats(1e-7, 10.0), moved=st.floats(0.1, 10.0), steps=LENGTHS, planned=st.none() | LENGTHS)
+def test_a_suggestion_moves_towards_the_best_trial_never_beyond(
+    lr: float, moved: float, steps: int, planned: int | None
+) -> None:
+    low, high = sorted((lr, lr * moved))
+    assert low * 0.999 <= settle(lr, moved, steps, planned) <= high * 1.001
+    assert settle(lr, 1.0, steps, planned) == lr
+    if planned is not None and planned <= steps:
+        assert settle(lr, moved, steps, planned) == lr * moved

@@ -34,6 +34,6 @@ def run(finder: LRFinder | None, out: Path) -> dict[str, Any]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    one = run(LRFinder(min_lr=1e-4, num_steps=40, apply=False, at_epochs=(0, 1)), folder / "with")
+    one = run(LRFinder(min_lr=1e-4, num_steps=40, refine=5, apply=False, at_epochs=(0, 1)), folder / "with")
     other = run(None, folder / "without")
     torch.save([one, other], folder / f"both{one['rank']}.pt")

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from lightning_tricks.callbacks.lr_finder import LRFinder
 from lightning_tricks.callbacks.lr_finder_result import LRFinderResult
@@ -17,6 +17,7 @@ def find_lr(
     model: LightningModule,
     train_dataloaders: Any = None,
     *,
+    val_dataloaders: Any = None,
     datamodule: LightningDataModule | None = None,
     trainer: Trainer | None = None,
     **finder_arguments: Any,
@@ -26,6 +27,7 @@ def find_lr(
     Args:
         model: a LightningModule; its ``configure_optimizers`` says with what to train.
         train_dataloaders: as for ``Trainer.fit``.
+        val_dataloaders: as for ``Trainer.fit``; only the trials of ``refine`` look at it.
         datamodule: as for ``Trainer.fit``.
         trainer: the Trainer of the training to come, for its precision, accumulation, devices and the callbacks that
             change a step; by default one device and nothing else. ``ddp_spawn`` and ``ddp_fork`` are refused.
@@ -58,11 +60,11 @@ def find_lr(
         )
     memory = ObjectMemory(enter=("lightning", "pytorch_lightning"))
     memory.leave_out(*runner.loggers)
-    memory.remember(train_dataloaders, datamodule, tensors=False)
+    memory.remember(train_dataloaders, val_dataloaders, datamodule, tensors=False)
     memory.remember(model, runner)
     try:
         _make_ready(runner, finder)
-        runner.fit(model, train_dataloaders, datamodule=datamodule)
+        runner.fit(model, train_dataloaders, val_dataloaders, datamodule=datamodule)
     finally:
         memory.put_back_()
         random()
@@ -84,13 +86,17 @@ class _FinderNow(LRFinder):
         raise _import_from(_package_of(trainer), "utilities.exceptions")._TunerExitException
 
 
-def _make_ready(trainer: Any, finder: Callback) -> None:
-    """Leave to the fit what has a hand in a step, and nothing that writes, validates or stops."""
+def _make_ready(trainer: Any, finder: LRFinder) -> None:
+    """Leave to the fit what has a hand in a step, and nothing that writes or stops; only trials may validate."""
     stay = [cb for cb in trainer.callbacks if has_a_hand_in_steps(cb) or isinstance(cb, Trick)]
     bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]
     trainer.callbacks = [*(cb for cb in stay if not isinstance(cb, LRFinder)), finder, *bar]
     trainer.loggers = []
-    trainer.limit_val_batches = trainer.num_sanity_val_steps = 0
+    trainer.num_sanity_val_steps = 0
+    if not finder.refine:
+        trainer.limit_val_batches = 0
+    elif trainer.check_val_every_n_epoch is not None:  # it shall have its validation loader ready
+        trainer.check_val_every_n_epoch = 1
     trainer.fast_dev_run = trainer.should_stop = False
     if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:  # it has fitted before
         trainer.fit_loop.max_epochs = trainer.current_epoch + 1

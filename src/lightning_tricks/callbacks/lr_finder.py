@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from statistics import fmean
 from typing import Any, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -12,16 +11,15 @@ from torch import Tensor
 
 from lightning_tricks.callbacks.found_lr import apply_lr, publish_result, rate_shares
 from lightning_tricks.callbacks.lr_finder_result import LRFinderResult
+from lightning_tricks.callbacks.lr_refinement import refine
 from lightning_tricks.callbacks.trial_progress import progress_of
 from lightning_tricks.callbacks.trial_run import TrialRun
 from lightning_tricks.callbacks.trick import Trick
 from lightning_tricks.functional.arguments import check_choice, check_flag, check_list, check_number
-from lightning_tricks.functional.lr_trials import best_trial, trial_rates
 from lightning_tricks.functional.range_test import METHODS, Method, lr_grid, suggest
 from lightning_tricks.functional.sweep_curve import find_divergence, smooth
 
 _READ_EVERY = 10
-_JUDGED_ON = 10  # batches that a trial's loss is taken over
 
 
 class LRFinder(Trick):
@@ -46,8 +44,10 @@ class LRFinder(Trick):
         smoothing: weight of the past in the average of the losses, in ``[0, 1)``; customary 0.9 to 0.98.
         stop_factor: the sweep ends at a loss of so many times the best one, > 1; customary 4 to 5;
             ``inf``: only at one that is not finite.
-        refine: steps of a short training at each of a few rates around the suggestion, of which the best is taken; at
-            most ``num_steps``; 0: the sweep alone. It says most where it is as long as the training itself.
+        refine: steps of a short training at each of 3 to 7 rates around the suggestion, to move it towards the best of
+            them, the further the longer the trials are beside the training; 0: the sweep alone; at most ``num_steps``,
+            customary half of it. The best is that by the loss of ``validation_step``, if the run validates and the step
+            logs or returns a loss; else by the training loss, which is worth little after the first pass over the data.
         apply: train with the suggestion; False: only report it.
         at_epochs: the epochs at whose start it looks, counted from 0.
         log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow).
@@ -151,7 +151,7 @@ class LRFinder(Trick):
             result = LRFinderResult(lrs, losses, diverged, suggestion, reason, *rule)
             if not self.refine or suggestion is None:
                 return result
-            return self._refine(run, result, suggestion)
+            return refine(run, result, self.refine, 3 * self.num_steps)
 
     def planned_steps(self, trainer: Trainer) -> int | None:
         """Return how many optimizer steps the run has left, ``None`` if that is open."""
@@ -199,38 +199,6 @@ class LRFinder(Trick):
         place = self._divergence(losses)
         end = len(losses) if place is None else place + bool(math.isfinite(losses[place]))
         return lrs[:end], losses[:end]
-
-    def _refine(self, run: TrialRun, result: LRFinderResult, suggestion: float) -> LRFinderResult:
-        """Train for a few steps at each of a few rates, from the same weights on the same batches."""
-        steps = min(self.refine, result.planned_steps or self.refine)  # a trial of the whole training knows best
-        rates = trial_rates(suggestion, steps, 3 * self.num_steps, result.planned_steps)
-        trials: list[tuple[float, float]] = []
-        with progress_of(run.trainer, "LR finder: refining", len(rates)) as show:
-            for done, lr in enumerate(rates):
-                run.rewind()
-                trials.append((lr, self._try(run, lr, steps)))
-                show(done + 1)
-        best = best_trial(trials)
-        reason = f"best of {len(rates)} rates after {steps} steps each, around {suggestion:.2g}: {result.reason}"
-        if best is None:
-            best, reason = None, f"training diverges at every rate around {suggestion:.2g}; {result.reason}"
-        fields = {**result.to_dict(), "suggestion": best, "reason": reason, "trials": sorted(trials)}
-        return LRFinderResult.from_dict(fields)
-
-    def _try(self, run: TrialRun, lr: float, steps: int) -> float:
-        """Train for a few steps and return the loss that is reached, over several batches: of one it is mostly noise.
-
-        At a rate of zero steps leave the weights where they are.
-        """
-        try:
-            for _ in range(steps):
-                run.step(lr)
-            losses = [loss for loss in (run.step(0.0) for _ in range(_JUDGED_ON)) if loss is not None]
-        except Exception:
-            if not run.has_broken():
-                raise
-            return math.inf
-        return fmean(run.read(losses)) if losses else math.inf
 
     def _report(self, trainer: Trainer, result: LRFinderResult) -> None:
         if result.suggestion is not None:

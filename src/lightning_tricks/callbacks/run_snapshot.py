@@ -52,9 +52,10 @@ class RunSnapshot:
 
 
 def loaders_of(trainer: Trainer) -> list[Any]:
-    """Return the training loaders of a run."""
-    combined: Any = trainer.fit_loop._combined_loader
-    return list(combined.flattened) if combined is not None else []
+    """Return the training and the validation loaders of a run."""
+    fit_loop: Any = trainer.fit_loop
+    combined = (fit_loop._combined_loader, fit_loop.epoch_loop.val_loop._combined_loader)
+    return [loader for each in combined if each is not None for loader in each.flattened]
 
 
 def reshard_(pl_module: LightningModule) -> None:

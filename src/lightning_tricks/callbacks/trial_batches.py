@@ -39,7 +39,7 @@ class TrialBatches:
         move = self._mover()
         while True:
             count = 0
-            self._loader = _own_pass(trainer.fit_loop._combined_loader)
+            self._loader = own_pass(trainer.fit_loop._combined_loader)
             for batch, batch_idx, _ in self._loader:
                 if batch_idx >= trainer.num_training_batches:
                     break
@@ -79,16 +79,12 @@ class TrialBatches:
 
     def close(self) -> None:
         """End the workers of the own pass."""
-        if self._loader is None:
-            return
-        for loader in self._loader.flattened:
-            iterator: Any = getattr(loader, "_iterator", None)
-            if hasattr(iterator, "_shutdown_workers"):
-                iterator._shutdown_workers()
-        self._loader._iterator = self._loader = None
+        if self._loader is not None:
+            end_pass(self._loader)
+            self._loader = None
 
 
-def _own_pass(combined: Any) -> Any:
+def own_pass(combined: Any) -> Any:
     """Return a copy of the run's loader that shares its data and its sampler, but neither iterator nor workers."""
     own = copy.copy(combined)
     own._iterator = None
@@ -103,3 +99,12 @@ def _own_pass(combined: Any) -> Any:
         if hasattr(loader, "_iterator"):
             loader._iterator = None
     return own
+
+
+def end_pass(own: Any) -> None:
+    """End the workers of an own pass."""
+    for loader in own.flattened:
+        iterator: Any = getattr(loader, "_iterator", None)
+        if hasattr(iterator, "_shutdown_workers"):
+            iterator._shutdown_workers()
+    own._iterator = None

@@ -1,41 +1,87 @@
-"""LR trials: the few rates around a suggestion that are worth a short training each, and which of them was best."""
+"""LR trials: the few rates around a suggestion that are worth a short training each, and what their losses say."""
 
 import math
 from collections.abc import Sequence
 
-_QUARTER, _HALF = 10**0.25, 10**0.5
+from lightning_tricks.functional.range_test import share_divisor
+
+_MOST = 7
+_QUARTER, _HALF = 0.25, 0.5  # of a decade
 
 
 def trial_rates(lr: float, steps: int, budget: int, planned_steps: float | None = None) -> list[float]:
-    """Return rates around a suggestion, as many as the budget allows, three at the most.
+    r"""Return the rates to try, rising, around the one that a training as short as the trials would be given.
 
-    The best rate of a short training is higher than that of a long one. So a trial that is the whole training tells
-    which of two rates a quarter of a decade apart is better; a shorter one only that a rate is far too high, and is
-    asked no more: whether half a decade less gets further even so.
+    Of a short training the best rate is higher than of a long one, so the middle is
+    :math:`\eta\, d(T) / d(k)`, with :math:`d` of :func:`~lightning_tricks.functional.range_test.share_divisor`,
+    :math:`T` steps planned and :math:`k` in a trial. They lie a quarter of a decade apart, or, where there are only
+    three of them, half a decade.
 
     Args:
-        lr: the suggestion, which comes first.
+        lr: the suggestion for the training to come.
         steps: of one trial.
-        budget: of all trials together.
+        budget: of all trials together, at least three times ``steps``.
         planned_steps: optimizer steps of the training to come, if known.
+
+    Returns:
+        3, 5 or 7 rates.
 
     Example:
         >>> [round(rate, 4) for rate in trial_rates(0.01, steps=50, budget=150, planned_steps=50)]
-        [0.01, 0.0178, 0.0056]
-        >>> [round(rate, 4) for rate in trial_rates(0.01, steps=50, budget=150, planned_steps=10_000)]
-        [0.01, 0.0032]
+        [0.0032, 0.01, 0.0316]
+        >>> [round(rate, 4) for rate in trial_rates(0.01, steps=25, budget=150, planned_steps=100)]
+        [0.0063, 0.0112, 0.02, 0.0356, 0.0632]
     """
-    whole = planned_steps is not None and steps >= planned_steps
-    factors = (1.0, _QUARTER, 1 / _QUARTER) if whole else (1.0, 1 / _HALF)
-    return [lr * factor for factor in factors[: budget // steps]]
+    count = min(_MOST, budget // steps)
+    count -= 1 - count % 2
+    spacing = _HALF if count == 3 else _QUARTER
+    middle = lr * (share_divisor(planned_steps) / share_divisor(steps))
+    return [middle * 10 ** (spacing * place) for place in range(-(count // 2), count // 2 + 1)]
 
 
 def best_trial(trials: Sequence[tuple[float, float]]) -> float | None:
-    """Return the rate with the lowest loss, ``None`` if no loss is finite.
+    """Return the rate with the lowest loss, its neighbours' losses counted in; ``None`` if no loss is finite.
+
+    One loss is the luck of its batches, and a rate beside which training fares badly is no good rate: each loss counts
+    three quarters, those of its neighbours an eighth each. Beside the lowest rate stands its own loss once more. Of the
+    highest one nobody knows whether training breaks just above: it is left out, except where there are only three.
+
+    Args:
+        trials: rates, rising, and the loss that each came to.
 
     Example:
-        >>> best_trial([(0.01, 1.5), (0.03, 1.2), (0.1, math.inf)])
+        >>> best_trial([(0.01, 1.5), (0.03, 1.2), (0.1, 1.3), (0.3, 9.0)])
+        0.03
+        >>> best_trial([(0.01, 1.3), (0.03, 1.2), (0.1, 1.1), (0.3, math.inf)])
         0.03
     """
-    lr, loss = min(trials, key=lambda trial: trial[1] if math.isfinite(trial[1]) else math.inf)
-    return lr if math.isfinite(loss) else None
+    losses = [loss if math.isfinite(loss) else math.inf for _, loss in trials]
+    if min(losses) == math.inf:
+        return None
+    beyond = losses[-1] if len(losses) <= 3 else math.inf
+    padded = [losses[0], *losses, beyond]
+    around = [(below + 6 * loss + above) / 8 for below, loss, above in zip(padded, losses, padded[2:], strict=False)]
+    return trials[min(range(len(trials)), key=lambda place: (around[place], losses[place]))][0]
+
+
+def settle(lr: float, moved: float, steps: int, planned_steps: float | None = None) -> float:
+    r"""Return the suggestion, moved as far as trials are to be believed.
+
+    .. math:: \eta\, m^{\sqrt{k / T}}
+
+    A trial that is the whole training is believed in full, one of a hundredth of its :math:`T` steps a tenth of the
+    way: what leads after :math:`k` steps need not lead in the end.
+
+    Args:
+        lr: the suggestion :math:`\eta` before the trials.
+        moved: :math:`m`, the best rate of the trials over the middle one.
+        steps: :math:`k`, of one trial.
+        planned_steps: :math:`T`, 100 if not known.
+
+    Example:
+        >>> settle(0.01, moved=10.0, steps=25, planned_steps=25)
+        0.1
+        >>> round(settle(0.01, moved=10.0, steps=25, planned_steps=100), 4)
+        0.0316
+    """
+    return float(lr * moved ** math.sqrt(min(1.0, steps / (planned_steps or 100))))

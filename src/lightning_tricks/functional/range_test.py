@@ -145,31 +145,46 @@ def slide(curve: Curve) -> Suggestion:
     return _unless_faulty(curve, find)
 
 
-def auto(curve: Curve) -> Suggestion:
-    r"""Suggest a share of the rate at which the loss is lowest: less of it, the longer the training to come.
+def share_divisor(planned_steps: float | None) -> float:
+    r"""Return by what the rate at which the loss is lowest is divided, for a training of so many optimizer steps.
 
-    .. math:: \eta = \eta_\text{lowest} / \min(\max(\sqrt{T}, 2), 20)
+    .. math:: \min(\max(\sqrt{T}, 2), 20)
 
-    with :math:`T` optimizer steps to come, 100 if not known: then it is the customary tenth. Of a constant rate the
-    best is :math:`\min(1/L, c / \sqrt{T})`: where steps are few, half of what still trains, and beyond that the noise
-    that a rate lets in must be paid back, the more of it the longer it lasts (Ghadimi & Lan 2013, corollary 2.2).
-    Beyond 400 steps a smaller share was no better (measured up to 1,125), and a schedule lowers the rate anyway.
+    Of a constant rate the best is :math:`\min(1/L, c / \sqrt{T})`: where steps are few, half of what still trains, and
+    beyond that the noise that a rate lets in must be paid back, the more of it the longer it lasts (Ghadimi & Lan 2013,
+    corollary 2.2). Beyond 400 steps a smaller share was no better (measured up to 1,125), and a schedule lowers the
+    rate anyway.
 
-    Where a noisy loss is lowest depends on how much it is smoothed: :math:`\eta_\text{lowest}` is the geometric mean
-    over several smoothings. Flat, noise, monotone and NaN: as :func:`minimum`.
+    Args:
+        planned_steps: :math:`T`, of the training to come; ``None``: not known, then it is the customary ten.
 
     References:
         Ghadimi & Lan, Stochastic first- and zeroth-order methods for nonconvex stochastic programming, 2013.
+
+    Example:
+        >>> [share_divisor(steps) for steps in (1, 25, 10_000, None)]
+        [2.0, 5.0, 20.0, 10.0]
+    """
+    return 10.0 if planned_steps is None else min(max(math.sqrt(planned_steps), 2.0), 20.0)
+
+
+def auto(curve: Curve) -> Suggestion:
+    r"""Suggest a share of the rate at which the loss is lowest: less of it, the longer the training to come.
+
+    .. math:: \eta = \eta_\text{lowest} / d(T)
+
+    with :math:`d` of :func:`share_divisor` and :math:`T` the planned steps. Where a noisy loss is lowest depends on how
+    much it is smoothed: :math:`\eta_\text{lowest}` is the geometric mean over several smoothings. Flat, noise, monotone
+    and NaN: as :func:`minimum`.
     """
 
     def find() -> Suggestion:
         curves = [read_curve(curve.lrs, curve.losses, smoothing) for smoothing in _SMOOTHINGS]
         lowest = math.exp(fmean([math.log(one.lrs[one.lowest]) for one in curves]))
-        if curve.planned_steps is None:
-            return Suggestion(lowest / 10, f"a tenth of {lowest:.2g}, where the loss is lowest{_hint(curve)}")
-        divisor = min(max(math.sqrt(curve.planned_steps), 2.0), 20.0)
-        why = f"1/{divisor:.3g} (for {curve.planned_steps:g} steps) of {lowest:.2g}, where the loss is lowest"
-        return Suggestion(lowest / divisor, why + _hint(curve))
+        divisor = share_divisor(curve.planned_steps)
+        known = curve.planned_steps is not None
+        share = f"1/{divisor:.3g} (for {curve.planned_steps:g} steps)" if known else "a tenth"
+        return Suggestion(lowest / divisor, f"{share} of {lowest:.2g}, where the loss is lowest{_hint(curve)}")
 
     return _unless_faulty(curve, find)
 

@@ -1,0 +1,105 @@
+"""Trials around a suggestion: what they are judged by, how long they are, and what they make of it."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from tiny import Net, StatefulLoader, fit
+from torch import Tensor
+
+from lightning_tricks import LRFinder, LRFinderResult, find_lr
+from lightning_tricks.functional.lr_trials import best_trial, settle, trial_rates
+
+
+class Wide(Net):
+    """Batches that are large enough for a loss without much noise."""
+
+    def train_dataloader(self) -> StatefulLoader:
+        return StatefulLoader(batch_size=32, seed=self.trainer.global_rank)
+
+
+def refined(net: Net, max_epochs: int = 3, **arguments: Any) -> LRFinderResult:
+    finder = LRFinder(min_lr=1e-4, num_steps=60, **{"refine": 20, **arguments})
+    fit(finder, net=net, max_epochs=max_epochs)
+    assert finder.result is not None
+    assert finder.result.suggestion is not None
+    return finder.result
+
+
+def test_a_trial_is_no_longer_than_the_training_and_then_believed_in_full() -> None:
+    result = refined(Wide())
+    plain = refined(Wide(), refine=0)
+    assert plain.suggestion is not None
+    assert [lr for lr, _ in result.trials] == trial_rates(plain.suggestion, 18, 180, 18)
+    assert result.suggestion == pytest.approx(best_trial(result.trials))
+    assert result.reason == f"{result.suggestion:.2g} has the best validation loss of 7 rates after 18 steps"
+
+
+def test_of_a_longer_training_it_says_what_the_trials_make_of_the_suggestion() -> None:
+    result, plain = refined(Wide(), max_epochs=30), refined(Wide(), max_epochs=30, refine=0)
+    rates, best = [lr for lr, _ in result.trials], best_trial(result.trials)
+    assert plain.suggestion is not None
+    assert best is not None
+    assert result.suggestion == settle(plain.suggestion, best / rates[len(rates) // 2], 20, 180)
+    assert f"makes {result.suggestion:.2g} of {plain.suggestion:.2g} for a training of 180" in result.reason
+
+
+class Judged(Wide):
+    """A module whose validation prefers the smaller ones of the rates it was trained with, or the larger."""
+
+    def __init__(self, sign: float) -> None:
+        super().__init__()
+        self.sign = sign
+
+    def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return torch.tensor(self.sign * self.trainer.optimizers[0].param_groups[1]["lr"])
+
+
+@pytest.mark.parametrize(("sign", "place"), [(1.0, 0), (-1.0, -2)])
+def test_it_is_the_validation_loss_that_decides(sign: float, place: int) -> None:
+    result = refined(Judged(sign))
+    assert result.suggestion == pytest.approx(result.trials[place][0])
+
+
+@pytest.mark.parametrize(("batches", "rates", "steps"), [(6, 7, 20), (24, 7, 24), (40, 5, 30)])
+def test_without_validation_a_trial_passes_over_the_data_once(batches: int, rates: int, steps: int) -> None:
+    class Unvalidated(Net):
+        def validation_step(self, batch: Any, batch_idx: int) -> None: ...
+
+        def train_dataloader(self) -> StatefulLoader:
+            return StatefulLoader(batches, batch_size=32)
+
+    reason = refined(Unvalidated(), max_epochs=20, refine=30).reason
+    assert f"best training loss of {rates} rates after {steps} steps" in reason
+
+
+def test_where_every_trial_breaks_there_is_no_suggestion() -> None:
+    class Breaking(Wide):
+        def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
+            return torch.tensor(math.nan)
+
+    finder = LRFinder(min_lr=1e-4, num_steps=60, refine=20)
+    with pytest.warns(UserWarning, match="training diverges at every rate around"):
+        fit(finder, net=Breaking())
+    assert finder.result is not None
+    assert finder.result.suggestion is None
+
+
+def test_an_error_of_the_users_in_a_validation_is_theirs_to_see() -> None:
+    class Faulty(Wide):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            if self.global_step == 0 and not self.trainer.sanity_checking:
+                raise KeyError("label")
+
+    with pytest.raises(KeyError, match="label"):
+        fit(LRFinder(min_lr=1e-4, num_steps=60, refine=20), net=Faulty())
+
+
+def test_find_lr_refines_on_validation_batches_that_it_is_given() -> None:
+    arguments = {"min_lr": 1e-4, "num_steps": 60, "refine": 20}
+    loaders = StatefulLoader(batch_size=32), StatefulLoader(2, batch_size=32)
+    with_validation = find_lr(Wide(), loaders[0], val_dataloaders=loaders[1], **arguments)
+    assert "best validation loss" in with_validation.reason
+    assert loaders[1].epoch == 0
+    assert find_lr(Wide(), loaders[0], val_dataloaders=loaders[1], min_lr=1e-4, num_steps=60).trials == []
