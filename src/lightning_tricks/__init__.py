@@ -28,7 +28,7 @@ _HOMES = {
     "LRSchedule": "callbacks.lr_schedule",
     "LiveControl": "callbacks.live_control",
     "OneCycle": "callbacks.one_cycle",
-    "PiecewiseConstant": "callbacks.lr_decays",
+    "PiecewiseConstant": "callbacks.lr_pieces",
     "PlacementCheck": "callbacks.placement_check",
     "PolynomialDecay": "callbacks.lr_decays",
     "ReduceLROnPlateau": "callbacks.reduce_lr_on_plateau",
@@ -76,10 +76,10 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.lr_decays import ExponentialDecay as ExponentialDecay
     from lightning_tricks.callbacks.lr_decays import InverseSqrtDecay as InverseSqrtDecay
     from lightning_tricks.callbacks.lr_decays import InverseTimeDecay as InverseTimeDecay
-    from lightning_tricks.callbacks.lr_decays import PiecewiseConstant as PiecewiseConstant
     from lightning_tricks.callbacks.lr_decays import PolynomialDecay as PolynomialDecay
     from lightning_tricks.callbacks.lr_finder import LRFinder as LRFinder
     from lightning_tricks.callbacks.lr_finder_result import LRFinderResult as LRFinderResult
+    from lightning_tricks.callbacks.lr_pieces import PiecewiseConstant as PiecewiseConstant
     from lightning_tricks.callbacks.lr_preview import LRPreview as LRPreview
     from lightning_tricks.callbacks.lr_preview import preview_lr as preview_lr
     from lightning_tricks.callbacks.lr_schedule import CosineDecay as CosineDecay
