@@ -96,6 +96,20 @@ def test_an_error_of_the_users_in_a_validation_is_theirs_to_see() -> None:
         fit(LRFinder(min_lr=1e-4, num_steps=60, refine=20), net=Faulty())
 
 
+def test_a_validation_never_sees_the_weights_that_the_sweep_has_broken() -> None:
+    class Careful(Wide):
+        def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
+            seen.append(float(self.head.weight.abs().max()))
+            return self.loss(batch)
+
+    seen: list[float] = []
+    finder = LRFinder(min_lr=1e-4, num_steps=60, refine=20, max_lr=1e6, stop_factor=math.inf, apply=False)
+    fit(finder, net=Careful(), num_sanity_val_steps=0)
+    assert finder.result is not None
+    assert finder.result.diverged
+    assert seen[0] == float(Careful().head.weight.abs().max())
+
+
 def test_find_lr_refines_on_validation_batches_that_it_is_given() -> None:
     arguments = {"min_lr": 1e-4, "num_steps": 60, "refine": 20}
     loaders = StatefulLoader(batch_size=32), StatefulLoader(2, batch_size=32)

@@ -25,6 +25,7 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
     lr, planned = result.suggestion, result.planned_steps
     assert lr is not None
     steps = min(steps, planned or steps)  # a trial of the whole training knows best
+    run.rewind()  # where the sweep ended, the weights may be anything
     validates = validation_loss(run.trainer, run.module, limit=1) is not None
     if not validates:  # the loss of batches that come round again says what is remembered, not what is learnt
         once = run.trainer.num_training_batches / run.trainer.accumulate_grad_batches
