@@ -8,7 +8,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from lightning_tricks.callbacks.lr_finder import LRFinder
 from lightning_tricks.callbacks.lr_finder_result import LRFinderResult
-from lightning_tricks.callbacks.trial_run import has_a_hand_in_steps
+from lightning_tricks.callbacks.trial_step import has_a_hand_in_steps
 from lightning_tricks.callbacks.trick import Trick
 from lightning_tricks.functional.object_memory import ObjectMemory, remember_random_state
 

@@ -8,6 +8,8 @@ from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_tricks.callbacks.trial_step import is_untouched
+
 _BATCH_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 
 
@@ -66,9 +68,8 @@ class TrialBatches:
         """
         trainer, strategy, module = self._trainer, self._trainer.strategy, self._module
         owners = [module, trainer.datamodule] if trainer.datamodule is not None else [module]
-        names = {getattr(owner, hook).__qualname__ for owner in owners for hook in _BATCH_HOOKS}
-        ordinary = names == {f"DataHooks.{hook}" for hook in _BATCH_HOOKS}
-        if ordinary and strategy.batch_to_device.__qualname__ == "Strategy.batch_to_device":
+        ordinary = all(is_untouched(owner, "core.hooks", *_BATCH_HOOKS) for owner in owners)
+        if ordinary and is_untouched(strategy, "strategies.strategy", "batch_to_device"):
             return lambda batch: move_data_to_device(batch, strategy.root_device)
 
         def through_hooks(batch: Any) -> Any:

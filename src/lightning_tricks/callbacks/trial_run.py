@@ -9,17 +9,16 @@ from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.profilers import PassThroughProfiler
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from lightning_tricks.callbacks.lr_factor import LRFactor
 from lightning_tricks.callbacks.run_snapshot import RunSnapshot
 from lightning_tricks.callbacks.trial_batches import TrialBatches
+from lightning_tricks.callbacks.trial_step import TrialStep, has_a_hand_in_steps
 
-_STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
 _PATIENCE = 100
 
 
@@ -111,6 +110,7 @@ class TrialRun:
                     group["lr"] = group["lr"].clone()
         self._batches = TrialBatches(self.trainer, self.module, self._callbacks)
         self.module.on_train_epoch_start()
+        self._automatic = TrialStep(self.trainer, self.module, self._callbacks)
 
     def _end_batches(self) -> None:
         if self._batches is not None:
@@ -161,45 +161,41 @@ class TrialRun:
         return torch.stack([loss.float().mean() for loss in self._losses]).mean()
 
     def _step_automatically(self) -> None:
-        strategy = self.trainer.strategy
-        optimizer = strategy._lightning_optimizers[0]
-        count = self.trainer.accumulate_grad_batches
+        strategy, count = self.trainer.strategy, self.trainer.accumulate_grad_batches
         for part in range(count):
             batch, batch_idx = self._next_batch()
-            closure = self._closure(batch, batch_idx, optimizer, part)
+            closure = self._closure(batch, batch_idx, part)
             if part + 1 < count:
                 with getattr(strategy, "block_backward_sync", nullcontext)():
                     closure()
             else:
-                self.module.optimizer_step(self.trainer.current_epoch, batch_idx, optimizer, closure)
+                self._automatic.update(batch_idx, closure)
             self.module.on_train_batch_end({}, batch, batch_idx)
 
-    def _closure(self, batch: Any, batch_idx: int, optimizer: Any, part: int) -> Callable[[], Tensor | None]:
+    def _closure(self, batch: Any, batch_idx: int, part: int) -> Callable[[], Tensor | None]:
         """Return what Lightning's own closure does, without counting it."""
-        trainer, module, count = self.trainer, self.module, self.trainer.accumulate_grad_batches
+        step, count = self._automatic, self.trainer.accumulate_grad_batches
         evaluated = False
 
-        @torch.enable_grad()
         def closure() -> Tensor | None:
             nonlocal evaluated
-            loss = self._training_step(batch, batch_idx)
-            if part == 0:
-                for callback in self._callbacks:
-                    callback.on_before_zero_grad(trainer, module, optimizer._optimizer)
-                module.on_before_zero_grad(optimizer._optimizer)
-                module.optimizer_zero_grad(trainer.current_epoch, batch_idx, optimizer._optimizer)
-            if loss is None:
-                return None
-            if not loss.requires_grad:
-                raise RuntimeError(
-                    f"`{type(module).__name__}.training_step` returns a loss without a gradient, so that no learning "
-                    "rate changes it. Return the loss itself, not a detached copy, and leave a parameter trainable."
-                )
-            if not evaluated:  # LBFGS evaluates it several times a step
-                self._losses.append(loss.detach())
-                evaluated = True
-            trainer.strategy.backward(loss / count if count > 1 else loss, optimizer._optimizer)
-            return loss.detach()
+            with torch.enable_grad():
+                loss = self._training_step(batch, batch_idx)
+                if part == 0:
+                    step.zero_grad(batch_idx)
+                if loss is None:
+                    return None
+                if not loss.requires_grad:
+                    raise RuntimeError(
+                        f"`{type(self.module).__name__}.training_step` returns a loss without a gradient, so that no "
+                        "learning rate changes it. Return the loss itself, not a detached copy, and leave a parameter "
+                        "trainable."
+                    )
+                if not evaluated:  # LBFGS evaluates it several times a step
+                    self._losses.append(loss.detach())
+                    evaluated = True
+                step.backward(loss / count if count > 1 else loss)
+                return loss.detach()
 
         return closure
 
@@ -241,11 +237,3 @@ class TrialRun:
         mean: Tensor = self.trainer.strategy.reduce(torch.stack(list(losses)), reduce_op="mean")
         found: list[float] = mean.tolist()
         return found
-
-
-def has_a_hand_in_steps(callback: Callback) -> bool:
-    """Say whether a callback changes, or may change, what a step does; those that write the learning rate are out."""
-    if isinstance(callback, LRFactor):
-        return False
-    found = (getattr(getattr(callback, hook), "__qualname__", hook) for hook in _STEP_HOOKS)
-    return any(name != f"Callback.{hook}" for name, hook in zip(found, _STEP_HOOKS, strict=True))
