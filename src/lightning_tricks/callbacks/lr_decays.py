@@ -39,6 +39,7 @@ class ExponentialDecay(NamedSchedule):
         ValueError: an argument is out of range.
 
     Example:
+        >>> from lightning.pytorch import Trainer
         >>> from lightning_tricks import ExponentialDecay
         >>> trainer = Trainer(max_epochs=30, callbacks=[ExponentialDecay(0.5, decay_steps=10, staircase=True)])
 
@@ -92,6 +93,7 @@ class InverseTimeDecay(NamedSchedule):
         ValueError: an argument is out of range.
 
     Example:
+        >>> from lightning.pytorch import Trainer
         >>> from lightning_tricks import InverseTimeDecay
         >>> trainer = Trainer(max_epochs=30, callbacks=[InverseTimeDecay(0.1)])
 
@@ -144,6 +146,7 @@ class InverseSqrtDecay(NamedSchedule):
         ValueError: an argument is out of range.
 
     Example:
+        >>> from lightning.pytorch import Trainer
         >>> from lightning_tricks import InverseSqrtDecay
         >>> trainer = Trainer(max_epochs=30, callbacks=[InverseSqrtDecay(unit="st", warmup="500st")])
 
@@ -200,6 +203,7 @@ class PolynomialDecay(NamedSchedule):
         ValueError: an argument is out of range.
 
     Example:
+        >>> from lightning.pytorch import Trainer
         >>> from lightning_tricks import PolynomialDecay
         >>> trainer = Trainer(max_epochs=30, callbacks=[PolynomialDecay(end_factor=0.01, power=0.9)])
 
