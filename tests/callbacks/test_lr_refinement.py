@@ -42,7 +42,7 @@ def test_of_a_longer_training_it_says_what_the_trials_make_of_the_suggestion() -
     assert plain.suggestion is not None
     assert best is not None
     assert result.suggestion == settle(plain.suggestion, best / rates[len(rates) // 2], 20, 180)
-    assert f"makes {result.suggestion:.2g} of {plain.suggestion:.2g} for a training of 180" in result.reason
+    assert f"so {result.suggestion:.2g} instead of {plain.suggestion:.2g} for 180 steps" in result.reason
 
 
 class Judged(Wide):

@@ -44,7 +44,7 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
         kind = "validation" if validates else "training"
         reason = f"{best:.2g} has the best {kind} loss of {len(rates)} rates after {steps} steps"
         if steps != planned:
-            reason += f", which makes {found:.2g} of {lr:.2g} for a training of {planned or 'who knows how many'}"
+            reason += f", so {found:.2g} instead of {lr:.2g}" + (f" for {planned} steps" if planned else "")
     return LRFinderResult.from_dict({**result.to_dict(), "suggestion": found, "reason": reason, "trials": trials})
 
 
