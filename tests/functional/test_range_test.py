@@ -2,16 +2,20 @@
 
 import math
 import random
+import statistics
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_tricks.functional.range_test import METHODS, lr_grid, suggest
+from lightning_tricks.functional.sweep_curve import find_divergence, smooth
 
 GRID = lr_grid(1e-7, 10.0, 100)
 GOOD = [2.3 - 2 / (1 + math.exp(-(i - 60) / 5)) + 0.3 * max(0, i - 80) for i in range(100)]
+SWEPT = 1 / (1 - 1e-8 ** (1 / 99))  # 5.9 steps at its last rate that a sweep over this grid comes to
 rates = st.floats(1e-9, 1e3)
 
 
@@ -61,7 +65,7 @@ def test_a_loss_that_only_rises_gives_no_suggestion(method: str) -> None:
 def test_a_loss_that_only_falls_is_suggested_from_and_said_so() -> None:
     falling = [math.exp(-i / 30) for i in range(100)]
     lr, reason = suggest(GRID, falling)
-    assert lr == pytest.approx(1.0)
+    assert lr == pytest.approx(10 / math.sqrt(100 / SWEPT))
     assert "raise `max_lr`" in reason
     for method in METHODS:
         found = suggest(GRID, falling, method).lr  # type: ignore[arg-type]
@@ -79,7 +83,7 @@ def test_the_rules_find_the_places_that_they_are_named_for() -> None:
     lowest = GRID[GOOD.index(min(GOOD))]
     found = {method: suggest(GRID, GOOD, method, smoothing=0.0).lr for method in METHODS}
     assert found["minimum"] == lowest / 10
-    assert found["auto"] == pytest.approx(lowest / 10, rel=0.5)  # the lowest place of heavier averages lies higher
+    assert lowest / 10 < found["auto"] < lowest / 4  # type: ignore[operator]
     assert found["steep"] == GRID[60]
     assert GRID[20] < found["valley"] < lowest  # type: ignore[operator]
     assert found["slide"] < lowest  # type: ignore[operator]
@@ -102,22 +106,46 @@ def test_a_fall_hidden_by_noise_counts_where_the_loss_breaks_afterwards() -> Non
     assert GRID[85] / 1000 <= lr <= GRID[85] / 10
 
 
-@pytest.mark.parametrize(("steps", "divisor"), [(1, 2), (4, 2), (9, 3), (100, 10), (None, 10), (400, 20), (1e6, 20)])
-def test_the_share_falls_with_the_root_of_the_steps_to_come_between_a_half_and_a_twentieth(
-    steps: float | None, divisor: float
-) -> None:
-    anchor = 2 * suggest(GRID, GOOD, planned_steps=1).lr  # type: ignore[operator]
+@pytest.mark.parametrize(("steps", "counted"), [(1, SWEPT), (9, 9), (100, 100), (None, 100), (400, 400), (1e6, 400)])
+def test_the_share_falls_with_the_root_of_the_steps_to_come(steps: float | None, counted: float) -> None:
+    anchor = suggest(GRID, GOOD, planned_steps=1).lr
     found = suggest(GRID, GOOD, planned_steps=steps)
-    assert found.lr == pytest.approx(anchor / divisor)
+    assert anchor is not None
+    assert found.lr == pytest.approx(anchor / math.sqrt(counted / SWEPT))
     assert f"of {anchor:.2g}, where the loss is lowest" in found.reason
 
 
-def test_auto_stands_on_several_averages_whatever_smoothing_is_asked_for() -> None:
+@pytest.mark.parametrize("num_steps", [100, 200, 400])
+@pytest.mark.parametrize("planned_steps", [25, 100, 400])
+def test_on_a_noisy_quadratic_it_is_the_best_constant_rate_however_fine_the_sweep(
+    num_steps: int, planned_steps: int
+) -> None:
+    curvature, noise = np.logspace(-2, 0, 30), 0.3  # whose gradients are (λ x + σ √λ ε)
+
+    def expected(lr: float) -> float:
+        shrink = (1 - lr * curvature) ** 2
+        power = shrink**planned_steps
+        squares = power + lr**2 * noise**2 * curvature * (1 - power) / (1 - shrink)
+        return float((curvature * squares).sum() / 2)
+
+    def sweep(seed: int) -> float:
+        dice, x, lrs, losses = np.random.default_rng(seed), np.ones(30), lr_grid(1e-5, 10.0, num_steps), []
+        for lr in lrs:
+            losses.append(float((curvature * x * x).sum() / 2))
+            x = x - lr * (curvature * x + noise * np.sqrt(curvature) * dice.normal(size=30))
+        end = find_divergence(smooth(losses), 4.0, skip=num_steps // 10)
+        found = suggest(lrs[:end], losses[:end], planned_steps=planned_steps).lr
+        assert found is not None
+        return found
+
+    typical = math.exp(statistics.fmean(math.log(sweep(seed)) for seed in range(5)))
+    assert expected(typical) <= 1.05 * min(expected(10 ** (place / 20)) for place in range(-60, 5))
+
+
+def test_the_smoothing_that_is_asked_for_does_not_move_it() -> None:
     dice = random.Random(1)
     noisy = [loss + 0.05 * dice.gauss(0, 1) for loss in GOOD]
     assert suggest(GRID, noisy, smoothing=0.5).lr == suggest(GRID, noisy, smoothing=0.9).lr
-    places = [suggest(GRID, noisy, "minimum", smoothing).lr for smoothing in (0.5, 0.8, 0.9, 0.95)]
-    assert suggest(GRID, noisy).lr == pytest.approx(math.prod(places) ** 0.25)  # type: ignore[type-var]
 
 
 def test_wrong_arguments_are_refused() -> None:

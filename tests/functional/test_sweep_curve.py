@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tricks.functional.sweep_curve import find_divergence, find_fault, read_curve, smooth
+from lightning_tricks.functional.sweep_curve import find_divergence, find_fault, read_curve, smooth, smooth_evenly
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=50), st.floats(0, 0.99))
@@ -47,3 +47,11 @@ def test_the_first_averages_are_neither_best_nor_divergence() -> None:
 
 def test_too_few_points_are_refused() -> None:
     assert "finite losses" in str(find_fault(read_curve([0.1, 0.2, 0.3], [3.0, 2.0, 1.0])))
+
+
+@given(st.floats(0.3, 20.0), st.integers(20, 80))
+def test_an_even_average_has_its_lowest_place_where_the_losses_have_theirs(width: float, lowest: int) -> None:
+    losses = [abs(place - lowest) for place in range(lowest * 2 + 1)]
+    averages = smooth_evenly(losses, width)
+    assert min(range(len(losses)), key=averages.__getitem__) == lowest
+    assert smooth_evenly([3.0] * 10, width) == pytest.approx([3.0] * 10)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from lightning_tricks.functional.range_test import share_divisor
+from lightning_tricks.functional.range_test import steps_divisor
 
 _MOST = 7
 _QUARTER, _HALF = 0.25, 0.5  # of a decade
@@ -13,9 +13,9 @@ def trial_rates(lr: float, steps: int, budget: int, planned_steps: float | None 
     r"""Return the rates to try, rising, around the one that a training as short as the trials would be given.
 
     Of a short training the best rate is higher than of a long one, so the middle is
-    :math:`\eta\, d(T) / d(k)`, with :math:`d` of :func:`~lightning_tricks.functional.range_test.share_divisor`,
-    :math:`T` steps planned and :math:`k` in a trial. They lie a quarter of a decade apart, or, where there are only
-    three of them, half a decade.
+    :math:`\eta \sqrt{T / k}`, with :math:`T` steps planned and :math:`k` in a trial
+    (:func:`~lightning_tricks.functional.range_test.steps_divisor`). They lie a quarter of a decade apart, or, where
+    there are only three of them, half a decade.
 
     Args:
         lr: the suggestion for the training to come.
@@ -35,7 +35,7 @@ def trial_rates(lr: float, steps: int, budget: int, planned_steps: float | None 
     count = min(_MOST, budget // steps)
     count -= 1 - count % 2
     spacing = _HALF if count == 3 else _QUARTER
-    middle = lr * (share_divisor(planned_steps) / share_divisor(steps))
+    middle = lr * steps_divisor(planned_steps, steps)
     return [middle * 10 ** (spacing * place) for place in range(-(count // 2), count // 2 + 1)]
 
 

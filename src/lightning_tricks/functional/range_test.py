@@ -10,12 +10,13 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from lightning_tricks.functional.arguments import check_choice, check_number
-from lightning_tricks.functional.sweep_curve import Curve, find_fault, read_curve
+from lightning_tricks.functional.sweep_curve import Curve, find_fault, read_curve, smooth_evenly
 
 Method = Literal["auto", "valley", "steep", "minimum", "slide"]
 Mode = Literal["exponential", "linear"]
 
-_SMOOTHINGS = (0.5, 0.8, 0.9, 0.95)  # what people use, from hardly any to heavy
+_WIDTHS = (0.01, 0.02, 0.04)  # of smoothing, as shares of the sweep
+_UNKNOWN, _LONGEST = 100, 400  # optimizer steps to come
 
 
 class Suggestion(NamedTuple):
@@ -145,46 +146,52 @@ def slide(curve: Curve) -> Suggestion:
     return _unless_faulty(curve, find)
 
 
-def share_divisor(planned_steps: float | None) -> float:
-    r"""Return by what the rate at which the loss is lowest is divided, for a training of so many optimizer steps.
+def steps_divisor(planned_steps: float | None, steps: float) -> float:
+    r"""Return by what the best rate of a short training is divided to have that of a longer one.
 
-    .. math:: \min(\max(\sqrt{T}, 2), 20)
+    .. math:: \max(1, \sqrt{\min(T, 400) / \tau})
 
-    Of a constant rate the best is :math:`\min(1/L, c / \sqrt{T})`: where steps are few, half of what still trains, and
-    beyond that the noise that a rate lets in must be paid back, the more of it the longer it lasts (Ghadimi & Lan 2013,
-    corollary 2.2). Beyond 400 steps a smaller share was no better (measured up to 1,125), and a schedule lowers the
-    rate anyway.
+    Of a constant rate the best is :math:`c / \sqrt{T}`, unless training breaks before: the noise that a rate lets in
+    must be paid back, the more of it the longer it lasts (Ghadimi & Lan 2013, corollary 2.2). Beyond 400 steps a
+    smaller rate was hardly better (measured up to 1,125), and long trainings have a schedule that lowers it.
 
     Args:
-        planned_steps: :math:`T`, of the training to come; ``None``: not known, then it is the customary ten.
+        planned_steps: :math:`T`, of the longer one; ``None``: not known, then 100.
+        steps: :math:`\tau`, of the short one.
 
     References:
         Ghadimi & Lan, Stochastic first- and zeroth-order methods for nonconvex stochastic programming, 2013.
 
     Example:
-        >>> [share_divisor(steps) for steps in (1, 25, 10_000, None)]
-        [2.0, 5.0, 20.0, 10.0]
+        >>> [steps_divisor(planned, steps=4) for planned in (1, 25, 400, 10_000, None)]
+        [1.0, 2.5, 10.0, 10.0, 5.0]
     """
-    return 10.0 if planned_steps is None else min(max(math.sqrt(planned_steps), 2.0), 20.0)
+    return max(1.0, math.sqrt(min(planned_steps or _UNKNOWN, _LONGEST) / steps))
 
 
 def auto(curve: Curve) -> Suggestion:
-    r"""Suggest a share of the rate at which the loss is lowest: less of it, the longer the training to come.
+    r"""Suggest the rate that is best for so long a training, if the sweep found that of one as short as itself.
 
-    .. math:: \eta = \eta_\text{lowest} / d(T)
+    Up to where its loss is lowest, the sweep has gone as far as :math:`\tau` steps at that rate would; of so short a
+    training it is the best rate, and of one of :math:`T` steps the best is smaller (:func:`steps_divisor`):
 
-    with :math:`d` of :func:`share_divisor` and :math:`T` the planned steps. Where a noisy loss is lowest depends on how
-    much it is smoothed: :math:`\eta_\text{lowest}` is the geometric mean over several smoothings. Flat, noise, monotone
-    and NaN: as :func:`minimum`.
+    .. math:: \eta = \eta_\text{lowest} \sqrt{\tau / T}, \quad \tau = \sum_{\eta_i \le \eta_\text{lowest}}
+        \eta_i / \eta_\text{lowest}
+
+    A hundred steps over eight decades make :math:`\tau = 5.9`, and so a quarter for a hundred steps to come. Nothing in
+    it is fitted. Where a noisy loss is lowest depends on how much it is smoothed: :math:`\eta_\text{lowest}` and
+    :math:`\tau` are means over three widths. Flat, noise, monotone and NaN: as :func:`minimum`.
     """
 
     def find() -> Suggestion:
-        curves = [read_curve(curve.lrs, curve.losses, smoothing) for smoothing in _SMOOTHINGS]
-        lowest = math.exp(fmean([math.log(one.lrs[one.lowest]) for one in curves]))
-        divisor = share_divisor(curve.planned_steps)
-        known = curve.planned_steps is not None
-        share = f"1/{divisor:.3g} (for {curve.planned_steps:g} steps)" if known else "a tenth"
-        return Suggestion(lowest / divisor, f"{share} of {lowest:.2g}, where the loss is lowest{_hint(curve)}")
+        averages = [smooth_evenly(curve.losses, share * len(curve.losses)) for share in _WIDTHS]
+        places = [curve.lowest_of(each) for each in averages]
+        lowest = math.exp(fmean([math.log(curve.lrs[place]) for place in places]))
+        swept = fmean([sum(curve.lrs[: place + 1]) / curve.lrs[place] for place in places])
+        divisor = steps_divisor(curve.planned_steps, swept)
+        length = f"{curve.planned_steps:g} steps" if curve.planned_steps else "a training of unknown length"
+        reason = f"1/{divisor:.3g}, for {length}, of {lowest:.2g}, where the loss is lowest"
+        return Suggestion(lowest / divisor, reason + _hint(curve))
 
     return _unless_faulty(curve, find)
 

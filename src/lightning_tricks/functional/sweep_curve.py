@@ -67,11 +67,15 @@ class Curve(NamedTuple):
     @property
     def lowest(self) -> int:
         """The place of the lowest smoothed loss; where the loss ends by rising, in the two decades before that."""
+        return self.lowest_of(self.smoothed)
+
+    def lowest_of(self, averages: Sequence[float]) -> int:
+        """Return that place for other averages of the same losses."""
         edge = self.edge
-        inside = range(self.begin, len(self.smoothed))
+        inside = range(self.begin, len(averages))
         if edge is not None:
             inside = range(max(self.begin, bisect_left(self.lrs, self.lrs[edge] / 100)), edge + 1)
-        return min(inside, key=self.smoothed.__getitem__)
+        return min(inside, key=averages.__getitem__)
 
 
 def smooth(losses: Sequence[float], smoothing: float = 0.9) -> list[float]:
@@ -100,6 +104,30 @@ def smooth(losses: Sequence[float], smoothing: float = 0.9) -> list[float]:
         weight = smoothing * weight + (1 - smoothing)
         smoothed.append(average / weight if math.isfinite(average) else math.nan)
     return smoothed
+
+
+def smooth_evenly(losses: Sequence[float], width: float) -> list[float]:
+    r"""Return the average around each loss, with weights that fall to both sides alike.
+
+    .. math:: s_i = \sum_j w_{ij} L_j / \sum_j w_{ij}, \quad w_{ij} = e^{-(i - j)^2 / 2 h^2}
+
+    An average of the past alone (:func:`smooth`) has its lowest place behind that of the losses.
+
+    Args:
+        losses: finite.
+        width: :math:`h`, in steps, > 0.
+
+    Example:
+        >>> smooth_evenly([2.0, 2.0, 2.0], width=1.0)
+        [2.0, 2.0, 2.0]
+    """
+    count = len(losses)
+    bell = [math.exp(-0.5 * (distance / width) ** 2) for distance in range(count)]
+    averages = []
+    for place in range(count):
+        weights = [bell[abs(place - other)] for other in range(count)]
+        averages.append(sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights))
+    return averages
 
 
 def find_divergence(smoothed: Sequence[float], stop_factor: float = 4.0, skip: int = 0) -> int | None:
