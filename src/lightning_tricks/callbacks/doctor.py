@@ -1,5 +1,6 @@
 """Doctor: say at the first batch of a fit what is wrong with it, and watch what only training shows."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -7,20 +8,23 @@ from typing import Any, Literal
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from torch.optim import Optimizer
 
-from lightning_tricks.callbacks.run_watch import RunWatch
+from lightning_tricks.callbacks.run_watch import RunWatch, reading_distance
 from lightning_tricks.callbacks.trick import Trick
 from lightning_tricks.callbacks.visit import look, share, visit
-from lightning_tricks.callbacks.zero_grad_watch import ZeroGradWatch
-from lightning_tricks.doctor.evidence import Evidence, RunFacts
+from lightning_tricks.doctor.evidence import Evidence
+from lightning_tricks.doctor.finding import Finding
+from lightning_tricks.doctor.foresee import foresee
 from lightning_tricks.doctor.judge import judge
+from lightning_tricks.doctor.model_facts import ModelFacts
+from lightning_tricks.doctor.plain import from_plain, to_plain
 from lightning_tricks.doctor.project import plan_checks
 from lightning_tricks.doctor.read_model import read_model
 from lightning_tricks.doctor.registry import as_words
 from lightning_tricks.doctor.report import Report
+from lightning_tricks.doctor.run_facts import RunFacts, StartFact
 from lightning_tricks.functional.arguments import check_choice
-
-_READ_EVERY = 50
 
 
 class Doctor(Trick):
@@ -29,9 +33,10 @@ class Doctor(Trick):
     Use when: a model is new, or does not learn; it costs about four steps, once.
 
     Where it acts: before the first step (``on_train_batch_start``), on the batch of that step: one ``training_step`` is
-    traced and nothing of it stays, so that training goes on bit-identically. During training the losses are looked at
-    every ``log_every_n_steps`` and at the end of an epoch, the parameters once after the first epoch. The report is
-    logged once, by process 0.
+    traced and nothing of it stays, so that training goes on bit-identically. During training the loss of every batch is
+    kept on its device and read every ``log_every_n_steps``, and the gradients and updates of one step in as many are
+    measured; a logged ``val_loss`` is compared with it at every validation, and the parameters are looked at once after
+    the first epoch. The report is logged once, by process 0, and what comes to light later when it does.
 
     Interacts with: nothing. Under DDP process 0 diagnoses its batch while the others wait, and all get its report;
     under ModelParallel/FSDP and DeepSpeed no step is traced, and the report says so. A resumed run keeps the report of
@@ -83,9 +88,9 @@ class Doctor(Trick):
 
     def _start_anew(self) -> None:
         self.report: Report | None = None
-        self._facts = RunFacts()
         self._watch = RunWatch()
-        self._zeroing: ZeroGradWatch | None = None
+        self._model: ModelFacts | None = None
+        self._judged_at, self._judged_events = 0, RunFacts().events
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forget an earlier fit."""
@@ -98,26 +103,30 @@ class Doctor(Trick):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.report is None:
             self._examine(trainer, pl_module, batch)
-            if self._late_rules and not pl_module.automatic_optimization and trainer.current_epoch == 0:
-                self._zeroing = ZeroGradWatch(trainer.optimizers)  # now, so that it sees the run's own steps alone
+            if self._late_rules:
+                self._watch.start_steps(trainer, pl_module)  # now, so that it sees the run's own steps alone
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what can be said of a run without a single batch."""
         if self.report is None:
             self._judge_all(look(trainer, pl_module, None))
             self._tell(trainer)
+        elif self._late_rules:
+            self._judge_run(pl_module)
 
     def _examine(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
         found = ""
         try:
             evidence = visit(trainer, pl_module, batch)
             if evidence is not None:
-                found = self._judge_all(evidence).to_json()
+                found = json.dumps([self._judge_all(evidence).to_json(), to_plain(foresee(evidence))])
         finally:
             found = share(trainer, found)  # whatever happened: the others wait for it
         if not found:
             raise RuntimeError(f"`{type(self).__name__}` failed on process 0; its message is there.")
-        self.report = self.report or Report.from_json(found)
+        report, start = json.loads(found)
+        self.report = self.report or Report.from_json(report)
+        self._watch.facts = replace(self._watch.facts, start=from_plain(StartFact, start))
         self._tell(trainer)
 
     def _judge_all(self, evidence: Evidence) -> Report:
@@ -136,60 +145,69 @@ class Doctor(Trick):
     # -- during training --------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._late_rules and trainer.current_epoch == 0:
+        if self._late_rules:
             self._watch.start_epoch(trainer, pl_module)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        if self._late_rules:
+            self._watch.before_step(trainer, pl_module, optimizer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        every = trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
-        if self._late_rules and self._watch.see(trainer, outputs) >= every:
-            self._read(trainer, pl_module, ())
+        if self._late_rules and self._watch.after_batch(trainer, pl_module, outputs):
+            self._watch.read(trainer)
+            self._judge_if_due(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._late_rules and trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._watch.end_validation(trainer)
+            self._judge_if_due(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._late_rules:
-            unchanged = self._watch.unchanged(trainer, pl_module) if trainer.current_epoch == 0 else ()
-            self._read(trainer, pl_module, unchanged)
-            self._let_go()
+            self._watch.end_epoch(trainer, pl_module)
+            self._judge_if_due(trainer, pl_module)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._let_go()
+        self._watch.let_go()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._let_go()
+        self._watch.let_go()
 
-    def _let_go(self) -> None:
-        if self._zeroing is not None:
-            self._zeroing.close()
-            self._zeroing = None
+    def _judge_if_due(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Judge events at once; trends only now and then, for short epochs would judge them at every few steps."""
+        due = self._watch.batches - self._judged_at >= reading_distance(trainer)
+        if due or self._watch.facts.events != self._judged_events:
+            self._judge_run(pl_module)
 
-    def _read(self, trainer: Trainer, pl_module: LightningModule, unchanged: tuple[str, ...]) -> None:
-        """Judge what has come to light since the last time; the same on every process."""
-        bad, said = self._watch.first_bad_step(trainer), self._facts
-        piled = self._zeroing.kept(trainer) if self._zeroing is not None else ()
-        new = RunFacts(
-            bad if said.first_bad_step is None else None,
-            unchanged,
-            tuple(index for index in piled if index not in said.not_zeroed),
-        )
-        if new == RunFacts() or self.report is None:
+    def _judge_run(self, pl_module: LightningModule) -> None:
+        """Say what has come to light since the last time; the same on every process."""
+        if self.report is None:
             return
-        self._facts = RunFacts(
-            bad if said.first_bad_step is None else said.first_bad_step,
-            unchanged or said.unchanged,
-            said.not_zeroed + new.not_zeroed,
-        )
-        late = judge(Evidence(read_model(pl_module), run=new), *self._checks._replace(rules=self._late_rules))
-        self.report = replace(self.report, findings=[*self.report.findings, *late.findings])
+        self._judged_at, self._judged_events = self._watch.batches, self._watch.facts.events
+        if self._model is None:
+            seen = self.report.evidence
+            self._model = seen.model if seen is not None else read_model(pl_module)
+        late = judge(Evidence(self._model, run=self._watch.facts), *self._checks._replace(rules=self._late_rules))
+        said = {_key(one) for one in self.report.findings}
+        late.findings = [one for one in late.findings if _key(one) not in said]
         if late.findings:
+            self.report = replace(self.report, findings=[*self.report.findings, *late.findings])
             rank_zero_warn(f"{type(self).__name__}: {late}")
             self._fail(late)
 
     # -- the state --------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the report, as JSON."""
-        return {"report": self.report.to_json() if self.report else ""}
+        """Return the report and what was watched, as JSON."""
+        run = self._watch.to_json() if self._late_rules else ""
+        return {"report": self.report.to_json() if self.report else "", "run": run}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.report = Report.from_json(state_dict["report"]) if state_dict["report"] else None
+        self._watch = RunWatch.from_json(state_dict["run"]) if state_dict.get("run") else RunWatch()
+
+
+def _key(finding: Finding) -> tuple[str, str, str]:
+    return finding.code, finding.where, finding.severity

@@ -1,85 +1,153 @@
-"""Run watch: keep what the doctor's run-time rules ask about, without a wait in a step."""
+"""Run watch: all that the doctor's run-time rules ask about, put together without a wait in a step."""
 
+import json
 import math
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim import Optimizer
 
-_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+from lightning_tricks.callbacks.loss_watch import LossWatch
+from lightning_tricks.callbacks.step_watch import StepWatch, highest_rate
+from lightning_tricks.callbacks.still_watch import StillWatch
+from lightning_tricks.callbacks.zero_grad_watch import ZeroGradWatch
+from lightning_tricks.doctor.plain import from_plain, to_plain
+from lightning_tricks.doctor.run_facts import (
+    EvaluationFact,
+    RunFacts,
+    observe_evaluation,
+    observe_losses,
+    observe_step,
+)
+
+_READ_EVERY = 50
+_VAL_LOSSES = frozenset(
+    f"{part}{mark}loss" for part in ("val", "valid", "validation", "eval", "dev") for mark in ("_", "/", ".", "-")
+)
 
 
 class RunWatch:
-    """What a run's steps show: losses that are not finite, and parameters that an epoch leaves as they were.
+    """What a run's steps and evaluations show.
 
-    Losses are kept as they come, on their device, and looked at when somebody asks. All processes ask together, and
-    get the same answer.
+    Losses, gradients and updates are kept as they come, on their device, and read every ``log_every_n_steps`` batches,
+    at a validation and at the end of an epoch. All processes read together, and come to the same facts.
+
+    Attributes:
+        facts: what was read so far.
+        batches: how many batches were seen, in all.
     """
 
     def __init__(self) -> None:
-        self._losses: list[Tensor] = []
-        self._steps: list[int] = []
-        self._batches = 0
-        self._marks: dict[str, Tensor] = {}
-        self._start = 0
+        self.facts = RunFacts()
+        self.batches = 0
+        self._losses, self._steps, self._still = LossWatch(), StepWatch(), StillWatch()
+        self._zeroing: ZeroGradWatch | None = None
+        self._since_evaluation = (0.0, 0)
+
+    # -- in a step --------------------------------------------------------------------------------------------------
 
     def start_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note what every trainable parameter is."""
-        self._start = trainer.global_step
-        self._marks = fingerprints(pl_module)
+        """In the first epoch, note what every trainable parameter is."""
+        if trainer.current_epoch == 0:
+            self._still.start(trainer, pl_module)
 
-    def see(self, trainer: Trainer, outputs: Any) -> int:
-        """Keep the loss of a batch, if it has one, and return how many batches were seen since the last reading."""
-        self._batches += 1
-        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        if isinstance(loss, Tensor):
-            self._losses.append(loss.detach().sum() if loss.ndim else loss.detach())
-            self._steps.append(trainer.global_step)
-        return self._batches
+    def start_steps(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Watch, before the run's own first step, whether gradients are zeroed by hand."""
+        if not pl_module.automatic_optimization and trainer.current_epoch == 0:
+            self._zeroing = ZeroGradWatch(trainer.optimizers)
 
-    def first_bad_step(self, trainer: Trainer) -> int | None:
-        """Return the first step, among those since the last call, whose loss was not finite on any process."""
-        losses, steps = self._losses, torch.tensor([*map(float, self._steps), math.inf])
-        self._losses, self._steps, self._batches = [], [], 0
-        steps = steps.to(trainer.strategy.root_device)
-        if losses:
-            steps[:-1].masked_fill_(torch.stack(losses).isfinite().to(steps.device), math.inf)
-        everywhere: Any = trainer.strategy.reduce(steps.min(), reduce_op="min")
-        first: float = everywhere.tolist()
-        return int(first) if math.isfinite(first) else None
+    def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Look at the gradients of a step, if it is time to."""
+        self._steps.before_step(trainer, pl_module, optimizer, reading_distance(trainer))
 
-    def unchanged(self, trainer: Trainer, pl_module: LightningModule) -> tuple[str, ...]:
-        """Return the parameters that stayed as they were since the epoch's start, if any step was taken at any rate."""
-        marks, self._marks = self._marks, {}
-        rates = [group.get("lr", 1) for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        if not marks or trainer.global_step == self._start or not any(rates):
-            return ()
-        now = fingerprints(pl_module)
-        names = [name for name in marks if name in now]
-        if not names:
-            return ()
-        same = torch.stack([marks[name] == now[name] for name in names]).float()
-        everywhere: Any = trainer.strategy.reduce(same, reduce_op="min")
-        return tuple(name for name, value in zip(names, everywhere.tolist(), strict=True) if value)
+    def after_batch(self, trainer: Trainer, pl_module: LightningModule, outputs: Any) -> bool:
+        """Keep a batch's loss, and say whether it is time to read."""
+        self.batches += 1
+        self._losses.see(trainer, pl_module, outputs)
+        self._steps.after_batch()
+        return len(self._losses) >= reading_distance(trainer)
+
+    # -- readings ---------------------------------------------------------------------------------------------------
+
+    def read(self, trainer: Trainer) -> None:
+        """Add to the facts what was seen since the last time."""
+        facts = self.facts
+        losses, bad = self._losses.read(trainer)
+        finite = [one for one in losses if math.isfinite(one)]
+        total, count = self._since_evaluation
+        self._since_evaluation = (total + math.fsum(finite), count + len(finite))
+        if bad is not None and facts.first_bad_step is None:
+            facts = replace(facts, first_bad_step=bad)
+        if losses and len(trainer.optimizers) == 1:
+            facts = replace(facts, losses=observe_losses(facts.losses, finite, highest_rate(trainer.optimizers[0])))
+        for step in self._steps.read(trainer, max(losses, default=math.nan)):
+            facts = replace(facts, steps=observe_step(facts.steps, step))
+        if self._zeroing is not None:
+            facts = replace(facts, not_zeroed=self._zeroing.kept(trainer))
+        self.facts = facts
+
+    def end_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Read, and at the end of the first epoch say what it has left as it was."""
+        self.read(trainer)
+        if trainer.current_epoch == 0:
+            self.facts = replace(self.facts, unchanged=self._still.unchanged(trainer, pl_module))
+        self.let_go()
+
+    def end_validation(self, trainer: Trainer) -> None:
+        """Read, and note the validation loss, if one is logged under a name that says so."""
+        self.read(trainer)
+        val, (total, count) = _validation_loss(trainer), self._since_evaluation
+        self._since_evaluation = (0.0, 0)
+        if count and len(trainer.optimizers) == 1 and math.isfinite(val):
+            evaluation = EvaluationFact(trainer.global_step, trainer.current_epoch, total / count, val)
+            self.facts = replace(self.facts, evaluations=observe_evaluation(self.facts.evaluations, evaluation))
+
+    def let_go(self) -> None:
+        """Leave nothing behind on the parameters, and hold none of them."""
+        self._steps.let_go()
+        if self._zeroing is not None:
+            self._zeroing.close()
+            self._zeroing = None
+
+    # -- the state --------------------------------------------------------------------------------------------------
+
+    def to_json(self) -> str:
+        """Return what was read and what is still to be; this process waits for its device."""
+        return json.dumps(
+            {
+                "facts": to_plain(self.facts),
+                "batches": self.batches,
+                "losses": to_plain(self._losses.plain_state()),
+                "steps": to_plain(self._steps.plain_state()),
+                "still": self._still.plain_state(),
+                "since_evaluation": self._since_evaluation,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunWatch":
+        """Go on with what :meth:`to_json` returned."""
+        watch, plain = cls(), json.loads(text)
+        watch.facts, watch.batches = from_plain(RunFacts, plain["facts"]), plain["batches"]
+        watch._losses.load(plain["losses"])
+        watch._steps.load(plain["steps"])
+        watch._still.load(plain["still"])
+        watch._since_evaluation = tuple(plain["since_evaluation"])
+        return watch
 
 
-def fingerprints(pl_module: nn.Module) -> dict[str, Tensor]:
-    """Return the sum over the bits of each trainable parameter, taken for whole numbers, on its device.
+def reading_distance(trainer: Trainer) -> int:
+    """Return after how many batches, and steps, there is a reading."""
+    return trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
 
-    Example:
-        >>> layer = torch.nn.Linear(1, 1)
-        >>> before = fingerprints(layer)["bias"]
-        >>> with torch.no_grad():
-        ...     _ = layer.bias.add_(1e-6)
-        >>> bool(before == fingerprints(layer)["bias"])
-        False
-    """
-    found = {}
-    for name, parameter in pl_module.named_parameters():
-        if parameter.requires_grad and not nn.parameter.is_lazy(parameter):
-            local = parameter.to_local() if hasattr(parameter, "to_local") else parameter
-            real = torch.view_as_real(local.detach()) if local.is_complex() else local.detach()
-            found[name] = real.view(_INTEGERS[real.element_size()]).sum()
-    return found
+
+def _validation_loss(trainer: Trainer) -> float:
+    """Return the mean over the processes of the one metric whose name says validation loss; NaN without one."""
+    found: list[Tensor] = [value for name, value in trainer.callback_metrics.items() if name.lower() in _VAL_LOSSES]
+    value = found[0].detach().float().mean() if len(found) == 1 else torch.tensor(math.nan)
+    everywhere: Any = trainer.strategy.reduce(value.to(trainer.strategy.root_device), reduce_op="mean")
+    number: float = everywhere.tolist()
+    return number

@@ -11,6 +11,7 @@ from functools import cached_property
 from lightning_tricks.doctor.graph import Graph
 from lightning_tricks.doctor.model_facts import ModelFacts
 from lightning_tricks.doctor.plain import from_plain, to_plain
+from lightning_tricks.doctor.run_facts import RunFacts
 from lightning_tricks.doctor.surroundings import ColumnsFact, PlanFacts, RowsFacts
 from lightning_tricks.doctor.trace_facts import Scalar, TensorFact, TraceFacts
 
@@ -180,21 +181,6 @@ class ErrorFact:
     file: str
     line: int
     function: str
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What training showed.
-
-    Attributes:
-        first_bad_step: the first step whose loss was not finite, ``None`` if there was none.
-        unchanged: trainable parameters that the first epoch left as they were, to the last bit.
-        not_zeroed: optimizers, by index, that stepped twice with gradients which still held those of the step before.
-    """
-
-    first_bad_step: int | None = None
-    unchanged: tuple[str, ...] = ()
-    not_zeroed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""Loss watch: keep the loss of every batch on its device, and read many at once."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+
+class Losses(NamedTuple):
+    """Losses of batches in a row, the same on every process.
+
+    Attributes:
+        values: means over the processes that have one.
+        first_bad_step: the first step whose loss was not finite on some process.
+    """
+
+    values: list[float]
+    first_bad_step: int | None
+
+
+class LossWatch:
+    """The losses of the batches since the last reading.
+
+    Nothing waits for the device until somebody reads. All processes read together: they have seen as many batches.
+    """
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor | None] = []
+        self._notes: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._losses)
+
+    def see(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
+        """Keep the loss of a batch, if it has one."""
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        # Lightning divides what it hands over by the batches of a step
+        parts = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
+        self._losses.append(loss.detach() if isinstance(loss, Tensor) else None)
+        self._notes.append((trainer.global_step, parts))
+
+    def read(self, trainer: Trainer) -> Losses:
+        """Return what was kept, and forget it."""
+        batches = [batch for batch in zip(self._notes, *self._on_host(trainer), strict=True) if batch[2]]
+        self._losses, self._notes = [], []
+        bad = (step for (step, _), value, _ in batches if not math.isfinite(value))
+        return Losses([parts * value / count for (_, parts), value, count in batches], next(bad, None))
+
+    def _on_host(self, trainer: Trainer) -> tuple[list[float], list[float]]:
+        """Return, for each batch, the sum of its losses over the processes, and how many of them have one."""
+        counts = [float(loss is not None) for loss in self._losses]
+        if not counts:
+            return [], []
+        device = trainer.strategy.root_device
+        values = _stack(self._losses, device)
+        if trainer.world_size == 1:
+            return values.tolist(), counts
+        both: Any = trainer.strategy.reduce(torch.stack([values, torch.tensor(counts, device=device)]), reduce_op="sum")
+        found: list[list[float]] = both.tolist()
+        return found[0], found[1]
+
+    def plain_state(self) -> list[list[float | None]]:
+        """Return what was kept; this process waits for its device."""
+        values: list[float] = _stack(self._losses, torch.device("cpu")).tolist() if self._losses else []
+        kept = zip(self._notes, self._losses, values, strict=True)
+        return [[*note, None if loss is None else value] for note, loss, value in kept]
+
+    def load(self, plain: list[list[Any]]) -> None:
+        """Go on with what :meth:`plain_state` returned."""
+        self._notes = [(step, parts) for step, parts, _ in plain]
+        self._losses = [None if value is None else torch.tensor(value) for _, _, value in plain]
+
+
+def _stack(losses: list[Tensor | None], device: torch.device) -> Tensor:
+    """Return ``(N,)`` losses, 0 where there is none."""
+    zero = torch.zeros((), device=next((loss.device for loss in losses if loss is not None), device))
+    given = [zero if loss is None else loss.sum() if loss.ndim else loss for loss in losses]
+    return torch.stack([one.to(zero.device, torch.float32) for one in given]).to(device)

@@ -1,0 +1,204 @@
+"""Run facts: what training showed, in a bounded number of plain numbers, however long it goes on.
+
+The callback observes (floats in, facts out), rules judge: neither needs the other. The loss is kept as a curve of equal
+windows, which are joined in pairs when there are too many; evaluations and steps as the first, the best and the last.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_HEAD = 64
+_WINDOWS = 64
+_EVALUATIONS = 32
+_STEPS = 21
+
+
+@dataclass(frozen=True)
+class StartFact:
+    """What the look at the model before its first step tells of the numbers to come.
+
+    Attributes:
+        pretrained: parts of the model were trained before.
+        dropout: the model has some.
+        guess: the loss of always predicting how frequent the classes are; ``None`` where the loss is of another kind.
+    """
+
+    pretrained: bool = False
+    dropout: bool = False
+    guess: float | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """Steps in a row.
+
+    Attributes:
+        steps: how many.
+        mean: of their losses.
+        spread: the standard deviation of these.
+        lr: the highest learning rate of any group at their end.
+    """
+
+    steps: int
+    mean: float
+    spread: float
+    lr: float
+
+
+@dataclass(frozen=True)
+class LossCurve:
+    """The training loss of each batch, before it is divided for accumulation; means over the processes.
+
+    Attributes:
+        first: the first 64 losses.
+        windows: all of them, in windows of ``size``; the last may be shorter.
+        size: batches in a window.
+    """
+
+    first: tuple[float, ...] = ()
+    windows: tuple[Window, ...] = ()
+    size: int = 10
+
+    @property
+    def steps(self) -> int:
+        """How many losses there were."""
+        return sum(one.steps for one in self.windows)
+
+    def start(self, precision: float) -> float | None:
+        """Return the loss before anything was learnt: the mean of so few first losses as noise allows.
+
+        Args:
+            precision: the standard error that it may have, relative to the loss; ``None`` where 64 are too few.
+        """
+        if not self.first or not self.first[0]:
+            return None
+        scale = abs(self.first[0])
+        spreads = [min(one.spread / scale, one.spread / abs(one.mean or scale)) for one in self.windows]
+        few = max(1, math.ceil((statistics.median(spreads) / precision) ** 2))
+        return math.fsum(self.first[:few]) / few if few <= len(self.first) else None
+
+    def recent(self, share: float = 1 / 3) -> float:
+        """Return the mean loss of the last third of the steps, or of another share."""
+        wanted = share * self.steps
+        taken: list[Window] = []
+        for one in reversed(self.windows):
+            taken.append(one)
+            if sum(each.steps for each in taken) >= wanted:
+                break
+        steps = sum(each.steps for each in taken)
+        return sum(each.steps * each.mean for each in taken) / steps if steps else math.nan
+
+
+def observe_losses(curve: LossCurve, losses: Sequence[float], lr: float) -> LossCurve:
+    """Return the curve, longer by some losses; those that are not finite are left out.
+
+    Example:
+        >>> curve = observe_losses(LossCurve(size=2), [4.0, 2.0, 1.0], lr=0.1)
+        >>> [(one.steps, one.mean, one.spread) for one in curve.windows]
+        [(2, 3.0, 1.0), (1, 1.0, 0.0)]
+    """
+    losses = [one for one in losses if math.isfinite(one)]
+    first = (*curve.first, *losses[: _HEAD - len(curve.first)])
+    windows, size = list(curve.windows), curve.size
+    while losses:
+        if not windows or windows[-1].steps >= size:
+            windows.append(Window(0, 0.0, 0.0, lr))
+        room = size - windows[-1].steps
+        windows[-1] = join(windows[-1], _window(losses[:room], lr))
+        losses = losses[room:]
+        if len(windows) > _WINDOWS:
+            windows = [join(*windows[i : i + 2]) for i in range(0, len(windows) - 1, 2)] + windows[_WINDOWS:]
+            size *= 2
+    return LossCurve(first, tuple(windows), size)
+
+
+def _window(losses: Sequence[float], lr: float) -> Window:
+    mean = math.fsum(losses) / len(losses)
+    return Window(len(losses), mean, math.sqrt(math.fsum((one - mean) ** 2 for one in losses) / len(losses)), lr)
+
+
+def join(first: Window, second: Window) -> Window:
+    """Return one window of two that follow each other."""
+    steps = first.steps + second.steps
+    mean = (first.steps * first.mean + second.steps * second.mean) / steps
+    squares = sum(one.steps * (one.spread**2 + (one.mean - mean) ** 2) for one in (first, second))
+    return Window(steps, mean, math.sqrt(squares / steps), second.lr)
+
+
+@dataclass(frozen=True)
+class EvaluationFact:
+    """One validation run.
+
+    Attributes:
+        step: the Trainer's.
+        epoch: in which it was run, from 0.
+        train: the mean training loss since the one before.
+        val: the validation loss.
+    """
+
+    step: int
+    epoch: int
+    train: float
+    val: float
+
+
+def observe_evaluation(seen: tuple[EvaluationFact, ...], new: EvaluationFact) -> tuple[EvaluationFact, ...]:
+    """Return what is kept of the evaluations: the first, the best and the last 30, in their order."""
+    kept = (*seen, new)
+    best = min(kept, key=lambda one: one.val)
+    return tuple(one for i, one in enumerate(kept) if i == 0 or one is best or i >= len(kept) - _EVALUATIONS + 2)
+
+
+@dataclass(frozen=True)
+class StepFact:
+    """One optimizer step that was looked at.
+
+    Attributes:
+        step: the Trainer's.
+        loss: the largest of the losses read at that time.
+        lr: the highest rate of any group.
+        norm: the norm of all gradients, before Lightning clips them.
+        weights: for each matrix or kernel the root mean square of its gradient, and that of its update relative to
+            that of its values; NaN where it was not measured.
+    """
+
+    step: int
+    loss: float
+    lr: float
+    norm: float
+    weights: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+def observe_step(seen: tuple[StepFact, ...], new: StepFact) -> tuple[StepFact, ...]:
+    """Return what is kept of the steps: the first and the last 20."""
+    return (*seen[:1], *seen[1:][-(_STEPS - 2) :], new)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What training showed.
+
+    Attributes:
+        start: what was known before the first step.
+        first_bad_step: the first step whose loss was not finite, ``None`` if there was none.
+        unchanged: trainable parameters that the first epoch left as they were, to the last bit.
+        not_zeroed: optimizers, by index, that stepped twice with gradients which still held those of the step before.
+        losses: of the training batches, where one optimizer makes them smaller.
+        evaluations: of runs with a validation loss, the first, the best and the last ones.
+        steps: some of the optimizer's steps, the first and the last ones.
+    """
+
+    start: StartFact = StartFact()
+    first_bad_step: int | None = None
+    unchanged: tuple[str, ...] = ()
+    not_zeroed: tuple[int, ...] = ()
+    losses: LossCurve = LossCurve()
+    evaluations: tuple[EvaluationFact, ...] = ()
+    steps: tuple[StepFact, ...] = ()
+
+    @property
+    def events(self) -> tuple[object, ...]:
+        """What cannot wait to be judged; the rest are trends."""
+        return self.first_bad_step, self.unchanged, self.not_zeroed
