@@ -72,7 +72,7 @@ def codes(report: Report | None) -> list[str]:
     return [finding.code for finding in report.findings]
 
 
-@pytest.mark.parametrize("arguments", [{}, {"accumulate_grad_batches": 2}, {"manual": True}])
+@pytest.mark.parametrize("arguments", [{}, {"accumulate_grad_batches": 2, "log_every_n_steps": 1}, {"manual": True}])
 def test_training_with_it_is_training_without_it_to_the_last_bit(arguments: dict[str, Any]) -> None:
     manual = arguments.pop("manual", False)
     came_to = []

@@ -25,8 +25,8 @@ def curve(losses: Iterable[float], lr: Any = 0.1) -> LossCurve:
 
 
 def evaluations(train: Iterable[float], val: Iterable[float]) -> tuple[EvaluationFact, ...]:
-    """One evaluation an epoch."""
-    return tuple(EvaluationFact(10 * i, i, *pair) for i, pair in enumerate(zip(train, val, strict=True)))
+    """One evaluation an epoch, of a hundred steps."""
+    return tuple(EvaluationFact(100 * i + 100, i, *pair) for i, pair in enumerate(zip(train, val, strict=True)))
 
 
 def steps(norms: Iterable[float], *, loss: float = 1.0, lr: float = 0.1, **weights: tuple[float, float]) -> Any:

@@ -190,10 +190,10 @@ class Doctor(Trick):
             seen = self.report.evidence
             self._model = seen.model if seen is not None else read_model(pl_module)
         late = judge(Evidence(self._model, run=self._watch.facts), *self._checks._replace(rules=self._late_rules))
-        said = {_key(one) for one in self.report.findings}
-        late.findings = [one for one in late.findings if _key(one) not in said]
+        late.findings = [one for one in late.findings if not any(_covers(said, one) for said in self.report.findings)]
         if late.findings:
-            self.report = replace(self.report, findings=[*self.report.findings, *late.findings])
+            still = [said for said in self.report.findings if not any(_covers(one, said) for one in late.findings)]
+            self.report = replace(self.report, findings=[*still, *late.findings])
             rank_zero_warn(f"{type(self).__name__}: {late}")
             self._fail(late)
 
@@ -209,5 +209,6 @@ class Doctor(Trick):
         self._watch = RunWatch.from_json(state_dict["run"]) if state_dict.get("run") else RunWatch()
 
 
-def _key(finding: Finding) -> tuple[str, str, str]:
-    return finding.code, finding.where, finding.severity
+def _covers(one: Finding, other: Finding) -> bool:
+    """Say whether a finding is the other one, or a worse form of it."""
+    return (one.code, one.where) == (other.code, other.where) and one.at_least(other.severity)

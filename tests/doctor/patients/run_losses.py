@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 
 from patient import healthy, sick
 from runs import curve, evaluations, ran
@@ -135,6 +136,12 @@ def better_once_and_overfitted_since() -> dict:
 @healthy("RUN009")
 def the_first_two_epochs() -> dict:
     return ran(evaluations=evaluations([1.1, 1.1], [1.15, 1.12]), start=StartFact(guess=math.log(3)))
+
+
+@healthy("RUN009")
+def a_deep_net_in_its_first_steps() -> dict:
+    seen = tuple(replace(one, step=one.step // 10) for one in evaluations([2.35, 2.31, 2.3], [2.304] * 3))
+    return ran(evaluations=seen, start=StartFact(guess=2.302))
 
 
 @healthy("RUN009")

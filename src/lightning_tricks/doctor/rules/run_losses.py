@@ -108,13 +108,13 @@ def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -
 
 
 @rule("RUN009", "warning", kind="R", needs=("run",))
-def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3) -> Iterator[Symptom]:
+def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3, steps: int = 200) -> Iterator[Symptom]:
     """A validation loss that a constant prediction would reach.
 
     What it looks at:  the best ``val_loss`` against the cross entropy of always predicting the training set's class
                        frequencies; where the loss is a plain mean cross entropy of one class a row.
     Why it matters:    the model makes nothing of its inputs that holds on new data.
-    Options:           ``epochs``: after how many it is judged.
+    Options:           ``epochs``, ``steps``: after how many epochs, and optimizer steps, it is judged.
     Try:               inputs and targets that belong together (shuffled apart?), scaled inputs, ``tricks/lr_finder``.
     False alarms:      a validation loss of another kind than the training loss. Weighted, smoothed and summed losses,
                        samplers and regression are left out.
@@ -123,7 +123,9 @@ def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3) -> I
     run = evidence.run
     assert run is not None
     guess, seen = run.start.guess, run.evaluations
-    if guess is None or not seen or seen[-1].epoch + 1 < epochs or not seen[0].val < 3 * guess:
+    if guess is None or not seen or not seen[0].val < 3 * guess:
+        return
+    if seen[-1].epoch + 1 < epochs or seen[-1].step < steps:
         return
     best = min(seen, key=_val)
     if best.val >= guess:
