@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lightning_tricks import Doctor
 from lightning_tricks.callbacks.step_watch import sample
 from lightning_tricks.doctor.finding import Finding
+from lightning_tricks.doctor.project import Checks
 from lightning_tricks.doctor.rule import Rule, Symptom
 from lightning_tricks.doctor.run_facts import RunFacts
 from lightning_tricks.doctor.stand_in import TrainerStandIn
@@ -251,7 +252,7 @@ def test_a_finding_is_said_again_when_it_has_become_worse_and_not_when_it_has_be
     model: Any = None
     said = []
     for severity in ("info", "warning", "info"):
-        doctor._late_rules = (_telling(severity),)
+        doctor._late_checks = Checks((_telling(severity),), {}, ())
         doctor._judge_run(model)
         assert doctor.report is not None
         said.append([one.severity for one in doctor.report.findings if one.code == "RUN004"])

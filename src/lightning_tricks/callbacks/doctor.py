@@ -83,7 +83,9 @@ class Doctor(Trick):
         self.select, self.ignore = tuple(as_words(select)), tuple(as_words(ignore))
         self.options, self.fail_on = options, fail_on
         self._checks = plan_checks(self.select, self.ignore, options)
-        self._late_rules = tuple(one for one in self._checks.rules if one.kind == "R")
+        late = tuple(one for one in self._checks.rules if one.kind == "R")
+        its_options = {one.code: self._checks.options[one.code] for one in late}
+        self._late_checks = self._checks._replace(rules=late, options=its_options)
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -103,7 +105,7 @@ class Doctor(Trick):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.report is None:
             self._examine(trainer, pl_module, batch)
-            if self._late_rules:
+            if self._late_checks.rules:
                 self._watch.start_steps(trainer, pl_module)  # now, so that it sees the run's own steps alone
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -111,7 +113,7 @@ class Doctor(Trick):
         if self.report is None:
             self._judge_all(look(trainer, pl_module, None))
             self._tell(trainer)
-        elif self._late_rules:
+        elif self._late_checks.rules:
             self._judge_run(pl_module)
 
     def _examine(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
@@ -145,27 +147,27 @@ class Doctor(Trick):
     # -- during training --------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._late_rules:
+        if self._late_checks.rules:
             self._watch.start_epoch(trainer, pl_module)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        if self._late_rules:
+        if self._late_checks.rules:
             self._watch.before_step(trainer, pl_module, optimizer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._late_rules and self._watch.after_batch(trainer, pl_module, outputs):
+        if self._late_checks.rules and self._watch.after_batch(trainer, pl_module, outputs):
             self._watch.read(trainer)
             self._judge_if_due(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._late_rules and trainer.state.fn == "fit" and not trainer.sanity_checking:
+        if self._late_checks.rules and trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._watch.end_validation(trainer)
             self._judge_if_due(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._late_rules:
+        if self._late_checks.rules:
             self._watch.end_epoch(trainer, pl_module)
             self._judge_if_due(trainer, pl_module)
 
@@ -189,7 +191,7 @@ class Doctor(Trick):
         if self._model is None:
             seen = self.report.evidence
             self._model = seen.model if seen is not None else read_model(pl_module)
-        late = judge(Evidence(self._model, run=self._watch.facts), *self._checks._replace(rules=self._late_rules))
+        late = judge(Evidence(self._model, run=self._watch.facts), *self._late_checks)
         late.findings = [one for one in late.findings if not any(_covers(said, one) for said in self.report.findings)]
         if late.findings:
             still = [said for said in self.report.findings if not any(_covers(one, said) for one in late.findings)]
@@ -201,7 +203,7 @@ class Doctor(Trick):
 
     def plain_state(self) -> dict[str, Any]:
         """Return the report and what was watched, as JSON."""
-        run = self._watch.to_json() if self._late_rules else ""
+        run = self._watch.to_json() if self._late_checks.rules else ""
         return {"report": self.report.to_json() if self.report else "", "run": run}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ defaults, and its docstring is its page, the only copy::
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from lightning_tricks.doctor.finding import Severity
@@ -79,6 +80,10 @@ class Rule:
     @property
     def options(self) -> dict[str, Any]:
         """Its options and their defaults."""
+        return dict(self._defaults)
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
         parameters = inspect.signature(self.check).parameters.values()
         return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
 
