@@ -69,6 +69,8 @@ class Doctor(Trick):
     what is looked at, and ``lightning-tricks explain PLC001`` for what a rule means.
     """
 
+    only_looks = True
+
     def __init__(
         self,
         *,
@@ -129,6 +131,7 @@ class Doctor(Trick):
         report, start = json.loads(found)
         self.report = self.report or Report.from_json(report)
         self._watch.facts = replace(self._watch.facts, start=from_plain(StartFact, start))
+        self._model = read_model(pl_module) if self.report.evidence is None else self.report.evidence.model
         self._tell(trainer)
 
     def _judge_all(self, evidence: Evidence) -> Report:
@@ -161,8 +164,20 @@ class Doctor(Trick):
             self._watch.read(trainer)
             self._judge_if_due(trainer, pl_module)
 
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self._watches_validation(trainer):
+            self._watch.after_validation_batch(pl_module)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._late_checks.rules and trainer.state.fn == "fit" and not trainer.sanity_checking:
+        if self._watches_validation(trainer):
             self._watch.end_validation(trainer)
             self._judge_if_due(trainer, pl_module)
 
@@ -177,6 +192,9 @@ class Doctor(Trick):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._watch.let_go()
 
+    def _watches_validation(self, trainer: Trainer) -> bool:
+        return bool(self._late_checks.rules and trainer.state.fn == "fit" and not trainer.sanity_checking)
+
     def _judge_if_due(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judge events at once; trends only now and then, for short epochs would judge them at every few steps."""
         due = self._watch.batches - self._judged_at >= reading_distance(trainer)
@@ -188,9 +206,7 @@ class Doctor(Trick):
         if self.report is None:
             return
         self._judged_at, self._judged_events = self._watch.batches, self._watch.facts.events
-        if self._model is None:
-            seen = self.report.evidence
-            self._model = seen.model if seen is not None else read_model(pl_module)
+        self._model = self._model or read_model(pl_module)
         late = judge(Evidence(self._model, run=self._watch.facts), *self._late_checks)
         late.findings = [one for one in late.findings if not any(_covers(said, one) for said in self.report.findings)]
         if late.findings:
@@ -208,7 +224,11 @@ class Doctor(Trick):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.report = Report.from_json(state_dict["report"]) if state_dict["report"] else None
-        self._watch = RunWatch.from_json(state_dict["run"]) if state_dict.get("run") else RunWatch()
+        self._watch = RunWatch()
+        if state_dict.get("run"):
+            self._watch.load_json(state_dict["run"])
+        else:  # nobody watched how it started
+            self._watch.facts = RunFacts(StartFact(trained=True))
 
 
 def _covers(one: Finding, other: Finding) -> bool:

@@ -71,7 +71,7 @@ class LossWatch:
     def load(self, plain: list[list[Any]]) -> None:
         """Go on with what :meth:`plain_state` returned."""
         self._notes = [(step, parts) for step, parts, _ in plain]
-        self._losses = [None if value is None else torch.tensor(value) for _, _, value in plain]
+        self._losses = [None if value is None else torch.tensor(float(value)) for _, _, value in plain]
 
 
 def _stack(losses: list[Tensor | None], device: torch.device) -> Tensor:

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
 from lightning_tricks.callbacks.loss_watch import LossWatch
@@ -46,6 +48,7 @@ class RunWatch:
         self._losses, self._steps, self._still = LossWatch(), StepWatch(), StillWatch()
         self._zeroing: ZeroGradWatch | None = None
         self._since_evaluation = (0.0, 0)
+        self._training_modes: tuple[str, ...] | None = None
 
     # -- in a step --------------------------------------------------------------------------------------------------
 
@@ -69,6 +72,11 @@ class RunWatch:
         self._losses.see(trainer, pl_module, outputs)
         self._steps.after_batch()
         return len(self._losses) >= reading_distance(trainer)
+
+    def after_validation_batch(self, pl_module: LightningModule) -> None:
+        """After the first batch of a validation, see whether the modules are in the mode for it."""
+        if self._training_modes is None:
+            self._training_modes = tuple(name for name, one in pl_module.named_modules() if _trains(one))
 
     # -- readings ---------------------------------------------------------------------------------------------------
 
@@ -99,6 +107,10 @@ class RunWatch:
     def end_validation(self, trainer: Trainer) -> None:
         """Read, and note the validation loss, if one is logged under a name that says so."""
         self.read(trainer)
+        modes, self._training_modes = self._training_modes or (), None
+        if not self.facts.training_modes:
+            modes = trainer.strategy.broadcast(modes) if trainer.world_size > 1 else modes
+            self.facts = replace(self.facts, training_modes=modes)
         val, (total, count) = _validation_loss(trainer), self._since_evaluation
         self._since_evaluation = (0.0, 0)
         if count and len(trainer.optimizers) == 1 and math.isfinite(val):
@@ -127,21 +139,25 @@ class RunWatch:
             }
         )
 
-    @classmethod
-    def from_json(cls, text: str) -> "RunWatch":
+    def load_json(self, text: str) -> None:
         """Go on with what :meth:`to_json` returned."""
-        watch, plain = cls(), json.loads(text)
-        watch.facts, watch.batches = from_plain(RunFacts, plain["facts"]), plain["batches"]
-        watch._losses.load(plain["losses"])
-        watch._steps.load(plain["steps"])
-        watch._still.load(plain["still"])
-        watch._since_evaluation = tuple(plain["since_evaluation"])
-        return watch
+        plain = json.loads(text)
+        self.facts, self.batches = from_plain(RunFacts, plain["facts"]), plain["batches"]
+        self._losses.load(plain["losses"])
+        self._steps.load(plain["steps"])
+        self._still.load(plain["still"])
+        self._since_evaluation = tuple(plain["since_evaluation"])
 
 
 def reading_distance(trainer: Trainer) -> int:
     """Return after how many batches, and steps, there is a reading."""
     return trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
+
+
+def _trains(module: nn.Module) -> bool:
+    """Say whether what a module does to a validation batch is what it does in training alone."""
+    is_active = isinstance(module, _BatchNorm) or (isinstance(module, _DropoutNd) and module.p > 0)
+    return is_active and module.training
 
 
 def _validation_loss(trainer: Trainer) -> float:

@@ -13,7 +13,7 @@ from lightning_tricks.callbacks.step_guard import active_scaler
 from lightning_tricks.doctor.run_facts import StepFact
 from lightning_tricks.functional.gradients import join_norms, local_parts, tensor_norms
 
-_SAMPLE = 4096
+_SAMPLE = 1024
 
 
 @dataclass
@@ -49,8 +49,8 @@ class _Look:
 class StepWatch:
     """The norm of all gradients, and of each matrix or kernel its gradient and its relative update, of some steps.
 
-    Updates are measured on about 4,096 elements of each, so that no weight is copied whole. Everything stays on the
-    device until somebody reads. Several optimizers, which work against each other as often as not, are not looked at.
+    Updates are measured on about a thousand elements of each, so that no weight is copied whole. Everything stays on
+    the device until somebody reads. Several optimizers, which work against each other as often as not, are left out.
     """
 
     def __init__(self) -> None:
@@ -66,19 +66,7 @@ class StepWatch:
             return
         if active_scaler(trainer) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
             return  # they are scaled still
-        held = {id(one) for group in optimizer.param_groups for one in group["params"] if one.grad is not None}
-        found = {name: one for name, one in pl_module.named_parameters() if id(one) in held}
-        grads: list[Tensor] = [one.grad for one in found.values()]  # type: ignore[misc]
-        if not grads:
-            return
-        norms = tensor_norms(grads)
-        matrices = [(i, name, one) for i, (name, one) in enumerate(found.items()) if one.dim() > 1]
-        names, weights = [name for _, name, _ in matrices], local_parts([one for _, _, one in matrices])
-        roots = norms.new_tensor([math.sqrt(max(one.numel(), 1)) for _, _, one in matrices])
-        rms = norms[[i for i, _, _ in matrices]] / roots if matrices else norms[:0]
-        numbers = torch.cat([join_norms(norms)[None], rms])
-        before = [sample(one).clone() for one in weights]
-        self._open = _Look(trainer.global_step, highest_rate(optimizer), names, numbers, weights, before)
+        self._open = _look(pl_module, optimizer, trainer.global_step)
 
     @torch.no_grad()
     def after_batch(self) -> None:
@@ -101,8 +89,9 @@ class StepWatch:
         seen = [(one.step, one.lr, one.names, one.numbers.tolist()) for one in closed]
         if trainer.world_size > 1:
             seen = trainer.strategy.broadcast(seen)
-        facts = []
-        for step, lr, names, (norm, *parts) in seen:
+        facts: list[StepFact] = []
+        for step, lr, names, numbers in seen:
+            norm, *parts = numbers
             pairs = zip(parts[: len(names)], parts[len(names) :], strict=True)
             facts.append(StepFact(step, loss, lr, norm, dict(zip(names, pairs, strict=True))))
         # a scaler leaves such steps out
@@ -120,7 +109,24 @@ class StepWatch:
     def load(self, plain: dict[str, Any]) -> None:
         """Go on with what :meth:`plain_state` returned."""
         self._steps = plain["steps"]
-        self._closed = [_Look(step, lr, names, torch.tensor(numbers)) for step, lr, names, numbers in plain["looks"]]
+        self._closed = [
+            _Look(step, float(lr), names, torch.tensor([*map(float, numbers)]))
+            for step, lr, names, numbers in plain["looks"]
+        ]
+
+
+def _look(pl_module: LightningModule, optimizer: Optimizer, step: int) -> _Look:
+    """Measure the gradients, and take samples of what the step is about to change."""
+    held = {id(one) for group in optimizer.param_groups for one in group["params"] if one.grad is not None}
+    found = {name: one for name, one in pl_module.named_parameters() if id(one) in held}
+    grads: list[Tensor] = [one.grad for one in found.values()]  # type: ignore[misc]
+    norms = tensor_norms(grads) if grads else torch.zeros(0)
+    matrices = [(i, name, one) for i, (name, one) in enumerate(found.items()) if one.dim() > 1]
+    names, weights = [name for _, name, _ in matrices], local_parts([one for _, _, one in matrices])
+    roots = norms.new_tensor([math.sqrt(max(one.numel(), 1)) for _, _, one in matrices])
+    gradients = norms[[i for i, _, _ in matrices]] / roots if matrices else norms[:0]
+    numbers = torch.cat([join_norms(norms)[None], gradients])
+    return _Look(step, highest_rate(optimizer), names, numbers, weights, [sample(one).clone() for one in weights])
 
 
 def highest_rate(optimizer: Optimizer) -> float:
@@ -129,10 +135,10 @@ def highest_rate(optimizer: Optimizer) -> float:
 
 
 def sample(weight: Tensor) -> Tensor:
-    """Return a view of at most 4,096 elements of a tensor, at even distances in memory.
+    """Return a view of at most 1,024 elements of a tensor, at even distances in memory.
 
     Example:
-        >>> sample(torch.arange(8193.0))[:3]
+        >>> sample(torch.arange(2049.0))[:3]
         tensor([0., 3., 6.])
     """
     weight = weight.detach()

@@ -75,7 +75,9 @@ class TrialStep:
 
 def has_a_hand_in_steps(callback: Callback) -> bool:
     """Say whether a callback changes, or may change, what a step does; those that write the learning rate are out."""
-    return not isinstance(callback, LRFactor) and not is_untouched(callback, "callbacks.callback", *_STEP_HOOKS)
+    if isinstance(callback, LRFactor) or getattr(callback, "only_looks", False):
+        return False
+    return not is_untouched(callback, "callbacks.callback", *_STEP_HOOKS)
 
 
 def is_untouched(owner: object, file: str, *methods: str) -> bool:

@@ -42,6 +42,8 @@ class Trick(Callback):
     """Class names of callbacks beside which this one cannot work."""
     after: ClassVar[tuple[str, ...]] = ()
     """Class names of callbacks that belong before this one in a list."""
+    only_looks: ClassVar[bool] = False
+    """Whether its hooks in a step change nothing of it, so that trial steps go without it."""
     from_environment: bool = False
     """Whether the variable ``LIGHTNING_TRICKS`` asked for this one, and nobody in the script."""
 

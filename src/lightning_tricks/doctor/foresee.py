@@ -16,11 +16,12 @@ def foresee(evidence: Evidence) -> StartFact:
         >>> from torch import nn
         >>> from lightning_tricks.doctor.examine import examine
         >>> foresee(examine(nn.Linear(2, 1)))
-        StartFact(pretrained=False, dropout=False, guess=None)
+        StartFact(trained=False, dropout=False, guess=None)
     """
     called = {one.op for one in evidence.trace.operations} if evidence.trace is not None else set()
     has_dropout = any(one.isa("Dropout", "_DropoutNd") for one in evidence.model.modules)
-    return StartFact(bool(evidence.model.pretrained), has_dropout or bool(called & DROPOUTS), _loss_of_prior(evidence))
+    trained = bool(evidence.model.pretrained) or (evidence.plan is not None and evidence.plan.done > 0)
+    return StartFact(trained, has_dropout or bool(called & DROPOUTS), _loss_of_prior(evidence))
 
 
 def _loss_of_prior(evidence: Evidence) -> float | None:

@@ -20,12 +20,12 @@ class StartFact:
     """What the look at the model before its first step tells of the numbers to come.
 
     Attributes:
-        pretrained: parts of the model were trained before.
+        trained: the model, or a part of it, was trained before: where the loss starts is not where nothing was learnt.
         dropout: the model has some.
         guess: the loss of always predicting how frequent the classes are; ``None`` where the loss is of another kind.
     """
 
-    pretrained: bool = False
+    trained: bool = False
     dropout: bool = False
     guess: float | None = None
 
@@ -185,6 +185,7 @@ class RunFacts:
         first_bad_step: the first step whose loss was not finite, ``None`` if there was none.
         unchanged: trainable parameters that the first epoch left as they were, to the last bit.
         not_zeroed: optimizers, by index, that stepped twice with gradients which still held those of the step before.
+        training_modes: batch norms and dropouts that were in training mode at the end of a validation batch.
         losses: of the training batches, where one optimizer makes them smaller.
         evaluations: of runs with a validation loss, the first, the best and the last ones.
         steps: some of the optimizer's steps, the first and the last ones.
@@ -194,6 +195,7 @@ class RunFacts:
     first_bad_step: int | None = None
     unchanged: tuple[str, ...] = ()
     not_zeroed: tuple[int, ...] = ()
+    training_modes: tuple[str, ...] = ()
     losses: LossCurve = LossCurve()
     evaluations: tuple[EvaluationFact, ...] = ()
     steps: tuple[StepFact, ...] = ()
@@ -201,4 +203,4 @@ class RunFacts:
     @property
     def events(self) -> tuple[object, ...]:
         """What cannot wait to be judged; the rest are trends."""
-        return self.first_bad_step, self.unchanged, self.not_zeroed
+        return self.first_bad_step, self.unchanged, self.not_zeroed, self.training_modes

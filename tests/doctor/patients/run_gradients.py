@@ -88,7 +88,7 @@ def a_schedule_that_ends_near_zero() -> dict:
 @healthy("RUN007")
 def fine_tuning_at_a_small_rate() -> dict:
     seen = steps([1.0] * 8, lr=1e-6, net_0=(1.0, 1e-5))
-    return ran(losses=FLAT, steps=seen, start=StartFact(pretrained=True))
+    return ran(losses=FLAT, steps=seen, start=StartFact(trained=True))
 
 
 def steps_at(step: int, norm: float, loss: float) -> tuple:

@@ -31,7 +31,7 @@ def a_loss_that_goes_up_and_stays_there() -> dict:
 
 @sick("RUN004", severity="info")
 def a_flat_loss_of_a_model_that_was_trained_before() -> dict:
-    return ran(losses=curve([0.4] * 300), start=StartFact(pretrained=True))
+    return ran(losses=curve([0.4] * 300), start=StartFact(trained=True))
 
 
 @healthy("RUN004")

@@ -2,6 +2,11 @@
 
 from patient import healthy, sick
 from runs import ran
+from torch import nn
+
+from lightning_tricks.doctor.evidence import Evidence
+from lightning_tricks.doctor.read_model import read_model
+from lightning_tricks.doctor.run_facts import RunFacts
 
 
 @sick("RUN003", "NaN or infinite at step 17", severity="error")
@@ -32,3 +37,19 @@ def a_head_that_stays() -> dict:
 @healthy("RUN008")
 def a_bias_before_batch_norm_that_stays() -> dict:
     return ran(unchanged=("0.bias",))
+
+
+@sick("BEH005", "BatchNorm1d is in training mode", severity="error")
+def a_batch_norm_that_learns_from_validation_rows() -> dict:
+    return ran(training_modes=("1",))
+
+
+@sick("BEH005", severity="info")
+def dropout_that_samples_predictions() -> dict:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.1))
+    return {"evidence": Evidence(read_model(model), run=RunFacts(training_modes=("1",)))}
+
+
+@healthy("BEH005")
+def all_in_eval_mode() -> dict:
+    return ran()

@@ -112,15 +112,16 @@ def update_ratio_out_of_range(
         yield Symptom(_module(fast[0]), f"{message}{late[-1].lr:.3g}", "a smaller learning rate; tricks/lr_finder")
     is_full = late[-1].lr >= 0.5 * max(one.lr for one in run.steps)
     slow = [name for name, value in usual.items() if value < low]
-    if slow and is_full and _has_far_to_go(run) and not run.start.pretrained:
+    if slow and is_full and _has_far_to_go(run):
         message = f"a step changes {_named(slow)} by {usual[slow[0]]:.2g} of its size, below {low:g}, at a rate of "
         remedy = "a larger learning rate; tricks/lr_finder"
         yield Symptom(_module(slow[0]), f"{message}{late[-1].lr:.3g}", remedy, "info")
 
 
 def _has_far_to_go(run: RunFacts) -> bool:
-    """Say whether the loss is above half of where it started."""
-    return bool(run.losses.first) and run.losses.recent() > 0.5 * run.losses.first[0] > 0
+    """Say whether the loss is above half of where it started, untrained."""
+    curve = run.losses
+    return not run.start.trained and bool(curve.first) and curve.recent() > 0.5 * curve.first[0] > 0
 
 
 def _module(name: str) -> str:

@@ -39,7 +39,7 @@ def loss_not_decreasing(evidence: Evidence, *, fall: float = 0.01, steps: int = 
             f"at a rate of {curve.windows[-1].lr:.3g}"
         )
         remedy = 'tricks/lr_finder for the rate; diagnose(select=["BEH003"]) for whether one batch can be learnt'
-        yield Symptom("loss", message, remedy, "info" if run.start.pretrained else None)
+        yield Symptom("loss", message, remedy, "info" if run.start.trained else None)
 
 
 @rule("RUN005", "info", kind="R", needs=("run",))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.evidence import Evidence
+from lightning_tricks.doctor.finding import Severity
 from lightning_tricks.doctor.rule import Symptom, rule
 
 
@@ -37,6 +38,25 @@ def missing_zero_grad(evidence: Evidence) -> Iterator[Symptom]:
     for index in evidence.run.not_zeroed if evidence.run is not None else ():
         message = "its gradients still held those of the step before, in two steps at least"
         yield Symptom(f"optimizer {index}", message, "optimizer.zero_grad() before manual_backward")
+
+
+@rule("BEH005", "error", kind="R", needs=("run",))
+def train_mode_in_validation(evidence: Evidence) -> Iterator[Symptom]:
+    """Modules that are in training mode during validation.
+
+    What it looks at:  batch norms and active dropouts after the first batch of each validation run.
+    Why it matters:    batch norm scales rows by the batch that they happen to be in, and takes validation rows into its
+                       statistics; dropout thins what is validated.
+    Try:               no ``self.train()`` in the hooks of validation; ``on_validation_model_eval`` as Lightning has it.
+    False alarms:      dropout that is left on to sample predictions: hence info for dropout.
+    References:        PyTorch documentation, ``Module.eval``.
+    """
+    for path in evidence.run.training_modes if evidence.run is not None else ():
+        module = evidence.model.module(path)
+        if module is not None:
+            severity: Severity = "error" if module.isa("_BatchNorm") else "info"
+            message = f"{module.kind} is in training mode during validation"
+            yield Symptom(path, message, "self.eval() before validation, and no self.train() within it", severity)
 
 
 @rule("RUN008", "warning", kind="R", needs=("run",))
