@@ -113,8 +113,7 @@ class Doctor(Trick):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what can be said of a run without a single batch."""
         if self.report is None:
-            self._judge_all(look(trainer, pl_module, None))
-            self._tell(trainer)
+            self._tell(self._judge_all(look(trainer, pl_module, None)))
         elif self._late_checks.rules:
             self._judge_run(pl_module)
 
@@ -132,18 +131,14 @@ class Doctor(Trick):
         self.report = self.report or Report.from_json(report)
         self._watch.facts = replace(self._watch.facts, start=from_plain(StartFact, start))
         self._model = read_model(pl_module) if self.report.evidence is None else self.report.evidence.model
-        self._tell(trainer)
+        self._tell(self.report)
 
     def _judge_all(self, evidence: Evidence) -> Report:
         self.report = judge(replace(evidence, run=RunFacts()), *self._checks)
         return self.report
 
-    def _tell(self, trainer: Trainer) -> None:
-        assert self.report is not None
-        (rank_zero_info if self.report.ok else rank_zero_warn)(f"{type(self).__name__}: {self.report}")
-        self._fail(self.report)
-
-    def _fail(self, report: Report) -> None:
+    def _tell(self, report: Report) -> None:
+        (rank_zero_info if report.ok else rank_zero_warn)(f"{type(self).__name__}: {report}")
         if self.fail_on is not None and report.at_least(self.fail_on):
             raise MisconfigurationException(f"`{type(self).__name__}(fail_on={self.fail_on!r})`: {report}")
 
@@ -212,8 +207,7 @@ class Doctor(Trick):
         if late.findings:
             still = [said for said in self.report.findings if not any(_covers(one, said) for one in late.findings)]
             self.report = replace(self.report, findings=[*still, *late.findings])
-            rank_zero_warn(f"{type(self).__name__}: {late}")
-            self._fail(late)
+            self._tell(late)
 
     # -- the state --------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ Tracer → evidence → rules → findings, each a room of its own:
 ``examine.py``         measures once: model + loaders + one batch → ``Evidence``; all of a person's things are put back
 ``evidence.py``        frozen numbers and their JSON; ``model_facts.py``, ``trace_facts.py``: model, traced operations;
                        ``surroundings.py``: data sets, the run, earlier training
+``run_facts.py``       what training showed, observed by the callback: bounded plain numbers, the same on all processes;
+                       ``foresee.py``: what the first look tells of them
 ``graph.py``           walks over that graph: what feeds what, through which operations
 ``rules/``             pure functions of the evidence and of options; they never see a tensor
 ``roles.py``           what rules ask again and again: which leaves are targets, which layers come last
@@ -29,6 +31,9 @@ modules, ``Report.evidence.model``); only ``examine`` and what it calls see a mo
    ``NotChecked(reason)`` where it could not look. ``explains=(codes,)`` names rules whose findings follow from its own.
 2. ``tests/doctor/patients/<topic>.py``: at least one ``@sick(code)`` and one ``@healthy(code)`` patient.
 3. ``CHANGELOG.md``. The README's table is printed anew from the docstrings.
+
+A rule of kind ``R`` reads ``Evidence.run`` and is asked again and again while a model trains, so it must keep quiet
+until it can know, and find the same place again: a finding is said once, and anew only when it has become worse.
 
 Evidence that is missing is added to ``evidence.py`` first, and measured in ``read_*.py`` or the tracer.
 """

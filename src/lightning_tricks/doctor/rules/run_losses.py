@@ -58,7 +58,7 @@ def loss_oscillating(evidence: Evidence, *, turns: float = 0.4, amplitude: float
     run = evidence.run
     assert run is not None
     last = [one for one in run.losses.windows if one.steps == run.losses.size][-20:]
-    if len(last) < 10 or _is_cyclic(last):
+    if len(last) < 10 or _rises(last):
         return
     means = [one.mean for one in last]
     mean, slopes = statistics.fmean(means), [after - before for before, after in pairwise(means)]
@@ -168,8 +168,8 @@ def _warms_up(run: RunFacts) -> bool:
     return rates[-1] > 1.01 * rates[-1 - len(rates) // 3]
 
 
-def _is_cyclic(windows: list[Window]) -> bool:
-    """Say whether the rate fell and rose again."""
+def _rises(windows: list[Window]) -> bool:
+    """Say whether the rate rises anywhere: after a fall, or while it warms up."""
     rates = [one.lr for one in windows]
     lowest = rates[0]
     for rate in rates:
