@@ -50,11 +50,17 @@ class Lit(L.LightningModule):
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+    def step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         x, y = batch
-        loss = self.loss(self(x), y)
+        return self.loss(self(x), y)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        loss = self.step(batch)
         self.log("train_loss", loss)
         return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        self.log("val_loss", self.step(batch))
 
     def configure_optimizers(self) -> Any:
         return self.tuning([p for p in self.parameters() if p.requires_grad])
@@ -204,7 +210,7 @@ TASKS: list[tuple[str, Net, str, int, Callable[[Tensor, Tensor], Tensor]]] = [
 
 
 class Autoencoder(Lit):
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+    def step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         x, _ = batch
         return F.mse_loss(self(x), x)
 
@@ -216,7 +222,7 @@ class Variational(Lit):
         super().__init__(net, loss, tuning)
         self.decoder = mlp(64)(8, 64)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+    def step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         x, _ = batch
         mean, log_var = self(x).chunk(2, dim=1)
         z = mean + torch.randn_like(mean) * (0.5 * log_var).exp()

@@ -7,15 +7,7 @@ import lightning as L
 import torch
 from healthy import CE, TUNINGS, Adversarial, Autoencoder, Lit, Tuning, _binary, _smoothed, _squared, data, loaders
 from healthy_nets import Net, Recurrent, cnn, mlp
-from torch import Tensor, nn
-
-
-class Validated(Lit):
-    """Logs the same loss in validation."""
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        x, y = batch
-        self.log("val_loss", self.loss(self(x), y))
+from torch import nn
 
 
 class Training(NamedTuple):
@@ -96,7 +88,7 @@ def trainings() -> Iterator[Training]:
     for name, net, source, outputs, loss, tuning, size, epochs, arguments in _RUNS:
 
         def model(net=net, source=source, outputs=outputs, loss=loss, tuning=tuning) -> Any:
-            return Validated(net(data(source)[0][0].numel(), outputs), loss, tuning)
+            return Lit(net(data(source)[0][0].numel(), outputs), loss, tuning)
 
         yield Training(name, _fit(model, source, size, {"max_epochs": epochs, **arguments}))
     yield Training("autoencoder", _fit(lambda: Autoencoder(mlp(16)(64, 64), None, TUNINGS["adam"]), "digits", 64, {}))

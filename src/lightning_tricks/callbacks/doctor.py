@@ -111,11 +111,11 @@ class Doctor(Trick):
                 self._watch.start_steps(trainer, pl_module)  # now, so that it sees the run's own steps alone
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what can be said of a run without a single batch."""
+        """Say what can be said now that the run is over, even of one without a single batch."""
         if self.report is None:
             self._tell(self._judge_all(look(trainer, pl_module, None)))
         elif self._late_checks.rules:
-            self._judge_run(pl_module)
+            self._judge_run(pl_module, ended=True)
 
     def _examine(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
         found = ""
@@ -196,13 +196,13 @@ class Doctor(Trick):
         if due or self._watch.facts.events != self._judged_events:
             self._judge_run(pl_module)
 
-    def _judge_run(self, pl_module: LightningModule) -> None:
+    def _judge_run(self, pl_module: LightningModule, ended: bool = False) -> None:
         """Say what has come to light since the last time; the same on every process."""
         if self.report is None:
             return
         self._judged_at, self._judged_events = self._watch.batches, self._watch.facts.events
         self._model = self._model or read_model(pl_module)
-        late = judge(Evidence(self._model, run=self._watch.facts), *self._late_checks)
+        late = judge(Evidence(self._model, run=replace(self._watch.facts, ended=ended)), *self._late_checks)
         late.findings = [one for one in late.findings if not any(_covers(said, one) for said in self.report.findings)]
         if late.findings:
             still = [said for said in self.report.findings if not any(_covers(one, said) for one in late.findings)]

@@ -189,6 +189,7 @@ class RunFacts:
         losses: of the training batches, where one optimizer makes them smaller.
         evaluations: of runs with a validation loss, the first, the best and the last ones.
         steps: some of the optimizer's steps, the first and the last ones.
+        ended: the fit is over.
     """
 
     start: StartFact = StartFact()
@@ -199,6 +200,7 @@ class RunFacts:
     losses: LossCurve = LossCurve()
     evaluations: tuple[EvaluationFact, ...] = ()
     steps: tuple[StepFact, ...] = ()
+    ended: bool = False
 
     @property
     def events(self) -> tuple[object, ...]:

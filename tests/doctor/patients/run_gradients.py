@@ -59,8 +59,13 @@ def a_loss_that_is_no_number_any_more() -> dict:
     return ran(first_bad_step=3, steps=steps([1.0]) + steps_at(50, math.nan, loss=math.nan))
 
 
-@sick("RUN007", "changes net.0.weight by 0.3 of its size, above 0.1", "at a rate of 0.1", severity="warning")
+@sick("RUN007", "changes net.2.weight by 1.4 of its size, above 1", "at a rate of 0.1", severity="warning")
 def a_rate_that_is_far_too_large() -> dict:
+    return ran(losses=FLAT, steps=steps([1.0] * 8, net_0=(1.0, 0.3), net_2=(1.0, 1.4)))
+
+
+@sick("RUN007", "above 0.1", severity="info")
+def a_rate_that_is_large() -> dict:
     return ran(losses=FLAT, steps=steps([1.0] * 8, net_0=(1.0, 0.3), net_2=(1.0, 0.01)))
 
 

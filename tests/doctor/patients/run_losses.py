@@ -19,44 +19,54 @@ def falling(start: float, end: float, count: int, over: float = 40.0) -> list[fl
     return [end + (start - end) * math.exp(-i / over) for i in range(count)]
 
 
-@sick("RUN004", "2.3 at the start, 2.3 over the last third of 300 batches", "a rate of 0.1", severity="warning")
+@sick("RUN004", "2.3 at the start, 2.3 over the last third of 1000 batches", "a rate of 0.1", severity="warning")
 def a_flat_loss() -> dict:
-    return ran(losses=curve([2.3] * 300))
+    return ran(losses=curve([2.3] * 1000))
+
+
+@sick("RUN004", "of 300 batches", severity="warning")
+def a_flat_loss_of_a_run_that_is_over() -> dict:
+    return ran(losses=curve([2.3] * 300), ended=True)
 
 
 @sick("RUN004", "rose by", severity="warning")
 def a_loss_that_goes_up_and_stays_there() -> dict:
-    return ran(losses=curve(noisy(2.3, 20) + noisy(40.0, 300)))
+    return ran(losses=curve(noisy(2.3, 20) + noisy(40.0, 300)), ended=True)
 
 
 @sick("RUN004", severity="info")
 def a_flat_loss_of_a_model_that_was_trained_before() -> dict:
-    return ran(losses=curve([0.4] * 300), start=StartFact(trained=True))
+    return ran(losses=curve([0.4] * 300), ended=True, start=StartFact(trained=True))
 
 
 @healthy("RUN004")
 def a_loss_that_falls_at_once_and_stays_above_half() -> dict:
-    return ran(losses=curve(falling(1.0, 0.8, 400, over=5)))
+    return ran(losses=curve(falling(1.0, 0.8, 400, over=5)), ended=True)
 
 
 @healthy("RUN004")
 def a_little_to_be_learnt_under_noise() -> dict:
-    return ran(losses=curve(noisy(0.69, 5, 0.3) + noisy(0.66, 400, 0.3)))
+    return ran(losses=curve(noisy(0.69, 5, 0.3) + noisy(0.66, 400, 0.3)), ended=True)
 
 
 @healthy("RUN004")
 def a_warm_up_that_has_only_begun() -> dict:
-    return ran(losses=curve([6.9] * 300, lr=lambda i: 1e-6 * i))
+    return ran(losses=curve([6.9] * 300, lr=lambda i: 1e-6 * i), ended=True)
 
 
 @healthy("RUN004")
 def a_likelihood_that_is_negative() -> dict:
-    return ran(losses=curve([-1.0] * 300))
+    return ran(losses=curve([-1.0] * 300), ended=True)
 
 
 @healthy("RUN004")
 def too_few_batches() -> dict:
-    return ran(losses=curve([2.3] * 150))
+    return ran(losses=curve([2.3] * 150), ended=True)
+
+
+@healthy("RUN004")
+def a_deep_net_that_has_not_set_off_yet() -> dict:
+    return ran(losses=curve([2.3] * 600))
 
 
 @healthy("RUN004")

@@ -84,7 +84,7 @@ def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Iterator[
 
 @rule("RUN007", "warning", kind="R", needs=("run",))
 def update_ratio_out_of_range(
-    evidence: Evidence, *, high: float = 0.1, low: float = 1e-4, checks: int = 5
+    evidence: Evidence, *, severe: float = 1.0, high: float = 0.1, low: float = 1e-4, checks: int = 5
 ) -> Iterator[Symptom]:
     """Steps that are very large or very small beside the weights.
 
@@ -92,10 +92,13 @@ def update_ratio_out_of_range(
                        median of the last steps that were looked at (one in ``log_every_n_steps``), the first left out.
     Why it matters:    a weight that changes by a tenth at every step keeps nothing of what it has learnt; one that
                        changes by a millionth will not get anywhere. About a thousandth is customary.
-    Options:           ``high``, ``low``: the range; ``checks``: how many steps must have been looked at.
+    Options:           ``high``, ``low``: the range; ``severe``: above this it is a warning; ``checks``: how many steps
+                       must have been looked at.
     Try:               a smaller or larger learning rate; ``tricks/lr_finder``.
-    False alarms:      above: weights that still grow from zero. Below: info, and only while the loss is above half of
-                       where it started and the rate has not been turned down; parts trained before are left out.
+    False alarms:      weights that still grow from zero, or that hardly matter, change by up to a third at the peak of
+                       a one-cycle rate: hence info up to ``severe``. Below the range it is info, too, and only while
+                       the loss is above half of where it started and the rate has not been turned down; what was
+                       trained before is left out.
     References:        Karpathy, 2015 (1e-3); TheDeepChecker, TOSEM 2023 ([1e-4, 1e-1]).
     """
     run = evidence.run
@@ -108,8 +111,11 @@ def update_ratio_out_of_range(
     }
     fast = [name for name, value in usual.items() if value > high]
     if fast:
-        message = f"a step changes {_named(fast)} by {usual[fast[0]]:.2g} of its size, above {high:g}, at a rate of "
-        yield Symptom(_module(fast[0]), f"{message}{late[-1].lr:.3g}", "a smaller learning rate; tricks/lr_finder")
+        fast = [name for name in fast if usual[name] > severe] or fast
+        limit = severe if usual[fast[0]] > severe else high
+        message = f"a step changes {_named(fast)} by {usual[fast[0]]:.2g} of its size, above {limit:g}, at a rate of "
+        remedy = "a smaller learning rate; tricks/lr_finder"
+        yield Symptom(_module(fast[0]), f"{message}{late[-1].lr:.3g}", remedy, None if limit == severe else "info")
     is_full = late[-1].lr >= 0.5 * max(one.lr for one in run.steps)
     slow = [name for name, value in usual.items() if value < low]
     if slow and is_full and _has_far_to_go(run):

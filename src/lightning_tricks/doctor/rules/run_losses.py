@@ -10,14 +10,17 @@ from lightning_tricks.doctor.run_facts import EvaluationFact, RunFacts, Window
 
 
 @rule("RUN004", "warning", kind="R", needs=("run",))
-def loss_not_decreasing(evidence: Evidence, *, fall: float = 0.01, steps: int = 200) -> Iterator[Symptom]:
+def loss_not_decreasing(
+    evidence: Evidence, *, fall: float = 0.01, steps: int = 1000, least: int = 200
+) -> Iterator[Symptom]:
     """A training loss that is no lower than at the start.
 
     What it looks at:  the mean loss of the last third of all batches, against the first batches, so many that noise
                        hides no fall of 2 %; of automatic or manual optimization with one optimizer.
     Why it matters:    nothing is learnt: the rate is far too small or too large, gradients do not arrive, or inputs and
                        targets do not belong together.
-    Options:           ``fall``: the share by which it must have fallen; ``steps``: after how many batches it is judged.
+    Options:           ``fall``: the share by which it must have fallen; ``steps``: after how many batches it is judged,
+                       for deep nets may take hundreds to set off; ``least``: so many are enough when the fit is over.
     Try:               ``tricks/lr_finder``; ``diagnose(select=["BEH003"])``: can the model learn one batch by heart?
     False alarms:      losses that rise by design: adversarial ones, rewards, terms whose weight grows. Losses that are
                        not positive, rates that still warm up, and parts trained before (info) are allowed for. A loss
@@ -28,7 +31,9 @@ def loss_not_decreasing(evidence: Evidence, *, fall: float = 0.01, steps: int = 
     assert run is not None
     curve = run.losses
     start = curve.start(precision=0.02)
-    if start is None or curve.steps < steps or min(one.mean for one in curve.windows) <= 0 or _warms_up(run):
+    if start is None or curve.steps < (least if run.ended else steps):
+        return
+    if min(one.mean for one in curve.windows) <= 0 or _warms_up(run):
         return
     now = curve.recent()
     if now > (1 - fall) * start:
