@@ -18,6 +18,9 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 from healthy import programs
 from trainings import trainings
 
+# at this rate, with momentum and without a warm-up, the loss of this one is NaN after 32 steps
+SICK = {"transformer-cosine-128"}
+
 
 def fits(steps: int, optimizers_each: int) -> Iterator[tuple[str, Any]]:
     """Return names, and functions that fit with a callback."""
@@ -59,11 +62,12 @@ def main(steps: int = 300, optimizers_each: int = 1) -> None:
         late = [one for one in found if one.code.startswith("RUN")]
         alarms[name] = [str(one) for one in late if one.at_least("warning")]
         infos.update({one.code for one in late if one.severity == "info"})
-    wrong = {name: found for name, found in alarms.items() if found}
-    topic = f"doctor: false alarms at warning or above, {len(alarms)} healthy trainings"
-    report(topic, f"{len(wrong)}, {len(wrong) / len(alarms):.1%}", "< 2%")
-    for name, messages in wrong.items():
-        print(f"  {name}: {'; '.join(messages)}")
+    told = {name: found for name, found in alarms.items() if found}
+    wrong, healthy = told.keys() - SICK, alarms.keys() - SICK
+    topic = f"doctor: false alarms at warning or above, {len(healthy)} healthy trainings"
+    report(topic, f"{len(wrong)}, {len(wrong) / len(healthy):.1%}", "< 2%")
+    for name, messages in told.items():
+        print(f"  {name}{' (rightly)' if name in SICK else ''}: {'; '.join(messages)}")
     print(f"  trainings with an info: {dict(infos.most_common())}")
 
 

@@ -101,7 +101,7 @@ def test_a_rate_that_is_far_too_small() -> None:
 
 
 def test_a_deep_stack_of_sigmoids() -> None:
-    seen = found(Fit(dense(*[16] * 8, act=nn.Sigmoid), sgd(0.1)), max_epochs=20)
+    seen = found(Fit(dense(*[16] * 8, act=nn.Sigmoid), sgd(0.1)))
     assert (seen["RUN001"].where, seen["RUN001"].severity) == ("net.0", "warning")
 
 

@@ -19,6 +19,12 @@ def sigmoids_that_let_no_gradient_through() -> dict:
 
 
 @healthy("RUN001")
+def a_scaled_branch_in_its_first_steps() -> dict:
+    seen = steps([0.3] * 6, net_0=(1e-9, 1e-9), net_4=(1e-2, 1e-3))
+    return ran(losses=FLAT, steps=tuple(replace(one, step=one.step // 50) for one in seen))
+
+
+@healthy("RUN001")
 def small_gradients_that_adam_scales_up() -> dict:
     return ran(losses=FLAT, steps=steps([0.3] * 6, net_0=(1e-9, 2e-4), net_4=(1e-2, 2e-4)))
 

@@ -11,7 +11,7 @@ from lightning_tricks.doctor.run_facts import RunFacts, StepFact
 
 @rule("RUN001", "warning", kind="R", needs=("run",), explains=("RUN004", "RUN007"))
 def vanishing_gradients(
-    evidence: Evidence, *, ratio: float = 1e-4, update: float = 1e-5, checks: int = 5
+    evidence: Evidence, *, ratio: float = 1e-4, update: float = 1e-5, checks: int = 5, steps: int = 200
 ) -> Iterator[Symptom]:
     """Layers that hardly get a gradient, and hardly move.
 
@@ -20,7 +20,8 @@ def vanishing_gradients(
                        half of where it started.
     Why it matters:    the layers before the place where the gradient gets lost stay as they were drawn.
     Options:           ``ratio``: gradient beside the largest one; ``update``: relative change in a step, both below
-                       which it is said; ``checks``: in how many steps that were looked at, in a row.
+                       which it is said; ``checks``: in how many steps that were looked at, in a row;
+                       ``steps``: after so many, for a branch that starts near zero gets its gradient later.
     Try:               ReLU or GELU between layers, He's initialisation, norms, residual connections.
     False alarms:      none known: where an optimizer such as Adam scales small gradients up, layers do move. Gradients
                        that are exactly zero are other rules' (RUN008, ACT003).
@@ -29,7 +30,7 @@ def vanishing_gradients(
     run = evidence.run
     assert run is not None
     last = run.steps[-checks:]
-    if len(last) < checks or not _has_far_to_go(run):
+    if len(last) < checks or last[-1].step < steps or not _has_far_to_go(run):
         return
     still = [name for name in last[-1].weights if all(_is_lost(name, one, ratio, update) for one in last)]
     if not still:
@@ -84,16 +85,22 @@ def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Iterator[
 
 @rule("RUN007", "warning", kind="R", needs=("run",))
 def update_ratio_out_of_range(
-    evidence: Evidence, *, severe: float = 1.0, high: float = 0.1, low: float = 1e-4, checks: int = 5
+    evidence: Evidence,
+    *,
+    severe: float = 1.0,
+    high: float = 0.1,
+    low: float = 1e-4,
+    checks: int = 5,
+    warmup: int = 20,
 ) -> Iterator[Symptom]:
     """Steps that are very large or very small beside the weights.
 
     What it looks at:  for each matrix and kernel what a step changes, relative to its size (root mean squares): the
-                       median of the last steps that were looked at (one in ``log_every_n_steps``), the first left out.
+                       median of the last steps that were looked at (one in ``log_every_n_steps``).
     Why it matters:    a weight that changes by a tenth at every step keeps nothing of what it has learnt; one that
                        changes by a millionth will not get anywhere. About a thousandth is customary.
     Options:           ``high``, ``low``: the range; ``severe``: above this it is a warning; ``checks``: how many steps
-                       must have been looked at.
+                       must have been looked at; ``warmup``: after so many.
     Try:               a smaller or larger learning rate; ``tricks/lr_finder``.
     False alarms:      weights that still grow from zero, or that hardly matter, change by up to a third at the peak of
                        a one-cycle rate: hence info up to ``severe``. Below the range it is info, too, and only while
@@ -103,12 +110,12 @@ def update_ratio_out_of_range(
     """
     run = evidence.run
     assert run is not None
-    late = run.steps[1:]
+    late = [one for one in run.steps[1:] if one.step >= warmup]
     if len(late) < checks:
         return
-    usual = {
-        name: statistics.median(one.weights.get(name, (0, math.nan))[1] for one in late) for name in late[-1].weights
-    }
+    measured = {name: [one.weights[name][1] for one in late if name in one.weights] for name in late[-1].weights}
+    finite = {name: [one for one in values if math.isfinite(one)] for name, values in measured.items()}
+    usual = {name: statistics.median(values) for name, values in finite.items() if len(values) >= checks}
     fast = [name for name, value in usual.items() if value > high]
     if fast:
         fast = [name for name in fast if usual[name] > severe] or fast
