@@ -23,16 +23,15 @@ class _Look:
     Attributes:
         step: the Trainer's.
         lr: the highest rate of any group.
-        names: the matrices and kernels that have a gradient.
-        numbers: ``(1 + 2 N,)`` the norm of all gradients; the root mean square of each name's gradient; each name's
-            relative update.
+        roots: of the matrices and kernels that have a gradient, by name, the root of their elements' count.
+        numbers: ``(1 + 2 N,)`` the norm of all gradients; the norm of each name's; each name's relative update.
         weights: the tensors of these names, until their update is measured.
         before: samples of them.
     """
 
     step: int
     lr: float
-    names: list[str]
+    roots: dict[str, float]
     numbers: Tensor
     weights: list[Tensor] = field(default_factory=list)
     before: list[Tensor] = field(default_factory=list)
@@ -44,6 +43,13 @@ class _Look:
             updates = tensor_norms(changes) / tensor_norms(self.before)
             self.numbers = torch.cat([self.numbers, updates.to(self.numbers)])
         self.weights, self.before = [], []
+
+    def to_plain(self) -> list[Any]:
+        """Return step, rate, names and numbers, with root mean squares for norms; this process waits for its device."""
+        total, *rest = self.numbers.tolist()
+        norms, updates = rest[: len(self.roots)], rest[len(self.roots) :]
+        gradients = [norm / root for norm, root in zip(norms, self.roots.values(), strict=True)]
+        return [self.step, self.lr, list(self.roots), [total, *gradients, *updates]]
 
 
 class StepWatch:
@@ -86,7 +92,7 @@ class StepWatch:
         closed, self._closed = self._closed, []
         if not closed:
             return []
-        seen = [(one.step, one.lr, one.names, one.numbers.tolist()) for one in closed]
+        seen = [one.to_plain() for one in closed]
         if trainer.world_size > 1:
             seen = trainer.strategy.broadcast(seen)
         facts: list[StepFact] = []
@@ -103,14 +109,13 @@ class StepWatch:
 
     def plain_state(self) -> dict[str, Any]:
         """Return the count of steps and what was measured, in host memory."""
-        looks = [(one.step, one.lr, one.names, one.numbers.tolist()) for one in self._closed]
-        return {"steps": self._steps, "looks": looks}
+        return {"steps": self._steps, "looks": [one.to_plain() for one in self._closed]}
 
     def load(self, plain: dict[str, Any]) -> None:
         """Go on with what :meth:`plain_state` returned."""
         self._steps = plain["steps"]
         self._closed = [
-            _Look(step, float(lr), names, torch.tensor([*map(float, numbers)]))
+            _Look(step, float(lr), dict.fromkeys(names, 1.0), torch.tensor([*map(float, numbers)], dtype=torch.float64))
             for step, lr, names, numbers in plain["looks"]
         ]
 
@@ -118,15 +123,14 @@ class StepWatch:
 def _look(pl_module: LightningModule, optimizer: Optimizer, step: int) -> _Look:
     """Measure the gradients, and take samples of what the step is about to change."""
     held = {id(one) for group in optimizer.param_groups for one in group["params"] if one.grad is not None}
-    found = {name: one for name, one in pl_module.named_parameters() if id(one) in held}
-    grads: list[Tensor] = [one.grad for one in found.values()]  # type: ignore[misc]
-    norms = tensor_norms(grads) if grads else torch.zeros(0)
-    matrices = [(i, name, one) for i, (name, one) in enumerate(found.items()) if one.dim() > 1]
-    names, weights = [name for _, name, _ in matrices], local_parts([one for _, _, one in matrices])
-    roots = norms.new_tensor([math.sqrt(max(one.numel(), 1)) for _, _, one in matrices])
-    gradients = norms[[i for i, _, _ in matrices]] / roots if matrices else norms[:0]
-    numbers = torch.cat([join_norms(norms)[None], gradients])
-    return _Look(step, highest_rate(optimizer), names, numbers, weights, [sample(one).clone() for one in weights])
+    found = [(name, one) for name, one in pl_module.named_parameters() if id(one) in held]
+    matrices = {name: one for name, one in found if one.dim() > 1}
+    ordered: list[Tensor] = [*matrices.values(), *(one for _, one in found if one.dim() < 2)]
+    norms = tensor_norms([one.grad for one in ordered]) if ordered else torch.zeros(0)  # type: ignore[misc]
+    numbers = torch.cat([join_norms(norms)[None], norms[: len(matrices)]])
+    roots = {name: math.sqrt(max(one.numel(), 1)) for name, one in matrices.items()}
+    weights = local_parts(list(matrices.values()))
+    return _Look(step, highest_rate(optimizer), roots, numbers, weights, [sample(one).clone() for one in weights])
 
 
 def highest_rate(optimizer: Optimizer) -> float:
