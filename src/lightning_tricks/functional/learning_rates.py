@@ -51,17 +51,13 @@ class LearningRates:
         factors = list(factors)
         if len(self.base) < len(self.optimizer.param_groups):
             self._adopt_groups()
-        stranger = self.second_writer()
+        stranger = None
         for i, group in enumerate(self.optimizer.param_groups):
+            mark = self._written[i]
+            if mark is not None and stranger is None and not mark.stands_in(group["lr"]):
+                stranger = SecondWriter(i, float(group["lr"]), mark.value)
             self._written[i] = _write_lr_(group, self.base[i] * multiply(factors, i))
         return stranger
-
-    def second_writer(self) -> SecondWriter | None:
-        """Return the first group whose rate is not what was last written, if any; no synchronisation if none."""
-        for i, (group, mark) in enumerate(zip(self.optimizer.param_groups, self._written, strict=False)):
-            if mark is not None and not mark.stands_in(group["lr"]):
-                return SecondWriter(i, float(group["lr"]), mark.value)
-        return None
 
     def _adopt_groups(self) -> None:
         """Take in the groups that are new since the last call; what they were given is their base."""
