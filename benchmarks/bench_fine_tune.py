@@ -8,7 +8,7 @@ import torch
 
 from bench_lr import fit, mlp
 from lightning_tricks import DiscriminativeLR, GradualUnfreezing
-from measure import interleaved, median_ratio, report, timed
+from measure import median_ratio, report, side_by_side
 
 HEAD_ALONE = [0, *[None] * 7]
 
@@ -20,12 +20,12 @@ def main(repeats: int = 11) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     sides = {
-        "bare": timed(lambda: fit(mlp)),
-        "rates": timed(lambda: fit(mlp, DiscriminativeLR())),
-        "thawed": timed(lambda: fit(mlp, GradualUnfreezing([0] * 8))),
-        "head": timed(lambda: fit(mlp, GradualUnfreezing(HEAD_ALONE))),
+        "bare": lambda: fit(mlp),
+        "rates": lambda: fit(mlp, DiscriminativeLR()),
+        "thawed": lambda: fit(mlp, GradualUnfreezing([0] * 8)),
+        "head": lambda: fit(mlp, GradualUnfreezing(HEAD_ALONE)),
     }
-    found = interleaved(sides, repeats)
+    found = side_by_side(sides, repeats)
     step = 1e3 * statistics.median(found["bare"]) / mlp()[2]
     of = f"/ bare, mlp ({step:.1f} ms a step)"
     report(f"fit with rates by layer {of}", f"{median_ratio(found, 'rates', 'bare'):.4f}", "")

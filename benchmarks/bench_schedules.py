@@ -3,6 +3,7 @@
 import logging
 import statistics
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from lightning_tricks import (
     polynomial_decay,
     preview_lr,
 )
-from measure import interleaved, median_ratio, report, timed
+from measure import median_ratio, report, side_by_side, timed
 
 
 def family() -> list[Any]:
@@ -35,27 +36,25 @@ def family() -> list[Any]:
     ]
 
 
-def main(repeats: int = 15) -> None:
+def fits(workload: Any) -> dict[str, Callable[[], object]]:
+    return {
+        "bare": lambda: fit(workload),
+        "one": lambda: fit(workload, OneCycle()),
+        "five": lambda: fit(workload, *family()),
+    }
+
+
+def main(repeats: int = 11) -> None:
     """Print the ratios and times."""
     torch.set_num_threads(1)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
-    sides = {
-        "bare": timed(lambda: fit(mlp)),
-        "one": timed(lambda: fit(mlp, OneCycle())),
-        "five": timed(lambda: fit(mlp, *family())),
-    }
-    found = interleaved(sides, repeats)
+    found = side_by_side(fits(mlp), repeats)
     report(
         "fit with one-cycle, momentum too / bare Trainer, mlp", f"{median_ratio(found, 'one', 'bare'):.4f}", "<= 1.01"
     )
     report("fit with five schedules / bare Trainer, mlp", f"{median_ratio(found, 'five', 'bare'):.4f}", "")
-    sides = {
-        "bare": timed(lambda: fit(empty)),
-        "one": timed(lambda: fit(empty, OneCycle())),
-        "five": timed(lambda: fit(empty, *family())),
-    }
-    found = interleaved(sides, repeats)
+    found = side_by_side(fits(empty), repeats)
     for name, what in (("one", "one-cycle"), ("five", "five schedules")):
         added = statistics.median(a - b for a, b in zip(found[name], found["bare"], strict=True)) / empty()[2]
         report(f"added to an empty step by {what}", f"{1e6 * added:.1f} µs", "")

@@ -93,6 +93,18 @@ def test_layer_multipliers_belong_to_the_ratios() -> None:
     assert low == pytest.approx(high / 5)
 
 
+@pytest.mark.parametrize("others", [[], [CosineDecay()]])
+def test_groups_that_were_built_with_one_tensor_get_the_found_rate_once(others: list[Any]) -> None:
+    class Tensors(Wide):
+        def configure_optimizers(self) -> Any:
+            groups = [{"params": self.body.parameters()}, {"params": self.head.parameters()}]
+            return torch.optim.Adam(groups, lr=torch.tensor(0.01))
+
+    found = finder()
+    net = fit(*others, found, net=Tensors())
+    assert net.trace[0][1] == pytest.approx([found.result.suggestion] * 2)  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("scheduler", [None, "lambda"])
 @pytest.mark.parametrize("finder_first", [True, False])
 def test_discriminative_rates_keep_their_ratios(scheduler: str | None, finder_first: bool) -> None:

@@ -76,6 +76,15 @@ def test_a_second_writer_is_noticed_and_overwritten(tensor: bool) -> None:
     assert lrs_of(opt) == pytest.approx([0.025, 0.025])
 
 
+def test_groups_that_were_built_with_one_tensor_have_rates_of_their_own() -> None:
+    groups = [{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)]}]
+    opt = torch.optim.Adam(groups, lr=torch.tensor(0.1))
+    rates = LearningRates(opt)
+    for factors in ([0.5, 1.0], [0.25, 0.5]):
+        assert rates.write_([factors]) is None
+        assert lrs_of(opt) == pytest.approx([0.1 * factor for factor in factors])
+
+
 def test_an_optimizer_without_a_learning_rate_is_refused() -> None:
     opt = optimizer(0.1)
     opt.param_groups[0]["lr"] = None

@@ -11,6 +11,7 @@ from lightning_tricks.callbacks.lr_factor import LRFactor
 from lightning_tricks.callbacks.lr_finder_result import LRFinderResult
 from lightning_tricks.callbacks.lr_product import LRProduct
 from lightning_tricks.callbacks.trick import callbacks_of
+from lightning_tricks.functional.learning_rates import part_shared_lrs_
 
 
 def rate_shares(trainer: Trainer) -> list[list[float]]:
@@ -46,6 +47,7 @@ def apply_lr(trainer: Trainer, lr: float) -> None:
         return
     top = max(_peak(group) for optimizer in trainer.optimizers for group in optimizer.param_groups)
     for optimizer in trainer.optimizers:
+        part_shared_lrs_(optimizer)
         for group in optimizer.param_groups:
             for name in ("lr", "initial_lr", "max_lr", "min_lr"):
                 if name in group:

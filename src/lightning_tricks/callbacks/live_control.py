@@ -104,15 +104,11 @@ class LiveControl(LRFactor):
     def _forget(self) -> None:
         self.applied: list[dict[str, Any]] = []
         self.lr_factor = 1.0
-        self._takes_over = False
+        self.takes_over = False
         self.stopping_reason_message: str | None = None
         self._handled = self._warned = ""
         self._watches = self._stepped = self._save_due = False
         self._step = 0
-
-    @property
-    def takes_over(self) -> bool:
-        return self._takes_over
 
     def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return what all orders together multiply by."""
@@ -232,7 +228,7 @@ class LiveControl(LRFactor):
         except ValueError as error:
             rank_zero_warn(f"`{self.state_key}`: the learning rate stays as it is: {error}")
         else:
-            self._takes_over |= not isinstance(lr, str)
+            self.takes_over |= not isinstance(lr, str)
         self._product.rewrite()
 
     def _validate_next(self, trainer: Trainer) -> bool:
@@ -285,10 +281,10 @@ class LiveControl(LRFactor):
 
     def plain_state(self) -> dict[str, Any]:
         """Return the orders so far and what they came to, beside the state that all LR callbacks share."""
-        live = {"lr_factor": self.lr_factor, "takes_over": self._takes_over}
+        live = {"lr_factor": self.lr_factor, "takes_over": self.takes_over}
         return {"applied": copy.deepcopy(self.applied), **live, "lr": super().plain_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict["lr"])
         self.applied = copy.deepcopy(state_dict["applied"])
-        self.lr_factor, self._takes_over = state_dict["lr_factor"], state_dict["takes_over"]
+        self.lr_factor, self.takes_over = state_dict["lr_factor"], state_dict["takes_over"]

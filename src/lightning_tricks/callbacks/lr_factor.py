@@ -27,6 +27,9 @@ class LRFactor(Trick):
     writes_each_step: ClassVar[bool] = True
     """Its factors change in a run, so that a scheduler of the module's own would be a second writer."""
 
+    takes_over: bool = False
+    """Whether, of the other callbacks' factors, only what is a group's own still counts."""
+
     name: str | None
     replace_scheduler: bool
 
@@ -41,11 +44,6 @@ class LRFactor(Trick):
     def takes_part(self) -> bool:
         """Whether it has factors at all, with the arguments that it was given."""
         return True
-
-    @property
-    def takes_over(self) -> bool:
-        """Whether, of the other callbacks' factors, only what is a group's own still counts."""
-        return False
 
     def split_groups(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Split the optimizers' parameter groups, where one factor for each of them is not fine enough.

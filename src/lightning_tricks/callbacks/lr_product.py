@@ -42,13 +42,11 @@ class Contributor(Protocol):
 
     replace_scheduler: bool
     writes_each_step: ClassVar[bool]
+    takes_over: bool
     loaded: LRState | None
 
     @property
     def state_key(self) -> str: ...
-
-    @property
-    def takes_over(self) -> bool: ...
 
     def prepare(self, run: RunLength, parts: int | None) -> None: ...
 
@@ -206,20 +204,25 @@ class LRProduct:
 
     def _move(self, trainer: Trainer, epoch: int, batches: int) -> None:
         """Move the clock, and write if that moved the time of the next step."""
-        part = batches // trainer.accumulate_grad_batches
-        position = (epoch, part, *(self.state.steps if self._manual else (trainer.global_step,)))
+        part, step = batches // trainer.accumulate_grad_batches, trainer.global_step
+        position = (epoch, part, *self.state.steps) if self._manual else (epoch, part, step)
         if position == self._position:
             return
         self._position = position
         parts = parts_per_epoch(trainer, self.state.batches_per_epoch)
-        self._moment = Moment(epoch, part, parts, trainer.global_step)
+        self._moment = Moment(epoch, part, parts, step)
         self.rewrite()
 
     def _factors(self, moment: Moment, index: int) -> list[Factor]:
         """Return what multiplies the base, all of it or, where one takes over, that and what is a group's own."""
-        ruler = next((c for c in self.contributors if c.takes_over), None)
-        if ruler is None:
-            return [factor for c in self.contributors for factor in c.factors(moment, index).values()]
+        found: list[Factor] = []
+        for contributor in self.contributors:
+            if contributor.takes_over:
+                return self._factors_under(contributor, moment, index)
+            found += contributor.factors(moment, index).values()
+        return found
+
+    def _factors_under(self, ruler: Contributor, moment: Moment, index: int) -> list[Factor]:
         found = [(c, factor) for c in self.contributors for factor in c.factors(moment, index).values()]
         return [factor for c, factor in found if c is ruler or not isinstance(factor, (int, float))]
 

@@ -95,7 +95,7 @@ class LRSchedule(LRFactor):
         self.log_factors = check_flag("log_factors", log_factors)
         self.replace_scheduler = check_flag("replace_scheduler", replace_scheduler)
         self.name = check_name("name", name)
-        self._now: dict[str, float] = {}
+        self._now: dict[str, Any] = {}
 
     def plan(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
         """Return the function of time and its clock, for a run of that length."""
@@ -120,7 +120,7 @@ class LRSchedule(LRFactor):
     def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return the schedule's and the warm-up's multiplier."""
         self._now = {name: rule(moment.time(unit)) for name, (rule, unit) in self._plans.items()}
-        return dict(self._now)
+        return self._now
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Log the factors of the coming step where that was asked for."""

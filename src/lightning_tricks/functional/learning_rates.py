@@ -51,20 +51,17 @@ class LearningRates:
         factors = list(factors)
         if len(self.base) < len(self.optimizer.param_groups):
             self._adopt_groups()
-        stranger = self.second_writer()
+        stranger = None
         for i, group in enumerate(self.optimizer.param_groups):
+            mark = self._written[i]
+            if mark is not None and stranger is None and not mark.stands_in(group["lr"]):
+                stranger = SecondWriter(i, float(group["lr"]), mark.value)
             self._written[i] = _write_lr_(group, self.base[i] * multiply(factors, i))
         return stranger
 
-    def second_writer(self) -> SecondWriter | None:
-        """Return the first group whose rate is not what was last written, if any; no synchronisation if none."""
-        for i, (group, mark) in enumerate(zip(self.optimizer.param_groups, self._written, strict=False)):
-            if mark is not None and not mark.stands_in(group["lr"]):
-                return SecondWriter(i, float(group["lr"]), mark.value)
-        return None
-
     def _adopt_groups(self) -> None:
         """Take in the groups that are new since the last call; what they were given is their base."""
+        part_shared_lrs_(self.optimizer)
         for group in self.optimizer.param_groups[len(self.base) :]:
             self.base.append(built_lr(self.optimizer, group))
             self._written.append(None)
@@ -106,6 +103,25 @@ def multiply(factors: Iterable[Factor], group: int = 0) -> float:
         True
     """
     return math.prod(sorted([f if isinstance(f, (int, float)) else f[group] for f in factors]))
+
+
+def part_shared_lrs_(optimizer: Optimizer) -> None:
+    """Give each group a tensor of its own: torch hands one and the same to all that were built without a rate.
+
+    Example:
+        >>> groups = [{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)]}]
+        >>> optimizer = torch.optim.Adam(groups, lr=torch.tensor(0.1))
+        >>> part_shared_lrs_(optimizer)
+        >>> optimizer.param_groups[0]["lr"] is optimizer.param_groups[1]["lr"]
+        False
+    """
+    seen: list[Tensor] = []
+    for group in optimizer.param_groups:
+        lr = group.get("lr")
+        if isinstance(lr, Tensor):
+            if any(lr is other for other in seen):
+                group["lr"] = lr.detach().clone()
+            seen.append(lr)
 
 
 def built_lr(optimizer: Optimizer, group: dict[str, Any]) -> float:
