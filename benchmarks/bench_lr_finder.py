@@ -159,7 +159,7 @@ def be_quiet() -> None:
 def main(full: bool = False) -> None:
     """Print regrets."""
     if not full:
-        regrets(FAST, (5,), ("sgd", "adam"), seeds=2)
+        regrets(FAST, (5,), ("sgd", "adam"), seeds=3)
         return
     regrets(ALL, BUDGETS, ("sgd", "adamw"), seeds=2)
     print("  further tasks, which nobody asked for")
