@@ -157,17 +157,6 @@ def test_an_option_nests_any_schedule_also_inside_a_list() -> None:
     assert callback.schedule == lt.join([lt.linear_warmup(2), lt.piecewise_constant([3], [1, 0.5])], [2])
 
 
-def test_a_list_from_hydra_will_do_for_a_table() -> None:
-    root = Path(lt.__file__).parent / "conf" / "tricks" / "piecewise_constant.yaml"
-    node = OmegaConf.load(root).piecewise_constant
-    node.boundaries, node.factors = ["2st", "0.5dur"], [1, 0.5, 0.1]
-    callback = instantiate(node)
-    assert callback.boundaries == ["2st", "0.5dur"]
-    assert callback.settings()["factors"] == [1, 0.5, 0.1]
-    used = [lrs[-1] / 0.1 for _, lrs in fit(callback, max_steps=12).trace]
-    assert used == pytest.approx([1] * 2 + [0.5] * 4 + [0.1] * 6)
-
-
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -182,19 +171,6 @@ def test_a_list_from_hydra_will_do_for_a_table() -> None:
         (lambda: InverseTimeDecay(decay_steps="1"), ValueError, "`decay_steps` must be a duration.*got '1'"),
         (lambda: InverseSqrtDecay(0), ValueError, "`k` must be finite and > 0, got 0"),
         (lambda: InverseSqrtDecay(unit="dur"), ValueError, "`unit` must be one of 'ep', 'st', got 'dur'"),
-        (lambda: PiecewiseConstant([1], [1]), ValueError, r"one more than `boundaries`, got 1 factors for 1 boundar"),
-        (lambda: PiecewiseConstant([2, 1], [1, 1, 1]), ValueError, r"`boundaries` must rise, got \[2.0, 1.0\]"),
-        (lambda: PiecewiseConstant(["0.5dur", "0.2dur"], [1, 1, 1]), ValueError, r"must rise, got \[0.5, 0.2\]"),
-        (lambda: PiecewiseConstant([0], [1, 1]), ValueError, r"`boundaries\[0\]` must be a duration > 0, got 0"),
-        (lambda: PiecewiseConstant(["a"], [1, 1]), ValueError, r"`boundaries\[0\]` must be a duration.*got 'a'"),
-        (lambda: PiecewiseConstant([1], [1, -1]), ValueError, "`factors` must be finite and >= 0, got -1"),
-        (lambda: PiecewiseConstant("1ep", [1, 1]), TypeError, "`boundaries` must be a list, got '1ep'"),
-        (lambda: PiecewiseConstant([1], 0.1), TypeError, "`factors` must be a list, got 0.1"),
-        (
-            lambda: PiecewiseConstant([1, "500st"], [1, 1, 1]),
-            ValueError,
-            r"must share a clock, got `boundaries\[0\]`=1 \(in ep\), `boundaries\[1\]`='500st' \(in st\). Give all in",
-        ),
         (lambda: PolynomialDecay(power=0), ValueError, "`power` must be finite and > 0, got 0"),
         (lambda: PolynomialDecay(end_factor=2), ValueError, r"`end_factor` must lie in \[0, 1\], got 2"),
         (lambda: PolynomialDecay(cycle=1), TypeError, "`cycle` must be True or False, got 1"),
@@ -206,12 +182,6 @@ def test_a_wrong_argument_is_refused_at_construction(make: Any, error: type[Exce
         make()
 
 
-def test_what_only_the_run_can_tell_is_refused_when_it_starts() -> None:
-    late = PiecewiseConstant(["0.5dur", "2ep"], [1, 0.5, 0.1])
-    assert len(fit(late, max_epochs=3).trace) == 18
-    with pytest.raises(ValueError, match=r"`boundaries` must rise, got \[5.0, 2.0\]"):
-        fit(late, max_epochs=10)
-    with pytest.raises(ValueError, match=r"must share a clock, got `boundaries\[0\]`='0.5dur' \(in st\)"):
-        fit(late, max_steps=10)
+def test_a_share_of_a_run_without_an_end_is_refused_when_it_starts() -> None:
     with pytest.raises(ValueError, match=r"`decay_steps` is a share of the run \(1dur\), but nothing bounds this run"):
         fit(PolynomialDecay(), max_epochs=-1, max_time={"seconds": 1})
