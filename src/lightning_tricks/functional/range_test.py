@@ -184,7 +184,7 @@ def auto(curve: Curve) -> Suggestion:
     """
 
     def find() -> Suggestion:
-        averages = [smooth_evenly(curve.losses, share * len(curve.losses)) for share in _WIDTHS]
+        averages = [smooth_evenly(curve.bounded, share * len(curve.losses)) for share in _WIDTHS]
         places = [curve.lowest_of(each) for each in averages]
         lowest = math.exp(fmean([math.log(curve.lrs[place]) for place in places]))
         swept = fmean([sum(curve.lrs[: place + 1]) / curve.lrs[place] for place in places])

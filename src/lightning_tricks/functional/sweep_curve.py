@@ -39,6 +39,13 @@ class Curve(NamedTuple):
         return self.losses[: max(3, lowest // 2)]
 
     @property
+    def bounded(self) -> list[float]:
+        """The losses, none above four times the level at which they start: how far a step breaks off says nothing."""
+        level = fmean(self.start)
+        highest = level + 3 * max(abs(level), level - min(self.losses))
+        return [min(loss, highest) for loss in self.losses]
+
+    @property
     def margin(self) -> float:
         r"""How far noise alone takes a smoothed loss from the level of the start, in all but one sweep of a hundred.
 
