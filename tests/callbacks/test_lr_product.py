@@ -224,3 +224,24 @@ def test_ranks_that_were_configured_differently_are_an_error_on_all_of_them() ->
         fit(CosineDecay(), net=OwnRate(), strategy="ddp_fork", devices=2)
     with pytest.raises(Exception, match=r"(?s)configured differently.*CosineDecay.end_factor: 0.0 / 0.5"):
         fit(OwnSchedule(), CosineDecay(), strategy="ddp_fork", devices=2)
+
+
+def test_a_tensor_that_all_groups_share_is_parted_also_when_a_checkpoint_brings_it_back(tmp_path: Path) -> None:
+    class Shared(Net):
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            groups = [{"params": part.parameters()} for part in (self.body, self.head)]
+            return torch.optim.Adam(groups, lr=torch.tensor(0.1))
+
+        def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            groups = checkpoint["optimizer_states"][0]["param_groups"]
+            groups[1]["lr"] = groups[0]["lr"]
+
+    whole, first = Shared(), Shared()
+    fit(CosineDecay(), net=whole, max_epochs=4)
+    keep = ModelCheckpoint(tmp_path, every_n_epochs=2, save_top_k=-1, filename="{epoch}")
+    fit(CosineDecay(), keep, net=first, max_epochs=4)
+    rest = Shared()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="(?s).*[Ss]omething else writes")
+        fit(CosineDecay(), net=rest, max_epochs=4, ckpt_path=tmp_path / "epoch=1.ckpt")
+    assert rest.trace == whole.trace[12:]

@@ -50,10 +50,14 @@ class Judged(Wide):
 
     def __init__(self, sign: float) -> None:
         super().__init__()
-        self.sign = sign
+        self.sign, self.rate = sign, 0.0
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
+        self.rate = self.trainer.optimizers[0].param_groups[1]["lr"] or self.rate
+        return super().training_step(batch, batch_idx)
 
     def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return torch.tensor(self.sign * self.trainer.optimizers[0].param_groups[1]["lr"])
+        return torch.tensor(self.sign * self.rate)
 
 
 @pytest.mark.parametrize(("sign", "place"), [(1.0, 0), (-1.0, -2)])
@@ -108,6 +112,31 @@ def test_a_validation_never_sees_the_weights_that_the_sweep_has_broken() -> None
     assert finder.result is not None
     assert finder.result.diverged
     assert seen[0] == float(Careful().head.weight.abs().max())
+
+
+def test_with_weights_that_a_rate_has_broken_nobody_validates() -> None:
+    class Strict(Wide):
+        def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
+            loss = self.loss(batch)
+            if not loss.isfinite():
+                raise ValueError("Input contains NaN.")
+            return loss
+
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            if refining and self.trainer.optimizers[0].param_groups[1]["lr"] > 0.11:  # the run's own is 0.1
+                with torch.no_grad():
+                    self.head.weight.fill_(math.inf)
+
+        def on_validation_start(self) -> None:
+            refining.append(True)
+
+    refining: list[bool] = []
+    finder = LRFinder(min_lr=1e-4, num_steps=60, refine=20, apply=False)
+    fit(finder, net=Strict(), num_sanity_val_steps=0, max_epochs=1)
+    assert finder.result is not None
+    lost = [lr for lr, loss in finder.result.trials if not math.isfinite(loss)]
+    assert lost == [lr for lr, _ in finder.result.trials if lr > 0.11] != []
+    assert finder.result.suggestion is not None
 
 
 def test_find_lr_refines_on_validation_batches_that_it_is_given() -> None:

@@ -1,6 +1,7 @@
 """Run watch: what a sick run shows, the numbers that tell it, and that no restart and no second rank changes them."""
 
 import math
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tricks import Doctor, LRFinder
+from lightning_tricks.callbacks.run_watch import reading_distance
 from lightning_tricks.callbacks.step_watch import _Look, sample
 from lightning_tricks.doctor.finding import Finding
 from lightning_tricks.doctor.project import Checks
@@ -293,6 +295,47 @@ def test_two_ranks_see_and_say_the_same(tmp_path: Any) -> None:
     assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()
     assert (tmp_path / "report0").read_text() == (tmp_path / "report1").read_text()
     assert "RUN004" in (tmp_path / "report0").read_text()
+
+
+class Unevenly(Net):
+    """A module whose second process validates on nothing, or takes no step for its first batch."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(manual=what == "steps")
+        self.body = nn.Sequential(nn.Linear(4, 8), nn.ReLU())  # DDP sends buffers around, also in a validation
+        self.allow_zero_length_dataloader_with_multiple_devices = what == "rows"
+        self.what = what
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        if self.what == "rows":
+            return super().training_step(batch, batch_idx)
+        optimizer = self.optimizers()[0]
+        optimizer.zero_grad()
+        self.manual_backward(self.loss(batch))
+        if self.global_rank == 0 or batch_idx > 0:
+            optimizer.step()
+        return None
+
+    def val_dataloader(self) -> Any:
+        rows = 0 if self.what == "rows" and self.global_rank else 8
+        return DataLoader(TensorDataset(torch.ones(rows, 4), torch.ones(rows, 1)), 4)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_loss", self.loss(batch))
+
+
+@pytest.mark.parametrize("what", ["rows", "steps"])
+def test_a_process_that_has_less_to_do_is_not_waited_for(what: str) -> None:
+    quick = DDPStrategy(process_group_backend="gloo", start_method="fork", timeout=timedelta(seconds=60))
+    every = {"log_every_n_steps": 1, "num_sanity_val_steps": 0, "use_distributed_sampler": False}
+    runner = trainer(Doctor(), strategy=quick, devices=2, max_epochs=2, **every)
+    runner.fit(Unevenly(what))
+    assert runner.state.finished
+
+
+def test_no_more_than_a_thousand_losses_wait_to_be_read() -> None:
+    assert reading_distance(SimpleNamespace(log_every_n_steps=10**6)) == 1000  # type: ignore[arg-type]
+    assert reading_distance(SimpleNamespace(log_every_n_steps=0)) == 50  # type: ignore[arg-type]
 
 
 def test_a_finding_is_said_again_when_it_has_become_worse_and_not_when_it_has_become_milder() -> None:

@@ -9,7 +9,7 @@ import torchmetrics
 from eventful import DATA, Eventful, ended, run_eventful
 from lightning.pytorch import Callback
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
-from tiny import Net, StatefulLoader, fit, same
+from tiny import Net, StatefulLoader, fit, same, trainer, weights
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -28,6 +28,13 @@ class Ask(Callback):
         self.heard = validation_loss(trainer, pl_module, self.limit)
         assert trainer.training
         assert all(module.training for module in pl_module.modules())
+
+
+class Wide(Net):
+    """Batches that are large enough for a loss without much noise."""
+
+    def train_dataloader(self) -> StatefulLoader:
+        return StatefulLoader(batch_size=32, seed=self.trainer.global_rank)
 
 
 class Step(Net):
@@ -107,6 +114,23 @@ def test_a_step_that_fetches_its_own_batches_is_left_alone() -> None:
     assert asked(Fetching()) is None
 
 
+def test_a_loader_that_can_be_read_only_once_is_left_to_the_validation() -> None:
+    class Once(Wide):
+        def val_dataloader(self) -> Any:
+            return (batch for batch in StatefulLoader(batches=2))
+
+    ask = Ask()
+    fit(ask, net=Once(), max_epochs=1, num_sanity_val_steps=0)
+    assert ask.heard is None
+    finder = LRFinder(num_steps=30, min_lr=1e-4, refine=5)
+    net = Once()
+    runner = trainer(finder, num_sanity_val_steps=0, max_epochs=1)
+    runner.fit(net)
+    assert finder.result is not None
+    assert "training loss" in finder.result.reason
+    assert "val_loss" in runner.callback_metrics
+
+
 def test_no_more_batches_are_looked_at_than_the_limits_allow() -> None:
     assert asked(Step(REPORTS["logged"]), limit=1) == 1.0
     assert asked(Step(REPORTS["logged"]), limit_val_batches=1) == 1.0
@@ -174,3 +198,53 @@ def test_a_training_after_trials_that_validated_equals_one_without(loader: str) 
     for name in without[0]:
         assert same(with_finder[0][name], without[0][name]), name
     assert with_finder[1] == without[1]
+
+
+class Averaged(Wide):
+    """A module that validates with averaged weights, to which its parameters point meanwhile."""
+
+    def on_fit_start(self) -> None:
+        self.shadow = {name: one.data.clone() for name, one in self.named_parameters()}
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        for name, one in self.named_parameters():
+            self.shadow[name].mul_(0.9).add_(one.data, alpha=0.1)
+
+    def on_validation_start(self) -> None:
+        self.backup = {name: one.data for name, one in self.named_parameters()}
+        for name, one in self.named_parameters():
+            one.data = self.shadow[name]
+
+    def on_validation_end(self) -> None:
+        for name, one in self.named_parameters():
+            one.data = self.backup[name]
+
+
+def test_weights_that_point_elsewhere_for_a_validation_point_back() -> None:
+    finder = LRFinder(apply=False, num_steps=30, min_lr=1e-4, refine=5)
+    one, other = fit(finder, net=Averaged()), fit(net=Averaged())
+    assert finder.result is not None
+    assert finder.result.trials
+    assert same(weights(one), weights(other))
+    assert same(one.shadow, other.shadow)
+
+
+class OneSided(Wide):
+    """A module that reports its validation loss on process 0 alone."""
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        if self.trainer.is_global_zero:
+            self.log("val_loss", self.loss(batch), rank_zero_only=True)
+
+
+def test_where_one_process_hears_no_loss_none_of_them_validates(tmp_path: Any) -> None:
+    class Keep(Callback):
+        def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+            found = next(cb.result for cb in trainer.callbacks if isinstance(cb, LRFinder))
+            (tmp_path / str(trainer.global_rank)).write_text(found.reason)
+
+    finder = LRFinder(num_steps=30, min_lr=1e-4, refine=5)
+    fit(finder, Keep(), net=OneSided(), strategy="ddp_fork", devices=2, max_epochs=1)
+    reasons = [(tmp_path / str(rank)).read_text() for rank in (0, 1)]
+    assert "training loss" in reasons[0]
+    assert reasons[0] == reasons[1]

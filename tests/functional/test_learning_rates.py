@@ -90,3 +90,12 @@ def test_an_optimizer_without_a_learning_rate_is_refused() -> None:
     opt.param_groups[0]["lr"] = None
     with pytest.raises(ValueError, match=r"AdamW has no learning rate \(`lr`=None\)"):
         LearningRates(opt)
+
+
+def test_a_group_that_comes_later_is_given_what_the_optimizer_was_built_with() -> None:
+    p, q = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+    rates = LearningRates(torch.optim.Adam([p], lr=torch.tensor(0.1)))
+    rates.write_([0.5])
+    rates.optimizer.add_param_group({"params": [q]})
+    rates.write_([0.5])
+    assert [float(group["lr"]) for group in rates.optimizer.param_groups] == pytest.approx([0.05, 0.05])

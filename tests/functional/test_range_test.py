@@ -156,6 +156,11 @@ def test_the_smoothing_that_is_asked_for_does_not_move_it() -> None:
     assert suggest(GRID, noisy, smoothing=0.5).lr == suggest(GRID, noisy, smoothing=0.9).lr
 
 
+def test_slide_has_nothing_to_say_where_nothing_falls_before_the_lowest_place() -> None:
+    losses = [-1.0, -1.0, 1.0, -1.0, -1.0, 0.0, 1e38]
+    assert suggest(lr_grid(1e-7, 10.0, 20)[:7], losses, "slide", 0.5).lr is None
+
+
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match=r"`min_lr` must be below `max_lr`, got 1 and 0\.1"):
         lr_grid(1.0, 0.1, 5)

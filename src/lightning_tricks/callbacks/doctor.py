@@ -188,7 +188,11 @@ class Doctor(Trick):
         self._watch.let_go()
 
     def _watches_validation(self, trainer: Trainer) -> bool:
-        return bool(self._late_checks.rules and trainer.state.fn == "fit" and not trainer.sanity_checking)
+        """Say whether this is a validation of the fit, and one of every process: those without batches skip theirs."""
+        owners = (trainer.lightning_module, trainer.datamodule)  # type: ignore[attr-defined]
+        some_skip = any(getattr(one, "allow_zero_length_dataloader_with_multiple_devices", False) for one in owners)
+        is_of_fit = trainer.state.fn == "fit" and not trainer.sanity_checking
+        return bool(self._late_checks.rules) and is_of_fit and not (some_skip and trainer.world_size > 1)
 
     def _judge_if_due(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judge events at once; trends only now and then, for short epochs would judge them at every few steps."""

@@ -17,7 +17,7 @@ from lightning_tricks.callbacks.clock import (
     warn_if_a_batch_is_repeated,
 )
 from lightning_tricks.functional.durations import Moment, RunLength
-from lightning_tricks.functional.learning_rates import Factor, LearningRates, multiply
+from lightning_tricks.functional.learning_rates import Factor, LearningRates, multiply, part_shared_lrs_
 
 
 @dataclass
@@ -104,6 +104,8 @@ class LRProduct:
 
     def start(self, trainer: Trainer) -> None:
         """Take over what a checkpoint holds, measure all lengths, and write the rates of the first step."""
+        for optimizer in trainer.optimizers:
+            part_shared_lrs_(optimizer)  # a checkpoint may have brought one tensor for all groups
         loaded = next((c.loaded for c in self.contributors if c.loaded and c.loaded.base), None)
         if loaded is not None:
             self._resume(loaded)

@@ -51,18 +51,20 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
 def _try(run: TrialRun, lr: float, steps: int, validates: bool) -> float:
     """Train for a few steps and return the loss that is reached, over several batches: of one it is mostly noise.
 
-    At a rate of zero steps leave the weights where they are.
+    At a rate of zero steps leave the weights where they are. Nobody validates with weights that a rate has broken:
+    that may raise.
     """
     try:
         for _ in range(steps):
             run.step(lr)
-        if validates:
-            losses = [validation_loss(run.trainer, run.module, limit=max(steps, _JUDGED_ON))]
-        else:
-            losses = [run.step(0.0) for _ in range(_JUDGED_ON)]
+        losses = [run.step(0.0) for _ in range(1 if validates else _JUDGED_ON)]
     except Exception:
         if not run.has_broken():
             raise
         return math.inf
     known = [loss for loss in losses if loss is not None]
-    return fmean(run.read(known)) if known else math.inf
+    loss = fmean(run.read(known)) if known else math.inf
+    if not validates or not math.isfinite(loss):
+        return loss
+    validated = validation_loss(run.trainer, run.module, limit=max(steps, _JUDGED_ON))
+    return math.inf if validated is None else run.read([validated])[0]

@@ -25,7 +25,7 @@ from lightning_tricks.doctor.run_facts import (
     observe_step,
 )
 
-_READ_EVERY = 50
+_READ_EVERY, _HELD_AT_MOST = 50, 1000  # batches
 _VAL_LOSSES = frozenset(
     f"{part}{mark}loss" for part in ("val", "valid", "validation", "eval", "dev") for mark in ("_", "/", ".", "-")
 )
@@ -151,7 +151,8 @@ class RunWatch:
 
 def reading_distance(trainer: Trainer) -> int:
     """Return after how many batches, and steps, there is a reading."""
-    return trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
+    asked: int = trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
+    return min(asked, _HELD_AT_MOST)
 
 
 def _trains(module: nn.Module) -> bool:

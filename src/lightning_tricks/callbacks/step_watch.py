@@ -89,11 +89,9 @@ class StepWatch:
             trainer: the Trainer.
             loss: the largest since the last reading.
         """
-        closed, self._closed = self._closed, []
-        if not closed:
-            return []
-        seen = [one.to_plain() for one in closed]
-        if trainer.world_size > 1:
+        seen = [one.to_plain() for one in self._closed]
+        self._closed = []
+        if trainer.world_size > 1:  # always: under manual optimization this process may have taken no step
             seen = trainer.strategy.broadcast(seen)
         facts: list[StepFact] = []
         for step, lr, names, numbers in seen:

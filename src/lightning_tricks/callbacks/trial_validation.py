@@ -24,22 +24,32 @@ def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) ->
         limit: the largest number of batches.
 
     Returns:
-        The loss of this process, on its device; ``None`` if there are no validation batches, or no such loss.
+        The loss of this process, on its device; ``None`` on every process if one of them has no validation batches, or
+        reports no such loss.
     """
     loop: Any = trainer.fit_loop.epoch_loop.val_loop
-    fetches = "dataloader_iter" in inspect.signature(pl_module.validation_step).parameters
-    if not trainer.enable_validation or loop._combined_loader is None or fetches:
-        return None
     strategy: Any = trainer.strategy
     listener = _Listener()
-    with torch.no_grad(), _validating(trainer, pl_module, listener):
-        for arguments in _first_batches(trainer, pl_module, loop, int(min(loop.max_batches[0], limit))):
-            pl_module.on_validation_batch_start(*arguments.values())
-            step_arguments = loop._build_step_args_from_hook_kwargs(arguments, "validation_step")
-            output = strategy.validation_step(*step_arguments)
-            listener.hear(output)
-            pl_module.on_validation_batch_end(output, *arguments.values())
-    return listener.loss()
+    if _can_validate(trainer, pl_module, loop):
+        with torch.no_grad(), _validating(trainer, pl_module, listener):
+            for arguments in _first_batches(trainer, pl_module, loop, int(min(loop.max_batches[0], limit))):
+                pl_module.on_validation_batch_start(*arguments.values())
+                step_arguments = loop._build_step_args_from_hook_kwargs(arguments, "validation_step")
+                output = strategy.validation_step(*step_arguments)
+                listener.hear(output)
+                pl_module.on_validation_batch_end(output, *arguments.values())
+    heard = torch.tensor(float(listener.heard), device=strategy.root_device)
+    everywhere: Any = strategy.reduce(heard, reduce_op="min")
+    return listener.loss().to(strategy.root_device) if everywhere else None
+
+
+def _can_validate(trainer: Trainer, pl_module: LightningModule, loop: Any) -> bool:
+    """Say whether there are batches that can be looked at and given back, and a step that takes them."""
+    if not trainer.enable_validation or loop._combined_loader is None:
+        return False
+    passes_once = any(hasattr(loader, "__next__") for loader in loop._combined_loader.flattened)
+    fetches = "dataloader_iter" in inspect.signature(pl_module.validation_step).parameters
+    return not passes_once and not fetches
 
 
 def _first_batches(trainer: Any, module: Any, loop: Any, count: int) -> Iterator[dict[str, Any]]:
@@ -107,8 +117,13 @@ class _Listener:
         if isinstance(loss, Tensor) and loss.numel() == 1:
             self._returned.append(loss.detach().float().mean())
 
-    def loss(self) -> Tensor | None:
+    @property
+    def heard(self) -> bool:
+        """Whether there was a loss at all."""
+        return bool(self._metric is not None or self._logged or self._returned)
+
+    def loss(self) -> Tensor:
+        """Return what was heard; of a metric, all processes ask together."""
         if self._metric is not None:
-            return torch.as_tensor(self._metric.compute()).float()
-        losses = self._logged or self._returned
-        return torch.stack(losses).mean() if losses else None
+            return torch.as_tensor(self._metric.compute()).detach().float().mean()
+        return torch.stack(self._logged or self._returned).mean()

@@ -122,6 +122,9 @@ def part_shared_lrs_(optimizer: Optimizer) -> None:
             if any(lr is other for other in seen):
                 group["lr"] = lr.detach().clone()
             seen.append(lr)
+    default = optimizer.defaults.get("lr")
+    if isinstance(default, Tensor) and any(default is lr for lr in seen):  # what a group that comes later is given
+        optimizer.defaults["lr"] = default.detach().clone()
 
 
 def built_lr(optimizer: Optimizer, group: dict[str, Any]) -> float:

@@ -92,9 +92,12 @@ class ObjectMemory:
         if torch.nn.parameter.is_lazy(tensor):
             return []
         copy, grad = tensor.detach().clone(), tensor.grad if tensor.is_leaf else None
+        place = tensor.data if type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided else None
 
         def undo() -> None:
             with torch.inference_mode(tensor.is_inference()), torch.no_grad():
+                if place is not None and tensor.data_ptr() != place.data_ptr():
+                    tensor.data = place  # somebody let it point to other memory, which may be another tensor's
                 if tensor.shape != copy.shape:
                     tensor.data = copy
                 else:

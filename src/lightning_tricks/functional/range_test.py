@@ -132,6 +132,8 @@ def slide(curve: Curve) -> Suggestion:
     def find() -> Suggestion:
         count = len(curve.smoothed)
         drop = max(curve.smoothed[: curve.lowest + 1]) - curve.smoothed[curve.lowest]
+        if drop <= 0:
+            return Suggestion(None, "the loss never falls before its lowest place: lower `min_lr`")
         slopes = [
             (curve.smoothed[min(i + 1, count - 1)] - curve.smoothed[max(i - 1, 0)])
             / (drop * (min(i + 1, count - 1) - max(i - 1, 0)))
