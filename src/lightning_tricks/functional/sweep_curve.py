@@ -40,9 +40,9 @@ class Curve(NamedTuple):
 
     @property
     def bounded(self) -> list[float]:
-        """The losses, none above four times the level at which they start: how far a step breaks off says nothing."""
+        """The losses, none above a hundred times the level of the start: how far a step breaks off says nothing."""
         level = fmean(self.start)
-        highest = level + 3 * max(abs(level), level - min(self.losses))
+        highest = level + 99 * max(abs(level), level - min(self.losses))
         return [min(loss, highest) for loss in self.losses]
 
     @property
