@@ -248,3 +248,16 @@ def test_where_one_process_hears_no_loss_none_of_them_validates(tmp_path: Any) -
     reasons = [(tmp_path / str(rank)).read_text() for rank in (0, 1)]
     assert "training loss" in reasons[0]
     assert reasons[0] == reasons[1]
+
+
+@pytest.mark.parametrize("refine", [0, 5])
+def test_a_validation_loader_is_asked_where_it_stands_only_by_who_will_read_it(refine: int) -> None:
+    class Asked(StatefulLoader):
+        def state_dict(self) -> dict[str, int]:
+            asked.append(True)
+            return super().state_dict()
+
+    asked: list[bool] = []
+    finder = LRFinder(apply=False, num_steps=30, min_lr=1e-4, refine=refine)
+    trainer(finder, max_epochs=1).fit(Wide(), val_dataloaders=Asked(batches=2))
+    assert bool(asked) == bool(refine)

@@ -142,7 +142,7 @@ class LRFinder(Trick):
             pl_module: its module.
             first: the run has not taken a step of its own in this process.
         """
-        with TrialRun(trainer, pl_module, rate_shares(trainer), first) as run:
+        with TrialRun(trainer, pl_module, rate_shares(trainer), first, validates=bool(self.refine)) as run:
             with progress_of(trainer, "LR finder", self.num_steps) as show:
                 lrs, losses, diverged = self._sweep(run, show)
             planned = self.planned_steps(trainer)

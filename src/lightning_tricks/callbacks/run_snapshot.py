@@ -21,13 +21,20 @@ class RunSnapshot:
         trainer: a Trainer that fits, between two steps.
         pl_module: its module.
         callbacks: those that take part in the steps to come.
+        validates: validation loaders will be read too; else they are not even asked where they stand.
     """
 
-    def __init__(self, trainer: Trainer, pl_module: LightningModule, callbacks: Sequence[Callback] = ()) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        callbacks: Sequence[Callback] = (),
+        validates: bool = False,
+    ) -> None:
         self._module = pl_module
         self._random = remember_random_state()
         self._memory = ObjectMemory()
-        self._loaders = loaders_of(trainer)
+        self._loaders = loaders_of(trainer, validates)
         self._positions = [_position(loader) for loader in self._loaders]
         reshard_(pl_module)
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
@@ -51,10 +58,10 @@ class RunSnapshot:
         self._random()
 
 
-def loaders_of(trainer: Trainer) -> list[Any]:
-    """Return the training and the validation loaders of a run."""
+def loaders_of(trainer: Trainer, validates: bool) -> list[Any]:
+    """Return the training loaders of a run, and the validation loaders if it validates."""
     fit_loop: Any = trainer.fit_loop
-    combined = (fit_loop._combined_loader, fit_loop.epoch_loop.val_loop._combined_loader)
+    combined = [fit_loop._combined_loader, fit_loop.epoch_loop.val_loop._combined_loader][: 1 + validates]
     return [loader for each in combined if each is not None for loader in each.flattened]
 
 

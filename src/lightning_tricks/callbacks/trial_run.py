@@ -42,15 +42,21 @@ class TrialRun:
         pl_module: its module.
         shares: of the learning rate, by optimizer and group; the largest is 1.
         first: the run has not taken a step of its own in this process.
+        validates: validation batches will be looked at too.
     """
 
     def __init__(
-        self, trainer: Trainer, pl_module: LightningModule, shares: Sequence[Sequence[float]], first: bool
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        shares: Sequence[Sequence[float]],
+        first: bool,
+        validates: bool = False,
     ) -> None:
         self.trainer: Any = trainer
         self.module: Any = pl_module
         self.shares = shares
-        self._first = first
+        self._first, self._validates = first, validates
         self._arguments: int | None = None
         if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
             raise MisconfigurationException(
@@ -62,7 +68,7 @@ class TrialRun:
         trainer, module = self.trainer, self.module
         self._before = (trainer.callbacks, trainer.loggers, trainer.profiler, trainer.should_stop)
         self._callbacks = [cb for cb in trainer.callbacks if has_a_hand_in_steps(cb)]
-        self._snapshot = RunSnapshot(trainer, module, self._callbacks)
+        self._snapshot = RunSnapshot(trainer, module, self._callbacks, self._validates)
         self._batches: TrialBatches | None = None
         try:
             bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]  # its thread looks for it
