@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lightning_tricks.doctor.diagnose import diagnose
-from measure import report
+from measure import report_alarms
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 from healthy import programs
@@ -21,11 +21,7 @@ def main(optimizers_each: int = 4) -> None:
         found = diagnose(**program.build())
         alarms[program.name] = [str(one) for one in found.at_least("warning")]
         infos.update({one.code for one in found.findings if one.severity == "info"})
-    wrong = {name: found for name, found in alarms.items() if found}
-    topic = f"doctor: false alarms at warning or above, {len(alarms)} healthy programs"
-    report(topic, f"{len(wrong)}, {len(wrong) / len(alarms):.1%}", "< 2%")
-    for name, messages in wrong.items():
-        print(f"  {name}: {'; '.join(messages)}")
+    report_alarms("healthy programs", alarms)
     print(f"  programs with an info: {dict(infos.most_common())}")
 
 

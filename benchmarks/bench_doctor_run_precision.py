@@ -12,7 +12,7 @@ import lightning as L
 import torch
 
 from lightning_tricks import Doctor
-from measure import report
+from measure import report_alarms
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 from healthy import programs
@@ -62,12 +62,7 @@ def main(steps: int = 300, optimizers_each: int = 1) -> None:
         late = [one for one in found if one.code.startswith("RUN")]
         alarms[name] = [str(one) for one in late if one.at_least("warning")]
         infos.update({one.code for one in late if one.severity == "info"})
-    told = {name: found for name, found in alarms.items() if found}
-    wrong, healthy = told.keys() - SICK, alarms.keys() - SICK
-    topic = f"doctor: false alarms at warning or above, {len(healthy)} healthy trainings"
-    report(topic, f"{len(wrong)}, {len(wrong) / len(healthy):.1%}", "< 2%")
-    for name, messages in told.items():
-        print(f"  {name}{' (rightly)' if name in SICK else ''}: {'; '.join(messages)}")
+    report_alarms("healthy trainings", alarms, SICK)
     print(f"  trainings with an info: {dict(infos.most_common())}")
 
 

@@ -4,7 +4,7 @@ import gc
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 _thread = threading.local()
 
@@ -129,3 +129,19 @@ def median_ratio(found: dict[str, list[float]], side: str, to: str) -> float:
 def report(topic: str, figure: str, limit: str) -> None:
     """Print one line: what was measured, the figure, and the bound that we hold ourselves to."""
     print(f"{topic:<66} {figure:>14}   {limit}")
+
+
+def report_alarms(topic: str, alarms: dict[str, list[str]], rightly: Collection[str] = ()) -> None:
+    """Print how many healthy programs the doctor suspects, and what it says of each that it suspects.
+
+    Args:
+        topic: what the programs are.
+        alarms: what is said of each program, at warning or above.
+        rightly: those that turned out sick; they do not count.
+    """
+    told = {name: found for name, found in alarms.items() if found}
+    wrong, healthy = told.keys() - set(rightly), alarms.keys() - set(rightly)
+    topic = f"doctor: false alarms at warning or above, {len(healthy)} {topic}"
+    report(topic, f"{len(wrong)}, {len(wrong) / len(healthy):.1%}", "< 2%")
+    for name, messages in told.items():
+        print(f"  {name}{' (rightly)' if name in rightly else ''}: {'; '.join(messages)}")
