@@ -10,7 +10,7 @@ import torch
 import transformers as hf
 from torch import nn
 
-from lightning_tricks.doctor.diagnose import diagnose
+from lightning_tricks.doctor.judging.diagnose import diagnose
 from measure import interleaved, median_ratio, report, timed
 
 _TEXT = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 256}

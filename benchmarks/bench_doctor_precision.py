@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from lightning_tricks.doctor.diagnose import diagnose
+from lightning_tricks.doctor.judging.diagnose import diagnose
 from measure import report_alarms
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))

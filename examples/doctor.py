@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from digits import Digits
 from lightning_tricks import Doctor, diagnose
-from lightning_tricks.doctor.show_html import show_html
+from lightning_tricks.doctor.show.show_html import show_html
 
 
 class Sick(L.LightningModule):

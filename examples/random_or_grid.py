@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional as F
 
 from digits import CNN, Digits
-from lightning_tricks.functional.search_space import Interval, Trial, draw_trials
 from lightning_tricks.reports.curves import new_figure
+from lightning_tricks.sweeps.search_space import Interval, Trial, draw_trials
 
 SPACE = {
     "lr": Interval(1e-3, 10.0, "log"),

@@ -14,16 +14,16 @@ _HOMES = {
     "CosineWarmRestarts": "callbacks.lr_schedule",
     "DiscriminativeLR": "callbacks.discriminative_lr",
     "Doctor": "callbacks.doctor",
-    "Duration": "functional.durations",
+    "Duration": "core.durations",
     "EarlyStopping": "callbacks.early_stopping",
     "ExponentialDecay": "callbacks.lr_decays",
-    "Finding": "doctor.finding",
+    "Finding": "doctor.rules.finding",
     "GradientClipping": "callbacks.gradient_clipping",
     "GradualUnfreezing": "callbacks.gradual_unfreezing",
     "InverseSqrtDecay": "callbacks.lr_decays",
     "InverseTimeDecay": "callbacks.lr_decays",
     "LRFinder": "callbacks.lr_finder",
-    "LRFinderResult": "callbacks.lr_finder_result",
+    "LRFinderResult": "reports.lr_finder_result",
     "LRPreview": "callbacks.lr_preview",
     "LRSchedule": "callbacks.lr_schedule",
     "LiveControl": "callbacks.live_control",
@@ -32,16 +32,16 @@ _HOMES = {
     "PlacementCheck": "callbacks.placement_check",
     "PolynomialDecay": "callbacks.lr_decays",
     "ReduceLROnPlateau": "callbacks.reduce_lr_on_plateau",
-    "Report": "doctor.report",
+    "Report": "doctor.judging.report",
     "Schedule": "functional.schedules",
     "ZClip": "callbacks.z_clip",
     "adaptive_clip_": "functional.clipping",
-    "assert_healthy": "doctor.assert_healthy",
+    "assert_healthy": "doctor.judging.assert_healthy",
     "clip_by_norm_": "functional.clipping",
     "clip_by_value_": "functional.clipping",
     "cosine_decay": "functional.schedules",
     "cosine_warm_restarts": "functional.schedules",
-    "diagnose": "doctor.diagnose",
+    "diagnose": "doctor.judging.diagnose",
     "exponential_decay": "functional.schedules",
     "find_lr": "callbacks.find_lr",
     "instantiate_callbacks": "hydra.instantiate",
@@ -55,7 +55,7 @@ _HOMES = {
     "preview_lr": "callbacks.lr_preview",
     "product": "functional.schedules",
 }
-_ROOMS = ("callbacks", "cli", "conf", "doctor", "functional", "hydra", "reports")
+_ROOMS = ("callbacks", "cli", "conf", "core", "doctor", "engine", "functional", "hydra", "reports", "sweeps")
 
 __all__ = [*_HOMES]
 
@@ -78,7 +78,6 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.lr_decays import InverseTimeDecay as InverseTimeDecay
     from lightning_tricks.callbacks.lr_decays import PolynomialDecay as PolynomialDecay
     from lightning_tricks.callbacks.lr_finder import LRFinder as LRFinder
-    from lightning_tricks.callbacks.lr_finder_result import LRFinderResult as LRFinderResult
     from lightning_tricks.callbacks.lr_pieces import PiecewiseConstant as PiecewiseConstant
     from lightning_tricks.callbacks.lr_preview import LRPreview as LRPreview
     from lightning_tricks.callbacks.lr_preview import preview_lr as preview_lr
@@ -89,14 +88,14 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.placement_check import PlacementCheck as PlacementCheck
     from lightning_tricks.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
-    from lightning_tricks.doctor.assert_healthy import assert_healthy as assert_healthy
-    from lightning_tricks.doctor.diagnose import diagnose as diagnose
-    from lightning_tricks.doctor.finding import Finding as Finding
-    from lightning_tricks.doctor.report import Report as Report
+    from lightning_tricks.core.durations import Duration as Duration
+    from lightning_tricks.doctor.judging.assert_healthy import assert_healthy as assert_healthy
+    from lightning_tricks.doctor.judging.diagnose import diagnose as diagnose
+    from lightning_tricks.doctor.judging.report import Report as Report
+    from lightning_tricks.doctor.rules.finding import Finding as Finding
     from lightning_tricks.functional.clipping import adaptive_clip_ as adaptive_clip_
     from lightning_tricks.functional.clipping import clip_by_norm_ as clip_by_norm_
     from lightning_tricks.functional.clipping import clip_by_value_ as clip_by_value_
-    from lightning_tricks.functional.durations import Duration as Duration
     from lightning_tricks.functional.schedules import Schedule as Schedule
     from lightning_tricks.functional.schedules import cosine_decay as cosine_decay
     from lightning_tricks.functional.schedules import cosine_warm_restarts as cosine_warm_restarts
@@ -110,6 +109,7 @@ if TYPE_CHECKING:
     from lightning_tricks.functional.schedules import polynomial_decay as polynomial_decay
     from lightning_tricks.functional.schedules import product as product
     from lightning_tricks.hydra.instantiate import instantiate_callbacks as instantiate_callbacks
+    from lightning_tricks.reports.lr_finder_result import LRFinderResult as LRFinderResult
 
 
 def __getattr__(name: str) -> object:

@@ -18,8 +18,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tricks import Doctor, Report
-from lightning_tricks.callbacks.visit import why_not_traced
-from lightning_tricks.doctor.stand_in import TrainerStandIn
+from lightning_tricks.doctor.tracing.stand_in import TrainerStandIn
+from lightning_tricks.engine.checkup.visit import why_not_traced
 
 
 class Sick(Net):

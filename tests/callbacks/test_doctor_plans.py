@@ -9,7 +9,7 @@ import torch
 from clinic import lit, loader, net
 
 from lightning_tricks import CosineDecay, Doctor
-from lightning_tricks.doctor.report import Report
+from lightning_tricks.doctor.judging.report import Report
 
 
 def scheduled(total_steps: int) -> Any:

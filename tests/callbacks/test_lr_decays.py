@@ -25,7 +25,7 @@ from lightning_tricks import (
     PiecewiseConstant,
     PolynomialDecay,
 )
-from lightning_tricks.callbacks.lr_factor import LRFactor
+from lightning_tricks.engine.lr.lr_factor import LRFactor
 
 EPOCHS = 3
 UNITS = ("epochs", "steps", "share")

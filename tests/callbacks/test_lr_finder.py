@@ -311,7 +311,7 @@ class Figures:
 
 
 def test_the_figure_goes_to_the_loggers_that_take_one() -> None:
-    from lightning_tricks.callbacks.found_lr import publish_result
+    from lightning_tricks.engine.lr.found_lr import publish_result
 
     client = Figures()
     board = type("TensorBoardLogger", (), {"experiment": client})()

@@ -11,7 +11,7 @@ from tiny import BATCHES, Net, fit
 from tricks import TINY
 
 from lightning_tricks import CosineDecay, ExponentialDecay, LRSchedule, preview_lr
-from lightning_tricks.callbacks.lr_factor import LRFactor
+from lightning_tricks.engine.lr.lr_factor import LRFactor
 
 FORESEEN = [name for name, make in TINY.items() if getattr(make(), "follows_clock", False)]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lightning_tricks.cli.main import main
-from lightning_tricks.reports.sweep_plots import plot_rows
-from lightning_tricks.reports.sweep_records import JobRecord, SweepRecord, write_job, write_sweep
-from lightning_tricks.reports.sweep_rows import read_rows
+from lightning_tricks.sweeps.sweep_plots import plot_rows
+from lightning_tricks.sweeps.sweep_records import JobRecord, SweepRecord, write_job, write_sweep
+from lightning_tricks.sweeps.sweep_rows import read_rows
 
 SPACE = {
     "lr": "tag(log,interval(1e-7,1))",

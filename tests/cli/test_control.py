@@ -11,9 +11,9 @@ from lightning.pytorch import Callback
 from tiny import fit
 
 from lightning_tricks import LiveControl
-from lightning_tricks.callbacks.control_file import parse_order
 from lightning_tricks.cli.control import find_control_file
 from lightning_tricks.cli.main import main
+from lightning_tricks.engine.control.control_file import parse_order
 
 
 def job(folder: Path, config: str, chdir: str = "false") -> Path:

@@ -9,7 +9,7 @@ from tricks import public_callbacks
 import lightning_tricks as lt
 from lightning_tricks.cli.catalogue import find_card, plain_text, read_cards
 from lightning_tricks.cli.main import main
-from lightning_tricks.doctor.registry import all_rules
+from lightning_tricks.doctor.rules.registry import all_rules
 
 
 def test_list_names_every_public_callback_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:

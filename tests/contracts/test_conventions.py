@@ -15,7 +15,7 @@ from omegaconf import MISSING, OmegaConf
 from tricks import public_callbacks
 
 import lightning_tricks as lt
-from lightning_tricks.callbacks.trick import Trick
+from lightning_tricks.engine.run.trick import Trick
 
 NAMES = public_callbacks()
 OPTIONS = Path(lt.__file__).parent / "conf" / "tricks"

@@ -9,10 +9,10 @@ from patient import all_patients
 
 import lightning_tricks as lt
 from lightning_tricks.cli.catalogue import read_cards
-from lightning_tricks.doctor.evidence import Evidence
-from lightning_tricks.doctor.finding import SEVERITIES
-from lightning_tricks.doctor.registry import all_rules
-from lightning_tricks.doctor.rule import Rule, rule_of
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.finding import SEVERITIES
+from lightning_tricks.doctor.rules.registry import all_rules
+from lightning_tricks.doctor.rules.rule import Rule, rule_of
 
 RULES = all_rules()
 FOLDER = Path(lt.__file__).parent / "doctor" / "rules"
@@ -23,7 +23,7 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda one: one.code)
 
 
 def test_no_code_and_no_name_is_given_twice() -> None:
-    marks = re.findall(r"^@rule\(\s*\"(\w+)\"", "\n".join(file.read_text() for file in FOLDER.glob("*.py")), re.M)
+    marks = re.findall(r"^@rule\(\s*\"(\w+)\"", "\n".join(file.read_text() for file in FOLDER.rglob("*.py")), re.M)
     assert sorted(marks) == [one.code for one in RULES], "the registry keeps the last of two with one code"
     assert len({one.name for one in RULES}) == len(RULES)
 
@@ -62,6 +62,6 @@ def test_every_patient_is_some_rules() -> None:
 
 def test_every_option_that_is_tried_next_exists() -> None:
     """Options are named in messages as `tricks/gradient_clipping`; the doctor cannot import them to find out."""
-    named = {name for file in FOLDER.glob("*.py") for name in re.findall(r"tricks/(\w+)", file.read_text())}
+    named = {name for file in FOLDER.rglob("*.py") for name in re.findall(r"tricks/(\w+)", file.read_text())}
     assert named
     assert named <= {card.option for card in read_cards()}

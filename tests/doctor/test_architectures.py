@@ -4,7 +4,7 @@ import pytest
 import torch
 from checkups import NAMES, checkup
 
-from lightning_tricks.doctor.diagnose import diagnose
+from lightning_tricks.doctor.judging.diagnose import diagnose
 
 KNOWN = {
     "PatchTST": ["dropout-before-batchnorm"],  # positional_dropout -> norm_sublayer1.batchnorm

@@ -8,7 +8,7 @@ import torch
 from checkups import NAMES, checkup
 from healthy import programs
 
-from lightning_tricks.doctor.diagnose import diagnose
+from lightning_tricks.doctor.judging.diagnose import diagnose
 
 # what RULES.md names, and a token for masking that classification never uses
 KNOWN = {"PatchTST": {"PLC001"}, "SpeechT5": {"PLC002"}, "Dinov2": {"BEH006"}}

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lightning_tricks.reports.sweep_rows import read_rows
+from lightning_tricks.sweeps.sweep_rows import read_rows
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tricks.functional.durations import RunLength
+from lightning_tricks.core.durations import RunLength
 from lightning_tricks.functional.thaw_times import plan_thaw, run_end
 
 RUN = RunLength(epochs=None, steps=100)

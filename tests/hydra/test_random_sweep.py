@@ -13,7 +13,7 @@ import swept
 from swept import sweep
 
 from lightning_tricks.hydra.sweep_folder import only_sweep_in
-from lightning_tricks.reports.sweep_records import JobRecord, write_job
+from lightning_tricks.sweeps.sweep_records import JobRecord, write_job
 
 SPACE = ("model.lr=tag(log, interval(1e-3, 1))", "model.width=int(interval(16, 256))", "model.net=cnn,mlp")
 NINE = ("hydra.sweeper.n_trials=9", "hydra.sweeper.seed=7", *SPACE)

@@ -5,8 +5,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tricks.functional.search_space import Choice, Interval
 from lightning_tricks.hydra.sampled_overrides import read_overrides, write_overrides
+from lightning_tricks.sweeps.search_space import Choice, Interval
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers())

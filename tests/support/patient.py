@@ -54,7 +54,7 @@ def _mark(code: str, is_sick: bool, says: tuple[str, ...], severity: str | None)
 
 def all_patients() -> list[Patient]:
     if not _FOUND:
-        for file in sorted((Path(__file__).parents[1] / "doctor" / "patients").glob("*.py")):
+        for file in sorted((Path(__file__).parents[1] / "doctor" / "patients").rglob("*.py")):
             spec = spec_from_file_location(f"patients_{file.stem}", file)
             assert spec is not None
             assert spec.loader is not None

@@ -5,9 +5,9 @@ from typing import Any
 
 from torch import nn
 
-from lightning_tricks.doctor.evidence import Evidence
-from lightning_tricks.doctor.read_model import read_model
-from lightning_tricks.doctor.run_facts import EvaluationFact, LossCurve, RunFacts, StepFact, observe_losses
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.run_facts import EvaluationFact, LossCurve, RunFacts, StepFact, observe_losses
+from lightning_tricks.doctor.reading.read_model import read_model
 
 
 def ran(**facts: Any) -> dict[str, Any]:

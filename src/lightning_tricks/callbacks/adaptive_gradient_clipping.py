@@ -8,9 +8,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_tricks.callbacks.clip_memory import Measured, Memory
-from lightning_tricks.callbacks.clipper import Clipper
-from lightning_tricks.functional.arguments import check_number
+from lightning_tricks.core.arguments import check_number
+from lightning_tricks.engine.clip.clip_memory import Measured, Memory
+from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.functional.gradients import join_norms, tensor_norms
 from lightning_tricks.functional.unit_norms import Units, measure_units
 

@@ -8,16 +8,16 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import nn
 from torch.optim import Optimizer
 
-from lightning_tricks.callbacks.layer_company import (
+from lightning_tricks.core.arguments import check_flag, check_list, check_name, check_number
+from lightning_tricks.core.durations import Moment
+from lightning_tricks.engine.layers.layer_company import (
     check_groups,
     check_optimizers_hold,
     refuse_strategies,
     refuse_unsplittable,
     split_optimizers,
 )
-from lightning_tricks.callbacks.lr_factor import LRFactor
-from lightning_tricks.functional.arguments import check_flag, check_list, check_name, check_number
-from lightning_tricks.functional.durations import Moment
+from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.functional.layer_groups import (
     LayerGroup,
     describe_groups,

@@ -10,21 +10,21 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch.optim import Optimizer
 
-from lightning_tricks.callbacks.run_watch import RunWatch, reading_distance
-from lightning_tricks.callbacks.trick import Trick
-from lightning_tricks.callbacks.visit import look, share, visit
-from lightning_tricks.doctor.evidence import Evidence
-from lightning_tricks.doctor.finding import Finding
-from lightning_tricks.doctor.foresee import foresee
-from lightning_tricks.doctor.judge import judge
-from lightning_tricks.doctor.model_facts import ModelFacts
-from lightning_tricks.doctor.plain import from_plain, to_plain
-from lightning_tricks.doctor.project import plan_checks
-from lightning_tricks.doctor.read_model import read_model
-from lightning_tricks.doctor.registry import as_words
-from lightning_tricks.doctor.report import Report
-from lightning_tricks.doctor.run_facts import RunFacts, StartFact
-from lightning_tricks.functional.arguments import check_choice
+from lightning_tricks.core.arguments import check_choice
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.foresee import foresee
+from lightning_tricks.doctor.facts.model_facts import ModelFacts
+from lightning_tricks.doctor.facts.plain import from_plain, to_plain
+from lightning_tricks.doctor.facts.run_facts import RunFacts, StartFact
+from lightning_tricks.doctor.judging.judge import judge
+from lightning_tricks.doctor.judging.project import plan_checks
+from lightning_tricks.doctor.judging.report import Report
+from lightning_tricks.doctor.reading.read_model import read_model
+from lightning_tricks.doctor.rules.finding import Finding
+from lightning_tricks.doctor.rules.registry import as_words
+from lightning_tricks.engine.checkup.run_watch import RunWatch, reading_distance
+from lightning_tricks.engine.checkup.visit import look, share, visit
+from lightning_tricks.engine.run.trick import Trick
 
 
 class Doctor(Trick):
@@ -65,8 +65,9 @@ class Doctor(Trick):
 
         With Hydra: ``tricks=[doctor] tricks.doctor.fail_on=error``
 
-    See :func:`lightning_tricks.doctor.diagnose.diagnose` for use without a fit, ``lightning-tricks list rules`` for
-    what is looked at, and ``lightning-tricks explain PLC001`` for what a rule means.
+    See :func:`lightning_tricks.doctor.judging.diagnose.diagnose` for use without a fit,
+    ``lightning-tricks list rules`` for what is looked at, and ``lightning-tricks explain PLC001`` for what a rule
+    means.
     """
 
     only_looks = True

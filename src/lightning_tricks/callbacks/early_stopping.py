@@ -7,11 +7,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core import rank_zero
 
-from lightning_tricks.callbacks.clock import parts_per_epoch, run_length
-from lightning_tricks.callbacks.metric_reader import Reading
-from lightning_tricks.callbacks.metric_watcher import MetricWatcher
-from lightning_tricks.functional.arguments import check_choice, check_count, check_flag, check_number, check_text
-from lightning_tricks.functional.durations import Duration, Moment, RunLength, measure, parse_duration
+from lightning_tricks.core.arguments import check_choice, check_count, check_flag, check_number, check_text
+from lightning_tricks.core.durations import Duration, Moment, RunLength, measure, parse_duration
+from lightning_tricks.engine.run.clock import parts_per_epoch, run_length
+from lightning_tricks.engine.watch.metric_reader import Reading
+from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
 from lightning_tricks.functional.plateau import as_precise, observe
 
 

@@ -7,10 +7,10 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from lightning_tricks.callbacks.lr_finder import LRFinder
-from lightning_tricks.callbacks.lr_finder_result import LRFinderResult
-from lightning_tricks.callbacks.trial_step import has_a_hand_in_steps
-from lightning_tricks.callbacks.trick import Trick
-from lightning_tricks.functional.object_memory import ObjectMemory, remember_random_state
+from lightning_tricks.core.object_memory import ObjectMemory, remember_random_state
+from lightning_tricks.engine.run.trick import Trick
+from lightning_tricks.engine.trial.trial_step import has_a_hand_in_steps
+from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
 
 def find_lr(

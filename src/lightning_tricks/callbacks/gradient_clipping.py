@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from lightning_tricks.callbacks.clip_memory import Measured, Memory
-from lightning_tricks.callbacks.clipper import Clipper
-from lightning_tricks.callbacks.norm_groups import lies_within, measure_norms, scale_to
-from lightning_tricks.functional.arguments import check_flag, check_number
+from lightning_tricks.core.arguments import check_flag, check_number
+from lightning_tricks.engine.clip.clip_memory import Measured, Memory
+from lightning_tricks.engine.clip.clipper import Clipper
+from lightning_tricks.engine.clip.norm_groups import lies_within, measure_norms, scale_to
 from lightning_tricks.functional.clipping import check_norm_type
 from lightning_tricks.functional.gradients import clamp_, join_norms, real_parts, tensor_norms
 

@@ -9,9 +9,10 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import nn
 from torch.optim import Optimizer
 
-from lightning_tricks.callbacks.clock import parts_per_epoch, resumed_batches, run_length
-from lightning_tricks.callbacks.frozen_layers import FrozenLayers
-from lightning_tricks.callbacks.layer_company import (
+from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_name
+from lightning_tricks.core.durations import Duration, Moment, RunLength, Unit, measure, parse_duration
+from lightning_tricks.engine.layers.frozen_layers import FrozenLayers
+from lightning_tricks.engine.layers.layer_company import (
     LoadHook,
     check_groups,
     check_optimizers_hold,
@@ -22,9 +23,8 @@ from lightning_tricks.callbacks.layer_company import (
     thawed_in,
     wrap_anew,
 )
-from lightning_tricks.callbacks.lr_factor import LRFactor
-from lightning_tricks.functional.arguments import check_choice, check_flag, check_list, check_name
-from lightning_tricks.functional.durations import Duration, Moment, RunLength, Unit, measure, parse_duration
+from lightning_tricks.engine.lr.lr_factor import LRFactor
+from lightning_tricks.engine.run.clock import parts_per_epoch, resumed_batches, run_length
 from lightning_tricks.functional.layer_groups import LayerGroup, describe_groups, group_layers
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.schedules import linear_warmup

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
-from lightning_tricks.callbacks.control_file import ControlFile, parse_order
-from lightning_tricks.callbacks.lr_factor import LRFactor
-from lightning_tricks.callbacks.module_calls import attach
-from lightning_tricks.callbacks.watch_report import publish
-from lightning_tricks.functional.arguments import check_count, check_flag, check_name, check_text
-from lightning_tricks.functional.durations import Moment
+from lightning_tricks.core.arguments import check_count, check_flag, check_name, check_text
+from lightning_tricks.core.durations import Moment
+from lightning_tricks.engine.control.control_file import ControlFile, parse_order
+from lightning_tricks.engine.lr.lr_factor import LRFactor
+from lightning_tricks.engine.run.module_calls import attach
+from lightning_tricks.engine.watch.watch_report import publish
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.live_orders import Order, factor_after, write_order
 

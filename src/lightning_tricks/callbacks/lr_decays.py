@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from lightning_tricks.callbacks.lr_schedule import NamedSchedule
-from lightning_tricks.functional.arguments import check_choice
-from lightning_tricks.functional.durations import Duration, RunLength, Unit
+from lightning_tricks.core.arguments import check_choice
+from lightning_tricks.core.durations import Duration, RunLength, Unit
 from lightning_tricks.functional.schedules import (
     exponential_decay,
     inverse_sqrt_decay,

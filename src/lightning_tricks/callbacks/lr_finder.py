@@ -9,15 +9,15 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from lightning_tricks.callbacks.found_lr import apply_lr, publish_result, rate_shares
-from lightning_tricks.callbacks.lr_finder_result import LRFinderResult
-from lightning_tricks.callbacks.lr_refinement import refine
-from lightning_tricks.callbacks.trial_progress import progress_of
-from lightning_tricks.callbacks.trial_run import TrialRun
-from lightning_tricks.callbacks.trick import Trick
-from lightning_tricks.functional.arguments import check_choice, check_flag, check_list, check_number
+from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number
+from lightning_tricks.engine.lr.found_lr import apply_lr, publish_result, rate_shares
+from lightning_tricks.engine.run.trick import Trick
+from lightning_tricks.engine.trial.lr_refinement import refine
+from lightning_tricks.engine.trial.trial_progress import progress_of
+from lightning_tricks.engine.trial.trial_run import TrialRun
 from lightning_tricks.functional.range_test import METHODS, Method, lr_grid, suggest
 from lightning_tricks.functional.sweep_curve import find_divergence, smooth
+from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
 _READ_EVERY = 10
 

@@ -6,8 +6,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 
 from lightning_tricks.callbacks.lr_schedule import NamedSchedule
-from lightning_tricks.functional.arguments import check_list
-from lightning_tricks.functional.durations import Duration, RunLength, Unit, foresee
+from lightning_tricks.core.arguments import check_list
+from lightning_tricks.core.durations import Duration, RunLength, Unit, foresee
 from lightning_tricks.functional.schedules import Schedule, piecewise_constant
 
 

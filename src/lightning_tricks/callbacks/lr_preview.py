@@ -7,9 +7,9 @@ from typing import Any, overload
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from lightning_tricks.callbacks.lr_factor import LRFactor
-from lightning_tricks.functional.arguments import check_number
-from lightning_tricks.functional.durations import Moment, RunLength
+from lightning_tricks.core.arguments import check_number
+from lightning_tricks.core.durations import Moment, RunLength
+from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.functional.learning_rates import Factor, multiply
 from lightning_tricks.reports.lr_curves import describe_lr, plot_lr
 

@@ -9,9 +9,8 @@ from typing import Any, ClassVar, Literal
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 
-from lightning_tricks.callbacks.lr_factor import LRFactor
-from lightning_tricks.functional.arguments import check_choice, check_flag, check_name, check_number
-from lightning_tricks.functional.durations import (
+from lightning_tricks.core.arguments import check_choice, check_flag, check_name, check_number
+from lightning_tricks.core.durations import (
     Duration,
     Moment,
     RunLength,
@@ -20,6 +19,7 @@ from lightning_tricks.functional.durations import (
     measure_together,
     parse_duration,
 )
+from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.schedule_cycles import in_each_cycle, moves_early
 from lightning_tricks.functional.schedules import Schedule, cosine_decay, cosine_warm_restarts, linear_warmup

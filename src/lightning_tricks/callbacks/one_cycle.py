@@ -4,8 +4,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch.optim import Optimizer
 
 from lightning_tricks.callbacks.lr_schedule import NamedSchedule
-from lightning_tricks.functional.arguments import check_flag, check_number
-from lightning_tricks.functional.durations import Duration, Moment, RunLength, Unit, measure_together
+from lightning_tricks.core.arguments import check_flag, check_number
+from lightning_tricks.core.durations import Duration, Moment, RunLength, Unit, measure_together
 from lightning_tricks.functional.momentum import has_momentum, write_momentum_
 from lightning_tricks.functional.schedule_cycles import one_cycle_momentum
 from lightning_tricks.functional.schedules import Schedule, one_cycle

@@ -35,7 +35,7 @@ class PlacementCheck(Doctor):
 
         With Hydra: ``tricks=[placement_check]``
 
-    See :func:`lightning_tricks.doctor.diagnose.diagnose` for use without a fit, with ``select=["PLC"]``.
+    See :func:`lightning_tricks.doctor.judging.diagnose.diagnose` for use without a fit, with ``select=["PLC"]``.
     """
 
     def __init__(

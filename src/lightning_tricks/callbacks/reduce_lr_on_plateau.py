@@ -7,12 +7,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info
 
-from lightning_tricks.callbacks.lr_factor import LRFactor
-from lightning_tricks.callbacks.metric_reader import Reading
-from lightning_tricks.callbacks.metric_watcher import MetricWatcher
-from lightning_tricks.callbacks.watch_company import warn_of_early_stops
-from lightning_tricks.callbacks.watch_report import short
-from lightning_tricks.functional.arguments import (
+from lightning_tricks.core.arguments import (
     check_choice,
     check_count,
     check_flag,
@@ -20,7 +15,12 @@ from lightning_tricks.functional.arguments import (
     check_number,
     check_text,
 )
-from lightning_tricks.functional.durations import Moment
+from lightning_tricks.core.durations import Moment
+from lightning_tricks.engine.lr.lr_factor import LRFactor
+from lightning_tricks.engine.watch.metric_reader import Reading
+from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
+from lightning_tricks.engine.watch.watch_company import warn_of_early_stops
+from lightning_tricks.engine.watch.watch_report import short
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.plateau import at_floor, observe
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from lightning_tricks.callbacks.clip_memory import Measured, Memory
-from lightning_tricks.callbacks.clipper import Clipper
-from lightning_tricks.callbacks.norm_groups import measure_norms, name_thresholds, scale_to
-from lightning_tricks.functional.arguments import check_count, check_flag, check_number
+from lightning_tricks.core.arguments import check_count, check_flag, check_number
+from lightning_tricks.engine.clip.clip_memory import Measured, Memory
+from lightning_tricks.engine.clip.clipper import Clipper
+from lightning_tricks.engine.clip.norm_groups import measure_norms, name_thresholds, scale_to
 from lightning_tricks.functional.clip_thresholds import (
     NormStatistics,
     empty_statistics,

@@ -25,9 +25,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Show the sweep; 1 if no job has the metric, 2 if there is no sweep to show."""
-    from lightning_tricks.reports.sweep_plots import plot_rows
-    from lightning_tricks.reports.sweep_rows import read_rows
-    from lightning_tricks.reports.sweep_table import csv_rows, describe_rows, plain_rows
+    from lightning_tricks.sweeps.sweep_plots import plot_rows
+    from lightning_tricks.sweeps.sweep_rows import read_rows
+    from lightning_tricks.sweeps.sweep_table import csv_rows, describe_rows, plain_rows
 
     try:
         sweep = read_rows(args.folder, args.metric, args.mode)

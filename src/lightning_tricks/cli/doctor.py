@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lightning_tricks.cli.target import TARGET_HELP, load_target
 
 if TYPE_CHECKING:
-    from lightning_tricks.doctor.report import Report
+    from lightning_tricks.doctor.judging.report import Report
 
 _FORMATS = ("text", "json", "html", "github")
 
@@ -41,8 +41,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Diagnose and show; 1 if something at ``--fail-on`` was found, 2 if the doctor cannot look."""
-    from lightning_tricks.doctor.diagnose import diagnose
-    from lightning_tricks.doctor.show_text import verdict
+    from lightning_tricks.doctor.judging.diagnose import diagnose
+    from lightning_tricks.doctor.show.show_text import verdict
 
     try:
         with redirect_stdout(sys.stderr):  # what the user's own code prints is no part of the report
@@ -67,8 +67,8 @@ def _words(text: str) -> list[str]:
 
 
 def _render(report: "Report", form: str) -> str:
-    from lightning_tricks.doctor.show_github import show_github
-    from lightning_tricks.doctor.show_html import show_html
+    from lightning_tricks.doctor.show.show_github import show_github
+    from lightning_tricks.doctor.show.show_html import show_html
 
     if form == "json":
         return report.to_json(indent=1)

@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from lightning_tricks.cli.catalogue import Card, find_card, plain_text, read_cards
-from lightning_tricks.doctor.registry import find_rule
-from lightning_tricks.doctor.rule import Rule
+from lightning_tricks.doctor.rules.registry import find_rule
+from lightning_tricks.doctor.rules.rule import Rule
 
 _KINDS = {
     "S": "static: from the model, the optimizers and the loaders as they are",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lightning_tricks.cli.catalogue import plain_text, read_cards
-from lightning_tricks.doctor.registry import all_rules
+from lightning_tricks.doctor.rules.registry import all_rules
 
 
 @dataclass(frozen=True)

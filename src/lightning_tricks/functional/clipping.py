@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from lightning_tricks.functional.arguments import check_number
+from lightning_tricks.core.arguments import check_number
 from lightning_tricks.functional.gradients import clamp_, join_norms, scale_, tensor_norms
 from lightning_tricks.functional.unit_norms import measure_units
 

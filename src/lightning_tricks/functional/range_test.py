@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Literal, NamedTuple
 
-from lightning_tricks.functional.arguments import check_choice, check_number
+from lightning_tricks.core.arguments import check_choice, check_number
 from lightning_tricks.functional.sweep_curve import Curve, find_fault, read_curve, smooth_evenly
 
 Method = Literal["auto", "valley", "steep", "minimum", "slide"]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from lightning_tricks.functional.arguments import check_number
+from lightning_tricks.core.arguments import check_number
 from lightning_tricks.functional.schedule_parts import Schedule, half_cosine
 
 # A time that is a corner but for rounding counts as the corner: 3 * 0.1 is a restart of cycles of length 0.1.

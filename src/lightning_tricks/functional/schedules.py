@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from lightning_tricks.functional.arguments import check_flag, check_list, check_number
+from lightning_tricks.core.arguments import check_flag, check_list, check_number
 from lightning_tricks.functional.schedule_cycles import cosine_warm_restarts as cosine_warm_restarts
 from lightning_tricks.functional.schedule_cycles import one_cycle as one_cycle
 from lightning_tricks.functional.schedule_parts import Schedule as Schedule

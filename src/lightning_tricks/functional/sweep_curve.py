@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import fmean, median
 from typing import NamedTuple
 
-from lightning_tricks.functional.arguments import check_number
+from lightning_tricks.core.arguments import check_number
 
 
 class Curve(NamedTuple):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
-from lightning_tricks.functional.durations import Duration, RunLength, Unit, measure, parse_duration
+from lightning_tricks.core.durations import Duration, RunLength, Unit, measure, parse_duration
 
 
 def plan_thaw(

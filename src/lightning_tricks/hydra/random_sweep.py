@@ -23,7 +23,7 @@ from lightning_tricks.hydra.sweep_folder import (
     refuse_inner_process,
 )
 from lightning_tricks.hydra.sweep_plan import Settings, SweepPlan, read_plan
-from lightning_tricks.reports.sweep_records import JOB_FILE, read_job, read_sweep, write_sweep
+from lightning_tricks.sweeps.sweep_records import JOB_FILE, read_job, read_sweep, write_sweep
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
-from lightning_tricks.reports.sweep_records import JobRecord, read_job, write_job
+from lightning_tricks.sweeps.sweep_records import JobRecord, read_job, write_job
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Sweep
 from hydra.errors import HydraException
 
-from lightning_tricks.functional.search_space import Choice, Interval, Parameter, Scale, Trial
-from lightning_tricks.reports.sweep_values import split_override
+from lightning_tricks.sweeps.search_space import Choice, Interval, Parameter, Scale, Trial
+from lightning_tricks.sweeps.sweep_values import split_override
 
 _SCALES: dict[frozenset[str], Scale] = {
     frozenset(): "linear",

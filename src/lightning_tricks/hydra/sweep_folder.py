@@ -9,8 +9,8 @@ from hydra.errors import CompactHydraException
 
 from lightning_tricks.hydra.recorded_job import later_rank
 from lightning_tricks.hydra.sweep_plan import SweepPlan
-from lightning_tricks.reports.sweep_records import SweepRecord
-from lightning_tricks.reports.sweep_values import split_override
+from lightning_tricks.sweeps.sweep_records import SweepRecord
+from lightning_tricks.sweeps.sweep_values import split_override
 
 
 class SweepError(CompactHydraException):

@@ -7,15 +7,15 @@ from typing import Any, Protocol
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
-from lightning_tricks.functional.arguments import check_choice, check_count
-from lightning_tricks.functional.search_space import METHODS, Choice, Method, Trial, draw_trials
+from lightning_tricks.core.arguments import check_choice, check_count
 from lightning_tricks.hydra.sampled_overrides import (
     SampledOverrides,
     read_overrides,
     without_keys,
     write_overrides,
 )
-from lightning_tricks.reports.sweep_records import SweepRecord
+from lightning_tricks.sweeps.search_space import METHODS, Choice, Method, Trial, draw_trials
+from lightning_tricks.sweeps.sweep_records import SweepRecord
 
 
 class Settings(Protocol):

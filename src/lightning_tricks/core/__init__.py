@@ -1,0 +1,1 @@
+"""What all rooms speak in: durations, argument checks, snapshots of objects; torch and the standard library alone."""

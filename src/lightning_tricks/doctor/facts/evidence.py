@@ -1,0 +1,236 @@
+"""Evidence: all that the doctor knows of a model, a batch and a step, as frozen numbers.
+
+Rules read this and nothing else, so that they can run later and elsewhere. A part that could not be had is ``None``,
+and ``missing`` says why.
+"""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.model_facts import ModelFacts
+from lightning_tricks.doctor.facts.plain import from_plain, to_plain
+from lightning_tricks.doctor.facts.run_facts import RunFacts
+from lightning_tricks.doctor.facts.surroundings import ColumnsFact, PlanFacts, RowsFacts
+from lightning_tricks.doctor.facts.trace_facts import Scalar, TensorFact, TraceFacts
+
+
+@dataclass(frozen=True)
+class GroupFact:
+    """One parameter group.
+
+    Attributes:
+        settings: ``lr``, ``weight_decay``, ``momentum``, ``eps`` …; pairs such as betas as ``betas.0``, ``betas.1``.
+        parameters: names in the model.
+        foreign: how many of its tensors are not the model's.
+    """
+
+    settings: dict[str, Scalar]
+    parameters: tuple[str, ...]
+    foreign: int = 0
+
+
+@dataclass(frozen=True)
+class SchedulerFact:
+    """An LR scheduler: its class, plain attributes, and Lightning's ``interval`` and ``frequency``."""
+
+    kind: str
+    settings: dict[str, Scalar]
+    interval: str
+    frequency: int
+
+
+@dataclass(frozen=True)
+class OptimizerFact:
+    """One optimizer; ``defaults`` as ``GroupFact.settings``, ``home`` the module that defines its class."""
+
+    kind: str
+    home: str
+    bases: tuple[str, ...]
+    defaults: dict[str, Scalar]
+    groups: tuple[GroupFact, ...]
+    schedulers: tuple[SchedulerFact, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoaderFact:
+    """One data loader.
+
+    Attributes:
+        kind: its class.
+        dataset: the class of its dataset.
+        rows: ``len(dataset)``, ``None`` without length.
+        batches: ``len(loader)``, ``None`` without length.
+        batch_size: as given; ``None`` with a batch sampler of the user's.
+        sampler: the sampler's class, ``None`` for iterable data.
+        shuffles: whether rows come in random order; ``None``: cannot be known.
+        drop_last: as given.
+        iterable: an iterable dataset, or no ``DataLoader`` at all.
+    """
+
+    kind: str
+    dataset: str
+    rows: int | None
+    batches: int | None
+    batch_size: int | None
+    sampler: str | None
+    shuffles: bool | None
+    drop_last: bool
+    iterable: bool
+
+
+@dataclass(frozen=True)
+class LeafFact:
+    """One leaf of the batch: its place (``0``, ``labels``, ``1.boxes``), and what a tensor's columns look like."""
+
+    path: str
+    kind: str
+    tensor: TensorFact | None = None
+    columns: ColumnsFact | None = None
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """The batch: its type, its leaves, and the number of samples that most of them agree on."""
+
+    kind: str
+    leaves: tuple[LeafFact, ...]
+    size: int | None
+
+
+@dataclass(frozen=True)
+class GradientFact:
+    """The gradient of a trainable parameter after one backward pass; ``norm`` is ``None`` where there is none."""
+
+    name: str
+    norm: float | None
+    nonfinite: bool = False
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """One training step.
+
+    Attributes:
+        loss: its value; ``None`` if the step returned none.
+        requires_grad: whether the loss leads back to anything that trains.
+        manual: the module optimizes manually.
+        backwards: how many backward passes were run.
+        gradients: of every parameter that is to train.
+        logged: what was logged, by name.
+    """
+
+    loss: float | None
+    requires_grad: bool
+    manual: bool
+    backwards: int
+    gradients: tuple[GradientFact, ...]
+    logged: dict[str, float]
+
+
+@dataclass(frozen=True)
+class OverfitFacts:
+    """A short training on the batch alone: the loss before, the smallest since, and the steps taken."""
+
+    first: float
+    smallest: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class DropoutCall:
+    """A dropout that was active in eval mode."""
+
+    module: str
+    function: str
+    p: float
+
+
+@dataclass(frozen=True)
+class BehaviourFacts:
+    """What the outputs do in eval mode. Changes are relative to the outputs' own size; ``None``: not measured.
+
+    Attributes:
+        module: the path of what was run: the model, or its largest part where the step calls parts.
+        repeat_change: two passes over the same batch.
+        input_change: one sample is replaced by another; if that changes nothing, all samples in another order.
+        mixing_change: the largest change of any other sample's output when one sample is replaced.
+        always_on: dropout calls that were active all the same.
+        random: functions that draw random numbers in eval mode (``randn_like`` …).
+        reason: why something was not measured.
+    """
+
+    module: str = ""
+    repeat_change: float | None = None
+    input_change: float | None = None
+    mixing_change: float | None = None
+    always_on: tuple[DropoutCall, ...] = ()
+    random: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class ErrorFact:
+    """An exception of the model's own on the batch: its last line, and the deepest place in the user's source."""
+
+    phase: str
+    kind: str
+    message: str
+    module: str
+    file: str
+    line: int
+    function: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything, each part on its own.
+
+    Attributes:
+        model: always there.
+        optimizers: ``None`` where they could not be built.
+        train_loader: the first one.
+        val_loader: the first one.
+        rows: what rows of the two data sets have in common.
+        plan: how long the Trainer means to train.
+        batch: ``None`` without a batch.
+        trace: the operations of one step or forward pass in training mode.
+        step: the loss and gradients of that step.
+        behaviour: passes in eval mode.
+        overfit: measured only where a rule that needs it is asked for.
+        error: the model's own exception, where it raised one.
+        run: what training showed, where it was watched.
+        missing: for each part that is ``None``, the reason.
+    """
+
+    model: ModelFacts
+    optimizers: tuple[OptimizerFact, ...] | None = None
+    train_loader: LoaderFact | None = None
+    val_loader: LoaderFact | None = None
+    rows: RowsFacts | None = None
+    plan: PlanFacts | None = None
+    batch: BatchFacts | None = None
+    trace: TraceFacts | None = None
+    step: StepFacts | None = None
+    behaviour: BehaviourFacts | None = None
+    overfit: OverfitFacts | None = None
+    error: ErrorFact | None = None
+    run: RunFacts | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The traced operations, to walk over; for rules that need ``trace``."""
+        if self.trace is None:
+            raise LookupError(f"there is no trace: {self.missing.get('trace')}")
+        return Graph(self.trace)
+
+    def to_json(self) -> str:
+        """Write it down."""
+        return json.dumps(to_plain(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Evidence":
+        """Read what :meth:`to_json` wrote."""
+        return from_plain(cls, json.loads(text))

@@ -1,0 +1,114 @@
+"""Model facts: the modules and parameters of a model, as frozen numbers."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from lightning_tricks.doctor.facts.surroundings import PretrainedFact
+from lightning_tricks.doctor.facts.trace_facts import Scalar, Statistics
+
+
+@dataclass(frozen=True)
+class ModuleFact:
+    """One module.
+
+    Attributes:
+        path: its name in the model; ``""`` is the model.
+        kind: its class, ``BatchNorm2d``.
+        home: the module that defines its class, ``torch.nn.modules.batchnorm``.
+        bases: the names of its class and all classes above it: a subclass of ``Dropout`` is a dropout.
+        training: its flag.
+        settings: its own public attributes that are plain (``p``, ``eps``, ``num_features``, ``in_features`` …).
+        parameters: the names, in the model, of its own parameters, not its children's.
+        ignores: codes and names in ``# lt: ignore[...]`` comments of its class's source.
+        file: the source of its class, if that is the user's.
+        line: where the class starts there.
+    """
+
+    path: str
+    kind: str
+    home: str
+    bases: tuple[str, ...]
+    training: bool
+    settings: dict[str, Scalar]
+    parameters: tuple[str, ...]
+    ignores: tuple[str, ...] = ()
+    file: str | None = None
+    line: int | None = None
+
+    def isa(self, *kinds: str) -> bool:
+        """Say whether it is of one of these classes or a subclass."""
+        return not set(kinds).isdisjoint(self.bases)
+
+
+@dataclass(frozen=True)
+class ParameterFact:
+    """One parameter, under the first of its names.
+
+    Attributes:
+        name: its name in the model.
+        aliases: its other names, if it is tied.
+        module: the path of the module that holds it.
+        shape: its shape; empty too while it is lazy.
+        dtype: ``torch.float32`` …
+        requires_grad: whether it is to train.
+        statistics: of its values; ``None`` while it is lazy or on no device.
+        duplicate_rows: the share of its rows (first dimension) that equal an earlier one; ``None`` for vectors.
+        has_grad: it holds a gradient before the step.
+    """
+
+    name: str
+    aliases: tuple[str, ...]
+    module: str
+    shape: tuple[int, ...]
+    dtype: str
+    requires_grad: bool
+    statistics: Statistics | None
+    duplicate_rows: float | None = None
+    has_grad: bool = False
+
+
+@dataclass(frozen=True)
+class HiddenFact:
+    """Modules or parameters in a list, dict or tuple, which PyTorch does not register."""
+
+    module: str
+    attribute: str
+    kind: str
+    count: int
+    trainable: bool
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The model: modules in registration order, parameters each once, parts that were trained before."""
+
+    kind: str
+    modules: tuple[ModuleFact, ...]
+    parameters: tuple[ParameterFact, ...]
+    hidden: tuple[HiddenFact, ...] = ()
+    pretrained: tuple[PretrainedFact, ...] = ()
+    is_lightning: bool = False
+
+    def module(self, path: str) -> ModuleFact | None:
+        """Return the module of that path."""
+        return self._by_path.get(path)
+
+    def is_layer(self, path: str) -> bool:
+        """Say whether there is a module of that path that holds no others."""
+        return path in self._by_path and path not in self._parents
+
+    @cached_property
+    def _by_path(self) -> dict[str, ModuleFact]:
+        return {one.path: one for one in self.modules}
+
+    @cached_property
+    def _parents(self) -> set[str]:
+        return {one.path.rpartition(".")[0] for one in self.modules if one.path}
+
+    def parameter(self, name: str) -> ParameterFact | None:
+        """Return the parameter of that name."""
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, ParameterFact]:
+        return {name: one for one in self.parameters for name in (one.name, *one.aliases)}

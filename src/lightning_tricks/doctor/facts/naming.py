@@ -1,0 +1,32 @@
+"""Naming: what to call an operation in a message."""
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.trace_facts import Operation
+
+
+def rate_of(made: Operation) -> float | None:
+    """Return the rate of a dropout call; of a mask made by hand it is not known."""
+    for key in ("p", "dropout_p", "dropout"):
+        value = made.settings.get(key)
+        if isinstance(value, (int, float)):
+            return float(value)
+    return None
+
+
+def kind_of(evidence: Evidence, one: Operation) -> str:
+    """Return the class of the module that made a call, or the function where the module is more than that call."""
+    module = evidence.model.module(one.module)
+    if module is not None and evidence.model.is_layer(one.module):
+        return module.kind
+    return "a mask made by hand" if one.op in ("mul", "div", "where", "masked_fill") else f"`{one.op}`"
+
+
+def call_of(evidence: Evidence, one: Operation) -> str:
+    """Return the class and path of the module that made a call, or the function and where it was called.
+
+    ``Dropout drop``, ```softmax` in head``.
+    """
+    kind = kind_of(evidence, one)
+    if kind.startswith("`"):
+        return f"{kind} in {one.module or evidence.model.kind}"
+    return f"{kind} {one.module}" if one.module else kind

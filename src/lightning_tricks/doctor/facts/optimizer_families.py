@@ -1,0 +1,90 @@
+"""Optimizer families: which customary ranges fit an optimizer, told by its class and by the keys of its defaults.
+
+The keys tell families of other libraries too (``transformers``, ``timm``, bitsandbytes): who has ``betas`` and ``eps``
+steps like Adam, whatever the name. What steps by rules of its own (LBFGS, Rprop, LARS, Prodigy, D-Adaptation) has no
+customary range of rates and is not judged.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact, OptimizerFact
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family: the customary range of its rates when training from scratch, and how it decays weights.
+
+    Attributes:
+        name: ``SGD``, ``Adam`` …
+        low: the customary rates' lower end.
+        high: their upper end.
+        decoupled: the decay does not pass through the gradient; ``None`` where it cannot be known.
+    """
+
+    name: str
+    low: float
+    high: float
+    decoupled: bool | None
+
+
+_RANGES = {
+    "SGD": (1e-2, 1e-1),
+    "Adam": (1e-3, 1e-2),
+    "Adadelta": (1e-2, 1e-1),
+    "Adagrad": (1e-3, 1e-1),
+    "Lion": (1e-4, 1e-3),
+    "Muon": (1e-3, 1e-1),
+}
+_OF_THEIR_OWN = ("lbfgs", "rprop", "lars", "prodigy", "dadapt", "dog", "adafactor")
+_DECOUPLED = ("adamw", "lion", "lamb", "nadamw", "muon", "adan", "adopt", "adabelief", "schedulefree", "sophia")
+
+
+def family_of(optimizer: OptimizerFact) -> Family | None:
+    """Return the family of an optimizer, ``None`` of an unknown one.
+
+    Example:
+        >>> family_of(OptimizerFact("AdamW8bit", "bitsandbytes.optim", (), {"betas.0": 0.9, "eps": 1e-8}, ()))
+        Family(name='Adam', low=0.001, high=0.01, decoupled=True)
+        >>> family_of(OptimizerFact("Magic", "some.where", (), {"lr": 0.1}, ())) is None
+        True
+    """
+    name = _name(optimizer)
+    if name is None:
+        return None
+    return Family(name, *_RANGES[name], decoupled=_decoupled(optimizer))
+
+
+def groups_of(evidence: Evidence) -> Iterator[tuple[str, GroupFact, OptimizerFact, Family | None]]:
+    """Yield every parameter group with its place, optimizer and family."""
+    for i, optimizer in enumerate(evidence.optimizers or ()):
+        family = family_of(optimizer)
+        for j, group in enumerate(optimizer.groups):
+            place = f"optimizer {i}, group {j}" if len(optimizer.groups) > 1 else f"optimizer {i}"
+            yield place, group, optimizer, family
+
+
+def _name(optimizer: OptimizerFact) -> str | None:
+    kind, keys = optimizer.kind.lower(), optimizer.defaults.keys()
+    if any(word in kind for word in _OF_THEIR_OWN) or {"d0", "d_coef"} & keys:
+        return None
+    for name in ("Adadelta", "Adagrad", "Lion", "Muon"):
+        if name.lower() in kind:
+            return name
+    if "eps" in keys and ("betas.0" in keys or "alpha" in keys):
+        return "Adam"  # RMSprop's steps are as long as Adam's
+    if "betas.0" in keys:
+        return "Adam" if "adam" in kind else None
+    if {"momentum", "nesterov"} <= keys or {"lambd", "t0"} <= keys:
+        return "SGD"
+    return None
+
+
+def _decoupled(optimizer: OptimizerFact) -> bool | None:
+    kind = optimizer.kind.lower()
+    said = optimizer.defaults.get("decoupled_weight_decay", optimizer.defaults.get("weight_decouple"))
+    if isinstance(said, bool):
+        return said or any(word in kind for word in _DECOUPLED)
+    if any(word in kind for word in _DECOUPLED):
+        return True
+    return False if optimizer.home.startswith("torch.") else None

@@ -1,0 +1,180 @@
+"""Provenance: which dropout's noise is in each tensor of a trace, and which batch norms it reaches.
+
+Dropout changes the variance of what it lets pass in training and not at inference; a batch norm behind it learns the
+variance of training (Li et al., Disharmony between Dropout and Batch Normalization, 2018). A fact says how much of the
+noise is left: level 0 before any weights, 1 behind them; diluted where something without dropout was added.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
+
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, RANDOM, WEIGHTS, words
+from lightning_tricks.doctor.facts.trace_facts import Operation
+
+Mask = Literal["element", "channel", "sample"]
+
+# the variance behind these does not depend on the variance before
+_STOPS = LOSSES | words("""
+    layer_norm group_norm instance_norm rms_norm softmax log_softmax argmax argsort sort topk embedding normalize
+    one_hot eq ne lt gt le ge isnan isfinite nonzero sign
+""")
+_JOINS = words("add sub cat stack lerp addcmul addcdiv add_n partial_write setitem where")
+_DECIDING = words("lt gt le ge floor round ceil bernoulli masked_fill")
+_UNTRACKED = frozenset(("weight", "bias", "condition", "mask", "attn_mask", "w_ih", "w_hh", "b_ih", "b_hh", "params"))
+_PATH_LENGTH = 12
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One dropout's noise in a tensor.
+
+    Attributes:
+        source: the operation that made the noise.
+        level: 0, or 1 behind weights.
+        diluted: something without dropout was added.
+        mask: what is dropped together.
+        drawn: of a mask made by hand, the operation that drew it; one mask may be used many times.
+        by_rand: it was drawn from uniform numbers.
+        path: the operations passed.
+    """
+
+    source: int
+    level: int
+    diluted: bool
+    mask: Mask
+    drawn: int | None = None
+    by_rand: bool = False
+    path: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The worst first: pure before diluted, before weights before behind them."""
+        return self.diluted, self.level
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A fact at a batch norm that learns: operations, not modules."""
+
+    batchnorm: int
+    fact: Fact
+
+
+Facts = dict[int, Fact]
+
+
+def find_arrivals(graph: Graph) -> list[Arrival]:
+    """Return what noise reaches which batch norm; beyond a batch norm it is forgotten."""
+    facts = follow_dropout(graph)
+    found = []
+    for index, one in graph.find("batch_norm"):
+        source = one.fed_by("input")
+        if source is None or not learns(one):
+            continue
+        found += [Arrival(index, fact) for fact in facts[source].values()]
+    return found
+
+
+def learns(batchnorm: Operation) -> bool:
+    """Say whether a batch norm was learning its statistics."""
+    return bool(batchnorm.settings.get("training", True))
+
+
+@lru_cache(maxsize=2)  # several rules ask, of one graph
+def follow_dropout(graph: Graph) -> list[Facts]:
+    """Return for each operation the noise in its result, by the dropout that made it."""
+    facts: list[Facts] = []
+    masks: list[_Drawn | None] = []
+    data: list[bool] = []
+    for index, one in enumerate(graph.operations):
+        data.append(one.op == "batch" or any(data[each] for each in one.inputs))
+        masks.append(_mask(index, one, graph, masks, data))
+        facts.append(_after(index, one, facts, masks, data))
+    return facts
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A mask of zeros and ones made by hand: what it drops together, what drew it, and whether that was ``rand``."""
+
+    together: Mask
+    by: int
+    rand: bool
+
+
+def _after(index: int, one: Operation, facts: list[Facts], masks: list[_Drawn | None], data: list[bool]) -> Facts:
+    if one.op in _STOPS or (one.op == "batch_norm" and learns(one)):
+        return {}
+    kinds = zip(one.inputs, one.names or ("input",) * len(one.inputs), strict=False)
+    tracked = [each for each, name in kinds if name not in _UNTRACKED]
+    result = _join(one, tracked, facts, data)
+    made = active_dropout(one)
+    if made is not None:
+        return {index: Fact(index, made[1], False, made[0]), **result}
+    if one.op in ("mul", "div", "where", "masked_fill"):
+        drawn = next((masks[each] for each in one.inputs if masks[each]), None)
+        if drawn and any(data[each] and not masks[each] for each in one.inputs):
+            return {index: Fact(index, 0, False, drawn.together, drawn.by, drawn.rand), **result}
+    return result
+
+
+def active_dropout(one: Operation) -> tuple[Mask, int] | None:
+    """Return what a dropout call drops together and the level of its noise; ``None`` if it is none or inactive."""
+    settings = one.settings
+    if one.op in DROPOUTS:
+        p, active = settings.get("p", 0.5), settings.get("training", settings.get("train", True))
+        return ("element" if one.op == "dropout" else "channel", 0) if p and active else None
+    if one.op == "scaled_dot_product_attention":
+        return ("element", 1) if settings.get("dropout_p") else None
+    if one.op == "multi_head_attention_forward":
+        return ("element", 1) if settings.get("dropout_p") and settings.get("training", True) else None
+    if one.op in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
+        several = int(settings.get("num_layers") or 1) > 1
+        return ("element", 1) if settings.get("dropout") and settings.get("train") and several else None
+    return None
+
+
+def _join(one: Operation, tracked: list[int], facts: list[Facts], data: list[bool]) -> Facts:
+    """Return the worst fact of each source among the operands, one step further."""
+    joined: Facts = {}
+    for each in tracked:
+        for source, fact in facts[each].items():
+            if source not in joined or fact.rank < joined[source].rank:
+                joined[source] = fact
+    dilutes = one.op in _JOINS and any(
+        data[each] and not any(not fact.diluted for fact in facts[each].values()) for each in tracked
+    )
+    return {source: _step(fact, one, dilutes) for source, fact in joined.items()}
+
+
+def _step(fact: Fact, one: Operation, dilutes: bool) -> Fact:
+    path = fact.path if len(fact.path) >= _PATH_LENGTH else (*fact.path, one.op)
+    return replace(fact, level=1 if one.op in WEIGHTS else fact.level, diluted=fact.diluted or dilutes, path=path)
+
+
+def _mask(index: int, one: Operation, graph: Graph, masks: list[_Drawn | None], data: list[bool]) -> _Drawn | None:
+    inherited = next((masks[each] for each in one.inputs if masks[each]), None)
+    if inherited and not any(data[each] and not masks[each] for each in one.inputs):
+        return replace(inherited, together=_together(one.shape))
+    if one.op == "bernoulli":
+        return _Drawn(_together(one.shape), index, False)
+    if one.op in _DECIDING and any(_is_drawn(each, graph) for each in one.inputs):
+        return _Drawn(_together(one.shape), index, True)
+    return None
+
+
+def _is_drawn(index: int, graph: Graph, depth: int = 4) -> bool:
+    one = graph[index]
+    if one.op == "rand":
+        return True
+    if one.op in RANDOM or one.op in WEIGHTS or not depth:
+        return False
+    return any(_is_drawn(each, graph, depth - 1) for each in one.inputs)
+
+
+def _together(shape: tuple[int, ...]) -> Mask:
+    if len(shape) >= 2 and all(length == 1 for length in shape[1:]):
+        return "sample"
+    return "channel" if len(shape) > 2 and all(length == 1 for length in shape[2:]) else "element"

@@ -1,0 +1,110 @@
+"""Roles: which parts of the evidence are inputs, targets, output layers, norms: what rules ask again and again."""
+
+from lightning_tricks.doctor.facts.evidence import Evidence, LeafFact
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.model_facts import ModuleFact, ParameterFact
+from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, SHAPES, WEIGHTS
+
+TARGET_NAMES = frozenset({"y", "label", "labels", "target", "targets", "class", "classes"})
+NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"})
+
+
+def is_norm(module: ModuleFact) -> bool:
+    """Say whether a module normalizes, by the names of its classes: libraries bring norms of their own."""
+    return any("Norm" in base for base in module.bases)
+
+
+def is_normalized(evidence: Evidence) -> bool:
+    """Say whether anything in the model normalizes what flows through it."""
+    called = evidence.trace is not None and any(one.op in NORMS for one in evidence.trace.operations)
+    return called or any(is_norm(one) for one in evidence.model.modules)
+
+
+def weights(evidence: Evidence) -> list[ParameterFact]:
+    """Return the weights of layers: matrices and kernels, no embeddings, no norms."""
+    found = []
+    for one in evidence.model.parameters:
+        owner = evidence.model.module(one.module)
+        name = one.name.rpartition(".")[2]
+        if len(one.shape) < 2 or name == "weight_g" or not (name.startswith("weight") or name.endswith("_weight")):
+            continue
+        if owner is None or not (owner.isa("Embedding", "EmbeddingBag") or is_norm(owner)):
+            found.append(one)
+    return found
+
+
+def output_weights(evidence: Evidence) -> set[str]:
+    """Return the names of the weights after which there is no other layer; the last registered one without a trace."""
+    if evidence.trace is not None:
+        graph = evidence.graph
+        leads_on = [False] * len(graph.operations)
+        for i in reversed(range(len(leads_on))):  # what uses a result comes after it
+            leads_on[i] = any(leads_on[user] or graph[user].op in WEIGHTS for user in graph.users[i])
+        last = (i for i, _ in graph.find(*WEIGHTS) if not leads_on[i])
+        names = {name for i in last for name in parameters_of(graph, i) if _is_matrix(evidence.model.parameter(name))}
+        if names:
+            return names
+    known = weights(evidence)
+    return {known[-1].name} if known else set()
+
+
+def _is_matrix(one: ParameterFact | None) -> bool:
+    return one is not None and len(one.shape) > 1
+
+
+def parameters_of(graph: Graph, index: int) -> list[str]:
+    """Return the names of the parameters that an operation takes, directly or reshaped."""
+    sources = (graph[graph.source(each)] for each in graph[index].inputs)
+    return [one.module for one in sources if one.op == "parameter"]
+
+
+def calls_of(graph: Graph, name: str) -> list[int]:
+    """Return the operations that use a parameter."""
+    return [i for i, one in graph.find(*WEIGHTS) if name in parameters_of(graph, i)]
+
+
+def is_added_or_multiplied(graph: Graph, index: int) -> bool:
+    """Say whether a result is added to, or multiplied with, something that does not come from it: a branch's end."""
+    after = graph.after(index)
+    for user in graph.reached_by(index, SHAPES | DROPOUTS | NORMS):
+        others = [each for each in graph[user].inputs if each != index and each not in after]
+        if graph[user].op in {"add", "sub", "mul", "addcmul", "lerp"} and any(
+            graph[each].op not in {"parameter", "buffer", "constant"} for each in others
+        ):
+            return True
+    return False
+
+
+def inputs(evidence: Evidence) -> list[LeafFact]:
+    """Return the leaves of the batch that are inputs."""
+    targets_ = {leaf.path for leaf in targets(evidence)}
+    return [leaf for leaf in _leaves(evidence) if leaf.path not in targets_]
+
+
+def targets(evidence: Evidence) -> list[LeafFact]:
+    """Return the leaves of the batch that are targets: what a loss takes as such, what is named so, the last of two."""
+    leaves = _leaves(evidence)
+    by_loss = _targets_of_losses(evidence)
+    if by_loss:
+        return [leaf for leaf in leaves if leaf.path in by_loss]
+    named = [leaf for leaf in leaves if leaf.path.rpartition(".")[2].lower() in TARGET_NAMES]
+    if named or (evidence.trace is not None and evidence.trace.entry == "forward"):
+        return named
+    takes_steps = evidence.model.is_lightning or evidence.trace is not None
+    return [leaves[1]] if takes_steps and [leaf.path for leaf in leaves] == ["0", "1"] else []
+
+
+def _targets_of_losses(evidence: Evidence) -> set[str]:
+    found: set[str] = set()
+    if evidence.trace is None:
+        return found
+    graph = evidence.graph
+    for _, loss in graph.find(*LOSSES):
+        target = loss.fed_by("target")
+        if target is not None and graph[graph.source(target)].op == "batch":
+            found.add(graph[graph.source(target)].module)
+    return found
+
+
+def _leaves(evidence: Evidence) -> list[LeafFact]:
+    return [] if evidence.batch is None else [leaf for leaf in evidence.batch.leaves if leaf.tensor is not None]

@@ -1,0 +1,1 @@
+"""Select rules, run them, group consequences and order fixes."""

@@ -1,0 +1,38 @@
+"""Assert health: the doctor in a test of the user's own."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from lightning_tricks.core.arguments import check_choice
+from lightning_tricks.doctor.judging.diagnose import diagnose
+from lightning_tricks.doctor.rules.finding import SEVERITIES, Severity
+
+
+def assert_healthy(model: nn.Module, batch: Any, *, ignore: Iterable[str] = (), fail_on: Severity = "warning") -> None:
+    """Fail a test where the doctor finds something, with the report.
+
+    Args:
+        model: a LightningModule or any module.
+        batch: what its ``training_step`` takes, else its ``forward``.
+        ignore: codes, prefixes and names of rules; ``"PLC001:encoder.*"`` in one place.
+        fail_on: the mildest finding that fails.
+
+    Raises:
+        AssertionError: there is one; the message is the report.
+        ValueError: an unknown rule or severity.
+
+    Example:
+        >>> import torch
+        >>> net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.95), nn.ReLU(), nn.Linear(8, 1))
+        >>> assert_healthy(net, torch.randn(16, 4), ignore=["PLC"])
+        >>> assert_healthy(net, torch.randn(16, 4))
+        Traceback (most recent call last):
+        ...
+        AssertionError: Sequential: not healthy (1 warning...
+    """
+    check_choice("fail_on", fail_on, SEVERITIES)
+    report = diagnose(model, batch, ignore=ignore)
+    if report.at_least(fail_on):
+        raise AssertionError(str(report))

@@ -1,0 +1,76 @@
+"""Diagnose: one call from a model and a batch to a report."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+from lightning_tricks.doctor.judging.judge import judge
+from lightning_tricks.doctor.judging.project import plan_checks
+from lightning_tricks.doctor.judging.report import Report
+from lightning_tricks.doctor.rules.registry import as_words
+from lightning_tricks.doctor.tracing.examine import examine
+
+
+def diagnose(
+    model: nn.Module,
+    batch: Any = None,
+    *,
+    train_dataloaders: Any = None,
+    val_dataloaders: Any = None,
+    datamodule: Any = None,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    preview: bool = False,
+) -> Report:
+    """Say what is wrong with a model, from one batch, and what to try.
+
+    One ``training_step`` is traced where there is one, else ``forward(*batch)`` or ``forward(**batch)``. Parameters,
+    buffers, flags, gradients, generators of random numbers and what was logged are as they were afterwards.
+
+    Args:
+        model: a LightningModule or any module.
+        batch: one batch; None takes the first of the training loader; without one only static rules are checked.
+        train_dataloaders: as for ``Trainer.fit``.
+        val_dataloaders: as for ``Trainer.fit``.
+        datamodule: in place of both.
+        select: codes (``PLC001``), prefixes (``PLC``) and names (``dropout-before-batchnorm``) of the rules to check.
+        ignore: those not to check; ``"PLC001:encoder.*"`` leaves out what a rule says of modules whose path fits. A
+            comment ``# lt: ignore[PLC001]`` in a class's source does so for that module.
+        options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
+        preview: check rules in preview, too.
+
+    What ``[tool.lightning-tricks.doctor]`` of the project's ``pyproject.toml`` says is taken over: its ``ignore`` and
+    ``options`` beside those given here, its ``select`` where none is given.
+
+    Returns:
+        The findings, the worst first.
+
+    Raises:
+        ValueError: an unknown rule or option; the message offers the closest names.
+
+    Example:
+        >>> report = diagnose(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.9)))
+        >>> print(report.findings[0])
+        warning PLC005 dropout-p-out-of-range at 1: Dropout has p = 0.9, above 0.7
+    """
+    checks = plan_checks(select, ignore, options, preview=preview)  # a slip of the pen is said before anything is run
+    if not as_words(select):
+        checks = checks._replace(rules=tuple(one for one in checks.rules if one.kind != "R"))  # nobody would miss those
+    if datamodule is not None:
+        train_dataloaders, val_dataloaders = _loaders(datamodule)
+    evidence = examine(
+        model,
+        batch,
+        train_dataloaders=train_dataloaders,
+        val_dataloaders=val_dataloaders,
+        overfit=any("overfit" in one.needs for one in checks.rules),
+    )
+    return judge(evidence, *checks)
+
+
+def _loaders(datamodule: Any) -> tuple[Any, Any]:
+    datamodule.prepare_data()
+    datamodule.setup("fit")
+    return datamodule.train_dataloader(), datamodule.val_dataloader()

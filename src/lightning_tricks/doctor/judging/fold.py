@@ -1,0 +1,50 @@
+"""Fold: put what follows from a finding under it, and sort findings by what to mend first.
+
+Within a severity causes come before what they spoil: data before losses, losses before the model, the model before the
+optimizer, and behaviour, the symptom of all of them, last.
+"""
+
+from collections.abc import Iterable
+
+from lightning_tricks.doctor.rules.finding import SEVERITIES, Finding
+from lightning_tricks.doctor.rules.rule import Rule
+
+_MEND_FIRST = ("DOC", "DAT", "LOS", "INI", "ACT", "PLC", "OPT", "BEH", "RUN")
+
+
+def mending_order(finding: Finding) -> tuple[int, int, str]:
+    """Return the key that sorts findings by what to mend first.
+
+    Example:
+        >>> codes = ["BEH001", "INI001", "DAT001"]
+        >>> findings = [Finding(code, "", "error", "", "", "") for code in codes]
+        >>> [one.code for one in sorted(findings, key=mending_order)]
+        ['DAT001', 'INI001', 'BEH001']
+    """
+    return SEVERITIES.index(finding.severity), _place(finding), finding.code
+
+
+def _place(finding: Finding) -> int:
+    family = finding.code.rstrip("0123456789")
+    return _MEND_FIRST.index(family) if family in _MEND_FIRST else len(_MEND_FIRST)
+
+
+def fold(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[list[Finding], list[str]]:
+    """Return the findings that stand for themselves, and a line for each that follows from one of them.
+
+    A rule says in ``explains`` which rules' findings follow from its own. Nothing grave is put under something milder.
+    """
+    explains = {one.code: one.explains for one in rules}
+    kept: list[Finding] = []
+    notes: list[str] = []
+    findings = sorted(findings, key=mending_order)
+    for one in findings:
+        causes = [
+            other for other in findings if one.code in explains.get(other.code, ()) and other.at_least(one.severity)
+        ]
+        cause = min(causes, key=_place, default=None)
+        if cause is None:
+            kept.append(one)
+        else:
+            notes.append(f"Follows from {cause.code} at {cause.where or 'the model'}: {one}")
+    return kept, notes

@@ -1,0 +1,1 @@
+"""Measure loaders, data sets, optimizers, parameters and source code."""

@@ -1,0 +1,108 @@
+"""Measure tensors: the numbers that evidence keeps of them."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_tricks.doctor.facts.trace_facts import Scalar, Statistics, TensorFact
+
+_SAMPLE = 1 << 14
+
+
+def measure(tensor: Tensor, *, distinct: bool = False) -> Statistics | None:
+    """Return the statistics of a tensor, ``None`` of one without values (lazy, meta, complex, empty).
+
+    Args:
+        tensor: any.
+        distinct: count its different values, too.
+
+    Example:
+        >>> found = measure(torch.tensor([0.0, 1.0, float("nan")]))
+        >>> found.count, found.nonfinite, found.mean, found.zeros
+        (3, 1, 0.5, 0.5)
+    """
+    tensor = local_part(tensor)
+    if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.is_complex() or tensor.is_quantized:
+        return None
+    if tensor.layout is not torch.strided or not tensor.numel():
+        return None
+    with torch.no_grad():
+        flat = tensor.detach().reshape(-1)
+        found = _numbers(_sample(flat))
+        nonfinite = 0
+        if flat.is_floating_point() and not _is_finite(flat, found[0]):
+            finite = flat[torch.isfinite(flat)]
+            nonfinite = flat.numel() - finite.numel()
+            found = _numbers(_sample(finite)) if finite.numel() else [0.0] * 5
+        mean, std, low, high, nonzero = found
+        kinds = len(torch.unique(flat)) if distinct else None
+        whole = not flat.is_floating_point() or (distinct and bool((flat == flat.round()).all()))
+    return Statistics(flat.numel(), nonfinite, mean, std, low, high, 1 - nonzero, whole, kinds)
+
+
+def _is_finite(flat: Tensor, mean: float) -> bool:
+    """Say whether all numbers are finite, by the mean of those that were sampled, and by the sum of all."""
+    return math.isfinite(mean) and (flat.numel() <= _SAMPLE or bool(torch.isfinite(flat.sum())))
+
+
+def _sample(flat: Tensor) -> Tensor:
+    # an odd step: an even one would see the same few columns of every row
+    return flat[:: (flat.numel() // _SAMPLE) | 1] if flat.numel() > _SAMPLE else flat
+
+
+def _numbers(flat: Tensor) -> list[float]:
+    values = flat.float()
+    std, mean = torch.std_mean(values, correction=0)
+    low, high = torch.aminmax(values)
+    nonzero = torch.count_nonzero(values) / values.numel()
+    found: list[float] = torch.stack([mean, std, low, high, nonzero]).tolist()  # one transfer from a device
+    return found
+
+
+def describe(tensor: Tensor, *, values: bool = True) -> TensorFact:
+    """Return what a tensor looks like."""
+    shape = () if nn.parameter.is_lazy(tensor) else tuple(tensor.shape)
+    return TensorFact(shape, str(tensor.dtype), measure(tensor) if values else None)
+
+
+def share_of_duplicate_rows(tensor: Tensor) -> float | None:
+    """Return the share of rows, of the first dimension, that equal an earlier one; ``None`` below two dimensions.
+
+    The first 512 rows speak for all.
+    """
+    tensor = local_part(tensor)
+    if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.dim() < 2 or not tensor.numel():
+        return None
+    with torch.no_grad():
+        rows = tensor.detach()[:512].flatten(1).double()
+        # equal rows have equal products with a vector whose numbers have nothing in common
+        marks = rows @ torch.arange(1, rows.shape[1] + 1, dtype=torch.float64, device=rows.device).sqrt()
+        return 1 - len(torch.unique(marks)) / len(marks)
+
+
+def local_part(tensor: Any) -> Tensor:
+    """Return this process's shard of a distributed tensor, any other tensor as it is."""
+    shard: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return shard
+
+
+def plain_settings(values: dict[str, Any]) -> dict[str, Scalar]:
+    """Keep what is plain: numbers, words and flags; of pairs of numbers such as betas each under its own key.
+
+    Example:
+        >>> plain_settings({"lr": 0.1, "betas": (0.9, 0.999), "params": [], "_step": 1})
+        {'lr': 0.1, 'betas.0': 0.9, 'betas.1': 0.999}
+    """
+    found: dict[str, Scalar] = {}
+    for key, value in values.items():
+        if key.startswith("_"):
+            continue
+        if isinstance(value, Tensor) and value.numel() == 1 and not value.is_meta:
+            value = value.item()
+        if isinstance(value, (bool, int, float, str, type(None))):
+            found[key] = value
+        elif isinstance(value, (tuple, list)) and 0 < len(value) <= 4:
+            found.update({f"{key}.{i}": one for i, one in enumerate(value) if isinstance(one, (bool, int, float, str))})
+    return found

@@ -1,0 +1,125 @@
+"""Read data: a loader's attributes and a batch's leaves."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import (
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+from torch.utils.data.distributed import DistributedSampler
+
+from lightning_tricks.doctor.facts.evidence import BatchFacts, LeafFact, LoaderFact
+from lightning_tricks.doctor.reading.measure_tensors import describe
+from lightning_tricks.doctor.reading.read_columns import read_columns
+
+
+def first_loader(loaders: Any) -> Any:
+    """Return the first loader of whatever Lightning accepts: one, a list, a dict, a ``CombinedLoader``."""
+    loaders = getattr(loaders, "iterables", loaders)
+    if isinstance(loaders, Mapping):
+        loaders = list(loaders.values())
+    if isinstance(loaders, (list, tuple)):
+        return first_loader(loaders[0]) if loaders else None
+    return loaders
+
+
+def first_batch(loaders: Any) -> Any:
+    """Return what a step is given first: of several loaders a batch of each, in the same shape, as Lightning does.
+
+    Raises:
+        StopIteration: one of them is empty.
+
+    Example:
+        >>> first_batch({"a": iter([1, 2]), "b": [iter([3])]})
+        {'a': 1, 'b': [3]}
+    """
+    if getattr(loaders, "_mode", None) == "sequential":  # a CombinedLoader: one loader after the other
+        return next(iter(first_loader(loaders)))
+    loaders = getattr(loaders, "iterables", loaders)
+    if isinstance(loaders, Mapping):
+        return {key: first_batch(one) for key, one in loaders.items()}
+    if isinstance(loaders, (list, tuple)):
+        if not loaders:
+            raise StopIteration
+        return [first_batch(one) for one in loaders]
+    return next(iter(loaders))
+
+
+def read_loader(loader: Any) -> LoaderFact:
+    """Return what can be seen of a loader without drawing from it."""
+    dataset = getattr(loader, "dataset", None)
+    iterable = dataset is None or isinstance(dataset, IterableDataset)
+    sampler = None if iterable else getattr(loader, "sampler", None)
+    own_sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
+    sampler = own_sampler if own_sampler is not None and not iterable else sampler
+    return LoaderFact(
+        kind=type(loader).__name__,
+        dataset=type(dataset).__name__,
+        rows=_length(dataset),
+        batches=_length(loader),
+        batch_size=getattr(loader, "batch_size", None),
+        sampler=None if sampler is None else type(sampler).__name__,
+        shuffles=_shuffles(sampler),
+        drop_last=bool(getattr(loader, "drop_last", False)),
+        iterable=iterable,
+    )
+
+
+def _length(one: Any) -> int | None:
+    try:
+        return len(one)
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def _shuffles(sampler: Any) -> bool | None:
+    if isinstance(sampler, (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)):
+        return True
+    if isinstance(sampler, DistributedSampler):
+        return bool(sampler.shuffle)
+    return False if isinstance(sampler, SequentialSampler) else None
+
+
+def read_batch(batch: Any) -> BatchFacts:
+    """Return what a batch is made of.
+
+    Example:
+        >>> import torch
+        >>> facts = read_batch({"x": torch.zeros(4, 2), "y": torch.tensor([0, 1, 1, 0]), "id": "a"})
+        >>> facts.size, [leaf.path for leaf in facts.leaves]
+        (4, ['x', 'y', 'id'])
+    """
+    leaves = tuple(_read_leaf(path, one) for path, one in walk_batch(batch))
+    sizes = Counter(leaf.tensor.shape[0] for leaf in leaves if leaf.tensor and leaf.tensor.shape)
+    return BatchFacts(type(batch).__name__, leaves, sizes.most_common(1)[0][0] if sizes else None)
+
+
+def _read_leaf(path: str, one: Any) -> LeafFact:
+    if not isinstance(one, Tensor):
+        return LeafFact(path, type(one).__name__)
+    return LeafFact(path, type(one).__name__, describe(one), read_columns(one))
+
+
+def walk_batch(batch: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each leaf of tuples, lists, dicts and dataclasses with its place; of a bare tensor the place is empty."""
+    inner: list[tuple[str, Any]] | None = None
+    if isinstance(batch, Mapping):
+        inner = [(str(key), value) for key, value in batch.items()]
+    elif isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        inner = list(zip(batch._fields, batch, strict=True))
+    elif isinstance(batch, (tuple, list)):
+        inner = [(str(i), value) for i, value in enumerate(batch)]
+    elif dataclasses.is_dataclass(batch) and not isinstance(batch, type):
+        inner = [(field.name, getattr(batch, field.name)) for field in dataclasses.fields(batch)]
+    if inner is None:
+        yield path, batch
+        return
+    for key, value in inner:
+        yield from walk_batch(value, f"{path}.{key}" if path else key)

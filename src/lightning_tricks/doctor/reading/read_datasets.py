@@ -1,0 +1,108 @@
+"""Read data sets: what rows of the training and validation sets have in common."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from torch.utils.data import IterableDataset
+
+from lightning_tricks.doctor.facts.surroundings import RowsFacts
+from lightning_tricks.doctor.reading.read_rows import (
+    Mark,
+    UnreadableRowsError,
+    are_windows,
+    base_of,
+    places_in_base,
+    read_marks,
+)
+
+_ROWS, _VAL_ROWS, _CLASSES = 2048, 1024, 1000
+
+
+def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
+    """Return what rows of the data sets of two loaders have in common, or why nothing can be said.
+
+    Example:
+        >>> import torch
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> rows, classes = torch.arange(40.0).view(20, 2), torch.arange(20) % 2
+        >>> train, val = (DataLoader(TensorDataset(rows[:n], classes[:n])) for n in (20, 5))
+        >>> facts = read_datasets(train, val)
+        >>> facts.overlap, facts.duplicates, facts.classes
+        (1.0, 0.0, {'0': 10, '1': 10})
+    """
+    dataset = getattr(train, "dataset", None)
+    if train is None:
+        return "no training loader was given"
+    if dataset is None or isinstance(dataset, IterableDataset):
+        return "the training data can only be iterated: the batch alone was looked at"
+    count = _length(dataset)
+    if not count:
+        return f"the data set, {type(dataset).__name__}, has no rows or no length"
+    reasons: dict[str, str] = {}
+    marks: list[Mark] | None = None
+    windows = False
+    try:
+        marks = read_marks(dataset, _even(count, _ROWS), "training")
+        windows = are_windows(dataset)
+    except UnreadableRowsError as error:
+        marks = None
+        reasons["duplicates"] = reasons["classes"] = str(error)
+    overlap, found, by = None, 0, "rows"
+    try:
+        overlap, found, by = _overlap(dataset, val, marks, reasons.get("duplicates", ""))
+    except UnreadableRowsError as error:
+        reasons["overlap"] = str(error)
+    labels = [one.label for one in marks or ()]
+    classes = Counter(str(one) for one in labels) if labels and None not in labels else None
+    if marks is not None and (classes is None or not 1 < len(classes) <= min(_CLASSES, max(2, len(labels) // 5))):
+        classes, reasons["classes"] = None, "the targets of the training set are not classes"
+    return RowsFacts(
+        read=len(marks or ()),
+        complete=len(marks or ()) == count,
+        duplicates=None if marks is None else 1 - len({one.whole for one in marks}) / len(marks),
+        overlap=overlap,
+        overlapping=found,
+        overlap_by=by,
+        classes=None if classes is None else dict(classes),
+        sorted=classes is not None and _one_after_the_other(labels),
+        windows=windows,
+        reasons=reasons,
+    )
+
+
+def _overlap(train: Any, val_loader: Any, marks: list[Mark] | None, problem: str) -> tuple[float, int, str]:
+    """Return the share of validation rows that are training rows, how many were found, and by what."""
+    val = getattr(val_loader, "dataset", None)
+    if val is None or isinstance(val, IterableDataset) or not _length(val):
+        raise UnreadableRowsError("there is no validation set with a length")
+    if base_of(train) is base_of(val):
+        places, known_places = set(places_in_base(val)), set(places_in_base(train))
+        both = len(places & known_places)
+        if both or marks is None:
+            return both / len(places), both, "indices"
+    if marks is None:
+        raise UnreadableRowsError(problem)
+    known = {one.inputs for one in marks}
+    different = {one.inputs for one in read_marks(val, _even(len(val), _VAL_ROWS), "validation") if not one.blank}
+    found = len(different & known)
+    share = found / len(different) if different else 0.0
+    return min(1.0, share * len(train) / len(marks)), found, "rows"  # of what was not read, as many again
+
+
+def _length(dataset: Any) -> int:
+    try:
+        return len(dataset)
+    except (TypeError, NotImplementedError):
+        return 0
+
+
+def _even(count: int, limit: int) -> range:
+    return range(0, count, -(-count // limit))
+
+
+def _one_after_the_other(labels: Sequence[Any]) -> bool:
+    """Say whether all rows of a class stand together, and there is more than one class."""
+    changes = sum(one != other for one, other in pairwise(labels))
+    return len(labels) >= 32 and 0 < changes == len(set(labels)) - 1

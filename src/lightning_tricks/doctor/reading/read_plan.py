@@ -1,0 +1,23 @@
+"""Read the plan: how long the Trainer of a module means to train, on how many devices."""
+
+from typing import Any
+
+from lightning_tricks.doctor.facts.evidence import LoaderFact
+from lightning_tricks.doctor.facts.surroundings import PlanFacts
+
+
+def read_plan(model: Any, loader: LoaderFact | None) -> PlanFacts | None:
+    """Return the plan of the Trainer that a LightningModule is attached to, ``None`` if it is attached to none."""
+    trainer = getattr(model, "_trainer", None)
+    if trainer is None or not hasattr(trainer, "max_epochs"):
+        return None
+    accumulate = int(getattr(trainer, "accumulate_grad_batches", 1) or 1)
+    batches = getattr(trainer, "num_training_batches", float("inf"))
+    if not 0 < batches < float("inf"):
+        batches = loader.batches if loader is not None and loader.batches else None
+    epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs >= 0 else None
+    steps = -(-int(batches) // accumulate) * epochs if batches and epochs is not None else None
+    if trainer.max_steps is not None and trainer.max_steps >= 0:
+        steps = trainer.max_steps if steps is None else min(steps, trainer.max_steps)
+    devices, done = int(getattr(trainer, "world_size", 1)), int(getattr(trainer, "global_step", 0))
+    return PlanFacts(epochs, steps, accumulate, devices, done)

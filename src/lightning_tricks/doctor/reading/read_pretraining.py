@@ -1,0 +1,144 @@
+"""Read pre-training: find the parts of a model that were trained before.
+
+Nothing in a tensor says where it comes from, but much of it shows: a library's own note of the checkpoint, batch norms
+that have counted batches, parts that are frozen, and weights that no initializer draws, whose rows differ in size by
+more than chance allows.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from lightning_tricks.doctor.facts.surroundings import PretrainedFact
+from lightning_tricks.doctor.reading.measure_tensors import local_part
+
+# drawn matrices of 16 rows and more reach 1.4, briefly trained ones 2 to 7
+_BEYOND_CHANCE = 1.8
+_NORMS = ("LayerNorm", "BatchNorm", "GroupNorm", "RMSNorm", "InstanceNorm")
+
+
+def read_pretraining(model: nn.Module) -> tuple[PretrainedFact, ...]:
+    """Return the parts that were trained before, each with what tells it.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(32, 32), nn.Linear(32, 2))
+        >>> read_pretraining(model)
+        ()
+        >>> _ = model[0].requires_grad_(False)
+        >>> [(one.module, one.reason) for one in read_pretraining(model)]
+        [('0', 'its weights are frozen')]
+    """
+    found = dict[str, str]()
+    trunk = _trunk(model)
+    for path, reason in (*_counted_batches(model), *_unlike_drawn(model, trunk), *_frozen(model)):
+        found.setdefault(_part(path, trunk), reason)
+    found.update(_named_checkpoints(model))
+    return tuple(PretrainedFact(path, reason) for path, reason in found.items())
+
+
+def _named_checkpoints(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """``transformers`` notes in the configuration where the weights came from."""
+    for path, module in model.named_modules():
+        source = getattr(getattr(module, "config", None), "_name_or_path", "")
+        if isinstance(source, str) and source:
+            yield path, f"its configuration names the checkpoint {source!r}"
+
+
+def _counted_batches(model: nn.Module) -> Iterator[tuple[str, str]]:
+    for path, module in model.named_modules():
+        counted = getattr(module, "num_batches_tracked", None)
+        if isinstance(counted, Tensor) and not counted.is_meta and int(counted) > 0:
+            yield path, f"a batch norm in it has counted {int(counted)} batches"
+
+
+def _frozen(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Frozen matrices beside trainable ones; a frozen vector or table of positions is no sign."""
+    kinds = [(path, value) for path, module in _weighted(model) for value in [module.weight]]
+    frozen = [path for path, value in kinds if not value.requires_grad]
+    if frozen and len(frozen) < len(kinds):
+        for path in frozen:
+            yield path, "its weights are frozen"
+
+
+def _unlike_drawn(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
+    """Yield the parts most of whose matrices and norms look trained."""
+    scales = [(path, module.weight) for path, module in model.named_modules() if _is_norm(module)]
+    matrices = [(path, module.weight) for path, module in _weighted(model)]
+    parts: dict[str, list[bool]] = {}
+    for path, weight in _some(matrices):
+        if (verdict := looks_trained(weight)) is not None:
+            parts.setdefault(_part(path, trunk), []).append(verdict)
+    for path, scale in _some(scales):
+        parts.setdefault(_part(path, trunk), []).append(float(local_part(scale).detach().float().std()) > 1e-4)
+    for part, verdicts in parts.items():
+        if sum(verdicts) > len(verdicts) / 2:
+            yield part, f"{sum(verdicts)} of {len(verdicts)} layers looked at have weights that no initializer draws"
+
+
+def _some(found: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return forty of them at most, at even distances: deep nets repeat themselves."""
+    return found[:: -(-len(found) // 40) or 1]
+
+
+def _is_norm(module: Any) -> bool:
+    scale = getattr(module, "weight", None)
+    if not isinstance(scale, Tensor) or nn.parameter.is_lazy(scale) or scale.dim() != 1 or scale.is_meta:
+        return False
+    return scale.numel() > 1 and any(kind in type(module).__name__ for kind in _NORMS)
+
+
+def looks_trained(weight: Tensor) -> bool | None:
+    """Say whether the rows or columns of a matrix differ in size by far more than those of one drawn at random.
+
+    Of numbers drawn alike, the mean square of n of them varies by a share of sqrt((kurtosis - 1) / n), whatever the
+    distribution; training makes some units much larger than others. ``None`` where there is too little to tell.
+
+    Example:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> drawn = torch.randn(64, 64)
+        >>> looks_trained(drawn), looks_trained(drawn * torch.linspace(0.3, 2, 64))
+        (False, True)
+    """
+    if weight.is_meta or not weight.is_floating_point():
+        return None
+    values = local_part(weight).detach()[:256].flatten(1)[:, :1024].float()
+    rows, columns = values.shape
+    power = values.pow(2)
+    mean = float(power.mean())
+    if min(rows, columns) < 16 or mean == 0 or not math.isfinite(mean):
+        return None
+    kurtosis = float(power.pow(2).mean()) / mean**2
+    sizes = (power.mean(1) / mean, power.mean(0) / mean)
+    return any(
+        float(size.std()) > _BEYOND_CHANCE * math.sqrt(max(kurtosis - 1, 0.1) / count)
+        for size, count in zip(sizes, (columns, rows), strict=True)
+    )
+
+
+def _weighted(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    for path, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        if not isinstance(weight, nn.Parameter) or nn.parameter.is_lazy(weight) or isinstance(module, nn.Embedding):
+            continue
+        if weight.dim() >= 2:
+            yield path, module
+
+
+def _trunk(model: nn.Module) -> str:
+    """Go down while all parameters are below one child: ``model`` of a module that only wraps another."""
+    path, module = "", model
+    while True:
+        children = [(name, child) for name, child in module.named_children() if any(True for _ in child.parameters())]
+        if len(children) != 1 or any(True for _ in module.parameters(recurse=False)):
+            return path
+        name, module = children[0]
+        path = f"{path}.{name}" if path else name
+
+
+def _part(path: str, trunk: str) -> str:
+    """Return the part of the model that a module belongs to: ``model.backbone`` of ``model.backbone.layer4.0.conv``."""
+    depth = trunk.count(".") + 2 if trunk else 1
+    return ".".join(path.split(".")[:depth])

@@ -1,0 +1,126 @@
+"""Units that saturate or are dead, and outputs that cannot reach their targets."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.operations import DROPOUTS, POOLS, SHAPES, WEIGHTS
+from lightning_tricks.doctor.facts.roles import NORMS, targets
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
+
+_REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+# of an activation's range: which of a target's shares below -1, below 0 and above 1 lie outside of it
+_OUT_OF_REACH = {"relu": (1,), "softplus": (1,), "relu6": (1,), "sigmoid": (1, 2), "tanh": (0, 2)}
+_RANGES = {"sigmoid": "[0, 1]", "tanh": "[-1, 1]"}
+
+
+@rule("ACT001", "warning", kind="B", needs=("trace",))
+def saturating_hidden_activation(evidence: Evidence, *, sigmoids: int = 2, tanhs: int = 4) -> Iterator[Symptom]:
+    """Sigmoid or tanh between the layers of a deep net.
+
+    What it looks at:  sigmoids and tanhs whose result goes into a further layer's weights.
+    Why it matters:    sigmoid's slope is a quarter at most: the gradient shrinks at every layer, and stops where units
+                       saturate.
+    Options:           ``sigmoids``, ``tanhs``: how many are said.
+    Try:               ReLU or GELU in hidden layers.
+    False alarms:      gates (the result is multiplied), recurrent cells and what a norm keeps from saturating are left
+                       out; nets for differential equations want a smooth activation.
+    References:        Glorot & Bengio, 2010, §3; Glorot et al., 2011.
+    """
+    graph = evidence.graph
+    for op, limit in (("sigmoid", sigmoids), ("tanh", tanhs)):
+        hidden = [i for i, _ in graph.find(op) if _is_between_layers(graph, i) and not _is_normalized(graph, i)]
+        if len(hidden) >= limit:
+            message = f"{len(hidden)} hidden {op}s go into further layers, {limit} or more"
+            yield Symptom(graph[hidden[0]].module, message, "nn.ReLU() or nn.GELU() in hidden layers")
+
+
+@rule("ACT002", "warning", kind="B", needs=("trace",))
+def saturated_activations(
+    evidence: Evidence, *, limit: float = 0.5, samples: int = 8
+) -> Iterator[Symptom | NotChecked]:
+    """Sigmoids or tanhs that are at their limits.
+
+    What it looks at:  units beyond ±0.97 of a tanh, outside of [0.03, 0.97] of a sigmoid, on over 90 % of the samples.
+    Why it matters:    there the slope is nearly zero: these units do not learn.
+    Options:           ``limit``: the share of units above which it is said; ``samples``: fewer are not judged.
+    Try:               scaled inputs, a smaller initialisation, a norm before the activation.
+    False alarms:      gates that are meant to be open or shut are left out.
+    References:        TheDeepChecker, TOSEM 2023; Glorot & Bengio, 2010.
+    """
+    graph = evidence.graph
+    hidden = [one for i, one in graph.find("sigmoid", "tanh") if _is_between_layers(graph, i)]
+    if hidden and not _has_samples(evidence, samples):
+        yield NotChecked(f"fewer than {samples} samples in the batch")
+        return
+    for one in hidden:
+        if one.saturated is not None and one.saturated > limit:
+            message = f"{one.saturated:.0%} of the units of this {one.op} are at its limits, above {limit:.0%}"
+            yield Symptom(one.module, message, "scale the inputs, draw weights smaller, or normalise before it")
+
+
+@rule("ACT003", "warning", kind="B", needs=("trace",), explains=("BEH006",))
+def dead_relu(
+    evidence: Evidence, *, limit: float = 0.4, at_start: float = 0.75, samples: int = 32
+) -> Iterator[Symptom]:
+    """ReLU units that never fire.
+
+    What it looks at:  the share of a ReLU's units (channels) that are zero on every sample of the batch.
+    Why it matters:    a unit that is zero on every input has no gradient and cannot come back.
+    Options:           ``limit``: the share above which it is said; ``at_start``: the share above which it is a warning
+                       in a net that was not trained yet; ``samples``: in fewer, it is info.
+    Try:               He's initialisation; scaled inputs; a lower or warmed-up rate; a leaky activation.
+    False alarms:      sparsity that is meant, batches of padding, few samples. Where samples look alike, half of the
+                       units of a healthy draw are off on all of them, and most wake up: info at the start.
+    References:        Lu et al., Dying ReLU and initialization, 2020.
+    """
+    enough = _has_samples(evidence, samples)
+    warn = limit if evidence.model.pretrained else max(limit, at_start)
+    for one in evidence.graph.operations:
+        if one.op in ("relu", "relu6") and one.dead is not None and one.dead > limit:
+            message = f"{one.dead:.0%} of the units of this {one.op} are 0 on all samples, above {limit:.0%}"
+            remedy = "nn.init.kaiming_normal_(weight), bias 0; scaled inputs; nn.LeakyReLU()"
+            yield Symptom(one.module, message, remedy, None if enough and one.dead > warn else "info")
+
+
+@rule("ACT004", "error", kind="B", needs=("trace", "batch"))
+def output_range_mismatch(evidence: Evidence, *, limit: float = 0.05) -> Iterator[Symptom]:
+    """Outputs that cannot reach their targets.
+
+    What it looks at:  a ReLU, sigmoid, tanh or softplus that is the last operation before a regression loss, and the
+                       share of targets outside of its range.
+    Why it matters:    the model cannot learn them, whatever its weights.
+    Options:           ``limit``: the share of targets above which it is said.
+    Try:               no activation at the end, or targets scaled into its range.
+    False alarms:      targets that are clipped on purpose.
+    References:        Stack Overflow 48221692, 60801900.
+    """
+    graph = evidence.graph
+    columns = {leaf.path: leaf.columns for leaf in targets(evidence) if leaf.columns}
+    for _, loss in graph.find(*_REGRESSION):
+        sources = [graph.source(each) for each in loss.inputs[:2]]
+        last = next((graph[each] for each in sources if graph[each].op in _OUT_OF_REACH), None)
+        leaves = (graph[each].module for each in sources if graph[each].op == "batch")
+        target = next((columns[leaf] for leaf in leaves if leaf in columns), None)
+        if last is None or target is None:
+            continue
+        share = sum(target.shares[which] for which in _OUT_OF_REACH[last.op])
+        if share > limit:
+            reach = _RANGES.get(last.op, "[0, ∞)")
+            message = f"{share:.0%} of {loss.op}'s targets lie outside of {last.op}'s range {reach}, above {limit:.0%}"
+            yield Symptom(last.module, message, "leave the last activation out, or scale the targets into its range")
+
+
+def _is_between_layers(graph: Graph, index: int) -> bool:
+    """Say whether a result goes into a layer's weights, and is no gate."""
+    users = [graph[user] for user in graph.reached_by(index, SHAPES | DROPOUTS | POOLS | NORMS)]
+    return any(user.op in WEIGHTS for user in users) and not any(user.op == "mul" for user in users)
+
+
+def _is_normalized(graph: Graph, index: int) -> bool:
+    before = graph[index].inputs
+    return bool(before) and graph[graph.source(before[0], SHAPES | DROPOUTS)].op in NORMS
+
+
+def _has_samples(evidence: Evidence, least: int) -> bool:
+    return evidence.batch is not None and evidence.batch.size is not None and evidence.batch.size >= least

@@ -1,0 +1,1 @@
+"""BEH: behavior on one batch."""

@@ -1,0 +1,119 @@
+"""What a model does in eval mode when its inputs change, or do not."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.model_facts import ParameterFact
+from lightning_tricks.doctor.facts.roles import output_weights
+from lightning_tricks.doctor.rules.finding import Severity
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, Symptoms, rule
+
+
+@rule("PLC009", "error", kind="B", needs=("behaviour",))
+def dropout_always_on(evidence: Evidence) -> Iterator[Symptom]:
+    """Dropout that is active in eval mode.
+
+    What it looks at:  dropout calls with ``training=True`` while the model is in eval mode; masks made by hand are
+                       info, for who writes them by hand may mean it.
+    Why it matters:    predictions are thinned and differ from call to call.
+    Try:               ``F.dropout(x, p, training=self.training)``, or ``nn.Dropout``.
+    False alarms:      ensembles by dropout at inference; models that sample on purpose (normal numbers are drawn, too):
+                       info.
+    References:        PyTorch documentation, ``torch.nn.functional.dropout``: "training: apply dropout if is True".
+    """
+    behaviour = evidence.behaviour
+    assert behaviour is not None
+    severity: Severity | None = "info" if "randn" in behaviour.random else None
+    for call in behaviour.always_on:
+        owner = evidence.model.module(call.module)
+        message = f"`{call.function}` (p = {call.p:g}) in {owner.kind if owner else 'the model'} is active in eval mode"
+        yield Symptom(call.module, message, f"F.{call.function}(x, p, training=self.training)", severity)
+    if not behaviour.always_on and behaviour.repeat_change and "bernoulli" in behaviour.random:
+        message = f"a mask is drawn in eval mode; outputs change by {behaviour.repeat_change:.2g} from call to call"
+        yield Symptom(behaviour.module, message, "if self.training: around the mask", "info")
+
+
+@rule("BEH001", "error", kind="B", needs=("behaviour",))
+def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
+    """Outputs that do not depend on the inputs.
+
+    What it looks at:  eval mode, the samples of the batch in another order: the relative change of the outputs.
+    Why it matters:    the model has learnt, or can only learn, a constant.
+    Options:           ``tolerance``: relative change below which outputs count as unchanged; deep nets with batch norm
+                       may change by as little as 1e-6 before they are trained.
+    Try:               look for a layer of zeros, dead units, an input that is overwritten.
+    False alarms:      an output layer that begins at zero: info, "at initialisation".
+    References:        Ben Braiek & Khomh, TheDeepChecker, 2023.
+    """
+    behaviour = evidence.behaviour
+    assert behaviour is not None
+    if behaviour.input_change is None:
+        yield NotChecked(behaviour.reason or "outputs could not be compared")
+    elif behaviour.input_change < tolerance:
+        zero = _zero_output_layer(evidence)
+        when = f" at initialisation: {zero.name} is zero" if zero else ""
+        message = f"outputs change by {behaviour.input_change:.1g} (below {tolerance:g}) when the inputs do{when}"
+        remedy = (
+            "train a few steps and look again" if zero else "look for a layer of zeros, or an input that is not used"
+        )
+        yield Symptom(behaviour.module, message, remedy, "info" if zero else None)
+
+
+def _zero_output_layer(evidence: Evidence) -> ParameterFact | None:
+    """Return the weight of the last layer, if that is zero."""
+    last = (evidence.model.parameter(name) for name in output_weights(evidence))
+    return next(
+        (one for one in last if one and one.statistics and one.statistics.low == one.statistics.high == 0), None
+    )
+
+
+@rule("BEH002", "error", kind="B", needs=("behaviour",))
+def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5) -> Symptoms:
+    """A sample's output that depends on the other samples.
+
+    What it looks at:  eval mode: one sample is replaced by a copy of its neighbour; the largest relative change of the
+                       other samples' outputs.
+    Why it matters:    a wrong ``view`` or ``softmax`` mixes samples: training seems to work, single predictions do not.
+    Options:           ``tolerance``: relative change above which outputs count as changed.
+    Try:               ``view`` that keeps the first dimension, ``dim=`` of reductions, batch norm with running
+                       statistics.
+    False alarms:      graph nets and attention over the batch are meant to; models with sequences first are not
+                       checked, nor outputs that are square in the batch (similarities).
+    References:        Karpathy, A Recipe for Training Neural Networks, 2019; TheDeepChecker, 2023.
+    """
+    behaviour = evidence.behaviour
+    assert behaviour is not None
+    first = [one.path for one in evidence.model.modules if one.settings.get("batch_first") is False]
+    if first:
+        yield NotChecked(f"{first[0]} takes sequences first, samples second")
+    elif behaviour.mixing_change is None:
+        yield NotChecked(behaviour.reason or "outputs could not be compared")
+    elif behaviour.mixing_change > tolerance:
+        message = (
+            f"one sample changes others' outputs by {behaviour.mixing_change:.2g}, above {tolerance:g} (eval mode)"
+        )
+        yield Symptom(behaviour.module, message, "keep dimension 0 in every view, reshape, flatten and softmax")
+
+
+@rule("BEH007", "warning", kind="B", needs=("behaviour",))
+def nondeterministic_eval(evidence: Evidence, *, tolerance: float = 1e-6) -> Iterator[Symptom]:
+    """Outputs that differ from call to call in eval mode.
+
+    What it looks at:  two passes over the same batch in eval mode.
+    Why it matters:    validation is noisy, and predictions cannot be repeated.
+    Options:           ``tolerance``: relative change below which outputs count as equal.
+    Try:               draw random numbers only ``if self.training``.
+    False alarms:      models that sample on purpose: info where normal numbers are drawn. Dropout is told of by
+                       dropout-always-on.
+    References:        none.
+    """
+    behaviour = evidence.behaviour
+    assert behaviour is not None
+    change = behaviour.repeat_change
+    if change is None or change <= tolerance or behaviour.always_on or "bernoulli" in behaviour.random:
+        return
+    drawn = f" ({', '.join(behaviour.random)} is called)" if behaviour.random else ""
+    message = f"two passes in eval mode differ by {change:.2g}, above {tolerance:g}{drawn}"
+    yield Symptom(
+        "", message, "if self.training: around what is random", "info" if "randn" in behaviour.random else None
+    )

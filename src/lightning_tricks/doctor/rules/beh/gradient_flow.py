@@ -1,0 +1,148 @@
+"""Which parts of a model are trained, and which parameters a gradient reaches."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.model_facts import ModuleFact
+from lightning_tricks.doctor.facts.naming import call_of
+from lightning_tricks.doctor.facts.operations import words
+from lightning_tricks.doctor.facts.trace_facts import Operation
+from lightning_tricks.doctor.rules.finding import Severity
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+# their derivative is 0
+_STEPS = words("round floor ceil sign trunc")
+
+
+@rule("BEH004", "warning", kind="S")
+def eval_mode_in_training(evidence: Evidence) -> Iterator[Symptom]:
+    """Parts in eval mode while the model trains.
+
+    What it looks at:  trainable batch norms, and dropout beside trainable parameters, whose ``training`` is False while
+                       the model's is True. Lightning keeps these flags since 2.2.
+    Why it matters:    the batch norm never learns its statistics, the dropout never drops.
+    Try:               ``model.train()`` after loading or freezing parts.
+    False alarms:      frozen parts, which are left out.
+    References:        Lightning 2.2 release notes.
+    """
+    modules = evidence.model.modules
+    if not modules[0].training:
+        return
+    for module in modules:
+        if module.training or not (module.isa("_BatchNorm") or (module.isa("_DropoutNd") and module.settings.get("p"))):
+            continue
+        if _is_beside_trainable(evidence, module):
+            yield Symptom(
+                module.path, f"{module.kind} has training = False while the model trains", "call .train() on it"
+            )
+
+
+def _is_beside_trainable(evidence: Evidence, module: ModuleFact) -> bool:
+    """Say whether it trains itself, or, without parameters, its parent does."""
+    root = module.path if module.parameters else module.path.rpartition(".")[0]
+    inside = f"{root}." if root else ""
+    return any(one.requires_grad and one.name.startswith(inside) for one in evidence.model.parameters)
+
+
+@rule("BEH006", "warning", kind="B", needs=("step",))
+def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
+    """Trainable parameters that get no gradient.
+
+    What it looks at:  one backward pass: parameters with ``requires_grad`` whose gradient is None, and, as info, those
+                       whose gradient is exactly 0.
+    Why it matters:    they are never used, or cut off; DDP raises unless told to look for them.
+    Try:               use or freeze them; ``find_unused_parameters`` under DDP.
+    False alarms:      branches that are taken at times; parameters beside layers, such as mask tokens, are info; layers
+                       behind one that begins at zero.
+    References:        PyTorch documentation, ``DistributedDataParallel``.
+    """
+    step = evidence.step
+    assert step is not None
+    without = [one.name for one in step.gradients if one.norm is None]
+    if len(without) == len(step.gradients):
+        return  # loss-without-grad tells of it
+    cut = _behind_a_cut(evidence)
+    remedy = "use it, or requires_grad_(False)"
+    for module, names in _by_module([name for name in without if name not in cut]):
+        # what stands beside layers, such as a mask token, is often used at times
+        severity: Severity | None = None if evidence.model.is_layer(module) else "info"
+        yield Symptom(module, f"{_kind(evidence, module)}'s {names} gets no gradient", remedy, severity)
+    for module, names in _by_module([one.name for one in step.gradients if one.norm == 0.0]):
+        yield Symptom(module, f"{_kind(evidence, module)}'s {names} has a gradient of exactly 0", remedy, "info")
+
+
+def _by_module(names: list[str]) -> Iterator[tuple[str, str]]:
+    for module in dict.fromkeys(name.rpartition(".")[0] for name in names):
+        yield module, ", ".join(name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == module)
+
+
+def _kind(evidence: Evidence, path: str) -> str:
+    module = evidence.model.module(path)
+    return module.kind if module else "the module"
+
+
+@rule("BEH003", "warning", kind="B", needs=("overfit",), preview=True)
+def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: float = 1e-2) -> Iterator[Symptom]:
+    """A model that cannot learn one batch by heart.
+
+    What it looks at:  up to 200 steps of Adam on the batch alone, without dropout: how far the loss falls. It takes as
+                       long, hence a preview; the model is put back as it was.
+    Why it matters:    who cannot learn one batch will not learn the set: something is wired wrongly.
+    Options:           ``share``: of its start that the loss must fall below; ``floor``: a loss below it is good enough.
+    Try:               look at the targets, at cut gradients, at the loss itself.
+    False alarms:      adversarial and reinforcement learning, noisy targets, losses that cannot fall to 0.
+    References:        Karpathy, A Recipe for Training Neural Networks, 2019; Ben Braiek & Khomh, TheDeepChecker, 2023.
+    """
+    found = evidence.overfit
+    assert found is not None
+    if found.smallest > max(share * found.first, floor):
+        message = (
+            f"the loss falls from {found.first:.3g} to {found.smallest:.3g} in {found.steps} steps on one batch, not "
+            f"below {share:g} of its start"
+        )
+        yield Symptom("loss", message, "look at the targets, at cut gradients, at the loss itself")
+
+
+@rule("BEH008", "warning", kind="B", needs=("trace", "step"), explains=("BEH006",))
+def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
+    """A cut between trainable parameters and the loss.
+
+    What it looks at:  parameters that the loss depends on and that get no gradient, or one of exactly 0: the operation
+                       where it ends (``detach``, ``argmax``, ``round``, anything under ``no_grad``).
+    Why it matters:    what lies before the cut is not trained.
+    Try:               take the operation away, or put a soft one in its place (softmax for argmax, straight-through).
+    False alarms:      targets and teachers that are cut off on purpose: freeze them.
+    References:        none.
+    """
+    graph = evidence.graph
+    cut = _behind_a_cut(evidence)
+    for index, one in _cuts(graph, graph.trace.loss):
+        before = graph.before(index)
+        lost = [graph[each].module for each in before if graph[each].op == "parameter" and graph[each].module in cut]
+        if lost:
+            message = (
+                f"{call_of(evidence, one)} cuts {len(lost)} parameters off from the loss, {sorted(lost)[0]} among them"
+            )
+            yield Symptom(one.module, message, "take it away, or freeze what lies before it")
+
+
+def _cuts(graph: Graph, loss: int | None) -> Iterator[tuple[int, Operation]]:
+    """Yield the operations before the loss where gradients end."""
+    for index in sorted(graph.before(loss)) if loss is not None else ():
+        one = graph[index]
+        needs = any(graph[each].requires_grad for each in one.inputs)
+        if needs and (not one.requires_grad or one.op in _STEPS):
+            yield index, one
+
+
+def _behind_a_cut(evidence: Evidence) -> set[str]:
+    """Return the parameters that the loss depends on and that get no gradient."""
+    trace, step = evidence.trace, evidence.step
+    if trace is None or trace.loss is None or step is None:
+        return set()
+    graph = evidence.graph
+    used = {graph[each].module for each in graph.before(trace.loss) if graph[each].op == "parameter"}
+    behind = {each for index, _ in _cuts(graph, trace.loss) for each in graph.before(index)}
+    cut = {graph[each].module for each in behind if graph[each].op == "parameter"}
+    return {one.name for one in step.gradients if not one.norm and one.name in used & cut}

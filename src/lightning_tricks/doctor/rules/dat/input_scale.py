@@ -1,0 +1,102 @@
+"""What the batch's numbers look like: scaled inputs, constant features, large targets."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence, LeafFact
+from lightning_tricks.doctor.facts.operations import LOSSES, SHAPES
+from lightning_tricks.doctor.facts.roles import NORMS, inputs, targets
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+_RESCALING = {"div", "mul", "sub", "true_divide", "log", "log1p", "normalize", "embedding"}
+_REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+
+
+@rule("DAT001", "warning", kind="B", needs=("batch",), explains=("INI005", "ACT002", "ACT003"))
+def unscaled_inputs(
+    evidence: Evidence, *, offset: float = 3.0, largest: float = 20.0, ratio: float = 100.0
+) -> Iterator[Symptom]:
+    """Inputs that are not normalised.
+
+    What it looks at:  float inputs outside of [0, 1]: a mean of many standard deviations, numbers beyond ±20 that are
+                       no mere outliers, features whose standard deviations differ a hundredfold.
+    Why it matters:    one rate cannot fit all weights, and large inputs saturate the first layer.
+    Options:           ``offset``: |mean| in standard deviations; ``largest``: |value|; ``ratio``: between features.
+    Try:               subtract the training set's mean and divide by its standard deviation; pixels / 255.
+    False alarms:      inputs that go into a norm, an embedding or a rescaling first are left out.
+    References:        LeCun et al., Efficient BackProp, 1998, §4.3.
+    """
+    for leaf in inputs(evidence):
+        tensor = leaf.tensor
+        if tensor is None or tensor.statistics is None or leaf.columns is None or _is_rescaled(evidence, leaf):
+            continue
+        seen, columns = tensor.statistics, leaf.columns
+        if (seen.low >= 0 and seen.high <= 1) or seen.std == 0:
+            continue
+        extreme, said = max(abs(seen.low), abs(seen.high)), []
+        if abs(seen.mean) > offset * seen.std:
+            said.append(f"mean {seen.mean:.3g} is beyond {offset:g} × std {seen.std:.3g}")
+        # numbers of a size of about one may have outliers: standardised features that are nearly constant do
+        if extreme > largest and seen.mean**2 + seen.std**2 > (largest / 6) ** 2:
+            said.append(f"largest value {extreme:.3g} is beyond {largest:g}")
+        if columns.std_ratio > ratio and columns.columns > 1:
+            said.append(f"the features' stds differ {columns.std_ratio:.3g}-fold, beyond {ratio:g}")
+        if said:
+            where = f"batch {leaf.path}".strip()
+            yield Symptom(where, "; ".join(said), "(x - mean) / std of the training set; for pixels x / 255")
+
+
+@rule("DAT007", "info", kind="B", needs=("batch",))
+def constant_features(evidence: Evidence, *, rows: int = 256) -> Iterator[Symptom]:
+    """Features that never change.
+
+    What it looks at:  columns and channels of float inputs that hold one value throughout the batch.
+    Why it matters:    they tell nothing, and a standard deviation of 0 divides by zero when they are normalised.
+    Options:           ``rows``: smaller batches are not judged.
+    Try:               leave them out; add a small number to the standard deviation.
+    False alarms:      padding, rare one-hot features, borders of images: hence info.
+    References:        TheDeepChecker, TOSEM 2023.
+    """
+    for leaf in inputs(evidence):
+        columns = leaf.columns
+        if columns is not None and columns.rows >= rows and columns.columns > 1 and columns.constant:
+            message = f"{columns.constant} of {columns.columns} columns are constant over {columns.rows} rows"
+            yield Symptom(f"batch {leaf.path}".strip(), message, "leave them out, they tell nothing")
+
+
+@rule("DAT009", "warning", kind="B", needs=("batch", "trace"))
+def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Symptom]:
+    """Regression targets that are large.
+
+    What it looks at:  mean and standard deviation of the targets of squared and absolute losses.
+    Why it matters:    the first gradients are as large, and a rate that fits them fits nothing else.
+    Options:           ``limit``: the |mean| or standard deviation above which it is said.
+    Try:               standardise the targets by the training set's, and predictions back.
+    False alarms:      losses in logarithms are left out.
+    References:        LeCun et al., Efficient BackProp, 1998.
+    """
+    losses = {one.op for one in evidence.graph.operations if one.op in LOSSES}
+    if not losses or not losses <= set(_REGRESSION):
+        return
+    graph = evidence.graph
+    compared = {graph[graph.source(i)].module for _, one in graph.find(*_REGRESSION) for i in one.inputs[:2]}
+    for leaf in targets(evidence):
+        seen = leaf.tensor.statistics if leaf.tensor is not None else None
+        if seen is None or leaf.path not in compared:
+            continue  # scaled on the way, or a target of something else
+        size = max(abs(seen.mean), seen.std)
+        if size > limit:
+            message = f"targets have mean {seen.mean:.3g} and std {seen.std:.3g}, beyond {limit:g}"
+            yield Symptom(f"batch {leaf.path}".strip(), message, "(y - mean) / std of the training set")
+
+
+def _is_rescaled(evidence: Evidence, leaf: LeafFact) -> bool:
+    """Say whether the model itself brings an input to scale before any layer sees it."""
+    if evidence.trace is None:
+        first = next((one for one in evidence.model.modules if one.parameters), None)
+        return first is not None and any("Norm" in base or "Embedding" in base for base in first.bases)
+    graph = evidence.graph
+    for index, one in graph.find("batch"):
+        if one.module == leaf.path:
+            users = {graph[user].op for user in graph.reached_by(index, SHAPES | {"long", "int"})}
+            return not users or users <= NORMS | _RESCALING
+    return False

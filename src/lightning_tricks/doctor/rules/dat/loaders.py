@@ -1,0 +1,116 @@
+"""How the training loader is set: order, batch size, the last batch."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
+
+_SERIES = ("time", "seri", "sequence", "window", "forecast", "stream", "tempor")
+
+
+@rule("DAT002", "warning", kind="S", needs=("train_loader",))
+def train_loader_not_shuffled(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
+    """Training rows in the same order in every epoch.
+
+    What it looks at:  the training loader's sampler; whether the classes come one after the other (an error then).
+    Why it matters:    neighbouring rows are alike: gradients of a batch point to its class, and batch norms learn it.
+    Try:               ``DataLoader(..., shuffle=True)``.
+    False alarms:      time series (by the data set's name, or rows that are shifted windows), one batch an epoch, and
+                       samplers of your own are left out.
+    References:        Bengio, Practical recommendations, 2012, §3.1.
+    """
+    loader = evidence.train_loader
+    assert loader is not None
+    if loader.iterable:
+        yield NotChecked("the training data can only be iterated: its order is its own")
+        return
+    if loader.shuffles is None:
+        yield NotChecked(f"whether {loader.sampler or 'the loader'} shuffles cannot be known")
+        return
+    rows, remedy = evidence.rows, "DataLoader(..., shuffle=True)"
+    is_series = any(word in loader.dataset.lower() for word in _SERIES) or (rows is not None and rows.windows)
+    if loader.shuffles or loader.batches in (0, 1) or is_series:
+        return
+    if rows is not None and rows.sorted:
+        message = f"{loader.sampler}, and the {len(rows.classes or ())} classes come one after the other"
+        yield Symptom("train loader", message, remedy, "error")
+    else:
+        yield Symptom("train loader", f"{loader.sampler} gives the same order in every epoch", remedy)
+
+
+@rule("DAT003", "warning", kind="S", needs=("train_loader",))
+def batch_size_out_of_range(
+    evidence: Evidence, *, high: int = 1024, limit: int = 6000
+) -> Iterator[Symptom | NotChecked]:
+    """A batch that is very small or very large.
+
+    What it looks at:  the effective batch: rows per device × accumulated batches × devices.
+    Why it matters:    one row's gradient is mostly noise; thousands of rows need rates and warm-up of their own, and
+                       often generalise worse.
+    Options:           ``high``: info above it; ``limit``: a warning above it.
+    Try:               32 to 256; ``accumulate_grad_batches`` where memory is short.
+    False alarms:      a batch of all rows there are; detection with large images.
+    References:        Keskar et al., 2017; Goyal et al., 2017; Masters & Luschi, 2018.
+    """
+    loader, plan = evidence.train_loader, evidence.plan
+    assert loader is not None
+    size = loader.batch_size or (evidence.batch.size if evidence.batch is not None else None)
+    if loader.rows == 0:
+        return
+    if not size:
+        yield NotChecked("the training loader has no batch size")
+        return
+    accumulate, devices = (plan.accumulate, plan.devices) if plan is not None else (1, 1)
+    effective = size * accumulate * devices
+    said = f"effective batch {effective} ({size} per device × {accumulate} accumulated × {devices} devices)"
+    if effective == 1:
+        yield Symptom("train loader", f"{said}: each step follows one row", "batch_size=32")
+    elif effective > limit:
+        yield Symptom("train loader", f"{said}, above {limit}", "batch_size=256, or a warm-up: tricks/cosine_decay")
+    elif effective > high:
+        yield Symptom("train loader", f"{said}, above {high}", "batch_size=256, or a warm-up", "info")
+
+
+@rule("DAT004", "info", kind="S", needs=("train_loader",))
+def batch_size_not_power_of_two(evidence: Evidence) -> Iterator[Symptom]:
+    """A batch size that is no power of two.
+
+    What it looks at:  the training loader's batch size.
+    Why it matters:    kernels work on tiles of 8 to 128 rows; what is left over of a tile is idle.
+    Try:               the nearest power of two, or a multiple of 8.
+    False alarms:      the evidence is weak, hence info; a batch of all rows is left out.
+    References:        NVIDIA, Deep learning performance guide.
+    """
+    loader = evidence.train_loader
+    size = loader.batch_size if loader is not None else None
+    if not size or not size & (size - 1) or (loader is not None and loader.batches == 1):
+        return
+    below = 1 << (size.bit_length() - 1)
+    nearest = below if size - below <= 2 * below - size else 2 * below
+    yield Symptom("train loader", f"batch size {size} is no power of two", f"batch_size={nearest}")
+
+
+@rule("DAT010", "warning", kind="S", needs=("train_loader",))
+def last_batch_of_one(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
+    """A last batch of one row, under batch norm.
+
+    What it looks at:  rows modulo batch size, ``drop_last``, and whether the model has batch norms.
+    Why it matters:    one row has no variance: ``BatchNorm1d`` raises, others learn zeros from it, once an epoch.
+    Try:               ``drop_last=True``, or another batch size.
+    False alarms:      convolutional batch norms still see many positions.
+    References:        PyTorch, "Expected more than 1 value per channel when training".
+    """
+    loader = evidence.train_loader
+    assert loader is not None
+    norms = [one for one in evidence.model.modules if one.isa("_BatchNorm") and one.training]
+    if not norms:
+        return
+    if loader.rows is None or not loader.batch_size:
+        yield NotChecked("the training data has no length, or the loader no batch size")
+        return
+    devices = evidence.plan.devices if evidence.plan is not None else 1
+    if loader.batch_size > 1 and not loader.drop_last and devices == 1 and loader.rows % loader.batch_size == 1:
+        message = (
+            f"{loader.rows} rows in batches of {loader.batch_size} leave one row for {norms[0].kind} {norms[0].path}"
+        )
+        yield Symptom("train loader", message, "DataLoader(..., drop_last=True)")

@@ -1,0 +1,1 @@
+"""DOC: what keeps the doctor from looking."""

@@ -1,0 +1,47 @@
+"""What keeps the doctor from looking."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.registry import matching_codes
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+
+@rule("DOC001", "error", kind="B")
+def model_refuses_batch(evidence: Evidence) -> Iterator[Symptom]:
+    """The model raises on the batch.
+
+    What it looks at:  an exception of ``training_step`` or ``forward`` on the batch.
+    Why it matters:    training would end there, too; rules that need the batch were not checked.
+    Try:               the line that is named; the batch's shapes and types are in the evidence.
+    False alarms:      a module that needs a running Trainer: use the ``Doctor`` callback.
+    References:        none.
+    """
+    error = evidence.error
+    if error is None:
+        return
+    place = f" ({error.file}:{error.line} in {error.function})" if error.file else ""
+    message = f"{error.phase} raised {error.kind}: {error.message}{place}"
+    yield Symptom(error.module, message, "mend that line, or give the batch that it expects")
+
+
+@rule("DOC002", "warning", kind="S")
+def ignore_names_no_rule(evidence: Evidence) -> Iterator[Symptom]:
+    """A comment that tells the doctor to ignore a rule which does not exist.
+
+    What it looks at:  ``# lt: ignore[...]`` in the source of the model's classes.
+    Why it matters:    the comment has no effect, and whoever reads it believes that it has.
+    Try:               the code or name that is offered; take the comment out if its rule is gone.
+    False alarms:      none known.
+    References:        none.
+    """
+    places: dict[tuple[str, str], str] = {}
+    for module in evidence.model.modules:
+        for entry in module.ignores:
+            places.setdefault((module.kind, entry.partition(":")[0]), module.path)
+    for (kind, word), path in places.items():
+        try:
+            matching_codes(word)
+        except LookupError as error:
+            sentence, _, offer = str(error.args[0]).partition(". ")
+            yield Symptom(path, f"{kind}'s source says `lt: ignore[{word}]`, but {sentence}", offer or "remove it")

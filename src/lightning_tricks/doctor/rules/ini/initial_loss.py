@@ -1,0 +1,36 @@
+"""What the loss is before the first step."""
+
+import math
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
+
+
+@rule("INI005", "warning", kind="B", needs=("trace",))
+def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5) -> Iterator[Symptom | NotChecked]:
+    """A first loss that is far from that of a guess.
+
+    What it looks at:  cross entropy against log(classes), binary cross entropy against log 2, on the batch.
+    Why it matters:    far above, the first steps only undo the initialisation; far below, the target leaks into the
+                       input, or the loss is not what it seems.
+    Options:           ``high``, ``low``: multiples of the guess's loss beyond which it is said.
+    Try:               a smaller initialisation of the output layer, inputs that are scaled, the class prior as bias.
+    False alarms:      parts trained before, label smoothing and class weights are left out.
+    References:        Karpathy, A recipe for training neural networks, 2019.
+    """
+    if evidence.model.pretrained:
+        yield NotChecked("parts of the model were trained before")
+        return
+    graph = evidence.graph
+    for _, one in graph.find("cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        weighted = one.settings.get("label_smoothing") or {"weight", "pos_weight"} & set(one.names)
+        is_mean = one.settings.get("reduction", "mean") == "mean"
+        if one.statistics is None or one.statistics.nonfinite or weighted or not is_mean or not one.input_shapes:
+            continue
+        logits = one.input_shapes[0]
+        classes = logits[min(1, len(logits) - 1)] if one.op == "cross_entropy" else 2
+        guess, seen = math.log(max(classes, 2)), one.statistics.mean
+        if seen > high * guess or seen < low * guess:
+            message = f"{one.op} starts at {seen:.3g}, a guess has {guess:.3g} (limits {low:g} × and {high:g} ×)"
+            yield Symptom("loss", message, "scale the inputs; draw the output layer smaller (std 0.01)")

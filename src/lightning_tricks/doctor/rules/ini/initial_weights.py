@@ -1,0 +1,218 @@
+"""How weights and biases are drawn before training."""
+
+import math
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.model_facts import ParameterFact
+from lightning_tricks.doctor.facts.operations import ACTIVATIONS, DROPOUTS, RECURRENT, SHAPES, WEIGHTS
+from lightning_tricks.doctor.facts.roles import (
+    calls_of,
+    is_added_or_multiplied,
+    is_norm,
+    is_normalized,
+    output_weights,
+    parameters_of,
+    weights,
+)
+from lightning_tricks.doctor.rules.finding import Severity
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+# by how much an activation shrinks what it is given (He et al., 2015; torch.nn.init.calculate_gain)
+_GAINS = {"relu": math.sqrt(2), "leaky_relu": math.sqrt(2), "relu6": math.sqrt(2), "tanh": 5 / 3, "selu": 0.75}
+_ON_PURPOSE = ("lora", "adaln", "ada_ln", "gate", "zero", "modulation")
+_DRAW = "nn.init.kaiming_normal_(weight), or leave PyTorch's own initialisation"
+
+
+@rule("INI001", "error", kind="S", explains=("BEH001", "BEH006", "INI002", "INI003", "ACT003"))
+def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
+    """Weights that are all alike.
+
+    What it looks at:  the trainable weight of each linear, convolutional and recurrent layer of two units or more: all
+                       numbers equal, or all rows.
+    Why it matters:    units that start alike get the same gradient and stay alike: the layer is one unit; from zeros
+                       there may be no gradient at all.
+    Try:               He's or Glorot's initialisation (``nn.init.kaiming_normal_``); PyTorch's own is one of them.
+    False alarms:      zeros on purpose: info for the output layer, the end of a residual branch, gates, LoRA's second
+                       matrix. Frozen filters are left out.
+    References:        Goodfellow et al., Deep Learning, 2016, §8.4.
+    """
+    last = output_weights(evidence)
+    for one in weights(evidence):
+        if one.statistics is None or not one.requires_grad or one.shape[0] < 2 or one.statistics.count < 4:
+            continue
+        seen, kind = one.statistics, _kind(evidence, one)
+        if seen.std == 0 or seen.low == seen.high:
+            severity = _purpose(evidence, one, last)
+            after = ", which training can leave" if severity == "info" else ": its units stay alike"
+            yield Symptom(one.module, f"{kind}'s {_short(one)} is {seen.mean:.3g} throughout{after}", _DRAW, severity)
+        elif one.duplicate_rows == 1 - 1 / min(one.shape[0], 4096) and not _rows_see_their_own(evidence, one):
+            message = f"all {one.shape[0]} rows of {kind}'s {_short(one)} are equal: its units stay alike"
+            yield Symptom(one.module, message, _DRAW)
+
+
+@rule("INI002", "warning", kind="S")
+def duplicate_units(evidence: Evidence, *, limit: float = 0.5) -> Iterator[Symptom]:
+    """Units that are copies of others.
+
+    What it looks at:  the share of rows of a layer's weight that equal an earlier row.
+    Why it matters:    a copy gets the same gradient as its original and adds nothing.
+    Options:           ``limit``: the share above which it is said.
+    Try:               draw each row anew; after widening a net by copies, add a little noise.
+    False alarms:      embeddings with padding and grouped convolutions are left out.
+    References:        Goodfellow et al., Deep Learning, 2016, §8.4.
+    """
+    for one in weights(evidence):
+        share = one.duplicate_rows
+        if share is None or one.statistics is None or not one.requires_grad or one.statistics.std == 0:
+            continue
+        if limit < share < 1 - 1 / min(one.shape[0], 4096) and not _rows_see_their_own(evidence, one):
+            message = (
+                f"{share:.0%} of the rows of {_kind(evidence, one)}'s {_short(one)} equal another, above {limit:.0%}"
+            )
+            yield Symptom(one.module, message, _DRAW)
+
+
+@rule("INI003", "warning", kind="S", explains=("ACT002", "ACT003", "INI005"))
+def init_gain_mismatch(
+    evidence: Evidence, *, factor: float = 4.0, growth: float = 10.0, shrinkage: float = 1000.0
+) -> Iterator[Symptom]:
+    """Weights drawn too small or too large for their activation.
+
+    What it looks at:  std · sqrt(fan_in) of each hidden layer against the gain of the activation after it (ReLU √2,
+                       tanh 5/3, linear 1); with a batch, the outputs of the first hidden layer against the last one's.
+    Why it matters:    signal and gradient shrink or grow by this factor at every layer.
+    Options:           ``factor``: how far from the gain is said; ``growth``, ``shrinkage``: over the whole net.
+    Try:               ``nn.init.kaiming_normal_(weight, nonlinearity="relu")``, ``xavier_uniform_`` before tanh.
+    False alarms:      PyTorch's own uniform draw (gain 1/√3) passes; nets that normalize are left out, as scale does
+                       not matter there, so are recurrent and transposed layers, which PyTorch draws by other widths,
+                       and nets that were trained before.
+    References:        He et al., Delving deep into rectifiers, 2015; Glorot & Bengio, 2010.
+    """
+    if is_normalized(evidence) or evidence.model.pretrained:
+        return
+    last, found = output_weights(evidence), False
+    for one in weights(evidence):
+        if one.name in last or one.statistics is None or one.statistics.std == 0 or not one.requires_grad:
+            continue
+        if not _is_drawn_by_fan_in(evidence, one):
+            continue
+        fan_in = _fan_in(evidence, one)
+        scale, gains = one.statistics.std * math.sqrt(fan_in), _gains_after(evidence, one)
+        low, high = min(gains) / factor, max(gains) * factor
+        if not low <= scale <= high and fan_in >= 4:
+            found = True
+            message = (
+                f"{_kind(evidence, one)}'s {_short(one)} has std · sqrt({fan_in}) = {scale:.3g}, "
+                f"outside of [{low:.2g}, {high:.2g}] for what follows"
+            )
+            yield Symptom(one.module, message, "nn.init.kaiming_normal_(weight); xavier_uniform_ before tanh")
+    if not found:
+        yield from _over_the_net(evidence, last, growth, shrinkage)
+
+
+@rule("INI004", "info", kind="S")
+def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Symptom]:
+    """Hidden biases far from zero.
+
+    What it looks at:  the largest absolute bias of each hidden linear and convolutional layer.
+    Why it matters:    such a unit is on or off whatever its input is.
+    Options:           ``limit``: the bias above which it is said.
+    Try:               ``nn.init.zeros_(layer.bias)``.
+    False alarms:      priors in the output layer's bias and forget gates are left out, parts trained before too.
+    References:        NeuraLint, 2021.
+    """
+    if evidence.model.pretrained:
+        return
+    last = {name.rpartition(".")[0] for name in output_weights(evidence)}
+    for one in evidence.model.parameters:
+        owner, seen = evidence.model.module(one.module), one.statistics
+        if owner is None or seen is None or one.name.rpartition(".")[2] != "bias" or one.module in last:
+            continue
+        if is_norm(owner) or owner.isa("RNNBase", "RNNCellBase") or not one.requires_grad:
+            continue
+        largest = max(abs(seen.low), abs(seen.high))
+        if largest > limit:
+            message = f"{owner.kind} has a bias of {largest:.3g}, beyond ±{limit:g}"
+            yield Symptom(one.module, message, "nn.init.zeros_(bias)")
+
+
+def _purpose(evidence: Evidence, one: ParameterFact, last: set[str]) -> Severity | None:
+    """Return ``info`` for zeros that are customary where they stand."""
+    zeros = one.statistics is not None and one.statistics.high == 0
+    if not zeros:
+        return "warning" if one.name in last else None
+    if one.name in last or any(word in one.name.lower() for word in _ON_PURPOSE):
+        return "info"
+    if evidence.trace is not None:
+        graph = evidence.graph
+        calls = calls_of(graph, one.name)
+        return "info" if calls and all(is_added_or_multiplied(graph, i) for i in calls) else None
+    parent = one.module.rpartition(".")[0]
+    siblings = [w.name for w in weights(evidence) if parent and w.module.startswith(f"{parent}.")]
+    owner = evidence.model.module(parent)
+    ends_a_block = (
+        siblings[-1:] == [one.name] and len(siblings) > 1 and owner is not None and owner.kind != "Sequential"
+    )
+    return "info" if ends_a_block else None  # without a trace it may be the end of a residual branch
+
+
+def _over_the_net(evidence: Evidence, last: set[str], growth: float, shrinkage: float) -> Iterator[Symptom]:
+    if evidence.trace is None:
+        return
+    graph = evidence.graph
+    layers = [
+        one
+        for i, one in graph.find(*(WEIGHTS - RECURRENT))
+        if one.statistics is not None and (names := parameters_of(graph, i)) and last.isdisjoint(names)
+    ]
+    if len(layers) < 3 or not layers[0].statistics or not layers[-1].statistics or not layers[0].statistics.std:
+        return
+    ratio = layers[-1].statistics.std / layers[0].statistics.std
+    if ratio > growth or ratio < 1 / shrinkage:
+        message = (
+            f"the outputs' std goes from {layers[0].statistics.std:.3g} at {layers[0].module} to "
+            f"{layers[-1].statistics.std:.3g} here, beyond × {growth:g} or / {shrinkage:g}"
+        )
+        yield Symptom(layers[-1].module, message, "nn.init.kaiming_normal_ for all layers, or a norm between them")
+
+
+def _gains_after(evidence: Evidence, one: ParameterFact) -> list[float]:
+    """Return the gains of the activations that follow; without a trace both ends of what is customary."""
+    if evidence.trace is None:
+        return [1.0, 5 / 3]
+    graph = evidence.graph
+    users = [user for i in calls_of(graph, one.name) for user in graph.reached_by(i, SHAPES | DROPOUTS)]
+    found = [_GAINS.get(graph[user].op, 1.0) for user in users if graph[user].op in ACTIVATIONS]
+    return found or [1.0, 5 / 3]
+
+
+def _fan_in(evidence: Evidence, one: ParameterFact) -> int:
+    owner = evidence.model.module(one.module)
+    if owner is not None and owner.kind == "Conv1D":  # of transformers: (in, out)
+        return one.shape[0]
+    return math.prod(one.shape[1:])
+
+
+def _is_drawn_by_fan_in(evidence: Evidence, one: ParameterFact) -> bool:
+    owner = evidence.model.module(one.module)
+    return owner is not None and owner.isa("Linear", "Conv1d", "Conv2d", "Conv3d", "Conv1D")
+
+
+def _rows_see_their_own(evidence: Evidence, one: ParameterFact) -> bool:
+    """Say whether equal rows are no copies: each has inputs of its own, or rows are no units."""
+    owner = evidence.model.module(one.module)
+    if owner is None:
+        return False
+    groups = owner.settings.get("groups", 1)
+    grouped = isinstance(groups, int) and groups > 1
+    return grouped or owner.kind == "Conv1D" or any("Transpose" in base for base in owner.bases)
+
+
+def _kind(evidence: Evidence, one: ParameterFact) -> str:
+    owner = evidence.model.module(one.module)
+    return owner.kind if owner is not None else "module"
+
+
+def _short(one: ParameterFact) -> str:
+    return one.name.rpartition(".")[2]

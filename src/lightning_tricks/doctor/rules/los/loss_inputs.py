@@ -1,0 +1,180 @@
+"""What a loss is given, and what made it."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.naming import call_of
+from lightning_tricks.doctor.facts.operations import LOSSES, SHAPES
+from lightning_tricks.doctor.facts.trace_facts import Operation, Statistics
+from lightning_tricks.doctor.rules.finding import Severity
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+
+def compared(graph: Graph, *names: str) -> Iterator[tuple[Operation, int, int | None]]:
+    """Yield each loss of these names with the operations that made its input and its target."""
+    for _, loss in graph.find(*names):
+        given = loss.fed_by("input")
+        if given is not None:
+            yield loss, given, loss.fed_by("target")
+
+
+def place_of(loss: Operation) -> str:
+    """Return the module of a loss, ``loss`` where a function was called in the step itself."""
+    return loss.module or "loss"
+
+
+@rule("LOS001", "error", kind="B", needs=("trace",))
+def softmax_before_cross_entropy(evidence: Evidence) -> Iterator[Symptom]:
+    """Softmax before a cross entropy that has its own.
+
+    What it looks at:  the input of ``cross_entropy``: whether a softmax or log-softmax made it.
+    Why it matters:    softmax of a softmax is nearly flat: gradients shrink, and the loss cannot get near 0. A
+                       log-softmax is only taken for nothing: info.
+    Try:               give the logits, or use ``nll_loss`` behind ``log_softmax``.
+    False alarms:      none known.
+    References:        PyTorch documentation, ``CrossEntropyLoss``: "unnormalized logits".
+    """
+    graph = evidence.graph
+    for loss, given, _ in compared(graph, "cross_entropy"):
+        made = graph[graph.source(given)]
+        if made.op in ("softmax", "log_softmax"):
+            message = f"{call_of(evidence, made)} feeds `cross_entropy`, which applies log-softmax itself"
+            severity: Severity | None = "info" if made.op == "log_softmax" else None
+            yield Symptom(made.module or place_of(loss), message, "give the logits to cross_entropy", severity)
+
+
+@rule("LOS002", "error", kind="B", needs=("trace",))
+def sigmoid_before_bce_with_logits(evidence: Evidence) -> Iterator[Symptom]:
+    """Sigmoid before a loss that has its own.
+
+    What it looks at:  the input of ``binary_cross_entropy_with_logits``: whether a sigmoid or softmax made it.
+    Why it matters:    the probabilities are squeezed into [0.5, 0.73], and the loss cannot get near 0.
+    Try:               give the logits, or use ``binary_cross_entropy``.
+    False alarms:      none known.
+    References:        PyTorch documentation, ``BCEWithLogitsLoss``.
+    """
+    graph = evidence.graph
+    for loss, given, _ in compared(graph, "binary_cross_entropy_with_logits"):
+        made = graph[graph.source(given)]
+        if made.op in ("sigmoid", "softmax"):
+            message = f"{call_of(evidence, made)} feeds `binary_cross_entropy_with_logits`, which applies it itself"
+            yield Symptom(made.module or place_of(loss), message, "give the logits to the loss")
+
+
+@rule("LOS003", "error", kind="B", needs=("trace",))
+def logits_into_nll(evidence: Evidence) -> Iterator[Symptom]:
+    """Logits, where a loss expects probabilities or their logarithms.
+
+    What it looks at:  the range of the input of ``nll_loss`` (at most 0) and ``binary_cross_entropy`` (in [0, 1]).
+    Why it matters:    ``nll_loss`` of logits has no lower bound: it falls for ever, and means nothing.
+    Try:               ``cross_entropy`` and ``binary_cross_entropy_with_logits`` take logits.
+    False alarms:      logarithms of probabilities made otherwise pass by their range.
+    References:        PyTorch documentation, ``NLLLoss``.
+    """
+    graph = evidence.graph
+    for loss, given, _ in compared(graph, "nll_loss", "binary_cross_entropy"):
+        found = graph[given].statistics
+        if found is None:
+            continue
+        high, low = (1e-5, float("-inf")) if loss.op == "nll_loss" else (1 + 1e-5, -1e-5)
+        if found.high > high or found.low < low:
+            expected = "log-probabilities, at most 0" if loss.op == "nll_loss" else "probabilities in [0, 1]"
+            other = "cross_entropy" if loss.op == "nll_loss" else "binary_cross_entropy_with_logits"
+            message = f"`{loss.op}` is given values in [{found.low:.3g}, {found.high:.3g}], and expects {expected}"
+            yield Symptom(place_of(loss), message, f"{other} takes logits")
+
+
+@rule("LOS004", "warning", kind="B", needs=("trace",))
+def mse_on_classification(evidence: Evidence, *, classes: int = 20) -> Iterator[Symptom]:
+    """A squared or absolute error on classes.
+
+    What it looks at:  ``mse_loss``, ``l1_loss`` and their kin whose input a softmax or sigmoid made and whose target
+                       holds zeros and ones; or whose target is made of whole class indices.
+    Why it matters:    where a prediction is wrong and sure, the gradient vanishes; class indices have no distances.
+    Options:           ``classes``: up to how many different whole numbers are taken for class indices.
+    Try:               ``cross_entropy`` or ``binary_cross_entropy_with_logits`` on the logits.
+    False alarms:      the Brier score, least-squares GANs; images of zeros and ones are left out.
+    References:        Golik et al., Cross-Entropy vs. Squared Error Training, 2013.
+    """
+    graph = evidence.graph
+    for loss, given, target in compared(graph, "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
+        aim = None if target is None else graph[target]
+        if target is None or aim is None or aim.statistics is None or len(aim.shape) > 2:
+            continue
+        made = graph[graph.source(given)]
+        from_integers = "int" in graph[graph.source(target)].dtype and "bool" not in aim.dtype
+        if made.op in ("softmax", "sigmoid") and _is_binary(aim.statistics):
+            message = f"`{loss.op}` compares {call_of(evidence, made)} with zeros and ones"
+        elif (
+            from_integers and made.op != "constant" and _are_indices(aim.statistics, classes) and _is_wide(graph[given])
+        ):
+            message = f"`{loss.op}` compares with {aim.statistics.distinct} different whole numbers, as of classes"
+        else:
+            continue
+        yield Symptom(place_of(loss), message, "cross_entropy or binary_cross_entropy_with_logits, on the logits")
+
+
+def _is_binary(found: Statistics) -> bool:
+    return found.whole and found.low == 0 and found.high == 1
+
+
+def _are_indices(found: Statistics, classes: int) -> bool:
+    return found.whole and found.low >= 0 and found.high < classes and 2 <= (found.distinct or 0) <= classes
+
+
+def _is_wide(given: Operation) -> bool:
+    return len(given.shape) == 2 and given.shape[1] > 1
+
+
+@rule("LOS005", "error", kind="B", needs=("trace",), explains=("BEH001", "INI005"))
+def softmax_single_output(evidence: Evidence) -> Iterator[Symptom]:
+    """Softmax over a single output.
+
+    What it looks at:  softmax and log-softmax over a dimension of size 1 whose result is the output or goes to a loss.
+    Why it matters:    it is 1 whatever the input: there is no gradient.
+    Try:               a sigmoid, or two outputs.
+    False alarms:      attention over one position is left out.
+    References:        none.
+    """
+    for one in _final_softmaxes(evidence.graph):
+        dim = _dim_of(one)
+        if dim is not None and one.shape and one.shape[dim] == 1:
+            message = f"{call_of(evidence, one)} over dimension {dim} of {list(one.shape)}, which has size 1"
+            yield Symptom(one.module, message, "torch.sigmoid, or two outputs")
+
+
+@rule("LOS006", "error", kind="B", needs=("trace",), explains=("BEH002",))
+def softmax_wrong_dim(evidence: Evidence) -> Iterator[Symptom]:
+    """Softmax over the samples of a batch.
+
+    What it looks at:  softmax and log-softmax over dimension 0, of the batch's size, whose result is the output or
+                       goes to a loss; and calls without ``dim``, where PyTorch guesses: dimension 0 of 1 or 3.
+    Why it matters:    the probabilities of one sample then depend on the others and do not sum to 1.
+    Try:               ``dim=-1``, or ``dim=1`` for images.
+    False alarms:      sequence-first layouts, contrastive losses over the batch: outputs of equal sides are left out.
+    References:        PyTorch documentation, ``softmax``.
+    """
+    size = evidence.batch.size if evidence.batch else None
+    for one in _final_softmaxes(evidence.graph):
+        guessed = one.settings.get("dim") is None
+        if _dim_of(one) != 0 or len(one.shape) < 2 or one.shape[0] != size or one.shape[0] == one.shape[1]:
+            continue
+        how = "has no `dim`, and PyTorch takes dimension 0" if guessed else "is over dimension 0"
+        message = f"{call_of(evidence, one)} {how} of {list(one.shape)}: the {size} samples of the batch"
+        yield Symptom(one.module, message, "dim=-1, or dim=1 for maps of classes")
+
+
+def _final_softmaxes(graph: Graph) -> Iterator[Operation]:
+    for index, one in graph.find("softmax", "log_softmax"):
+        users = graph.reached_by(index, SHAPES | {"log"})
+        is_output = any(graph.source(end, SHAPES | {"log"}) == index for end in graph.trace.outputs)
+        if is_output or any(graph[user].op in LOSSES for user in users):
+            yield one
+
+
+def _dim_of(one: Operation) -> int | None:
+    dim = one.settings.get("dim")
+    if dim is None:
+        return 0 if len(one.shape) in (0, 1, 3) else 1
+    return dim % max(len(one.shape), 1) if isinstance(dim, int) else None

@@ -1,0 +1,1 @@
+"""OPT: optimizers, learning rates and schedulers."""

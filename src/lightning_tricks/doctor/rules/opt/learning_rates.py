@@ -1,0 +1,160 @@
+"""Learning rates: customary ranges by optimizer, lower ones for what was trained before, and schedules' horizons."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact, SchedulerFact
+from lightning_tricks.doctor.facts.optimizer_families import groups_of
+from lightning_tricks.doctor.facts.roles import output_weights
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
+
+_ROUNDING = 1 + 1e-6
+
+
+@rule("OPT001", "warning", kind="S", needs=("optimizers",))
+def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 50e6) -> Iterator[Symptom | NotChecked]:
+    """A learning rate far from what is customary.
+
+    What it looks at:  the peak rate of each parameter group against its optimizer's customary range: SGD [1e-2, 1e-1],
+                       the Adam family [1e-3, 1e-2], Adadelta [1e-2, 1e-1], Adagrad [1e-3, 1e-1], Lion [1e-4, 1e-3],
+                       Muon [1e-3, 1e-1].
+    Why it matters:    too high diverges, too low looks like a model that cannot learn.
+    Options:           ``widen``: the range is widened so many times before it is a warning, within that it is info;
+                       ``large``: parameters from which a model is judged as in fine-tuning.
+    Try:               ``tricks/lr_finder``.
+    False alarms:      what was trained before, transformers and models of more than 50 million parameters may have
+                       rates a hundred times lower; unknown optimizers are not judged.
+    References:        Smith, A disciplined approach to hyper-parameters, 2018; Bengio, Practical recommendations, 2012.
+    """
+    gentle = _is_large(evidence, large) or _is_transformer(evidence)
+    for where, group, optimizer, family in groups_of(evidence):
+        if family is None:
+            yield NotChecked(f"{optimizer.kind} is of no family whose ranges are known")
+            continue
+        lr = peak(group)
+        if lr is None:
+            continue
+        low = family.low / (100 if gentle or _pretrained_share(evidence, group) > 0 else 1)
+        customary = f"{family.name}'s customary range [{low:g}, {family.high:g}]"
+        if lr == 0:
+            yield Symptom(where, "lr = 0: nothing moves", f"lr={family.low:g}; tricks/lr_finder finds one")
+        elif not low / widen <= lr * _ROUNDING or not lr <= family.high * widen * _ROUNDING:
+            yield Symptom(
+                where, f"lr = {lr:.3g}, more than {widen:g} × outside of {customary}", "tricks/lr_finder finds one"
+            )
+        elif not low <= lr * _ROUNDING or not lr <= family.high * _ROUNDING:
+            yield Symptom(where, f"lr = {lr:.3g}, outside of {customary}", "tricks/lr_finder finds one", "info")
+
+
+@rule("OPT002", "warning", kind="S", needs=("optimizers",))
+def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
+    """A rate for training from scratch on weights that were trained before.
+
+    What it looks at:  groups that hold trainable parts which were trained before (a checkpoint that is named, frozen
+                       neighbours, batch norms that have counted, weights that no initializer draws).
+    Why it matters:    the first steps wash out what was learnt.
+    Try:               one or two orders of magnitude less; ``tricks/discriminative_lr``, ``tricks/gradual_unfreezing``.
+    False alarms:      a group of the new output layer alone and a model after steps of its own Trainer are left out;
+                       training that goes on under another Trainer looks like fine-tuning.
+    References:        Howard & Ruder, ULMFiT, 2018.
+    """
+    if evidence.plan is not None and evidence.plan.done:
+        yield NotChecked("the Trainer has trained the model itself")
+        return
+    for where, group, _, family in groups_of(evidence):
+        lr = peak(group)
+        if family is None or lr is None or lr * _ROUNDING < family.low or _pretrained_share(evidence, group) < 0.5:
+            continue
+        held = {name.rpartition(".")[0] for name in group.parameters}
+        fact = next(one for one in evidence.model.pretrained if any(_is_in(path, one.module) for path in held))
+        message = (
+            f"lr = {lr:.3g} for weights that were trained before ({fact.module or 'the model'}: {fact.reason}), "
+            f"{family.name} trains from scratch from {family.low:g} on"
+        )
+        remedy = f"lr={family.low / 10:g} to {family.low / 100:g}; tricks/discriminative_lr, tricks/gradual_unfreezing"
+        yield Symptom(where, message, remedy)
+
+
+@rule("OPT012", "warning", kind="S", needs=("optimizers",))
+def scheduler_horizon(
+    evidence: Evidence, *, tolerance: float = 0.02, epochs: int = 1000
+) -> Iterator[Symptom | NotChecked]:
+    """A schedule that is longer or shorter than the run.
+
+    What it looks at:  the horizon of one-cycle and cosine schedules against the run's steps or epochs, by Lightning's
+                       ``interval``; without a Trainer, horizons of very many epochs.
+    Why it matters:    a schedule that is cut off never reaches its low rates; one that is too short raises or repeats.
+    Options:           ``tolerance``: how far it may be off; ``epochs``: more are no epochs, where no Trainer says.
+    Try:               ``total_steps=self.trainer.estimated_stepping_batches`` and ``interval="step"``, or
+                       ``tricks/one_cycle``, ``tricks/cosine_decay``, which take the run's length by themselves.
+    False alarms:      a run that is meant to end early.
+    References:        Lightning documentation, ``configure_optimizers``.
+    """
+    for index, optimizer in enumerate(evidence.optimizers or ()):
+        for one in optimizer.schedulers:
+            horizon = _horizon(one)
+            if horizon is None:
+                continue
+            length, unit = _length(evidence, one)
+            said = f"{one.kind} is over after {horizon:g} calls"
+            if length is not None:
+                if abs(horizon - length) > max(1, tolerance * length):
+                    message = f"{said}, the run has {length} (once {'an epoch' if unit == 'epoch' else 'a step'})"
+                    yield Symptom(f"optimizer {index}", message, _remedy(one))
+            elif one.interval == "epoch" and horizon > epochs:
+                message = f"{said} once an epoch: more than {epochs} epochs, it seems to be meant in steps"
+                yield Symptom(f"optimizer {index}", message, _remedy(one))
+            else:
+                yield NotChecked(evidence.missing.get("plan", "the run has no end"))
+
+
+def peak(group: GroupFact) -> float | None:
+    """Return the highest rate that a group will have: what a warm-up rises to, not where it starts."""
+    for key in ("max_lr", "initial_lr", "lr"):
+        value = group.settings.get(key)
+        if isinstance(value, (int, float)):
+            return float(value)
+    return None
+
+
+def _is_large(evidence: Evidence, large: float) -> bool:
+    counts = (one.statistics.count for one in evidence.model.parameters if one.statistics is not None)
+    return sum(counts) > large
+
+
+def _is_transformer(evidence: Evidence) -> bool:
+    return any(one.home.startswith("transformers.") or one.isa("MultiheadAttention") for one in evidence.model.modules)
+
+
+def _pretrained_share(evidence: Evidence, group: GroupFact) -> float:
+    """Return the share of a group's trainable numbers that were trained before; the output layer is always new."""
+    known = tuple(one.module for one in evidence.model.pretrained)
+    last = {name.rpartition(".")[0] for name in output_weights(evidence)}
+    sizes = {True: 0, False: 0}
+    for name in group.parameters:
+        one = evidence.model.parameter(name)
+        if one is not None and one.requires_grad and one.statistics is not None:
+            old = one.module not in last and any(_is_in(one.module, module) for module in known)
+            sizes[old] += one.statistics.count
+    return sizes[True] / max(1, sum(sizes.values()))
+
+
+def _is_in(path: str, module: str) -> bool:
+    return not module or path == module or path.startswith(f"{module}.")
+
+
+def _horizon(one: SchedulerFact) -> float | None:
+    key = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}.get(one.kind)
+    value = one.settings.get(key) if key else None
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _length(evidence: Evidence, one: SchedulerFact) -> tuple[int | None, str]:
+    if evidence.plan is None:
+        return None, one.interval
+    length = evidence.plan.epochs if one.interval == "epoch" else evidence.plan.steps
+    return None if length is None else length // max(1, one.frequency), one.interval
+
+
+def _remedy(one: SchedulerFact) -> str:
+    trick = "tricks/one_cycle" if one.kind == "OneCycleLR" else "tricks/cosine_decay"
+    return f'self.trainer.estimated_stepping_batches with interval="step"; {trick} takes the length by itself'

@@ -1,0 +1,67 @@
+"""Which parameters the optimizers hold."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+
+@rule("OPT004", "error", kind="S", needs=("optimizers",))
+def params_not_in_optimizer(evidence: Evidence) -> Iterator[Symptom]:
+    """Trainable parameters that no optimizer holds.
+
+    What it looks at:  parameters with ``requires_grad`` that are in no group of any optimizer.
+    Why it matters:    they get gradients and never change: a part of the model stays as it was drawn.
+    Try:               ``self.parameters()``, or the missing module's parameters as a further group.
+    False alarms:      staged training that adds them later: freeze them until then (``tricks/gradual_unfreezing``).
+    References:        Humbatova et al., Taxonomy of real faults in deep learning systems, 2020.
+    """
+    optimizers = evidence.optimizers or ()
+    if not any(group.parameters for one in optimizers for group in one.groups):
+        return  # no optimizer at all, or one of tensors that are not the model's: a choice, not a slip
+    held = {name for one in optimizers for group in one.groups for name in group.parameters}
+    missing = [one for one in evidence.model.parameters if one.requires_grad and one.name not in held]
+    for module in dict.fromkeys(one.module for one in missing):
+        names = [one.name for one in missing if one.module == module]
+        found = evidence.model.module(module)
+        kind = found.kind if found else "module"
+        message = f"{kind}'s {', '.join(name.rpartition('.')[2] for name in names)} in no optimizer"
+        yield Symptom(module, message, "give `self.parameters()` to the optimizer, or `requires_grad_(False)`")
+
+
+@rule("OPT009", "error", kind="S")
+def layers_not_registered(evidence: Evidence) -> Iterator[Symptom]:
+    """Layers in a plain list, dict or tuple.
+
+    What it looks at:  attributes that hold modules or parameters which are not in ``parameters()``.
+    Why it matters:    PyTorch does not see them: no optimizer trains them, no checkpoint holds them, ``to(device)``
+                       forgets them.
+    Try:               ``nn.ModuleList``, ``nn.ModuleDict``, ``nn.ParameterList``.
+    False alarms:      a teacher that is hidden on purpose: info where it is frozen.
+    References:        PyTorch documentation, ``torch.nn.ModuleList``.
+    """
+    for one in evidence.model.hidden:
+        owner = evidence.model.module(one.module)
+        kind = owner.kind if owner else "module"
+        message = f"{kind}.{one.attribute} holds {one.count} × {one.kind} that PyTorch does not see"
+        remedy = f"self.{one.attribute} = nn.ModuleList(...) (nn.ModuleDict, nn.ParameterList)"
+        yield Symptom(one.module, message, remedy, None if one.trainable else "info")
+
+
+@rule("OPT011", "warning", kind="S", needs=("optimizers",))
+def duplicate_parameters(evidence: Evidence) -> Iterator[Symptom]:
+    """A parameter that is updated twice.
+
+    What it looks at:  parameters in two groups, or in two optimizers.
+    Why it matters:    each step moves them twice, by two rates.
+    Try:               leave each parameter to one group.
+    False alarms:      adversarial training with a shared trunk.
+    References:        PyTorch documentation, ``torch.optim.Optimizer``.
+    """
+    holders = Counter(
+        name for one in evidence.optimizers or () for group in one.groups for name in set(group.parameters)
+    )
+    for name, count in holders.items():
+        if count > 1:
+            yield Symptom(name.rpartition(".")[0], f"{name} is in {count} parameter groups", "leave it to one of them")

@@ -1,0 +1,1 @@
+"""PLC: placement of dropout, batch norm and activations."""

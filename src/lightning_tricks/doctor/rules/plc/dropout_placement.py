@@ -1,0 +1,160 @@
+"""Where dropout stands, apart from batch norms."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.naming import call_of, kind_of, rate_of
+from lightning_tricks.doctor.facts.operations import ACTIVATIONS, DROPOUTS, LOSSES, RECURRENT, SHAPES, WEIGHTS
+from lightning_tricks.doctor.facts.provenance import active_dropout, follow_dropout
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, Symptoms, rule
+
+_CELLS = frozenset(name for name in RECURRENT if name.endswith("_cell"))
+
+
+@rule("PLC004", "warning", kind="B", needs=("trace",))
+def dropout_in_recurrent_cell(evidence: Evidence) -> Iterator[Symptom]:
+    """Dropout on the state of a recurrent cell, with a new mask at each step.
+
+    What it looks at:  the state given to ``LSTMCell``, ``GRUCell``, ``RNNCell``: dropout of an earlier step in it.
+    Why it matters:    the state is thinned again at each step, and the memory fades with the length of the sequence.
+    Try:               dropout on the cell's input and output alone, or one mask for the whole sequence.
+    False alarms:      one mask for all steps (variational dropout) is left out.
+    References:        Zaremba et al., Recurrent Neural Network Regularization, 2014; Gal & Ghahramani, A Theoretically
+                       Grounded Application of Dropout in Recurrent Neural Networks, 2016.
+    """
+    graph = evidence.graph
+    facts = follow_dropout(graph)
+    masks: dict[str, dict[int, int]] = {}
+    for _, cell in graph.find(*_CELLS):
+        states = [each for each, name in zip(cell.inputs, cell.names, strict=False) if name == "hx"]
+        for fact in (fact for state in states for fact in facts[state].values()):
+            if fact.level == 0 and not fact.diluted:
+                drawn = fact.source if fact.drawn is None else fact.drawn
+                masks.setdefault(cell.module, {})[drawn] = fact.source
+    for module, found in masks.items():
+        of_a_state = [source for source in found.values() if _comes_from_a_cell(graph, source)]
+        if len(of_a_state) > 1:
+            made = graph[of_a_state[0]]
+            owner = evidence.model.module(module)
+            place = f"{owner.kind} {module}" if owner else "the cell"
+            message = (
+                f"{call_of(evidence, made)}{_rate(rate_of(made))} is on the state of {place}, with {len(of_a_state)} "
+                f"masks in {_steps(graph, module)} steps; more than one wears the memory away"
+            )
+            yield Symptom(module, message, "drop the cell's input and output instead, or draw one mask per sequence")
+
+
+def _comes_from_a_cell(graph: Graph, index: int) -> bool:
+    return any(graph[each].op in _CELLS for each in graph.before(index))
+
+
+def _steps(graph: Graph, module: str) -> int:
+    return sum(one.module == module for _, one in graph.find(*_CELLS))
+
+
+def _rate(p: float | None) -> str:
+    return "" if p is None else f" (p = {p:g})"
+
+
+@rule("PLC007", "info", kind="B", needs=("trace",))
+def dropout_order(evidence: Evidence) -> Iterator[Symptom]:
+    """Dropout in an early layer and none before the last linear layers.
+
+    What it looks at:  nets of three linear layers or more, without attention: the first active dropout, and whether
+                       there is one before either of the last two linear layers.
+    Why it matters:    late layers hold most of what is overfitted, early ones the features that all others need.
+    Try:               begin with dropout before the last linear layer and go backwards.
+    False alarms:      convolutional nets with spatial dropout, which is left out.
+    References:        Hinton et al., Improving neural networks by preventing co-adaptation of feature detectors, 2012.
+    """
+    graph = evidence.graph
+    linear = [index for index, one in graph.find("linear")]
+    dropped = [index for index, one in graph.find("dropout") if active_dropout(one)]
+    attention = any(True for _ in graph.find("scaled_dot_product_attention", "multi_head_attention_forward", "softmax"))
+    if len(linear) < 3 or not dropped or attention or any(index > linear[-3] for index in dropped):
+        return
+    made, last = graph[dropped[0]], graph[linear[-1]]
+    message = (
+        f"{kind_of(evidence, made)}{_rate(rate_of(made))} stands before an early layer, and none within the last 2 of "
+        f"{len(linear)} linear layers"
+    )
+    yield Symptom(made.module, message, f"begin with a dropout before {last.module or 'the last linear layer'}")
+
+
+@rule("PLC008", "warning", kind="B", needs=("trace",))
+def dropout_on_output(evidence: Evidence) -> Iterator[Symptom]:
+    """Dropout on what the loss compares, or on the output.
+
+    What it looks at:  active dropout whose noise reaches a loss with no weights between; without a loss, dropout on the
+                       result of the last weights.
+    Why it matters:    part of each prediction is thrown away and the rest scaled up: the loss is of other numbers than
+                       those the model will give.
+    Try:               remove it, or put it before the last layer.
+    False alarms:      ensembles by dropout at inference.
+    References:        Srivastava et al., Dropout, 2014, §4.
+    """
+    graph = evidence.graph
+    facts = follow_dropout(graph)
+    ends = [(i, one.op) for _, one in graph.find(*LOSSES) if (i := one.fed_by("input")) is not None]
+    for end, name in ends or [(i, "") for i in graph.trace.outputs]:
+        for fact in facts[end].values():
+            made = graph[fact.source]
+            behind = graph[graph.source(made.inputs[0], SHAPES | ACTIVATIONS)].op in WEIGHTS if made.inputs else False
+            if fact.level or fact.diluted or not (name or behind):
+                continue
+            target = f"`{name}`" if name else "the model's output"
+            message = f"{kind_of(evidence, made)}{_rate(rate_of(made))} reaches {target} with no weights between"
+            yield Symptom(made.module, message, "remove it, or move it before the last layer")
+
+
+@rule("PLC014", "info", kind="B", needs=("trace",))
+def dropout_before_pooling(evidence: Evidence) -> Iterator[Symptom]:
+    """Dropout straight before max pooling.
+
+    What it looks at:  active dropout whose result goes into a max pooling.
+    Why it matters:    the largest that is left is taken, so that fewer values are dropped than p says.
+    Try:               dropout behind the pooling.
+    False alarms:      stochastic pooling that is meant.
+    References:        Wu & Gu, Towards Dropout Training for Convolutional Neural Networks, 2015.
+    """
+    graph = evidence.graph
+    for index, one in graph.find(*DROPOUTS):
+        if not active_dropout(one):
+            continue
+        for user in graph.reached_by(index, SHAPES | {"relu"}):
+            if graph[user].op.startswith(("max_pool", "adaptive_max_pool", "fractional_max_pool")):
+                message = f"{kind_of(evidence, one)}{_rate(rate_of(one))} goes into {call_of(evidence, graph[user])}"
+                yield Symptom(one.module, message, "move it behind the pooling")
+
+
+@rule("PLC006", "warning", kind="S", needs=("train_loader",))
+def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: int = 10) -> Symptoms:
+    """Dropout with few samples.
+
+    What it looks at:  active dropout modules, and the rows of the training set; with a batch the widest dropped layer.
+    Why it matters:    with few samples the noise of dropout does not average out, and nothing is left to learn from.
+    Options:           ``rows``: a warning below it; ``rows_per_unit``: info below that many rows per dropped unit.
+    Try:               no dropout, and weight decay in its place.
+    False alarms:      few-shot fine-tuning of a pre-trained model.
+    References:        Srivastava et al., Dropout, 2014, §7.4.
+    """
+    assert evidence.train_loader is not None
+    found = evidence.train_loader.rows
+    active = [one for one in evidence.model.modules if one.isa("_DropoutNd") and one.settings.get("p")]
+    if not active:
+        return
+    if found is None:
+        yield NotChecked("the training set has no length")
+    elif found < rows:
+        message = f"{active[0].kind} (p = {active[0].settings['p']:g}) with {found} training rows, fewer than {rows}"
+        yield Symptom(active[0].path, message, "p=0, and weight decay in the optimizer (1e-4)", repeats=len(active))
+    elif evidence.trace is not None:
+        made = [one for one in evidence.trace.operations if one.op == "dropout" and active_dropout(one) and one.shape]
+        widest = max(made, key=lambda one: one.shape[-1], default=None)
+        if widest is not None and found < rows_per_unit * widest.shape[-1]:
+            message = (
+                f"{kind_of(evidence, widest)} drops {widest.shape[-1]} units with {found} training rows, fewer than "
+                f"{rows_per_unit} for each"
+            )
+            yield Symptom(widest.module, message, "a narrower layer, or weight decay in place of dropout", "info")

@@ -1,0 +1,32 @@
+"""Dropout's rate and the number of samples it is used with."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+
+@rule("PLC005", "warning", kind="S")
+def dropout_p_out_of_range(
+    evidence: Evidence, *, low: float = 0.2, high: float = 0.5, limit: float = 0.7
+) -> Iterator[Symptom]:
+    """Dropout with a rate that is not customary.
+
+    What it looks at:  ``p`` of each dropout module that is not 0.
+    Why it matters:    above 0.7 little of the signal is left, at 1 nothing; far below 0.2 it hardly regularizes.
+    Options:           ``low``, ``high``: info outside of them; ``limit``: a warning above it.
+    Try:               0.2 in small nets, 0.5 in wide hidden layers.
+    False alarms:      transformers use 0.1 throughout, hence info alone; attention dropout is left out.
+    References:        Srivastava et al., Dropout, 2014, §7.3.
+    """
+    for module in evidence.model.modules:
+        p = module.settings.get("p")
+        if not module.isa("_DropoutNd") or not isinstance(p, (int, float)) or not p or "att" in module.path.lower():
+            continue
+        if p >= 1:
+            yield Symptom(module.path, f"{module.kind} has p = {p:g}: nothing passes", "p=0.5", "error")
+        elif p > limit:
+            yield Symptom(module.path, f"{module.kind} has p = {p:g}, above {limit:g}", f"p={high:g}")
+        elif not low <= p <= high:
+            message = f"{module.kind} has p = {p:g}, outside of [{low:g}, {high:g}]"
+            yield Symptom(module.path, message, f"p={low:g} in small nets, p={high:g} in wide layers", "info")

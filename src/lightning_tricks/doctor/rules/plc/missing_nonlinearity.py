@@ -1,0 +1,62 @@
+"""Linear layers with nothing between them."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.naming import call_of
+from lightning_tricks.doctor.facts.operations import DROPOUTS, SHAPES
+from lightning_tricks.doctor.facts.trace_facts import Operation
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+_AFFINE = SHAPES | DROPOUTS | {"batch_norm", "mul", "add", "div", "sub", "mean", "avg_pool1d"}
+
+
+@rule("PLC013", "warning", kind="B", needs=("trace",))
+def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
+    """Two linear layers in a row.
+
+    What it looks at:  a linear layer whose result goes to one other linear layer alone, with only shapes, dropout,
+                       constants and batch norm between.
+    Why it matters:    both together are one linear layer: the second adds cost and nothing else.
+    Try:               an activation between them.
+    False alarms:      factorizations, whose inner width is smaller than both others, are left out; results that are
+                       used twice, and layers of different optimizers (generator and critic), too.
+    References:        Schoop et al., UMLAUT, 2021; Nikanjam et al., NeuraLint, 2021.
+    """
+    graph = evidence.graph
+    for index, first in graph.find("linear"):
+        second = _next_linear(graph, index)
+        if second is None or _are_two_nets(evidence, first, second):
+            continue
+        widths = (*_widths(first), _widths(second)[1])
+        if widths[1] >= min(widths[0], widths[2]):
+            shown = " → ".join(str(width) for width in widths)
+            message = f"{call_of(evidence, first)} feeds {call_of(evidence, second)} linearly ({shown} features)"
+            yield Symptom(first.module, message, "an activation between them, such as nn.ReLU()")
+
+
+def _next_linear(graph: Graph, index: int) -> Operation | None:
+    while len(graph.users[index]) == 1:
+        user = graph.users[index][0]
+        one = graph[user]
+        if one.op == "linear":
+            return one if one.fed_by("input") == index else None
+        alone = all(each == index or graph[each].op in ("parameter", "constant", "buffer") for each in one.inputs)
+        if one.op not in _AFFINE or not alone:
+            return None
+        index = user
+    return None
+
+
+def _are_two_nets(evidence: Evidence, *layers: Operation) -> bool:
+    """Say whether two layers are trained by different optimizers, as generator and critic are."""
+    first, second = (evidence.graph[one.fed_by("weight") or 0].module for one in layers)
+    held = [{name for group in one.groups for name in group.parameters} for one in evidence.optimizers or ()]
+    together = any({first, second} <= names for names in held)
+    return not together and any(first in names for names in held) and any(second in names for names in held)
+
+
+def _widths(linear: Operation) -> tuple[int, int]:
+    weight = next(shape for shape, name in zip(linear.input_shapes, linear.names, strict=False) if name == "weight")
+    return weight[-1], weight[0] if len(weight) > 1 else 1

@@ -1,0 +1,1 @@
+"""RUN: what shows while a model trains."""

@@ -1,0 +1,184 @@
+"""What the losses of training and validation say while a model trains."""
+
+import statistics
+from collections.abc import Iterator
+from itertools import pairwise
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.run_facts import EvaluationFact, RunFacts, Window
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+
+@rule("RUN004", "warning", kind="R", needs=("run",))
+def loss_not_decreasing(
+    evidence: Evidence, *, fall: float = 0.01, steps: int = 1000, least: int = 200
+) -> Iterator[Symptom]:
+    """A training loss that is no lower than at the start.
+
+    What it looks at:  the mean loss of the last third of all batches, against the first batches, so many that noise
+                       hides no fall of 2 %; of automatic or manual optimization with one optimizer.
+    Why it matters:    nothing is learnt: the rate is far too small or too large, gradients do not arrive, or inputs and
+                       targets do not belong together.
+    Options:           ``fall``: the share by which it must have fallen; ``steps``: after how many batches it is judged,
+                       for deep nets may take hundreds to set off; ``least``: so many are enough when the fit is over.
+    Try:               ``tricks/lr_finder``; ``diagnose(select=["BEH003"])``: can the model learn one batch by heart?
+    False alarms:      losses that rise by design: adversarial ones, rewards, terms whose weight grows. Losses that are
+                       not positive, rates that still warm up, and parts trained before (info) are allowed for. A loss
+                       that stays flat far above zero after it fell may be all there is to learn: it is left out.
+    References:        TheDeepChecker, TOSEM 2023.
+    """
+    run = evidence.run
+    assert run is not None
+    curve = run.losses
+    start = curve.start(precision=0.02)
+    if start is None or curve.steps < (least if run.ended else steps):
+        return
+    if min(one.mean for one in curve.windows) <= 0 or _warms_up(run):
+        return
+    now = curve.recent()
+    if now > (1 - fall) * start:
+        less = f"fell by {1 - now / start:.1%}, less than {fall:.0%}"
+        change = less if now < start else f"rose by {now / start - 1:.1%}"
+        message = (
+            f"{start:.4g} at the start, {now:.4g} over the last third of {curve.steps} batches: it {change}, "
+            f"at a rate of {curve.windows[-1].lr:.3g}"
+        )
+        remedy = 'tricks/lr_finder for the rate; diagnose(select=["BEH003"]) for whether one batch can be learnt'
+        yield Symptom("loss", message, remedy, "info" if run.start.trained else None)
+
+
+@rule("RUN005", "info", kind="R", needs=("run",))
+def loss_oscillating(evidence: Evidence, *, turns: float = 0.4, amplitude: float = 0.3) -> Iterator[Symptom]:
+    """A training loss that goes up and down.
+
+    What it looks at:  the last twenty windows of ten batches or more: how often their means turn, and by how much they
+                       differ from one to the next; only while they are above half of the first loss.
+    Why it matters:    steps that are too large jump over the minimum.
+    Options:           ``turns``: the share of the windows at which it turns; ``amplitude``: the usual difference,
+                       relative to their mean.
+    Try:               a smaller or decaying learning rate (``tricks/reduce_lr_on_plateau``), larger batches.
+    False alarms:      very noisy batches look alike, hence info; a rate that goes up and down itself is left out.
+    References:        Zhang et al., AutoTrainer, ICSE 2021.
+    """
+    run = evidence.run
+    assert run is not None
+    last = [one for one in run.losses.windows if one.steps == run.losses.size][-20:]
+    if len(last) < 10 or _rises(last):
+        return
+    means = [one.mean for one in last]
+    mean, slopes = statistics.fmean(means), [after - before for before, after in pairwise(means)]
+    turning = sum(before * after < 0 for before, after in pairwise(slopes)) / (len(slopes) - 1)
+    size = (statistics.fmean(slope**2 for slope in slopes) / 2) ** 0.5
+    if turning > turns and mean > 0.5 * run.losses.first[0] > 0 and size > amplitude * mean:
+        message = (
+            f"windows of {run.losses.size} batches differ by {size / mean:.0%} of their mean {mean:.3g}, above "
+            f"{amplitude:.0%}, and turn at {turning:.0%} of them, above {turns:.0%}, at a rate of {last[-1].lr:.3g}"
+        )
+        yield Symptom("loss", message, "a smaller learning rate, tricks/reduce_lr_on_plateau, or larger batches")
+
+
+@rule("RUN006", "warning", kind="R", needs=("run",))
+def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -> Iterator[Symptom]:
+    """A validation loss that rises while the training loss falls.
+
+    What it looks at:  the logged ``val_loss`` (or ``valid``, ``validation``, ``eval``; ``/`` for ``_``): all of the
+                       last evaluations are above the best one, by a half of it, while the training loss is below half
+                       of what it was then. A warning if they are also above the first evaluation and above the loss
+                       before the first step; else info.
+    Why it matters:    what is learnt since the best evaluation does not carry over to new data.
+    Options:           ``rise``: by how much they are above the best; ``checks``: how many evaluations in a row.
+    Try:               ``tricks/early_stopping``, which keeps the best weights; weight decay, dropout, more data.
+    False alarms:      a validation set of few rows. Small sets trained for long go this way as a rule, while scores
+                       such as accuracy may still rise: hence info until all that was learnt is lost.
+    References:        UMLAUT, CHI 2021; Prechelt, Early Stopping - But When?, 1998.
+    """
+    run = evidence.run
+    assert run is not None
+    seen = run.evaluations
+    if not seen:
+        return
+    best, last = min(seen, key=_val), seen[-checks:]
+    lowest, train = min(map(_val, last)), last[-1].train
+    if best in last or best.val <= 0 or lowest <= (1 + rise) * best.val or train >= 0.5 * best.train:
+        return
+    before = max((seen[0].val, *run.losses.first[:1]))
+    lost = lowest >= before
+    message = (
+        f"the validation loss was {best.val:.3g} in epoch {best.epoch} and is {last[-1].val:.3g} in epoch "
+        f"{last[-1].epoch}, {checks} times in a row above {1 + rise:g} × that"
+        f"{f', and above the {before:.3g} that it began with' if lost else ''}; "
+        f"the training loss fell from {best.train:.3g} to {train:.3g}"
+    )
+    yield Symptom("loss", message, "tricks/early_stopping; weight decay, dropout, more data", None if lost else "info")
+
+
+@rule("RUN009", "warning", kind="R", needs=("run",))
+def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3, steps: int = 200) -> Iterator[Symptom]:
+    """A validation loss that a constant prediction would reach.
+
+    What it looks at:  the best ``val_loss`` against the cross entropy of always predicting the training set's class
+                       frequencies; where the loss is a plain mean cross entropy of one class a row.
+    Why it matters:    the model makes nothing of its inputs that holds on new data.
+    Options:           ``epochs``, ``steps``: after how many epochs, and optimizer steps, it is judged.
+    Try:               inputs and targets that belong together (shuffled apart?), scaled inputs, ``tricks/lr_finder``.
+    False alarms:      a validation loss of another kind than the training loss. Weighted, smoothed and summed losses,
+                       samplers and regression are left out.
+    References:        Karpathy, A recipe for training neural networks, 2019 ("input-independent baseline").
+    """
+    run = evidence.run
+    assert run is not None
+    guess, seen = run.start.guess, run.evaluations
+    if guess is None or not seen or not seen[0].val < 3 * guess:
+        return
+    if seen[-1].epoch + 1 < epochs or seen[-1].step < steps:
+        return
+    best = min(seen, key=_val)
+    if best.val >= guess:
+        when = f"epoch {best.epoch} of {seen[-1].epoch + 1}"
+        message = f"{best.val:.4g} at best, in {when}; predicting the class frequencies alone has {guess:.4g}"
+        remedy = "check that rows and targets belong together; scale the inputs; tricks/lr_finder"
+        yield Symptom("validation loss", message, remedy)
+
+
+@rule("RUN010", "info", kind="R", needs=("run",))
+def validation_better_than_train(evidence: Evidence, *, share: float = 0.5, checks: int = 3) -> Iterator[Symptom]:
+    """A validation loss that is much lower than the training loss.
+
+    What it looks at:  ``val_loss`` of an evaluation against the mean training loss of the epoch after it, several times
+                       in a row, where no dropout was seen.
+    Why it matters:    validation rows may be easier or known from training, or the two losses are not the same.
+    Options:           ``share``: the validation loss over the training loss below which it is said; ``checks``: how
+                       often in a row.
+    Try:               the same loss in both steps; ``DAT005``; a random split.
+    False alarms:      augmentation, mix-up, label smoothing and penalties in the training loss alone: hence info.
+    References:        UMLAUT, CHI 2021.
+    """
+    run = evidence.run
+    assert run is not None
+    pairs = [(one.val, following.train) for one, following in pairwise(run.evaluations)][-checks:]
+    if run.start.dropout or len(pairs) < checks or not all(0 <= val < share * train for val, train in pairs):
+        return
+    val, train = pairs[-1]
+    message = f"{val:.3g}, against {train:.3g} in training thereafter: below {share:g} × that, {checks} times in a row"
+    yield Symptom("validation loss", message, "compare what the two steps compute, and how the rows were split")
+
+
+def _val(one: EvaluationFact) -> float:
+    return one.val
+
+
+def _warms_up(run: RunFacts) -> bool:
+    """Say whether the rate is higher than a third of the run ago."""
+    rates = [one.lr for one in run.losses.windows]
+    return rates[-1] > 1.01 * rates[-1 - len(rates) // 3]
+
+
+def _rises(windows: list[Window]) -> bool:
+    """Say whether the rate rises anywhere: after a fall, or while it warms up."""
+    rates = [one.lr for one in windows]
+    lowest = rates[0]
+    for rate in rates:
+        lowest = min(lowest, rate)
+        if rate > 1.5 * lowest:
+            return True
+    return False

@@ -1,0 +1,104 @@
+"""Module tree: a model's modules as a tree with the findings in their places, repeated blocks as one."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from lightning_tricks.doctor.facts.model_facts import ModelFacts, ModuleFact
+from lightning_tricks.doctor.rules.finding import Finding
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A module, or several in a row that are alike.
+
+    Attributes:
+        name: its name in its parent, ``0–11`` of several; empty of the model.
+        module: the module, the first of several.
+        repeats: how many there are.
+        findings: what was found there; of repeated blocks ``encoder.layers.*`` stands at each.
+        children: what is below it.
+    """
+
+    name: str
+    module: ModuleFact
+    repeats: int
+    findings: tuple[Finding, ...]
+    children: tuple["Branch", ...]
+
+    @property
+    def is_sick(self) -> bool:
+        """Whether something was found here or below."""
+        return bool(self.findings) or any(child.is_sick for child in self.children)
+
+
+def module_tree(model: ModelFacts, findings: Sequence[Finding]) -> Branch:
+    """Return the tree of a model.
+
+    Args:
+        model: its modules.
+        findings: each is put to the modules it names, one that names none (``loss``) to the model itself.
+
+    Example:
+        >>> from torch import nn
+        >>> from lightning_tricks.doctor.reading.read_model import read_model
+        >>> tree = module_tree(read_model(nn.Sequential(nn.ReLU(), nn.ReLU(), nn.Linear(1, 1))), [])
+        >>> [(branch.name, branch.repeats) for branch in tree.children]
+        [('0–1', 2), ('2', 1)]
+    """
+    paths = {module.path for module in model.modules}
+    placed: dict[str, list[Finding]] = {path: [] for path in paths}
+    for finding in findings:
+        for path in _places(finding.where, paths):
+            placed[path].append(finding)
+    children: dict[str, list[ModuleFact]] = {}
+    for module in model.modules:
+        if module.path:
+            children.setdefault(_nearest(module.path.rpartition(".")[0], paths), []).append(module)
+
+    def grow(module: ModuleFact) -> Branch:
+        below = [grow(child) for child in children.get(module.path, [])]
+        name = module.path.rpartition(".")[2]
+        return Branch(name, module, 1, tuple(placed[module.path]), _put_together(below))
+
+    return grow(model.modules[0])
+
+
+def home_of(where: str, model: ModelFacts) -> ModuleFact | None:
+    """Return the module that a finding is about, the first of several; the model where it names none."""
+    paths = {module.path for module in model.modules}
+    first = {module.path: i for i, module in enumerate(model.modules)}
+    found = _places(where, paths)
+    return model.module(min(found, key=lambda path: first[path])) if found else None
+
+
+def _places(where: str, paths: set[str]) -> list[str]:
+    """Return the paths that ``where`` means, else the nearest one above."""
+    if where in paths:
+        return [where]
+    pattern = re.compile(re.escape(where).replace(r"\*", r"[^.]+"))
+    return [path for path in paths if pattern.fullmatch(path)] or [_nearest(where, paths)]
+
+
+def _nearest(path: str, paths: set[str]) -> str:
+    while path not in paths:
+        path = path.rpartition(".")[0]
+    return path
+
+
+def _put_together(branches: list[Branch]) -> tuple[Branch, ...]:
+    """Make one branch of numbered neighbours that are alike."""
+    found = []
+    for _, group in groupby(branches, key=lambda one: _likeness(one) if one.name.isdigit() else one.name):
+        alike = list(group)
+        name = alike[0].name if len(alike) == 1 else f"{alike[0].name}–{alike[-1].name}"
+        found.append(replace(alike[0], name=name, repeats=len(alike)))
+    return tuple(found)
+
+
+def _likeness(branch: Branch) -> object:
+    below = tuple((child.name, _likeness(child)) for child in branch.children)
+    is_layer = branch.module.home.startswith("torch.")  # others may count themselves: layer_idx
+    settings = tuple(branch.module.settings.items()) if is_layer else ()
+    return branch.module.kind, settings, branch.repeats, branch.findings, below

@@ -1,0 +1,35 @@
+"""What is shown of a report: the attributes that every form of output reads."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.finding import Finding
+
+
+class Shown(Protocol):
+    """A report, as its readers see it."""
+
+    @property
+    def model(self) -> str:
+        """The model's class."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """The findings, the worst first."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was not checked and why; a line each."""
+
+    @property
+    def checked(self) -> Sequence[str]:
+        """The codes of the rules that were asked for."""
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What the rules read, if it was kept."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is at warning or above."""

@@ -1,0 +1,1 @@
+"""Run one training step, record its operations, and restore everything."""

@@ -1,0 +1,122 @@
+"""Eval passes: what the outputs do when nothing, everything, or one sample of the inputs changes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_tricks.doctor.facts.evidence import BehaviourFacts
+from lightning_tricks.doctor.tracing.interventions import Listener
+from lightning_tricks.doctor.tracing.module_stack import ModuleStack
+from lightning_tricks.doctor.tracing.recorder import tensors_in
+
+Change = Callable[[Tensor], Tensor]
+
+# relative: what rounding does
+_EQUAL = 1e-6
+
+
+def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], size: int | None) -> BehaviourFacts:
+    """Run a model in eval mode a few times and compare its outputs.
+
+    Args:
+        model: it is left in eval mode.
+        calls: the arguments with which it was called, or, where a step calls its parts instead, those of the parts;
+            then the largest of them is looked at.
+        size: the number of samples in the batch, where it is known.
+    """
+    path = "" if "" in calls else max(calls, key=lambda one: _size_of(model.get_submodule(one)), default=None)
+    if path is None:
+        return BehaviourFacts(reason="the step calls no module")
+    target, (args, kwargs) = model.get_submodule(path), calls[path]
+
+    def outputs(change: Change | None = None) -> list[Tensor]:
+        returned = target(*_changed(args, change), **_changed(kwargs, change))
+        return [one.detach().float() for one in tensors_in(returned) if one.is_floating_point() and one.dim()]
+
+    inputs = [one for one in tensors_in((args, kwargs)) if _has_rows(one, size)]
+    model.eval()
+    stack = ModuleStack(model)
+    # all passes in the same way: some modules take a faster one where nobody listens, and round otherwise
+    with torch.no_grad(), stack, Listener(stack) as listener:
+        first = outputs()
+        always_on, random = tuple(dict.fromkeys(listener.dropouts)), tuple(dict.fromkeys(listener.random))
+        known = BehaviourFacts(module=path, always_on=always_on, random=random)
+        other = _most_different_row(inputs) if size and size > 1 else None
+        if other is None:
+            reason = "all samples of the batch are equal, or their number is not known"
+            return replace(known, repeat_change=_change(first, outputs()), reason=reason)
+        second = outputs(lambda one: _with_first_replaced(one, other) if _has_rows(one, size) else one)
+        rows = [i for i, one in enumerate(first) if _has_rows(one, size) and one.shape[1:2] != (size,)]
+        same = [(first[i][:1], second[i][:1]) for i in rows]
+        mixing = _change([first[i][1:] for i in rows], [second[i][1:] for i in rows])
+        repeated = 0.0
+        if mixing is None or mixing > _EQUAL or always_on or random:
+            repeated = _change(first, outputs()) or 0.0
+        known = replace(known, repeat_change=repeated)
+        if repeated > _EQUAL:
+            return replace(known, reason="two passes in eval mode differ")
+        changed = _change([one for one, _ in same], [one for _, one in same])
+        if changed is None or changed <= _EQUAL:  # of one sample by chance, perhaps
+            changed = _change(first, outputs(lambda one: one.roll(1, 0) if _has_rows(one, size) else one))
+        why = "no output has a row for each sample" if mixing is None else None
+        if any(_relates_rows(one, size) for one in tensors_in((args, kwargs))):
+            mixing, why = None, "an input relates the samples to each other"
+        return replace(known, input_change=changed, mixing_change=mixing, reason=why)
+
+
+def _size_of(module: nn.Module) -> int:
+    return sum(one.numel() for one in module.parameters() if not nn.parameter.is_lazy(one))
+
+
+def _changed(value: Any, change: Change | None) -> Any:
+    if change is None:
+        return value
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_changed(one, change) for one in value))
+    if type(value) in (tuple, list):
+        return type(value)(_changed(one, change) for one in value)
+    if hasattr(value, "keys") and hasattr(value, "items"):
+        return {key: _changed(one, change) for key, one in value.items()}
+    return value
+
+
+def _has_rows(tensor: Tensor, size: int | None) -> bool:
+    return tensor.dim() > 0 and tensor.shape[0] == size
+
+
+def _relates_rows(tensor: Tensor, size: int | None) -> bool:
+    """Say whether a tensor is a matrix over the samples, or a list of pairs of them: a graph's edges."""
+    if size is None or tensor.dim() != 2:
+        return False
+    is_list = tensor.shape[0] == 2 and size != 2 and not tensor.is_floating_point() and tensor.numel() > 0
+    return tuple(tensor.shape) == (size, size) or (is_list and int(tensor.min()) >= 0 and int(tensor.max()) < size)
+
+
+def _most_different_row(inputs: list[Tensor]) -> int | None:
+    """Return the sample, of the first eight, that differs from the first one in most inputs."""
+    if not inputs:
+        return None
+    rows = range(1, min(8, len(inputs[0])))
+    counts = {row: sum(not torch.equal(one[0], one[row]) for one in inputs) for row in rows}
+    best = max(counts, key=lambda row: counts[row], default=0)
+    return best if counts.get(best) else None
+
+
+def _with_first_replaced(tensor: Tensor, row: int) -> Tensor:
+    """Return the batch with another sample in the place of the first: whatever the numbers mean, it is valid."""
+    tensor = tensor.clone()
+    tensor[0] = tensor[row]
+    return tensor
+
+
+def _change(before: list[Tensor], after: list[Tensor]) -> float | None:
+    """Return the largest difference relative to the size of the outputs."""
+    pairs = [(a, b) for a, b in zip(before, after, strict=False) if a.shape == b.shape and a.numel()]
+    if not pairs:
+        return None
+    return max(float((a - b).abs().max() / a.abs().max().clamp_min(1e-12)) for a, b in pairs)

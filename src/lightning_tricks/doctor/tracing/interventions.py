@@ -1,0 +1,92 @@
+"""Interventions: run a pass with dropout switched off, or listen for what must be silent in eval mode."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from lightning_tricks.doctor.facts.evidence import DropoutCall
+from lightning_tricks.doctor.facts.operations import DROPOUTS, RANDOM
+from lightning_tricks.doctor.tracing.measure_operations import channel_variance
+from lightning_tricks.doctor.tracing.module_stack import ModuleStack
+from lightning_tricks.doctor.tracing.signatures import argument_names, name_of
+
+_RATES = {"scaled_dot_product_attention": "dropout_p", "multi_head_attention_forward": "dropout_p"} | dict.fromkeys(
+    ("lstm", "gru", "rnn_tanh", "rnn_relu"), "dropout"
+)
+
+
+class WithoutDropout(TorchFunctionMode):
+    """While entered, dropout passes everything on, and masks drawn by ``bernoulli`` are their own mean.
+
+    Attributes:
+        channel_variances: of the input of each batch norm, in the order of their calls; the last ones fit a recorder's.
+
+    Example:
+        >>> with WithoutDropout():
+        ...     torch.nn.functional.dropout(torch.ones(3), 0.5)
+        tensor([1., 1., 1.])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channel_variances: list[Tensor] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, name = kwargs or {}, name_of(func)
+        if name in DROPOUTS or name.endswith("alpha_dropout"):
+            return args[0] if args else kwargs["input"]
+        if name == "bernoulli":
+            return _mean_mask(func, args, kwargs)
+        if name in _RATES:
+            args, kwargs = _with_argument(func, name, args, kwargs, _RATES[name], 0.0)
+        if name == "batch_norm":
+            self.channel_variances.append(channel_variance(args[0] if args else kwargs["input"]))
+        return func(*args, **kwargs)
+
+
+def _mean_mask(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    if func.__name__.endswith("_"):
+        p = args[1] if len(args) > 1 else kwargs.get("p", 0.5)
+        return args[0].copy_(p) if isinstance(p, Tensor) else args[0].fill_(p)
+    p = args[1] if len(args) > 1 else kwargs.get("p")
+    return args[0].clone() if p is None else torch.full_like(args[0], p)
+
+
+def _with_argument(func: Any, name: str, args: Any, kwargs: Any, argument: str, value: object) -> tuple[Any, Any]:
+    names = argument_names(func, name)
+    place = names.index(argument) if argument in names else len(args)
+    if place < len(args):
+        return (*args[:place], value, *args[place + 1 :]), kwargs
+    return args, {**kwargs, argument: value}
+
+
+class Listener(TorchFunctionMode):
+    """While entered, notes dropout that is active and draws of random numbers.
+
+    Args:
+        stack: tells in whose forward a call is made.
+
+    Attributes:
+        dropouts: active ones.
+        random: names of functions that drew.
+    """
+
+    def __init__(self, stack: ModuleStack) -> None:
+        super().__init__()
+        self._stack = stack
+        self.dropouts: list[DropoutCall] = []
+        self.random: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, name = kwargs or {}, name_of(func)
+        if name in DROPOUTS:
+            given = dict(zip(argument_names(func, name), args, strict=False)) | kwargs
+            p, training = given.get("p", 0.5), given.get("training", given.get("train", True))
+            if p and training:
+                self.dropouts.append(DropoutCall(self._stack.path, name, float(p)))
+        elif name in RANDOM:
+            self.random.append(name)
+        return func(*args, **kwargs)

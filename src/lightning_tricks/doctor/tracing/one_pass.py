@@ -1,0 +1,110 @@
+"""One pass: call the model's ``training_step`` or ``forward`` on a batch, and say where it raised."""
+
+import inspect
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_tricks.doctor.facts.evidence import ErrorFact
+
+_ROOMS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a model is called.
+
+    Attributes:
+        name: ``training_step`` or ``forward``.
+        call: runs it once and returns what it returns.
+    """
+
+    name: str
+    call: Callable[[], Any]
+
+
+def find_entry(model: Any, batch: Any) -> Entry:
+    """Return how to call a model on a batch.
+
+    Example:
+        >>> find_entry(nn.Linear(2, 1), (torch.ones(3, 2), "a label that forward does not take")).call().shape
+        torch.Size([3, 1])
+    """
+    if has_training_step(model):
+        step = model.training_step
+        return Entry("training_step", lambda: step(*_step_arguments(step, batch)))
+    if isinstance(batch, Mapping) or (hasattr(batch, "keys") and hasattr(batch, "data")):
+        return Entry("forward", lambda: model(**batch))
+    if isinstance(batch, (tuple, list)):
+        return Entry("forward", lambda: model(*batch[: _number_of_inputs(model)]))
+    return Entry("forward", lambda: model(batch))
+
+
+def has_training_step(model: Any) -> bool:
+    """Say whether the module defines one itself; Lightning's own only warns."""
+    step = getattr(model, "training_step", None)
+    home = getattr(getattr(step, "__func__", step), "__module__", "") or ""
+    return callable(step) and home.partition(".")[0] not in ("lightning", "pytorch_lightning")
+
+
+def _step_arguments(step: Callable[..., Any], batch: Any) -> tuple[Any, ...]:
+    parameters = inspect.signature(step).parameters.values()
+    places = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return batch, 0
+    needed = [one for one in places if one.default is one.empty or one.name == "batch_idx"]
+    return (batch, 0, 0)[: max(len(needed), 1)]
+
+
+def _number_of_inputs(model: nn.Module) -> int | None:
+    """Return how many positional arguments ``forward`` takes: a batch may hold labels that it does not."""
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):  # TorchScript
+        return None
+    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        return None
+    return sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters)
+
+
+def find_loss(entry: Entry, returned: Any) -> Tensor | None:
+    """Return the loss in what a step, or a model that computes its own, returned."""
+    if isinstance(returned, Tensor):
+        return returned if entry.name == "training_step" else None
+    loss = returned.get("loss") if isinstance(returned, Mapping) else getattr(returned, "loss", None)
+    return loss if isinstance(loss, Tensor) else None
+
+
+def describe_error(error: BaseException, phase: str, module: str) -> ErrorFact:
+    """Return an exception's last line, and the deepest place that is neither PyTorch's nor ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [one for one in frames if not one.filename.startswith(_ROOMS) and not one.filename.startswith("<")]
+    place = own[-1] if own else None
+    lines = [line for line in str(error).strip().splitlines() if line.strip()] or ["no message"]
+    return ErrorFact(
+        phase=phase,
+        kind=type(error).__name__,
+        message=lines[-1].strip(),
+        module=module,
+        file=place.filename if place else "",
+        line=(place.lineno or 0) if place else 0,
+        function=place.name if place else "",
+    )
+
+
+def move(batch: Any, device: torch.device) -> Any:
+    """Return a batch whose tensors lie on a device; what is no tensor, tuple, list or dict stays."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(move(one, device) for one in batch))
+    if type(batch) in (tuple, list):
+        return type(batch)(move(one, device) for one in batch)
+    if type(batch) is dict:
+        return {key: move(one, device) for key, one in batch.items()}
+    return batch.to(device) if hasattr(batch, "to") and not isinstance(batch, type) else batch

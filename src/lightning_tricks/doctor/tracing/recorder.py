@@ -1,0 +1,241 @@
+"""Recorder: write down the operations of a pass while it runs.
+
+A function mode sees calls by name, dropout and losses with their arguments; a dispatch mode below it sees what no
+function shows, such as the inside of TorchScript. Calls inside of a call are not recorded.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import is_dataclass, replace
+from typing import Any
+
+from torch import Tensor
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, RANDOM, words
+from lightning_tricks.doctor.facts.trace_facts import Operation
+from lightning_tricks.doctor.reading.measure_tensors import plain_settings
+from lightning_tricks.doctor.tracing.ledger import Ledger, covers_storage, storage_of
+from lightning_tricks.doctor.tracing.measure_operations import channel_variance, measure_arguments, measure_result
+from lightning_tricks.doctor.tracing.module_stack import ModuleStack
+from lightning_tricks.doctor.tracing.signatures import argument_names, name_of, name_of_overload
+
+# no result that is followed; and a backward pass may compute a forward pass anew
+_UNRECORDED = words("""
+    backward grad size dim stride numel item tolist is_floating_point is_complex is_contiguous storage_offset data_ptr
+    untyped_storage element_size get_device is_tensor ndimension nelement is_same_size has_torch_function
+""")
+# the numbers of their tensors do not reach the result
+_FORGETFUL = words("""
+    empty_like zeros_like ones_like full_like randint_like new_empty new_zeros new_ones new_full new_tensor zero fill
+    rand randn random exponential empty zeros ones full arange
+""")
+_NOISY = RANDOM | DROPOUTS | {"scaled_dot_product_attention", "multi_head_attention_forward", "lstm", "gru"}
+_ANNOUNCED = LOSSES | {"batch_norm"}
+
+
+class Recorder:
+    """The operations of one pass.
+
+    Args:
+        leaves: tensors that are there before, as ``(kind, name, tensor)``: parameters, buffers, the batch.
+        stack: tells in whose forward a call is made.
+
+    Attributes:
+        operations: what was written down so far.
+        channel_variances: of the input of each batch norm, from the first random number on.
+
+    Example:
+        >>> import torch
+        >>> stack = ModuleStack(torch.nn.Module())
+        >>> x = torch.ones(2)
+        >>> recorder = Recorder([("batch", "x", x)], stack)
+        >>> with recorder.recording("hybrid"):
+        ...     y = torch.relu_(x[:1] * 2)
+        >>> [one.op for one in recorder.operations]
+        ['batch', 'getitem', 'mul', 'relu']
+    """
+
+    def __init__(self, leaves: Iterable[tuple[str, str, Tensor]], stack: ModuleStack) -> None:
+        self.operations: list[Operation] = []
+        self._leaves = {id(tensor): (kind, name, tensor) for kind, name, tensor in leaves}
+        self._ledger = Ledger()
+        self._stack = stack
+        self._busy = False
+        self._is_noisy = False
+        self.channel_variances: dict[int, Tensor] = {}
+
+    def recording(self, technique: str) -> ExitStack:
+        """Return a context in which everything is recorded."""
+        context = ExitStack()
+        if technique == "hybrid":
+            context.enter_context(_Dispatch(self))
+        context.enter_context(_Functions(self))
+        return context
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While entered, nothing is recorded: our own work in the middle of a pass."""
+        before, self._busy = self._busy, True
+        try:
+            yield
+        finally:
+            self._busy = before
+
+    def find(self, value: object) -> tuple[int, ...]:
+        """Return the operations that made the tensors in a value."""
+        return tuple(dict.fromkeys(self._index(one) for one in tensors_in(value)))
+
+    def run(self, function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
+        """Call a function and write it down; what it calls in turn is not."""
+        if self._busy:
+            return function(*args, **kwargs)
+        with self.paused():
+            if not name or name in _UNRECORDED:
+                return function(*args, **kwargs)
+            return self._run(function, name, args, kwargs)
+
+    def _run(self, function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
+        named = [(key, value) for key, value in _name(argument_names(function, name), args, kwargs) if key != "out"]
+        given = [(key, one) for key, value in named for one in tensors_in(value)]
+        versions = [_version(one) for _, one in given]
+        operation = self._describe(name, named, given)
+        # it may refuse what it is given, and that is evidence
+        announced = self._announce(operation, given) if name in _ANNOUNCED else None
+        result = function(*args, **kwargs)
+        written = [one for (_, one), before in zip(given, versions, strict=True) if _version(one) != before]
+        self._note(operation, given, written, result, kwargs.get("out"), announced)
+        return result
+
+    def _describe(self, name: str, named: list[tuple[str, Any]], given: list[tuple[str, Tensor]]) -> Operation:
+        inputs = [(key, self._index(one), tuple(one.shape)) for key, one in given]
+        if name in _FORGETFUL:
+            inputs = []
+        elif name == "copy" or (name == "setitem" and len(given) > 1 and _fills(given[0][1], given[-1][1])):
+            inputs = inputs[1:]
+        return Operation(
+            op=name,
+            module=self._stack.path,
+            inputs=tuple(index for _, index, _ in inputs),
+            names=tuple(key for key, _, _ in inputs),
+            input_shapes=tuple(shape for _, _, shape in inputs),
+            settings=plain_settings({key: value for key, value in named if not isinstance(value, Tensor)}),
+        )
+
+    def _announce(self, operation: Operation, given: list[tuple[str, Tensor]]) -> int:
+        for one, found in measure_arguments(operation, given):
+            index = self._index(one)
+            self.operations[index] = replace(self.operations[index], statistics=found)
+        index = self._append(operation)
+        if operation.op == "batch_norm" and self._is_noisy:
+            self.channel_variances[index] = channel_variance(given[0][1])
+        return index
+
+    def _note(
+        self,
+        operation: Operation,
+        given: list[tuple[str, Tensor]],
+        written: list[Tensor],
+        result: Any,
+        out: Any,
+        announced: int | None,
+    ) -> None:
+        outputs = list(tensors_in(result))
+        if not outputs and not written:
+            return
+        first = outputs[0] if outputs else written[0]
+        operation = replace(
+            operation,
+            shape=tuple(first.shape),
+            dtype=str(first.dtype),
+            requires_grad=first.requires_grad,
+            inplace=bool(written) and any(one is first for one in written),
+        )
+        operation = measure_result(operation, first, self.operations)
+        if announced is None:
+            index = self._append(operation)
+        else:
+            index, self.operations[announced] = announced, operation
+        storages = {storage_of(one) for _, one in given}
+        for one in outputs:
+            if not any(one is each for each in written):
+                self._ledger.note(one, index, is_view=storage_of(one) in storages)
+        for one in [*written, *tensors_in(out)]:
+            self._note_write(one, index)
+
+    def _note_write(self, tensor: Tensor, index: int) -> None:
+        whole = index
+        before = self._ledger.find(tensor)
+        if not covers_storage(tensor) and before is not None:
+            part = Operation("partial_write", self._stack.path, (before, index), shape=self.operations[index].shape)
+            whole = self._append(part)
+        self._ledger.note_write(tensor, index, whole)
+
+    def _index(self, tensor: Tensor) -> int:
+        found = self._ledger.find(tensor)
+        if found is not None:
+            return found
+        kind, name, _ = self._leaves.get(id(tensor), ("constant", "", None))
+        leaf = Operation(
+            kind, name, (), shape=tuple(tensor.shape), dtype=str(tensor.dtype), requires_grad=tensor.requires_grad
+        )
+        index = self._append(leaf)
+        self._ledger.note(tensor, index)
+        return index
+
+    def _append(self, operation: Operation) -> int:
+        self._is_noisy = self._is_noisy or operation.op in _NOISY
+        self.operations.append(operation)
+        return len(self.operations) - 1
+
+
+class _Functions(TorchFunctionMode):
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._recorder.run(func, name_of(func), args, kwargs or {})
+
+
+class _Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else the first use imports the compiler, which takes seconds
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._recorder = recorder
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._recorder.run(func, name_of_overload(func), args, kwargs or {})
+
+
+def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
+    """Yield the tensors in tuples, lists, dicts and objects that behave like them."""
+    if isinstance(value, Tensor):
+        if not is_lazy(value):  # it bears no look before it has a shape
+            yield value
+    elif depth and isinstance(value, (tuple, list)):
+        for one in value:
+            yield from tensors_in(one, depth - 1)
+    elif depth and hasattr(value, "values") and hasattr(value, "keys"):
+        yield from tensors_in(list(value.values()), depth - 1)
+    elif depth and is_dataclass(value):
+        yield from tensors_in(list(vars(value).values()), depth - 1)
+
+
+def _name(names: tuple[str, ...], args: Any, kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+    rest = names[len(names) - 1] if names else "input"
+    positional = [(names[i] if i < len(names) else f"{rest}{i}", value) for i, value in enumerate(args)]
+    return [*positional, *kwargs.items()]
+
+
+def _fills(target: Tensor, value: Tensor) -> bool:
+    return target.numel() == value.numel()
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else int(tensor._version)

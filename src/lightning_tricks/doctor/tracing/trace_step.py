@@ -1,0 +1,236 @@
+"""Trace a step: one pass in training mode, recorded, with the loss and gradients that come of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_tricks.doctor.facts.evidence import ErrorFact, GradientFact, StepFacts
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.provenance import find_arrivals
+from lightning_tricks.doctor.facts.trace_facts import BatchNormFact, TraceFacts
+from lightning_tricks.doctor.reading.read_data import walk_batch
+from lightning_tricks.doctor.tracing.interventions import WithoutDropout
+from lightning_tricks.doctor.tracing.module_stack import ModuleStack
+from lightning_tricks.doctor.tracing.one_pass import Entry, describe_error, find_entry, find_loss, has_training_step
+from lightning_tricks.doctor.tracing.recorder import Recorder, tensors_in
+from lightning_tricks.doctor.tracing.stand_in import Step, TrainerStandIn, stand_in_
+
+TECHNIQUES = ("hybrid", "functions")
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What one step showed.
+
+    Attributes:
+        trace: its operations; up to the exception, if there was one.
+        step: its loss and gradients.
+        error: the model's own exception.
+        calls: the arguments of the first call of the model, and of the modules right below it, by path.
+        missing: why there is no trace.
+    """
+
+    trace: TraceFacts | None = None
+    step: StepFacts | None = None
+    error: ErrorFact | None = None
+    calls: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    missing: str = ""
+
+
+@dataclass
+class Patient:
+    """A model, what it is to run on, and how it is put back after each pass.
+
+    Attributes:
+        model: any module.
+        batch: on its device.
+        optimizers: real ones, for manual optimization.
+        schedulers: real ones.
+        trainer: what it takes for its Trainer.
+        put_back: puts everything back as it was before the first pass.
+        context: what a pass runs in: autocast.
+    """
+
+    model: nn.Module
+    batch: Any
+    optimizers: Sequence[Any]
+    schedulers: Sequence[Any]
+    trainer: TrainerStandIn
+    put_back: Callable[[], None]
+    context: Callable[[], AbstractContextManager[Any]]
+
+
+def trace_step(patient: Patient) -> Traced:
+    """Run one step under the best technique that the model bears.
+
+    A technique under which it raises is given up for the next; if it raises without any, the exception is its own.
+    """
+    partial: Traced | None = None
+    for technique in TECHNIQUES:
+        found = _Pass(patient).run(technique)
+        if found.error is None:
+            return found
+        partial = partial or found
+        patient.put_back()
+    plain = _Pass(patient).run(None)
+    patient.put_back()
+    if plain.error is None:
+        assert partial is not None
+        assert partial.error is not None
+        return replace(plain, missing=f"the pass could not be followed: {partial.error.kind}: {partial.error.message}")
+    return replace(plain, trace=partial.trace if partial else None)
+
+
+class _Pass:
+    def __init__(self, patient: Patient) -> None:
+        self._patient = patient
+        self._gradients: dict[str, GradientFact] = {}
+        self._stack = ModuleStack(patient.model)
+        self._recorder = Recorder(_leaves(patient.model, patient.batch), self._stack)
+        self._step = Step(patient.optimizers, patient.schedulers, self._read_gradients, self._recorder.paused)
+        self._phase = ""
+
+    def run(self, technique: str | None) -> Traced:
+        patient = self._patient
+        self._prepare_()
+        try:
+            entry = find_entry(patient.model, patient.batch)
+            self._phase = f"`{entry.name}`"
+            returned = self._forward(entry, technique)
+            loss = find_loss(entry, returned)
+            step = self._backward(returned, loss)
+        except Exception as error:  # whatever it is, it is the model's, and it is reported
+            described = describe_error(error, self._phase, self._stack.failed or "")
+            name = "training_step" if has_training_step(patient.model) else "forward"
+            return Traced(trace=self._facts(name, technique, None), error=described)
+        return Traced(self._facts(entry.name, technique, loss), step, None, self._stack.calls)
+
+    def _prepare_(self) -> None:
+        model = self._patient.model
+        for one in model.parameters():
+            one.grad = None
+        if not model.training:  # parts of a model in training mode stay as they are: they may be frozen
+            model.train()
+        stand_in_(model, self._step, self._patient.trainer)
+
+    def _forward(self, entry: Entry, technique: str | None) -> Any:
+        with ExitStack() as contexts:
+            contexts.enter_context(self._patient.context())
+            contexts.enter_context(torch.enable_grad())
+            contexts.enter_context(self._stack)
+            if technique:
+                contexts.enter_context(self._recorder.recording(technique))
+            return entry.call()
+
+    def _backward(self, returned: Any, loss: Tensor | None) -> StepFacts:
+        manual = self._is_manual
+        # without a loss the sum of the outputs stands in, for its gradients
+        root = loss if loss is not None else _sum(returned)
+        self._phase = "the backward pass"
+        leads_back = root is not None and root.requires_grad
+        if root is not None and leads_back and not manual:
+            (root if root.dim() == 0 else root.float().mean()).backward()  # type: ignore[no-untyped-call]
+        self._read_gradients()
+        return StepFacts(
+            loss=None if loss is None else float(loss.detach().float().mean()),
+            requires_grad=leads_back,
+            manual=manual,
+            backwards=self._step.backwards,
+            gradients=tuple(self._gradients.values()),
+            logged=dict(self._step.logged),
+        )
+
+    @property
+    def _is_manual(self) -> bool:
+        return getattr(self._patient.model, "automatic_optimization", True) is False
+
+    def _read_gradients(self) -> None:
+        with self._recorder.paused():
+            self._note_gradients()
+
+    def _note_gradients(self) -> None:
+        names, norms = [], []
+        for name, one in self._patient.model.named_parameters():
+            if not one.requires_grad:
+                continue
+            if one.grad is None:
+                self._gradients.setdefault(name, GradientFact(name, None))
+                continue
+            grad = one.grad.coalesce().values() if one.grad.is_sparse else one.grad
+            names.append(name)
+            norms.append(grad.detach().float().norm())
+        for name, norm in zip(names, torch.stack(norms).tolist() if norms else [], strict=True):
+            known = self._gradients.get(name)
+            finite = norm == norm and norm != float("inf")
+            if known is None or not known.norm:
+                self._gradients[name] = GradientFact(name, norm, nonfinite=not finite)
+
+    def _facts(self, entry: str, technique: str | None, loss: Tensor | None) -> TraceFacts | None:
+        if not technique:
+            return None
+        recorder = self._recorder
+        found_loss = recorder.find(loss)[:1] if loss is not None else ()
+        results = self._stack.results
+        outputs = recorder.find(results[0]) if results else ()
+        trace = TraceFacts(
+            entry=entry,
+            technique=technique,
+            operations=tuple(recorder.operations),
+            outputs=outputs,
+            loss=found_loss[0] if found_loss else None,
+        )
+        return replace(trace, batchnorms=self._batchnorms(trace))
+
+    def _batchnorms(self, trace: TraceFacts) -> tuple[BatchNormFact, ...]:
+        ratios = self._variance_ratios(trace)
+        found: dict[str, BatchNormFact] = {}
+        for index, one in Graph(trace).find("batch_norm"):
+            if not one.settings.get("training", True) or not one.input_shapes or len(one.input_shapes[0]) < 2:
+                continue
+            samples, channels, *positions = one.input_shapes[0]
+            values = samples * int(torch.Size(positions).numel()) if channels else 0
+            ratio = ratios.get(index)
+            known = found.get(one.module)
+            if known is None or (ratio is not None and (known.variance_ratio is None or ratio < known.variance_ratio)):
+                found[one.module] = BatchNormFact(one.module, samples, values, ratio)
+        return tuple(found.values())
+
+    def _variance_ratios(self, trace: TraceFacts) -> dict[int, float]:
+        """Return, for batch norms that dropout reaches, the variance of their input without it over that with it."""
+        reached = {each.batchnorm for each in find_arrivals(Graph(trace)) if not each.fact.by_rand}
+        with_dropout = self._recorder.channel_variances
+        without = self._again_without_dropout() if reached else []
+        found = {}
+        if len(without) >= len(with_dropout):
+            for (index, train), test in zip(with_dropout.items(), without[-len(with_dropout) :], strict=False):
+                alive = train > 1e-12
+                if index in reached and train.shape == test.shape and bool(alive.any()):
+                    found[index] = float((test[alive] / train[alive]).median())
+        return found
+
+    def _again_without_dropout(self) -> list[Tensor]:
+        """Run the same pass, with the same random numbers, and return the variances at each batch norm."""
+        self._patient.put_back()
+        self._prepare_()
+        mode = WithoutDropout()
+        try:
+            with self._patient.context(), torch.set_grad_enabled(self._is_manual), mode:
+                find_entry(self._patient.model, self._patient.batch).call()
+        except Exception:  # a model that needs its dropout is judged without the measurement
+            return []
+        return mode.channel_variances
+
+
+def _leaves(model: nn.Module, batch: Any) -> list[tuple[str, str, Tensor]]:
+    found: list[tuple[str, str, Tensor]] = [("parameter", name, one) for name, one in model.named_parameters()]
+    found += [("buffer", name, one) for name, one in model.named_buffers()]
+    return found + [("batch", path, one) for path, one in walk_batch(batch) if isinstance(one, Tensor)]
+
+
+def _sum(returned: Any) -> Tensor | None:
+    parts = [one.float().sum() for one in tensors_in(returned) if one.is_floating_point() and one.requires_grad]
+    return torch.stack(parts).sum() if parts else None

@@ -1,0 +1,150 @@
+"""Step watch: measure gradients and updates at every k-th step of a run's one optimizer, without a wait in a step."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lightning_tricks.doctor.facts.run_facts import StepFact
+from lightning_tricks.engine.clip.step_guard import active_scaler
+from lightning_tricks.functional.gradients import join_norms, local_parts, tensor_norms
+
+_SAMPLE = 1024
+
+
+@dataclass
+class _Look:
+    """What was measured of one step.
+
+    Attributes:
+        step: the Trainer's.
+        lr: the highest rate of any group.
+        roots: of the matrices and kernels that have a gradient, by name, the root of their elements' count.
+        numbers: ``(1 + 2 N,)`` the norm of all gradients; the norm of each name's; each name's relative update.
+        weights: the tensors of these names, until their update is measured.
+        before: samples of them.
+    """
+
+    step: int
+    lr: float
+    roots: dict[str, float]
+    numbers: Tensor
+    weights: list[Tensor] = field(default_factory=list)
+    before: list[Tensor] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Measure what the step has changed."""
+        if self.weights:
+            changes = [after - before for after, before in zip(map(sample, self.weights), self.before, strict=True)]
+            updates = tensor_norms(changes) / tensor_norms(self.before)
+            self.numbers = torch.cat([self.numbers, updates.to(self.numbers)])
+        self.weights, self.before = [], []
+
+    def to_plain(self) -> list[Any]:
+        """Return step, rate, names and numbers, with root mean squares for norms; this process waits for its device."""
+        total, *rest = self.numbers.tolist()
+        norms, updates = rest[: len(self.roots)], rest[len(self.roots) :]
+        gradients = [norm / root for norm, root in zip(norms, self.roots.values(), strict=True)]
+        return [self.step, self.lr, list(self.roots), [total, *gradients, *updates]]
+
+
+class StepWatch:
+    """The norm of all gradients, and of each matrix or kernel its gradient and its relative update, of some steps.
+
+    Updates are measured on about a thousand elements of each, so that no weight is copied whole. Everything stays on
+    the device until somebody reads. Several optimizers, which work against each other as often as not, are left out.
+    """
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._open: _Look | None = None
+        self._closed: list[_Look] = []
+
+    @torch.no_grad()
+    def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer, every: int) -> None:
+        """Look at the gradients at every so many steps."""
+        due, self._steps = self._steps % every == 0, self._steps + 1
+        if not due or len(trainer.optimizers) > 1:
+            return
+        if active_scaler(trainer) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            return  # they are scaled still
+        self._open = _look(pl_module, optimizer, trainer.global_step)
+
+    @torch.no_grad()
+    def after_batch(self) -> None:
+        """Look at what the step has changed, if it was looked at."""
+        if self._open is not None:
+            self._open.close()
+            self._closed.append(self._open)
+            self._open = None
+
+    def read(self, trainer: Trainer, loss: float) -> list[StepFact]:
+        """Return the steps that were looked at, and forget them; on every process what process 0 has measured.
+
+        Args:
+            trainer: the Trainer.
+            loss: the largest since the last reading.
+        """
+        seen = [one.to_plain() for one in self._closed]
+        self._closed = []
+        if trainer.world_size > 1:  # always: under manual optimization this process may have taken no step
+            seen = trainer.strategy.broadcast(seen)
+        facts: list[StepFact] = []
+        for step, lr, names, numbers in seen:
+            norm, *parts = numbers
+            pairs = zip(parts[: len(names)], parts[len(names) :], strict=True)
+            facts.append(StepFact(step, loss, lr, norm, dict(zip(names, pairs, strict=True))))
+        # a scaler leaves such steps out
+        return [one for one in facts if active_scaler(trainer) is None or math.isfinite(one.norm)]
+
+    def let_go(self) -> None:
+        """Hold no parameter any longer."""
+        self._open = None
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the count of steps and what was measured, in host memory."""
+        return {"steps": self._steps, "looks": [one.to_plain() for one in self._closed]}
+
+    def load(self, plain: dict[str, Any]) -> None:
+        """Go on with what :meth:`plain_state` returned."""
+        self._steps = plain["steps"]
+        self._closed = [
+            _Look(step, float(lr), dict.fromkeys(names, 1.0), torch.tensor([*map(float, numbers)], dtype=torch.float64))
+            for step, lr, names, numbers in plain["looks"]
+        ]
+
+
+def _look(pl_module: LightningModule, optimizer: Optimizer, step: int) -> _Look:
+    """Measure the gradients, and take samples of what the step is about to change."""
+    held = {id(one) for group in optimizer.param_groups for one in group["params"] if one.grad is not None}
+    found = [(name, one) for name, one in pl_module.named_parameters() if id(one) in held]
+    matrices = {name: one for name, one in found if one.dim() > 1}
+    ordered: list[Tensor] = [*matrices.values(), *(one for _, one in found if one.dim() < 2)]
+    norms = tensor_norms([one.grad for one in ordered]) if ordered else torch.zeros(0)  # type: ignore[misc]
+    numbers = torch.cat([join_norms(norms)[None], norms[: len(matrices)]])
+    roots = {name: math.sqrt(max(one.numel(), 1)) for name, one in matrices.items()}
+    weights = local_parts(list(matrices.values()))
+    return _Look(step, highest_rate(optimizer), roots, numbers, weights, [sample(one).clone() for one in weights])
+
+
+def highest_rate(optimizer: Optimizer) -> float:
+    """Return the highest learning rate of an optimizer's groups."""
+    return max((float(group.get("lr", math.nan)) for group in optimizer.param_groups), default=math.nan)
+
+
+def sample(weight: Tensor) -> Tensor:
+    """Return a view of at most 1,024 elements of a tensor, at even distances in memory.
+
+    Example:
+        >>> sample(torch.arange(2049.0))[:3]
+        tensor([0., 3., 6.])
+    """
+    weight = weight.detach()
+    every = max(1, -(-weight.numel() // _SAMPLE))
+    if weight.is_contiguous() or (weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)):
+        return weight.as_strided((-(-weight.numel() // every),), (every,), weight.storage_offset())
+    return weight.flatten()[::every]

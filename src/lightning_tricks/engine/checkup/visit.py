@@ -1,0 +1,113 @@
+"""Visit: let process 0 look at a run's module on a batch while the others wait, and leave the run as it was."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch.distributed as dist
+from lightning.pytorch import LightningModule, Trainer
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.tracing.examine import examine
+from lightning_tricks.engine.layers.layer_company import wrap_anew
+from lightning_tricks.engine.lr.found_lr import product_of
+from lightning_tricks.engine.trial.run_snapshot import reshard_
+
+_SHARDING = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
+
+
+def visit(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence | None:
+    """Return what can be seen of a run's module, on process 0; ``None`` on the others, which wait.
+
+    Args:
+        trainer: a Trainer that fits, before its first step in this process.
+        pl_module: its module.
+        batch: as the first step gets it, on its device; ``None`` if the module fetches its own, or there is none.
+    """
+    try:
+        if not _is_shared(trainer):
+            return look(trainer, pl_module, batch)
+        return _look_while_others_wait(trainer, pl_module, batch)
+    finally:
+        if not why_not_traced(trainer, pl_module):
+            wrap_anew(trainer)  # backward passes beside it have touched what it knows of the gradients
+
+
+def _look_while_others_wait(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence | None:
+    reshard_(pl_module)
+    alone = dist.new_group([0])
+    try:
+        if not trainer.is_global_zero:
+            return None
+        with _only_member_of(alone):
+            return look(trainer, pl_module, batch)
+    finally:
+        trainer.strategy.barrier("doctor")
+        dist.destroy_process_group(alone)
+
+
+def look(trainer: Any, pl_module: LightningModule, batch: Any) -> Evidence:
+    """Return what can be seen of a run's module by this process alone; without a batch no step is traced."""
+    product = product_of(trainer)
+    with _batch_as_it_is(pl_module):
+        return examine(
+            pl_module,
+            batch,
+            train_dataloaders=trainer.train_dataloader,
+            val_dataloaders=trainer.val_dataloaders,
+            optimizers=trainer.optimizers,
+            peaks=product.peaks() if product is not None else (),
+            context=trainer.precision_plugin.forward_context,
+            not_traced=why_not_traced(trainer, pl_module) or ("" if batch is not None else "there was no batch"),
+        )
+
+
+def share(trainer: Trainer, text: str) -> str:
+    """Return what process 0 says, on all of them."""
+    return str(trainer.strategy.broadcast(text)) if _is_shared(trainer) else text
+
+
+def why_not_traced(trainer: Trainer, pl_module: LightningModule) -> str:
+    """Return why no step can be traced, empty if one can."""
+    kinds = {kind.__name__ for kind in type(trainer.strategy).__mro__}
+    if kinds.intersection(_SHARDING):
+        return f"not traced under {type(trainer.strategy).__name__}, where no process holds the whole model"
+    if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
+        return "not traced: `training_step` takes `dataloader_iter` and fetches its own batches"
+    return ""
+
+
+def _is_shared(trainer: Trainer) -> bool:
+    return trainer.world_size > 1 and dist.is_available() and dist.is_initialized()
+
+
+@contextmanager
+def _batch_as_it_is(pl_module: Any) -> Iterator[None]:
+    """Keep the module's hooks of the transfer, which the batch has been through, from being called again."""
+    names = ("on_before_batch_transfer", "on_after_batch_transfer")
+    own = {name: vars(pl_module)[name] for name in names if name in vars(pl_module)}
+    vars(pl_module).update(dict.fromkeys(names, _unchanged))
+    try:
+        yield
+    finally:
+        for name in names:
+            del vars(pl_module)[name]
+        vars(pl_module).update(own)
+
+
+def _unchanged(batch: Any, dataloader_idx: int = 0) -> Any:
+    return batch
+
+
+@contextmanager
+def _only_member_of(group: Any) -> Iterator[None]:
+    """Make a group the one that collective calls mean by default: what a step gathers, it gathers from itself."""
+    world: Any = dist.distributed_c10d
+    everyone = world._get_default_group()
+    set_default: Callable[[Any], None] = world._update_default_pg
+    set_default(group)
+    try:
+        yield
+    finally:
+        set_default(everyone)

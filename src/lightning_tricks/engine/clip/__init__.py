@@ -1,0 +1,1 @@
+"""Measure, judge and clip the gradients of an optimizer right before its step."""

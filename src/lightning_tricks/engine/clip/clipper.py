@@ -1,0 +1,250 @@
+"""Clipper: the hook that all clipping callbacks share: measure, judge, clip, log; a subclass says how."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+from torch.optim import LBFGS, Optimizer
+
+from lightning_tricks.core.arguments import check_count, check_flag
+from lightning_tricks.engine.clip.clip_memory import Measured, Memory, restore_memory
+from lightning_tricks.engine.clip.step_guard import (
+    StepGuard,
+    TooManySkips,
+    active_scaler,
+    name_nonfinite,
+    unscale_gradients,
+)
+from lightning_tricks.engine.run.trick import Trick
+from lightning_tricks.functional.gradients import join_norms, tensor_norms
+
+
+class Clipper(Trick):
+    """A trick that bounds the gradients of each optimizer right before its step, or leaves the step out.
+
+    ``on_before_optimizer_step`` is the one hook after accumulation, all-reduce and unscaling that also runs under
+    manual optimization.
+
+    Args:
+        skip_nonfinite: leave out a step with a gradient that is not finite.
+        max_skips: how many of them in a row are borne.
+        log: log norms.
+    """
+
+    norm_type: float = 2.0
+
+    def __init__(self, skip_nonfinite: bool, max_skips: int | None, log: bool) -> None:
+        super().__init__()
+        self.skip_nonfinite = check_flag("skip_nonfinite", skip_nonfinite)
+        self.max_skips = None if max_skips is None else check_count("max_skips", max_skips, 0)
+        if max_skips is not None and not skip_nonfinite:
+            raise ValueError(f"`max_skips` bounds what `skip_nonfinite=False` never does, got {max_skips}. Drop one.")
+        self._logs = check_flag("log", log)  # a Trainer puts a method of its own under the name `log`
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._memories: dict[int, Memory] = {}
+        self._loaded: dict[int, dict[str, Any]] = {}
+        self._guards: dict[int, StepGuard] = {}
+        self._had_backward = True
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments as plain values."""
+        names = list(inspect.signature(type(self).__init__).parameters)[1:]
+        return {name: self._logs if name == "log" else getattr(self, name) for name in names}
+
+    def measure(self, groups: Sequence[Sequence[Tensor]]) -> Measured:
+        """Measure the gradients of an optimizer.
+
+        Args:
+            groups: the parameters that have a gradient, group by group; at least one.
+        """
+        raise NotImplementedError
+
+    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor | None:
+        """Clip what was measured, in place, and return ``()`` whether that changed anything; ``None``: it did not.
+
+        Args:
+            measured: the gradients.
+            memory: of their optimizer.
+            observe: whether to learn from them: not where an optimizer evaluates its loss again in the same step.
+        """
+        raise NotImplementedError
+
+    def restore_rule(self, tensors: dict[str, Tensor]) -> Any:
+        """Return what was learnt, from the tensors of a checkpoint."""
+        raise NotImplementedError
+
+    def more_to_log(self, memory: Memory) -> dict[str, Tensor]:
+        """Return what is logged beside the norms."""
+        return {}
+
+    @property
+    def num_skipped(self) -> int:
+        """Steps left out because a gradient was not finite, of all optimizers; reading it may wait for the device."""
+        return sum(int(entry["skipped"]) for entry in self.plain_state()["optimizers"].values())
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget an earlier fit, and refuse to clip beside the Trainer."""
+        super().setup(trainer, pl_module, stage)
+        if stage != "fit":
+            return
+        self._start_anew()
+        if trainer.gradient_clip_val:
+            raise MisconfigurationException(
+                f"`{type(self).__name__}` and `Trainer(gradient_clip_val={trainer.gradient_clip_val})` would both "
+                "clip. Remove one of them."
+            )
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse strategies whose gradients are out of reach, and an optimizer whose steps cannot be left out."""
+        super().on_fit_start(trainer, pl_module)
+        name = type(self).__name__
+        kinds = {cls.__name__ for cls in type(trainer.strategy).__mro__}
+        if "DeepSpeedStrategy" in kinds:
+            raise MisconfigurationException(
+                f"`{name}` cannot act under DeepSpeed, whose engine keeps the gradients to itself. Use the engine's "
+                "own option `gradient_clipping`, which `Trainer(gradient_clip_val=...)` sets."
+            )
+        if "FSDPStrategy" in kinds:
+            raise MisconfigurationException(
+                f"`{name}` cannot act under `FSDPStrategy`, whose flat parameters cut tensors anywhere. Use "
+                "`ModelParallelStrategy` with `fully_shard` (FSDP2)."
+            )
+        if self.skip_nonfinite and any(isinstance(optimizer, LBFGS) for optimizer in trainer.optimizers):
+            raise MisconfigurationException(
+                f"`{name}(skip_nonfinite=True)` cannot leave out a step of LBFGS, which evaluates its loss several "
+                "times in one and remembers each. Pass `skip_nonfinite=False`."
+            )
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self._had_backward = False
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._had_backward = True
+
+    @torch.no_grad()
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Measure, judge, clip and log the gradients of one optimizer."""
+        groups = [[p for p in group["params"] if p.grad is not None] for group in optimizer.param_groups]
+        if not any(groups):
+            return
+        scaler = active_scaler(trainer)
+        if scaler is not None:
+            if pl_module.automatic_optimization and not self._had_backward:
+                return  # training_step returned None: the gradients stay scaled, and no step follows
+            unscale_gradients(scaler, optimizer)
+        index = next(i for i, other in enumerate(trainer.optimizers) if other is optimizer)
+        measured = self.measure(groups)
+        memory = self._memory(index, measured.total.device)
+        again = isinstance(optimizer, LBFGS) and memory.counted_at == trainer.global_step
+        memory.counted_at = trainer.global_step
+        logs = self._logs and not again and _logs_now(trainer)
+        judged = self._judge(pl_module, optimizer, index, measured, scaled=scaler is not None)
+        clipped = self.clip(judged, memory, observe=not again) if judged else None
+        if self._logs and not again:
+            if clipped is not None:
+                memory.clipped += clipped & ~measured.bad
+            memory.steps += 1
+        if logs:
+            after = self._norm(measured) if judged else measured.total
+            self._log(
+                pl_module, memory, measured.total, after, f"-optimizer_{index}" if len(trainer.optimizers) > 1 else ""
+            )
+
+    def _memory(self, index: int, device: torch.device) -> Memory:
+        """Return what is kept of an optimizer, made at its first step, when its device is known."""
+        if index not in self._memories:
+            self._memories[index] = restore_memory(self._loaded.get(index), device, self.restore_rule)
+        return self._memories[index]
+
+    def _judge(
+        self,
+        pl_module: LightningModule,
+        optimizer: Optimizer,
+        index: int,
+        measured: Measured,
+        scaled: bool,
+    ) -> Measured | None:
+        """Leave out the coming step if it is bad, and return what is left to clip, with what the host now knows."""
+        if scaled:  # the scaler found the same, and skips
+            self._memories[index].skipped += measured.bad
+        if scaled or not self.skip_nonfinite:
+            return measured
+        guard = self._guards.get(index)
+        if guard is None:
+            guard = self._guards[index] = StepGuard(optimizer, self.max_skips)
+        try:
+            return guard.judge(measured, self._memories[index])
+        except TooManySkips:
+            raise self._too_many(pl_module, self._memories[index]) from None
+
+    def _too_many(self, pl_module: LightningModule, memory: Memory) -> RuntimeError:
+        names = name_nonfinite(pl_module, memory.last_bad) if memory.last_bad else "unknown"
+        return RuntimeError(
+            f"`{type(self).__name__}` left out {int(memory.bad_in_a_row)} steps in a row whose gradients were not "
+            f"finite, more than `max_skips={self.max_skips}`. The first parameters with such a gradient: {names}. The "
+            "weights are those of the last good step. A lower learning rate or a warm-up is the usual way out; "
+            "`Trainer(detect_anomaly=True)` finds the operation."
+        )
+
+    def _norm(self, measured: Measured) -> Tensor:
+        """Return the norm of the gradients as they are now."""
+        return join_norms(tensor_norms([p.grad for p in measured.params], self.norm_type), self.norm_type)  # type: ignore[misc]
+
+    def _log(self, pl_module: LightningModule, memory: Memory, before: Tensor, after: Tensor, mark: str) -> None:
+        values = {
+            "grad_norm": before,
+            "grad_norm_clipped": after,
+            "clip_rate": memory.clipped / memory.steps,
+            **self.more_to_log(memory),
+        }
+        pl_module.log_dict({name + mark: value.to(torch.float32) for name, value in values.items()})
+        memory.clipped, memory.steps = torch.zeros_like(memory.clipped), 0
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log how many steps were left out, for those whose object did not run but a copy in another process."""
+        if self._logs:
+            entries = self._loaded | {index: vars(memory) for index, memory in self._memories.items()}
+            counts = [entry["skipped"].to(pl_module.device, torch.float32) for entry in entries.values()]
+            skipped = torch.stack(counts).sum() if counts else torch.zeros((), device=pl_module.device)
+            pl_module.log("num_skipped", skipped, sync_dist=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at what the last step left to be looked at by a next one."""
+        for index, guard in self._guards.items():
+            try:
+                guard.check_last_step()
+            except TooManySkips:
+                raise self._too_many(pl_module, self._memories[index]) from None
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._let_go()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Leave the optimizers as they were found, and hold nothing of them; what was counted stays."""
+        for guard in self._guards.values():
+            guard.let_go()
+        self._guards = {}
+        for memory in self._memories.values():
+            memory.last_bad = None
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the counts and what was learnt, by optimizer."""
+        return {"optimizers": self._loaded | {index: memory.to_plain() for index, memory in self._memories.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep what a checkpoint holds until each optimizer's next step, when its device is known."""
+        self._memories, self._loaded = {}, dict(state_dict["optimizers"])
+
+
+def _logs_now(trainer: Trainer) -> bool:
+    """Say whether the Trainer hands what this step logs to its loggers."""
+    return bool(trainer._logger_connector.should_update_logs or trainer.fast_dev_run)  # type: ignore[attr-defined]

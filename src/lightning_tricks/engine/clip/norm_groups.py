@@ -1,0 +1,62 @@
+"""Norm groups: measure the norm of gradients that are clipped together, and scale each group to its own threshold."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lightning_tricks.engine.clip.clip_memory import Measured
+from lightning_tricks.functional.clipping import clip_factor_for
+from lightning_tricks.functional.gradients import join_norms, scale_, tensor_norms
+
+
+def measure_norms(groups: Sequence[Sequence[Tensor]], norm_type: float, per_group: bool) -> Measured:
+    """Measure an optimizer's gradients once, and join their norms over all or over each parameter group.
+
+    Args:
+        groups: the parameters that have a gradient, group by group; at least one.
+        norm_type: p of the norm.
+        per_group: whether each group is clipped on its own.
+
+    Returns:
+        With ``parts``: by group, its gradients and their norm; groups without a gradient are left out.
+    """
+    params = [param for group in groups for param in group]
+    grads: list[Tensor] = [param.grad for param in params]  # type: ignore[misc]
+    norms = tensor_norms(grads, norm_type)
+    total = join_norms(norms, norm_type)
+    parts = {0: (grads, total)}
+    if per_group and len(groups) > 1:
+        sizes = [len(group) for group in groups]
+        ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+        parts = {
+            i: (grads[end - size : end], join_norms(norms[end - size : end], norm_type))
+            for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
+            if size
+        }
+    return Measured(params, norms, [1] * len(params), total, parts)
+
+
+def lies_within(measured: Measured, limit: float) -> bool:
+    """Say whether the host knows that no gradient, nor any group of them, can be above a limit.
+
+    The norm of a part is at most that of the whole, and an element at most the norm of its part. Nothing that lies
+    near the limit counts, so that rounding cannot tell this from a factor that is computed on the device.
+    """
+    return measured.norm is not None and measured.norm * (1 + 1e-5) + 1e-5 <= limit
+
+
+def scale_to(measured: Measured, thresholds: Mapping[int, float | Tensor]) -> Tensor:
+    """Scale each group of gradients so that its norm is at most its threshold; return ``()`` whether any was above."""
+    above = []
+    for group, (grads, norm) in measured.parts.items():
+        scale_(grads, clip_factor_for(norm, thresholds[group]))
+        above.append(norm > thresholds[group])
+    return above[0] if len(above) == 1 else torch.stack(above).any()
+
+
+def name_thresholds(thresholds: Mapping[int, Tensor]) -> dict[str, Tensor]:
+    """Return thresholds as they are logged: with the group's number where there are several."""
+    if len(thresholds) == 1:
+        return {"clip_threshold": next(iter(thresholds.values()))}
+    return {f"clip_threshold-group_{group}": threshold for group, threshold in thresholds.items()}

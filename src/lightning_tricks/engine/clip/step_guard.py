@@ -1,0 +1,197 @@
+"""Step guard: keep an optimizer's step from happening, its state included, when its gradients are not finite."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+
+from lightning_tricks.engine.clip.clip_memory import Measured, Memory
+
+
+def active_scaler(trainer: Trainer) -> Any:
+    """Return the GradScaler that scales this run's losses and skips its bad steps, or ``None``."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    return scaler if scaler is not None and scaler.is_enabled() else None
+
+
+def unscale_gradients(scaler: Any, optimizer: Optimizer) -> None:
+    """Unscale the gradients of an optimizer that would do so inside its step, for which Lightning leaves them scaled.
+
+    The scaler notes that it was done and does not do it again.
+    """
+    if not getattr(optimizer, "_step_supports_amp_scaling", False):
+        return
+    settle_momentum(optimizer)
+    try:
+        scaler.unscale_(optimizer)
+    except RuntimeError as error:  # by another clipping callback, before this one: the scaler's state is private
+        if "already been called" not in str(error):
+            raise
+
+
+def skips_by_flag(optimizer: Optimizer) -> bool:
+    """Say whether the optimizer itself skips a step whose ``found_inf`` is set, without the host knowing."""
+    if not getattr(optimizer, "_step_supports_amp_scaling", False):
+        return False
+    return all(group.get("fused") for group in optimizer.param_groups) and settle_momentum(optimizer)
+
+
+def settle_momentum(optimizer: Optimizer) -> bool:
+    """Give a fused SGD the momentum that a skipped first step would leave as uninitialised memory; say whether it has.
+
+    Zeros continue as the first step does, unless ``dampening`` is set, which the first step ignores.
+    """
+    if not isinstance(optimizer, SGD):
+        return True
+    for group in optimizer.param_groups:
+        if not group["momentum"]:
+            continue
+        for param in group["params"]:
+            state = optimizer.state[param]
+            if param.grad is not None and state.get("momentum_buffer") is None:
+                if group["dampening"]:
+                    return False
+                state["momentum_buffer"] = torch.zeros_like(param)
+    return True
+
+
+def flag_step(optimizer: Any, bad: Tensor) -> None:
+    """Let a fused optimizer skip its next step if ``bad``, a ``()`` tensor that the host does not look at."""
+    flag = bad.to(torch.float32)
+    earlier = getattr(optimizer, "found_inf", None)  # another callback's, which saw the gradients before this one
+    optimizer.found_inf = flag if earlier is None else torch.maximum(earlier, flag)
+
+
+def clear_flag(optimizer: Any, *_: object) -> None:
+    """Take the flag off again; a step post-hook."""
+    if hasattr(optimizer, "found_inf"):
+        del optimizer.found_inf
+
+
+def drop_gradients(optimizer: Optimizer) -> None:
+    """Leave an optimizer nothing to step with; zeros would not do: momentum and weight decay go on with them."""
+    for group in optimizer.param_groups:
+        for param in group["params"]:
+            param.grad = None
+
+
+class LateFlag:
+    """A flag of the device that the host reads a step later, when it has long arrived, so that nobody waits.
+
+    Args:
+        device: where the flag is computed.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        on_cuda = device.type == "cuda"
+        self._host = torch.zeros((), dtype=torch.bool, pin_memory=on_cuda)
+        self._seen = self._host.numpy()  # a view: reading it is no operation of torch's
+        self._event: Any = torch.cuda.Event() if on_cuda else None  # type: ignore[no-untyped-call]
+
+    def send(self, flag: Tensor) -> None:
+        """Start the copy to the host."""
+        self._host.copy_(flag, non_blocking=True)
+        if self._event is not None:
+            self._event.record(torch.cuda.current_stream(flag.device))
+
+    def read(self) -> bool:
+        """Return what was sent last; ``False`` if nothing was."""
+        if self._event is not None:
+            self._event.synchronize()
+        return bool(self._seen)
+
+
+class StepGuard:
+    """Keep one optimizer from a step whose gradients are not finite.
+
+    Args:
+        optimizer: whose steps are guarded.
+        max_skips: how many bad steps in a row are borne; ``None``: any number.
+    """
+
+    def __init__(self, optimizer: Optimizer, max_skips: int | None) -> None:
+        self._optimizer = optimizer
+        self._max_skips = max_skips
+        self._too_many: LateFlag | None = None
+        self._hook: Any = None
+        self._in_a_row = True  # what a checkpoint holds may say so
+
+    def judge(self, measured: Measured, memory: Memory) -> Measured | None:
+        """Let the optimizer leave out the coming step if a gradient is not finite; return what is left to clip.
+
+        Returns:
+            What was measured, with ``norm`` where it was read; ``None`` where the gradients were dropped.
+
+        Raises:
+            TooManySkips: too many in a row.
+        """
+        if skips_by_flag(self._optimizer):
+            self.check_last_step()
+            self._judge_on_device(measured, memory)
+            return measured
+        norm = float(measured.total)  # the one number that is read in a step
+        if math.isfinite(norm):
+            if self._in_a_row:
+                memory.bad_in_a_row.zero_()
+                self._in_a_row = False
+            return replace(measured, norm=norm)
+        self._in_a_row = True
+        memory.skipped += 1
+        memory.bad_in_a_row += 1
+        memory.last_bad = measured
+        drop_gradients(self._optimizer)
+        if self._max_skips is not None and int(memory.bad_in_a_row) > self._max_skips:
+            raise TooManySkips
+        return None
+
+    def _judge_on_device(self, measured: Measured, memory: Memory) -> None:
+        bad = measured.bad
+        if self._hook is None:
+            self._hook = self._optimizer.register_step_post_hook(clear_flag)
+        flag_step(self._optimizer, bad)
+        memory.skipped += bad
+        if self._max_skips is None:
+            return
+        memory.bad_in_a_row = (memory.bad_in_a_row + 1) * bad
+        last, evidence = memory.last_bad, measured.evidence
+        if last is not None and last.evidence.shape == evidence.shape:
+            evidence = torch.where(bad, evidence, last.evidence)
+        memory.last_bad = Measured(measured.params, evidence, measured.entries, measured.total)
+        if self._too_many is None:
+            self._too_many = LateFlag(bad.device)
+        self._too_many.send(memory.bad_in_a_row > self._max_skips)
+
+    def check_last_step(self) -> None:
+        """Look at the flag that the last step sent.
+
+        Raises:
+            TooManySkips: it was one too many.
+        """
+        if self._too_many is not None and self._too_many.read():
+            raise TooManySkips
+
+    def let_go(self) -> None:
+        """Leave the optimizer as it was found."""
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+        clear_flag(self._optimizer)
+
+
+class TooManySkips(Exception):  # noqa: N818
+    """More bad steps in a row than are borne; the callback says which and why."""
+
+
+def name_nonfinite(pl_module: LightningModule, bad: Measured, limit: int = 5) -> str:
+    """Return the names of the first parameters whose gradient was not finite, in the module's order."""
+    pieces = bad.evidence.isfinite().cpu().split_with_sizes(list(bad.entries))
+    found = {id(param) for param, finite in zip(bad.params, pieces, strict=True) if not finite.all()}
+    names = [name for name, param in pl_module.named_parameters() if id(param) in found]
+    if not names:  # each is finite, but their squares add up to more than a float32 holds
+        return "none of them alone, only their joint norm overflows"
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,0 +1,1 @@
+"""Orders to a run that a file brings."""

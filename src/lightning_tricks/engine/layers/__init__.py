@@ -1,0 +1,1 @@
+"""Parameter groups by layer, and layers that are frozen for a while."""

@@ -1,0 +1,1 @@
+"""The product of learning-rate factors and its one writer."""

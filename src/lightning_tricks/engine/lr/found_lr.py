@@ -1,0 +1,97 @@
+"""Found LR: read how the rates of a run's groups relate, and make a found rate the new base of all of them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from lightning_tricks.engine.lr.lr_factor import LRFactor
+from lightning_tricks.engine.lr.lr_product import LRProduct
+from lightning_tricks.engine.run.trick import callbacks_of
+from lightning_tricks.functional.learning_rates import part_shared_lrs_
+from lightning_tricks.reports.lr_finder_result import LRFinderResult
+
+
+def rate_shares(trainer: Trainer) -> list[list[float]]:
+    """Return the rate of each group, by optimizer, as a share of the largest.
+
+    Raises:
+        MisconfigurationException: no group has a rate above zero.
+    """
+    product = product_of(trainer)
+    peaks = product.peaks() if product else [[_peak(group) for group in o.param_groups] for o in trainer.optimizers]
+    top = max((peak for of_one in peaks for peak in of_one), default=0.0)
+    if not top > 0:
+        raise MisconfigurationException(
+            "All parameter groups are built with a learning rate of 0, so that their ratios are not known. Build the "
+            "optimizer with any rate above 0; `LRFinder` only keeps the ratios."
+        )
+    return [[peak / top for peak in of_one] for of_one in peaks]
+
+
+def apply_lr(trainer: Trainer, lr: float) -> None:
+    """Make a found rate the base of the run.
+
+    The callbacks' factors go on acting on it, and so does a scheduler of the module's own: what it remembers of the
+    old rate is scaled with it.
+
+    Args:
+        trainer: a Trainer that fits.
+        lr: of the group whose rate is the largest; the others keep their ratio to it.
+    """
+    product = product_of(trainer)
+    if product is not None:
+        product.rebase(lr)
+        return
+    top = max(_peak(group) for optimizer in trainer.optimizers for group in optimizer.param_groups)
+    for optimizer in trainer.optimizers:
+        part_shared_lrs_(optimizer)
+        for group in optimizer.param_groups:
+            for name in ("lr", "initial_lr", "max_lr", "min_lr"):
+                if name in group:
+                    group[name] = _scaled(group[name], top, lr)
+    for config in trainer.lr_scheduler_configs:
+        _scale_scheduler(config.scheduler, top, lr)
+
+
+def product_of(trainer: Trainer) -> LRProduct | None:
+    """Return what writes the rates of the run, unless a scheduler of the module's own does."""
+    products = (callback.product for callback in callbacks_of(trainer, LRFactor))
+    return next((one for one in products if one is not None and not one.stands_aside), None)
+
+
+def _peak(group: dict[str, Any]) -> float:
+    """Return the rate that a group was built with; of a cyclic scheduler its highest."""
+    return float(group.get("max_lr", group.get("initial_lr", group["lr"])))
+
+
+def _scaled(rate: Any, top: float, lr: float) -> Any:
+    """Return a rate times ``lr / top``; a tensor is written in place, for the optimizer may have compiled it in."""
+    if isinstance(rate, Tensor):
+        return rate.copy_(rate / top * lr)
+    return rate / top * lr
+
+
+def _scale_scheduler(scheduler: Any, top: float, lr: float) -> None:
+    for name in ("base_lrs", "max_lrs", "_last_lr"):
+        rates: Sequence[Any] | None = getattr(scheduler, name, None)
+        if rates:
+            setattr(scheduler, name, [_scaled(rate, top, lr) for rate in rates])
+    for inner in getattr(scheduler, "_schedulers", ()):  # of a sequence or a chain
+        _scale_scheduler(inner, top, lr)
+
+
+def publish_result(trainer: Trainer, result: LRFinderResult) -> None:
+    """Send the figure of a result to the loggers that take one."""
+    tag, step = "lr_finder", trainer.global_step
+    for logger in trainer.loggers:
+        kinds = {kind.__name__ for kind in type(logger).__mro__}
+        client: Any = logger
+        if "TensorBoardLogger" in kinds:
+            client.experiment.add_figure(tag, result.plot(), step)
+        elif "WandbLogger" in kinds:
+            client.log_image(tag, [result.plot()], step)
+        elif "MLFlowLogger" in kinds:
+            client.experiment.log_figure(client.run_id, result.plot(), f"{tag}.png")

@@ -1,0 +1,1 @@
+"""Training steps that are taken and then undone."""

@@ -1,0 +1,80 @@
+"""Run snapshot: everything that training steps change, in memory, and back again to the last bit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from lightning_tricks.core.object_memory import ObjectMemory, remember_random_state
+
+
+class RunSnapshot:
+    """The state of a run at one moment, in which training is set up.
+
+    It holds weights, all buffers, gradients, modes and attributes of the module (metrics, recurrent states, counters),
+    optimizers with what they make at their first step, schedulers, the scaler, the generators of python, numpy, torch
+    and the device, and samplers, data sets and loaders with their generators. It copies parameters, buffers and
+    optimizer state once, and nothing of the data.
+
+    Args:
+        trainer: a Trainer that fits, between two steps.
+        pl_module: its module.
+        callbacks: those that take part in the steps to come.
+        validates: validation loaders will be read too; else they are not even asked where they stand.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        callbacks: Sequence[Callback] = (),
+        validates: bool = False,
+    ) -> None:
+        self._module = pl_module
+        self._random = remember_random_state()
+        self._memory = ObjectMemory()
+        self._loaders = loaders_of(trainer, validates)
+        self._positions = [_position(loader) for loader in self._loaders]
+        reshard_(pl_module)
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        # whoever schedules knows by its version that nobody else wrote into such a tensor
+        self._memory.leave_out(*[group["lr"] for group in groups if isinstance(group["lr"], Tensor)])
+        for loader in self._loaders:
+            parts = [getattr(loader, name, None) for name in ("sampler", "batch_sampler", "dataset", "generator")]
+            self._memory.remember(loader, *parts, tensors=False)
+        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        self._memory.remember(pl_module, *trainer.optimizers, *schedulers, scaler, *callbacks)
+
+    def put_back_(self) -> None:
+        """Put everything back; may be called again and again."""
+        reshard_(self._module)
+        self._memory.put_back_()
+        for loader, before in zip(self._loaders, self._positions, strict=True):
+            # asked first, for to load it may mean more than to stand there: to skip what lies before
+            if before is not None and _position(loader) != before:
+                loader.load_state_dict(before)
+        self._random()
+
+
+def loaders_of(trainer: Trainer, validates: bool) -> list[Any]:
+    """Return the training loaders of a run, and the validation loaders if it validates."""
+    fit_loop: Any = trainer.fit_loop
+    combined = [fit_loop._combined_loader, fit_loop.epoch_loop.val_loop._combined_loader][: 1 + validates]
+    return [loader for each in combined if each is not None for loader in each.flattened]
+
+
+def reshard_(pl_module: LightningModule) -> None:
+    """Let go of gathered parameters, which the outermost layers of ``fully_shard`` may hold after a forward pass."""
+    part: Any
+    for part in pl_module.modules():
+        if hasattr(part, "reshard") and hasattr(part, "unshard"):
+            part.reshard()
+
+
+def _position(loader: Any) -> Any:
+    """Return where a loader that can be resumed stands, if it is one."""
+    if hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict"):
+        return loader.state_dict()
+    return None

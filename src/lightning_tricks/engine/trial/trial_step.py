@@ -1,0 +1,90 @@
+"""Trial step: the way from a loss to new weights, through Lightning's hooks, or straight where they are nobody's."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from lightning_tricks.engine.lr.lr_factor import LRFactor
+
+_STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
+
+
+class TrialStep:
+    """What happens to gradients and weights in a step of automatic optimization; Lightning counts none of it.
+
+    Lightning leads each step through twenty methods, most of which exist to be overridden: a tenth of the time of a
+    small network's step. Where nobody has overridden one, what is left of them are three calls of torch's.
+
+    Args:
+        trainer: a Trainer that fits.
+        pl_module: its module.
+        callbacks: those that have a hand in a step.
+    """
+
+    def __init__(self, trainer: Trainer, pl_module: LightningModule, callbacks: Sequence[Callback]) -> None:
+        self._trainer: Any = trainer
+        self._module: Any = pl_module
+        self._callbacks = callbacks
+        self._wrapped = self._trainer.strategy._lightning_optimizers[0]
+        self._optimizer: Any = self._wrapped._optimizer
+        self._straight = self._is_nobodys()
+
+    def _is_nobodys(self) -> bool:
+        """Say whether all that lies between this and torch is as Lightning's base classes have it, and does nothing."""
+        trainer, module, strategy = self._trainer, self._module, self._trainer.strategy
+        of_module = ("backward", "optimizer_zero_grad", "optimizer_step", "configure_gradient_clipping")
+        of_strategy = ("backward", "pre_backward", "post_backward", "optimizer_step")
+        of_precision = ("backward", "pre_backward", "post_backward", "optimizer_step", "_wrap_closure")
+        of_clipping = ("_after_closure", "_clip_gradients", "clip_gradients")
+        return (
+            not self._callbacks
+            and not trainer.gradient_clip_val
+            and is_untouched(module, "core.hooks", *_STEP_HOOKS)
+            and is_untouched(module, "core.module", *of_module, "clip_gradients")
+            and is_untouched(strategy, "strategies.strategy", *of_strategy)
+            and is_untouched(trainer.precision_plugin, "plugins.precision.precision", *of_precision, *of_clipping)
+            and is_untouched(self._wrapped, "core.optimizer", "step", "_on_before_step", "_on_after_step")
+        )
+
+    def zero_grad(self, batch_idx: int) -> None:
+        """Forget the gradients of the step before."""
+        if self._straight:
+            self._optimizer.zero_grad()
+            return
+        for callback in self._callbacks:
+            callback.on_before_zero_grad(self._trainer, self._module, self._optimizer)
+        self._module.on_before_zero_grad(self._optimizer)
+        self._module.optimizer_zero_grad(self._trainer.current_epoch, batch_idx, self._optimizer)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss."""
+        if self._straight:
+            loss.backward()  # type: ignore[no-untyped-call]
+        else:
+            self._trainer.strategy.backward(loss, self._optimizer)
+
+    def update(self, batch_idx: int, closure: Callable[[], Tensor | None]) -> None:
+        """Let the optimizer call the closure, once or several times, and change the weights."""
+        if self._straight:
+            self._optimizer.step(closure=closure)
+        else:
+            self._module.optimizer_step(self._trainer.current_epoch, batch_idx, self._wrapped, closure)
+
+
+def has_a_hand_in_steps(callback: Callback) -> bool:
+    """Say whether a callback changes, or may change, what a step does; those that write the learning rate are out."""
+    if isinstance(callback, LRFactor) or getattr(callback, "only_looks", False):
+        return False
+    return not is_untouched(callback, "callbacks.callback", *_STEP_HOOKS)
+
+
+def is_untouched(owner: object, file: str, *methods: str) -> bool:
+    """Say whether the code of these methods of an object stands in this file of Lightning's, of either package.
+
+    The code of an override, of an instance's own attribute and of a wrapper, whatever it is called, stands elsewhere.
+    """
+    homes = {f"lightning.pytorch.{file}", f"pytorch_lightning.{file}"}
+    found = (getattr(getattr(owner, method, None), "__globals__", {}) for method in methods)
+    return all(names.get("__name__") in homes for names in found)

@@ -1,0 +1,129 @@
+"""Trial validation: the loss on validation batches in the middle of a trial, of which nobody hears."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from lightning_tricks.engine.trial.trial_batches import end_pass, own_pass
+
+
+def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) -> Tensor | None:
+    """Return the loss that the module's ``validation_step`` reports, averaged over the first validation batches.
+
+    That is the first value that it logs under a name with "loss" in it, a torchmetrics metric included; or else the
+    loss that it returns. Neither loggers nor callbacks hear of it. Of several validation loaders the first one counts.
+
+    Args:
+        trainer: a Trainer that fits, between two steps.
+        pl_module: its module, whose weights stay as they are; its attributes and metrics may change.
+        limit: the largest number of batches.
+
+    Returns:
+        The loss of this process, on its device; ``None`` on every process if one of them has no validation batches, or
+        reports no such loss.
+    """
+    loop: Any = trainer.fit_loop.epoch_loop.val_loop
+    strategy: Any = trainer.strategy
+    listener = _Listener()
+    if _can_validate(trainer, pl_module, loop):
+        with torch.no_grad(), _validating(trainer, pl_module, listener):
+            for arguments in _first_batches(trainer, pl_module, loop, int(min(loop.max_batches[0], limit))):
+                pl_module.on_validation_batch_start(*arguments.values())
+                step_arguments = loop._build_step_args_from_hook_kwargs(arguments, "validation_step")
+                output = strategy.validation_step(*step_arguments)
+                listener.hear(output)
+                pl_module.on_validation_batch_end(output, *arguments.values())
+    heard = torch.tensor(float(listener.heard), device=strategy.root_device)
+    everywhere: Any = strategy.reduce(heard, reduce_op="min")
+    return listener.loss().to(strategy.root_device) if everywhere else None
+
+
+def _can_validate(trainer: Trainer, pl_module: LightningModule, loop: Any) -> bool:
+    """Say whether there are batches that can be looked at and given back, and a step that takes them."""
+    if not trainer.enable_validation or loop._combined_loader is None:
+        return False
+    passes_once = any(hasattr(loader, "__next__") for loader in loop._combined_loader.flattened)
+    fetches = "dataloader_iter" in inspect.signature(pl_module.validation_step).parameters
+    return not passes_once and not fetches
+
+
+def _first_batches(trainer: Any, module: Any, loop: Any, count: int) -> Iterator[dict[str, Any]]:
+    """Yield the arguments of the hooks around a step, batch by batch."""
+    own = own_pass(loop._combined_loader)
+    own.limits = [count] * len(own.flattened)
+    several = loop._is_sequential and loop.num_dataloaders > 1
+    try:
+        for batch, batch_idx, dataloader_idx in own:
+            if dataloader_idx:
+                return
+            batch = module._on_before_batch_transfer(trainer.precision_plugin.convert_input(batch), dataloader_idx=0)
+            batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+            yield loop._build_kwargs(batch, batch_idx, 0 if several else None)
+    finally:
+        end_pass(own)
+
+
+@contextmanager
+def _validating(trainer: Any, module: Any, listener: "_Listener") -> Iterator[None]:
+    """Bring module and Trainer to where they are in a validation, and back."""
+    modes = [(part, part.training) for part in trainer.model.modules()]
+    before = {name: vars(module)[name] for name in ("log", "log_dict") if name in vars(module)}
+    vars(module).update(log=listener.log, log_dict=listener.log_dict)
+    trainer.validating = True
+    try:
+        module.on_validation_model_eval()
+        module.on_validation_start()
+        module.on_validation_epoch_start()
+        yield
+    finally:
+        trainer.training = True
+        for part, mode in modes:
+            part.training = mode
+        for name in ("log", "log_dict"):
+            del vars(module)[name]
+        vars(module).update(before)
+
+
+class _Listener:
+    """Keep the losses of validation steps apart from whatever else they report."""
+
+    def __init__(self) -> None:
+        self._name: str | None = None
+        self._metric: Any = None
+        self._logged: list[Tensor] = []
+        self._returned: list[Tensor] = []
+
+    def log(self, name: str, value: Any, *_: Any, **__: Any) -> None:
+        if self._name is None and "loss" in name.lower():
+            self._name = name
+        if name != self._name:
+            return
+        if hasattr(value, "compute"):
+            self._metric = value
+        else:
+            self._logged.append(torch.as_tensor(value).detach().float().mean())
+
+    def log_dict(self, dictionary: Mapping[str, Any], *_: Any, **__: Any) -> None:
+        for name, value in dictionary.items():
+            self.log(name, value)
+
+    def hear(self, output: Any) -> None:
+        loss = output.get("loss") if isinstance(output, Mapping) else output
+        if isinstance(loss, Tensor) and loss.numel() == 1:
+            self._returned.append(loss.detach().float().mean())
+
+    @property
+    def heard(self) -> bool:
+        """Whether there was a loss at all."""
+        return bool(self._metric is not None or self._logged or self._returned)
+
+    def loss(self) -> Tensor:
+        """Return what was heard; of a metric, all processes ask together."""
+        if self._metric is not None:
+            return torch.as_tensor(self._metric.compute()).detach().float().mean()
+        return torch.stack(self._logged or self._returned).mean()

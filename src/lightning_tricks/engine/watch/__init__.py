@@ -1,0 +1,1 @@
+"""Follow a logged metric, and keep the weights of its best check."""

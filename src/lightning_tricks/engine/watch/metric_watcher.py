@@ -1,0 +1,294 @@
+"""Metric watchers: the hooks that every callback watching a metric shares; a subclass says what a new value brings."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+
+from lightning_tricks.engine.run.clock import epoch_is_over
+from lightning_tricks.engine.run.module_calls import attach
+from lightning_tricks.engine.run.trick import Trick, callbacks_of
+from lightning_tricks.engine.watch.best_weights import BestWeights, changes_for_validation
+from lightning_tricks.engine.watch.metric_reader import MetricReader, Reading
+from lightning_tricks.engine.watch.watch_company import refuse_other_modes, warn_of_other_bests
+from lightning_tricks.engine.watch.watch_record import WatchRecord
+from lightning_tricks.engine.watch.watch_report import closing_line, publish
+from lightning_tricks.functional.plateau import Mode, PlateauState, is_better, worst
+
+
+class MetricWatcher(Trick):
+    """A trick that checks a metric: once a validation run if validation logs it, else once a training epoch."""
+
+    identity: ClassVar[tuple[str, ...]] = ("monitor", "mode")
+
+    monitor: str
+    mode: Mode
+    min_delta: float
+    strict: bool
+    restore_best: bool
+    check_on_train_epoch_end: bool | None = None
+    """When to check: ``None``: as the class says; True or False: at the end of the training epoch or of validation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._detach: list[Callable[[], None]] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self.state = PlateauState()
+        self._record = WatchRecord()
+        self._weights = BestWeights()
+        self._is_running = self._has_run = self._is_resumed = False
+        self._has_validated = self._sanity_logs = False
+        self._looks = self._looks_now = False
+
+    @property
+    def best_score(self) -> float:
+        """The best score so far; before the first, what any is better than."""
+        return worst(self.mode) if self.state.best_score is None else self.state.best_score
+
+    @property
+    def wait_count(self) -> int:
+        """Checks in a row without a new best."""
+        return self.state.wait_count
+
+    @property
+    def stopped_epoch(self) -> int:
+        """The epoch in which this callback stopped the run, 0 if it did not."""
+        return self._record.stopped_epoch
+
+    @property
+    def stopping_reason_message(self) -> str | None:
+        """Why this callback stopped the run, ``None`` if it did not."""
+        return self._record.stop_reason
+
+    def observe(self, trainer: Trainer, reading: Reading) -> None:
+        """Take in a new value: move on ``self.state``."""
+        raise NotImplementedError
+
+    def reason(self, value: float) -> str | None:
+        """Say why the run should stop after a check of that value, if it should."""
+        raise NotImplementedError
+
+    def counts(self, trainer: Trainer, batches: int) -> bool:
+        """Say whether a check counts that is made after so many batches of the current epoch."""
+        return True
+
+    def outcome(self) -> dict[str, float]:
+        """Return the numbers that a person asks for after a run, by name."""
+        return {"best_score": self.best_score, "wait_count": self.wait_count}
+
+    def best(self) -> str:
+        """Say what the best score was, and where."""
+        if self.state.best_score is None:
+            return f"No {self.monitor} was better than {self.best_score}"
+        where = f"epoch {self._record.best_epoch}, step {self._record.best_step}"
+        return f"Best {self.monitor} {self.best_score:.4g} ({where})"
+
+    def puts_back(self) -> bool:
+        """Say whether the weights of the best check are put back in the end."""
+        return self.restore_best and self._weights.score is not None
+
+    def words(self) -> list[str]:
+        """Return further sentences about the run."""
+        return []
+
+    # -- the run ----------------------------------------------------------------------------------------------------
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forget an earlier fit."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._forget()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse contradictions; be called after the module's own hooks, which may log the metric."""
+        super().on_fit_start(trainer, pl_module)
+        refuse_other_modes(trainer, self)
+        warn_of_other_bests(self, callbacks_of(trainer, MetricWatcher))
+        self._reader = MetricReader(type(self).__name__, self.monitor, self.strict)
+        self._detach = [
+            attach(pl_module, "on_train_epoch_end", lambda: self._end_epoch(trainer, pl_module)),
+            # averaging callbacks write their weights in `on_train_end`, the module may export them in its own
+            attach(pl_module, "on_train_end", lambda: self._finish(trainer, pl_module), before=True),
+        ]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on where a checkpoint left off: everything is restored now, under every strategy."""
+        super().on_train_start(trainer, pl_module)
+        self._is_running = self._has_run = True
+        self._is_resumed = self._record.position >= 0 or trainer.global_step > 0
+        if self.restore_best:
+            self._weights.start(trainer, pl_module)
+            self._looks = self.check_on_train_epoch_end is True or changes_for_validation(trainer, pl_module)
+            if self.state.best_score is not None and self._weights.score is None:
+                rank_zero_warn(
+                    f"`{type(self).__name__}` goes on with a best `{self.monitor}` of {self.best_score:g}, but the "
+                    "checkpoint does not hold the weights of that check. It can put back only those of a check since."
+                )
+        if self._record.stopped and self._record.last_score is not None:
+            batches = trainer.fit_loop.batch_idx + 1
+            self._judge(trainer, self._record.last_score, epoch_is_over(trainer, batches))
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if self._record.rewind:
+            self._record.rewind = False
+            self._weights.put_back(pl_module)
+
+    # -- the checks -------------------------------------------------------------------------------------------------
+
+    def _watches(self, trainer: Trainer) -> bool:
+        return bool(trainer.state.fn == "fit" and not trainer.fast_dev_run)  # type: ignore[attr-defined]
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._watches(trainer):
+            self._reader.look(trainer)
+            self._looks_now = self._looks and not trainer.sanity_checking
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if self._looks_now:
+            self._looks_now = False
+            self._weights.look(pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self._watches(trainer):
+            return
+        reading = self._reader.read(trainer)
+        is_new = reading is not None and reading.is_new
+        if trainer.sanity_checking:
+            self._sanity_logs = is_new
+            return
+        self._has_validated = True
+        self._record.by_validation |= is_new
+        if self.check_on_train_epoch_end:
+            if reading is not None and is_new:
+                self._record.hold(reading)
+            return
+        if reading is None and self.check_on_train_epoch_end is False:
+            self._reader.complain(trainer)
+        if reading is not None and (is_new or self.check_on_train_epoch_end is False):
+            self._check(trainer, pl_module, reading, trainer.fit_loop.batch_idx + 1)
+        self._weights.drop_look()
+
+    def _end_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check what training logged, its own ``on_train_epoch_end`` included."""
+        if not self._watches(trainer) or self.check_on_train_epoch_end is False:
+            return
+        reading = self._record.take_held() if self._is_validations() else self._reader.read(trainer)
+        if reading is None and not self._is_validations() and not self._may_come_yet(trainer):
+            self._reader.complain(trainer)
+        if reading is not None and reading.is_new:
+            self._check(trainer, pl_module, reading, trainer.fit_loop.batch_idx + 1, epoch_ends=True)
+        self._weights.drop_look()
+        self._is_resumed = False
+
+    def _is_validations(self) -> bool:
+        return self._record.by_validation or self._sanity_logs
+
+    def _may_come_yet(self, trainer: Trainer) -> bool:
+        """A validation is still to log it, or the part of the epoch before the resume did."""
+        return self._is_resumed or (trainer.enable_validation and not self._has_validated)
+
+    def _check(
+        self, trainer: Trainer, pl_module: LightningModule, reading: Reading, batches: int, epoch_ends: bool = False
+    ) -> None:
+        record = self._record
+        epoch_ends = epoch_ends or epoch_is_over(trainer, batches)
+        position = trainer.fit_loop.total_batch_idx
+        if position == record.position or not self.counts(trainer, -1 if epoch_ends else batches):
+            return
+        record.position, record.last_score = position, reading.value
+        if self._is_better(reading, self.state.best_score):
+            record.best_epoch, record.best_step = trainer.current_epoch, trainer.global_step
+        if self.restore_best and self._is_better(reading, self._weights.score):
+            self._weights.keep(pl_module, reading.value, evaluated=record.by_validation)
+        self.observe(trainer, reading)
+        self._judge(trainer, reading.value, epoch_ends)
+
+    def _is_better(self, reading: Reading, best: float | None) -> bool:
+        return is_better(reading.value, best, mode=self.mode, min_delta=self.min_delta, precision=reading.precision)
+
+    def _judge(self, trainer: Trainer, value: float, epoch_ends: bool) -> None:
+        """Stop if there is a reason, and not before the Trainer may: ``should_stop`` is never taken back."""
+        reason = self.reason(value)
+        epochs = trainer.current_epoch + epoch_ends
+        may_stop = epochs >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
+        if reason and may_stop:
+            self.stop(trainer, reason)
+        else:
+            self._record.go_on()
+
+    def stop(self, trainer: Trainer, reason: str) -> None:
+        """End the run, and remember when and why."""
+        trainer.should_stop = True
+        self._record.stop(trainer.current_epoch, reason)
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _finish(self, trainer: Trainer, pl_module: LightningModule, interrupted: bool = False) -> None:
+        """Put the best weights back, after whatever all callbacks do at the end, and say how the run went."""
+        if not self._is_running:
+            return
+        self._is_running = False
+        if self.restore_best and self._weights.score is not None and self._watches(trainer):
+            self._weights.put_back_for_good(trainer, pl_module, together=not interrupted)
+        publish(trainer, self.state_key, self.outcome())
+        if self._record.position < 0 and self._watches(trainer) and not interrupted:
+            rank_zero_warn(
+                f"`{type(self).__name__}` never checked `{self.monitor}`: no validation that logs it came before the "
+                "end of the run. See `check_val_every_n_epoch` and `val_check_interval`."
+            )
+        watchers = callbacks_of(trainer, MetricWatcher)
+        if watchers[-1] is self and self._watches(trainer):
+            rank_zero_info(closing_line(trainer, watchers, interrupted))
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the best weights back where a finished run was resumed, so that nothing was left to train."""
+        super().on_fit_end(trainer, pl_module)
+        if self.restore_best and not self._has_run:
+            self._weights.put_back(pl_module, together=False)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().teardown(trainer, pl_module, stage)
+        self._take_off()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """On Ctrl-C put the best weights back, once every callback that saves a checkpoint now has done so."""
+        super().on_exception(trainer, pl_module, exception)
+        self._take_off()
+        self._is_running = self._is_running and isinstance(exception, KeyboardInterrupt)
+        if self._is_running:
+
+            def finish() -> None:
+                detach()
+                self._finish(trainer, pl_module, interrupted=True)
+
+            detach = attach(trainer.strategy, "on_exception", finish)
+
+    def _take_off(self) -> None:
+        for detach in self._detach:
+            detach()
+        self._detach = []
+
+    # -- the state --------------------------------------------------------------------------------------------------
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return what the scores came to, where the watch stands, and the best weights."""
+        weights = self._weights.state() if self.restore_best else {}
+        return {"plateau": asdict(self.state), "record": asdict(self._record), "weights": weights}
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Under DDP let rank 0, who has the best weights and writes the file, add them."""
+        entry = checkpoint.get("callbacks", {}).get(self.state_key)
+        if entry:
+            self._weights.complete_(entry["weights"])
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.state = PlateauState(**state_dict["plateau"])
+        self._record = WatchRecord(**state_dict["record"])
+        self._weights.load(state_dict["weights"] if self.restore_best else {})

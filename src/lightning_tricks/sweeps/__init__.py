@@ -1,0 +1,1 @@
+"""How many runs are planned, recorded and compared."""

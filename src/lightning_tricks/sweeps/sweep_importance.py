@@ -1,0 +1,106 @@
+"""Sweep importance: how much of the order of the jobs goes with the order of a parameter's values."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from lightning_tricks.sweeps.sweep_rows import SweepRows
+from lightning_tricks.sweeps.sweep_values import Value, as_numbers
+
+_FEWEST = 4
+_CLEAR = 0.3
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What the ranks of a parameter's values have to do with the ranks of the metric.
+
+    Attributes:
+        key: the parameter.
+        trend: for numbers, Spearman's rank correlation with the metric; positive: the metric rises with the value.
+        bend: for numbers, the rank correlation of the metric with the distance from the middle of the values tried;
+            positive: the metric is higher at both ends. For texts ``None``, as the trend.
+        strength: the larger of their sizes; for texts the correlation ratio of the ranks. Between 0 and 1.
+        jobs: how many counted.
+    """
+
+    key: str
+    trend: float | None
+    bend: float | None
+    strength: float
+    jobs: int
+
+    def words(self, mode: str) -> str:
+        """Say where the good values lie."""
+        if self.strength < _CLEAR:
+            return "no clear order"
+        if self.trend is None or self.bend is None:
+            return "the table says which"
+        if abs(self.bend) > abs(self.trend):
+            return "best in the middle" if (self.bend > 0) == (mode == "min") else "best at the ends"
+        return "lower is better" if (self.trend > 0) == (mode == "min") else "higher is better"
+
+
+def importances(sweep: SweepRows) -> list[Importance]:
+    """Return the importance of each sampled parameter, the largest first.
+
+    Jobs whose metric was never finite count as the worst. With few jobs strong correlations come by chance: among 16
+    independent jobs every twentieth pair exceeds 0.5.
+    """
+    worst = math.inf if sweep.mode == "min" else -math.inf
+    found = []
+    for key in sweep.keys:
+        jobs = [row for row in sweep.rows if (row.best is not None or row.diverged) and row.values.get(key) is not None]
+        metric = ranks([worst if row.best is None else row.best for row in jobs])
+        values = [row.values[key] for row in jobs]
+        if len(jobs) >= _FEWEST and len(set(metric)) > 1 and len(set(values)) > 1:
+            found.append(_importance(key, values, metric))
+    return sorted(found, key=lambda one: -one.strength)
+
+
+def _importance(key: str, values: Sequence[Value], metric: Sequence[float]) -> Importance:
+    numbers = as_numbers(values)
+    if numbers is None:
+        return Importance(key, None, None, correlation_ratio([str(value) for value in values], metric), len(values))
+    places = ranks(numbers)
+    trend = correlation(places, metric)
+    bend = correlation(ranks([abs(place - mean(places)) for place in places]), metric)
+    return Importance(key, trend, bend, max(abs(trend), abs(bend)), len(values))
+
+
+def ranks(numbers: Sequence[float]) -> list[float]:
+    """Return the rank of each number, equal ones sharing the mean of theirs.
+
+    Example:
+        >>> ranks([0.3, 0.1, 0.3])
+        [2.5, 1.0, 2.5]
+    """
+    order = sorted(numbers)
+    first = {number: i for i, number in reversed(list(enumerate(order, 1)))}
+    return [first[number] + (order.count(number) - 1) / 2 for number in numbers]
+
+
+def correlation(left: Sequence[float], right: Sequence[float]) -> float:
+    """Return Pearson's correlation, 0 where one side does not vary; of ranks it is Spearman's.
+
+    Example:
+        >>> round(correlation([1, 2, 3], [1, 3, 2]), 6)
+        0.5
+    """
+    a, b = ([value - mean(side) for value in side] for side in (left, right))
+    size = math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return sum(x * y for x, y in zip(a, b, strict=True)) / size if size else 0.0
+
+
+def correlation_ratio(groups: Sequence[str], numbers: Sequence[float]) -> float:
+    """Return the share of the numbers' spread that lies between the groups, as a root: 0 none, 1 all of it.
+
+    Example:
+        >>> correlation_ratio(["a", "a", "b", "b"], [1, 1, 2, 2])
+        1.0
+    """
+    center = mean(numbers)
+    members = {group: [n for g, n in zip(groups, numbers, strict=True) if g == group] for group in set(groups)}
+    between = sum(len(values) * (mean(values) - center) ** 2 for values in members.values())
+    return math.sqrt(between / total) if (total := sum((n - center) ** 2 for n in numbers)) else 0.0

@@ -1,0 +1,95 @@
+"""Sweep tables: a sweep as text, as CSV and as plain data for JSON."""
+
+import csv
+from collections import Counter
+from dataclasses import asdict
+from io import StringIO
+from typing import Any
+
+from lightning_tricks.sweeps.sweep_importance import importances
+from lightning_tricks.sweeps.sweep_rows import Row, SweepRows
+
+_OVER = ("completed", "failed", "interrupted", "killed", "no record")
+
+
+def describe_rows(sweep: SweepRows) -> str:
+    """Return the table, the best job first, then how far the sweep is, then the importance of each parameter."""
+    lines = [_columns(sweep), *(_cells(row, sweep) for row in sweep.ranked())]
+    return "\n".join([*_aligned(lines), "", progress(sweep), *_importance_lines(sweep)])
+
+
+def progress(sweep: SweepRows) -> str:
+    """Say in a line how many jobs are in which state, and which is best.
+
+    Example:
+        >>> from pathlib import Path
+        >>> rows = [Row(0, "completed", best=0.5, step=9), Row(1, "running"), Row(2, "waiting")]
+        >>> progress(SweepRows(Path("multirun"), "val_loss", "min", rows, {}, ["val_loss"]))
+        '3 jobs: 1 completed, 1 running, 1 waiting; best val_loss 0.5 (job 0, step 9)'
+    """
+    counts = Counter(row.status for row in sweep.rows)
+    states = ", ".join(f"{counts[status]} {status}" for status in (*_OVER, "running", "waiting") if counts[status])
+    line = f"{len(sweep.rows)} job{'s' if len(sweep.rows) != 1 else ''}: {states or 'none has begun'}"
+    best = next(iter(sweep.ranked()), None)
+    if best is None or best.best is None:
+        return line
+    return f"{line}; best {sweep.metric} {best.best:.6g} (job {best.job}, step {best.step})"
+
+
+def csv_rows(sweep: SweepRows) -> str:
+    """Return the jobs by number as CSV, values in full."""
+    file = StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_columns(sweep))
+    for row in sweep.rows:
+        values = [row.values.get(key) for key in sweep.keys]
+        writer.writerow([row.job, row.status, *values, row.best, row.step, row.wall_time, row.stopped_by])
+    return file.getvalue()
+
+
+def plain_rows(sweep: SweepRows) -> dict[str, Any]:
+    """Return the sweep as plain numbers, texts, lists and dicts."""
+    best = next(iter(sweep.ranked()), None)
+    return {
+        "folder": str(sweep.folder),
+        "metric": sweep.metric,
+        "mode": sweep.mode,
+        "best_job": best.job if best and best.best is not None else None,
+        "progress": dict(Counter(row.status for row in sweep.rows)),
+        "scales": sweep.scales,
+        "importance": [asdict(importance) for importance in importances(sweep)],
+        "rows": [asdict(row) for row in sweep.rows],
+    }
+
+
+def _columns(sweep: SweepRows) -> list[str]:
+    return ["job", "status", *sweep.keys, sweep.metric, "step", "wall_time", "stopped_by"]
+
+
+def _cells(row: Row, sweep: SweepRows) -> list[str]:
+    values = [_short(row.values.get(key)) for key in sweep.keys]
+    seconds = "" if row.wall_time is None else f"{row.wall_time:.1f} s"
+    return [str(row.job), row.status, *values, _short(row.best), _short(row.step), seconds, row.stopped_by[:100]]
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _aligned(lines: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def _importance_lines(sweep: SweepRows) -> list[str]:
+    found = importances(sweep)
+    if not found:
+        return []
+    lines = [["importance", "", "trend", "bend", "jobs", ""]]
+    for one in found:
+        numbers = ["" if number is None else f"{number:+.2f}" for number in (one.trend, one.bend)]
+        lines.append([one.key, f"{one.strength:.2f}", *numbers, str(one.jobs), one.words(sweep.mode)])
+    meaning = "of the value, and of its distance from the middle"
+    return ["", *_aligned(lines), f"(rank correlations with {sweep.metric}: {meaning})"]

@@ -1,0 +1,86 @@
+"""The project's own settings: taken over from the nearest `pyproject.toml` that has them, beneath what a call says."""
+
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from lightning_tricks.doctor.judging.diagnose import diagnose
+from lightning_tricks.doctor.judging.project import plan_checks, read_project
+
+MODEL = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.6), nn.Linear(4, 1))
+
+
+def write(text: str, folder: str = ".") -> Path:
+    file = Path(folder) / "pyproject.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def severity_of_dropout(**arguments) -> str | None:
+    found = [one for one in diagnose(MODEL, **arguments).findings if one.code == "PLC005"]
+    return found[0].severity if found else None
+
+
+def test_options_of_the_project_change_a_threshold_and_those_of_a_call_change_it_again() -> None:
+    assert severity_of_dropout() == "info"
+    write("[tool.lightning-tricks.doctor.options.PLC005]\nlimit = 0.55\n")
+    assert severity_of_dropout() == "warning"
+    assert severity_of_dropout(options={"dropout-p-out-of-range": {"limit": 0.7}}) == "info"
+    assert severity_of_dropout(options={"PLC005": {"high": 0.65, "limit": 0.7}}) is None
+
+
+def test_select_of_a_call_takes_the_place_of_the_projects_and_ignore_comes_on_top() -> None:
+    write('[tool.lightning-tricks.doctor]\nselect = ["OPT"]\nignore = ["lr-out-of-range"]\n')
+
+    def codes(**arguments) -> set[str]:
+        return {one.code for one in plan_checks(**arguments).rules if one.family != "DOC"}
+
+    assert "OPT001" not in codes()
+    assert {code[:3] for code in codes()} == {"OPT"}
+    assert {code[:3] for code in codes(select=["PLC"])} == {"PLC"}
+    assert "OPT003" not in codes(ignore=["OPT003"])
+    assert "OPT001" not in codes(select=["OPT001", "PLC"])
+
+
+def test_the_nearest_file_with_the_table_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    outer = Path.cwd() / "pyproject.toml"
+    write('[tool.lightning-tricks.doctor]\nignore = ["PLC005"]\n')
+    write("[project]\nname = 'inner'\n", "inner/deep")
+    monkeypatch.chdir("inner/deep")
+    assert read_project().file == outer.resolve()
+    assert severity_of_dropout() is None
+
+
+def test_without_the_table_nothing_is_said() -> None:
+    write("[project]\nname = 'mine'\n")
+    assert read_project().file is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[tool.lightning-tricks.doctor\n", "is no valid TOML: .*line 1"),
+        ("[tool.lightning-tricks.doctor]\nslect = ['PLC']\n", "'slect' is unknown. Did you mean select?"),
+        ("[tool.lightning-tricks.doctor]\nselect = 'PLC'\n", "`select` must be a list .*, got 'PLC'"),
+        ("[tool.lightning-tricks]\ndoctor = 1\n", "must be a table, got 1"),
+        ("[tool.lightning-tricks.doctor]\noptions = []\n", "`options` must be a table of rules"),
+        ("[tool.lightning-tricks.doctor]\nignore = ['PLC05']\n", "'PLC05' is not a rule. Did you mean PLC005"),
+        ("[tool.lightning-tricks.doctor.options.PLC005]\nhihg = 1.0\n", "'hihg' is not an option. Did you mean high"),
+        ("[tool.lightning-tricks.doctor.options.PLC005]\nhigh = 'a'\n", "must be of type float, got 'a'"),
+        ("[tool.lightning-tricks.doctor.options]\nPLC005 = 0.7\n", "must be a mapping"),
+    ],
+)
+def test_a_slip_in_the_file_is_named_with_the_file(text: str, message: str) -> None:
+    write(text)
+    with pytest.raises(ValueError, match=message) as error:
+        diagnose(MODEL)
+    assert "pyproject.toml" in str(error.value)
+
+
+def test_a_slip_in_a_call_does_not_name_the_file() -> None:
+    write("[tool.lightning-tricks.doctor]\n")
+    with pytest.raises(ValueError, match="must be of type float") as error:
+        diagnose(MODEL, options={"PLC005": {"high": True}})
+    assert "pyproject.toml" not in str(error.value)
