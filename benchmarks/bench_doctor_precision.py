@@ -19,8 +19,8 @@ def main(optimizers_each: int = 4) -> None:
     infos: Counter[str] = Counter()
     for program in programs(optimizers_each):
         found = diagnose(**program.build())
-        alarms[program.name] = [str(one) for one in found.at_least("warning")]
-        infos.update({one.code for one in found.findings if one.severity == "info"})
+        alarms[program.name] = [str(finding) for finding in found.at_least("warning")]
+        infos.update({finding.code for finding in found.findings if finding.severity == "info"})
     report_alarms("healthy programs", alarms)
     print(f"  programs with an info: {dict(infos.most_common())}")
 

@@ -59,9 +59,9 @@ def main(steps: int = 300, optimizers_each: int = 1) -> None:
         doctor = Doctor()
         fit(doctor)
         found = doctor.report.findings if doctor.report else []
-        late = [one for one in found if one.code.startswith("RUN")]
-        alarms[name] = [str(one) for one in late if one.at_least("warning")]
-        infos.update({one.code for one in late if one.severity == "info"})
+        late = [finding for finding in found if finding.code.startswith("RUN")]
+        alarms[name] = [str(finding) for finding in late if finding.at_least("warning")]
+        infos.update({finding.code for finding in late if finding.severity == "info"})
     report_alarms("healthy trainings", alarms, SICK)
     print(f"  trainings with an info: {dict(infos.most_common())}")
 

@@ -38,7 +38,7 @@ class MendedData(L.LightningDataModule):
     """569 tumours, (N, 30), and whether they are benign."""
 
     def setup(self, stage: str) -> None:
-        x, y = (torch.tensor(one) for one in load_breast_cancer(return_X_y=True))
+        x, y = (torch.tensor(array) for array in load_breast_cancer(return_X_y=True))
         train, val = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)).split([455, 114])  # 8: disjoint
         x = ((x - x[train].mean(0)) / x[train].std(0)).float()  # 6: normalised by the training rows
         self.train, self.val = TensorDataset(x[train], y[train]), TensorDataset(x[val], y[val])

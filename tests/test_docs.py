@@ -20,7 +20,7 @@ def name_of(page: Path) -> str:
 def test_every_option_that_is_named_exists(page: Path) -> None:
     text = page.read_text()
     for group, value in re.findall(r"(tricks|lt_strategy|hydra/callbacks)(?:@[\w.]+)?=(\[[\w,.]+\]|\w+)", text):
-        for name in filter(lambda one: re.fullmatch(r"\w+", one), value.strip("[]").split(",")):
+        for name in filter(lambda item: re.fullmatch(r"\w+", item), value.strip("[]").split(",")):
             assert (CONF / group / f"{name}.yaml").exists(), f"{page.name}: {group}={value}"
     for names in re.findall(r"LIGHTNING_TRICKS=([\w,]+)", text):
         for name in names.split(","):

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tricks import Doctor, Report
 from lightning_tricks.doctor.tracing.stand_in import TrainerStandIn
-from lightning_tricks.engine.checkup.visit import why_not_traced
+from lightning_tricks.engine.checkup.examination import why_not_traced
 
 
 class Sick(Net):
@@ -100,7 +100,7 @@ def test_the_report_is_there_and_said_once(recwarn: pytest.WarningsRecorder) -> 
     doctor = Doctor()
     fit(doctor, net=Sick())
     assert {"PLC001", "PLC005"} <= set(codes(doctor.report))
-    assert len([one for one in recwarn if str(one.message).startswith("Doctor: Sick: not healthy")]) == 1
+    assert len([warning for warning in recwarn if str(warning.message).startswith("Doctor: Sick: not healthy")]) == 1
 
 
 def test_a_healthy_model_is_worth_one_line_of_information(caplog: pytest.LogCaptureFixture) -> None:
@@ -212,7 +212,7 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step_when_the_losses_are_re
         fit(doctor, net=net, log_every_n_steps=every)
     assert len(net.trace) == steps
     assert doctor.report is not None
-    assert "step 9" in next(one.message for one in doctor.report.findings if one.code == "RUN003")
+    assert "step 9" in next(finding.message for finding in doctor.report.findings if finding.code == "RUN003")
 
 
 def test_losses_that_stay_broken_are_said_once() -> None:
@@ -229,7 +229,7 @@ def test_a_layer_that_the_first_epoch_leaves_as_it_was_is_named_once() -> None:
     doctor = Doctor(select=["RUN008"])
     fit(doctor, net=HeadOnly())
     assert doctor.report is not None
-    found = [one.where for one in doctor.report.findings if one.code == "RUN008"]
+    found = [finding.where for finding in doctor.report.findings if finding.code == "RUN008"]
     assert found == ["body.0", "body.1"]
 
 
@@ -302,7 +302,7 @@ def on_two_ranks(folder: Any, doctor: Doctor | None, **of_strategy: Any) -> list
 def test_two_ranks_get_one_report_and_train_on_as_without_it(of_strategy: dict[str, Any], tmp_path: Any) -> None:
     with_it = on_two_ranks(tmp_path / "with", Doctor(), **of_strategy)
     without = on_two_ranks(tmp_path / "without", None, **of_strategy)
-    assert same([one["weights"] for one in with_it], [one["weights"] for one in without])
+    assert same([step["weights"] for step in with_it], [step["weights"] for step in without])
     assert with_it[0]["report"] == with_it[1]["report"]
     assert {"PLC001", "PLC005"} <= set(codes(Report.from_json(with_it[1]["report"])))
     assert "DOC001" not in codes(Report.from_json(with_it[0]["report"]))

@@ -35,14 +35,14 @@ def fit(tuning: Any, *others: Any, **arguments: Any) -> Report:
 @pytest.mark.parametrize(("steps", "found"), [(8, set()), (80, {"OPT012"})])
 def test_a_schedule_is_held_against_the_length_of_the_run(steps: int, found: set[str]) -> None:
     report = fit(scheduled(steps), select=["OPT"])
-    assert {one.code for one in report.at_least("warning")} == found
+    assert {finding.code for finding in report.at_least("warning")} == found
     assert not any("OPT012" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(("lr", "found"), [(1e-3, set()), (0.9, {"OPT001"})])
 def test_a_rate_is_judged_by_what_a_warm_up_rises_to(lr: float, found: set[str]) -> None:
     report = fit(lambda params: torch.optim.Adam(params, lr), CosineDecay(warmup=4), select=["OPT001"])
-    assert {one.code for one in report.at_least("warning")} == found
+    assert {finding.code for finding in report.at_least("warning")} == found
 
 
 def test_the_callback_takes_over_what_the_project_says() -> None:

@@ -74,7 +74,7 @@ def test_a_resumed_run_keeps_the_number_and_further_factors_multiply_it(tmp_path
     first.save_checkpoint(tmp_path / "first.ckpt")
     live = LiveControl(every_n_steps=2)
     trainer(live, CosineDecay(), limit_val_batches=0).fit(resumed, ckpt_path=tmp_path / "first.ckpt")
-    assert live.takes_over
+    assert live.overrides_others
     assert head(resumed) == [pytest.approx(0.02)] * 12
 
 

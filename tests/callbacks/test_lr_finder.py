@@ -311,7 +311,7 @@ class Figures:
 
 
 def test_the_figure_goes_to_the_loggers_that_take_one() -> None:
-    from lightning_tricks.engine.lr.found_lr import publish_result
+    from lightning_tricks.engine.lr.base_lr import publish_result
 
     client = Figures()
     board = type("TensorBoardLogger", (), {"experiment": client})()
@@ -351,8 +351,8 @@ def test_forked_ranks_find_the_same_and_train_on_as_without(ranks: int, tmp_path
     assert all(kept["found"] == with_finder[0]["found"] for kept in with_finder)
     assert len(with_finder[0]["found"]["losses"]) > 10
     assert len(with_finder[0]["found"]["trials"]) == 7
-    for one, other in zip(with_finder, without, strict=True):
-        assert same({**one, "found": None}, other)
+    for ours, other in zip(with_finder, without, strict=True):
+        assert same({**ours, "found": None}, other)
 
 
 def test_the_parent_of_forked_processes_reads_the_suggestion_from_the_metrics() -> None:

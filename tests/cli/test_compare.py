@@ -57,7 +57,7 @@ def test_csv_and_json_have_the_values_in_full(swept: Path, tmp_path: Path) -> No
     found = json.loads(numbers.read_text())
     assert found["best_job"] == 4
     assert found["rows"][4]["values"] == {"lr": 1e-5, "momentum": 1 - 0.5**5, "width": 20, "net": "cnn"}
-    assert {one["key"] for one in found["importance"]} == set(SPACE)
+    assert {entry["key"] for entry in found["importance"]} == set(SPACE)
 
 
 def test_the_picture_has_each_parameter_on_its_own_scale(swept: Path, tmp_path: Path) -> None:

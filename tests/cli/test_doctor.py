@@ -94,7 +94,7 @@ def test_without_data_the_static_rules_are_checked_and_with_a_datamodule_all(
 def test_the_other_forms_hold_nothing_but_the_report(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["doctor", f"{file}:sick", "--format", "json"])
     report = json.loads(capsys.readouterr().out)
-    assert "PLC001" in [one["code"] for one in report["findings"]]
+    assert "PLC001" in [finding["code"] for finding in report["findings"]]
     main(["doctor", f"{file}:sick", "--format", "html"])
     assert capsys.readouterr().out.startswith("<!doctype html>")
     main(["doctor", f"{file}:sick", "--format", "github"])
@@ -124,7 +124,7 @@ def test_a_report_is_written_where_it_is_wanted(file: Path, capsys: pytest.Captu
 def test_where_it_cannot_look_it_ends_with_two_and_a_line(
     file: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["doctor", *(one.format(file=file) for one in arguments)]) == 2
+    assert main(["doctor", *(argument.format(file=file) for argument in arguments)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert message in captured.err

@@ -19,13 +19,13 @@ FOLDER = Path(lt.__file__).parent / "doctor" / "rules"
 PARTS = {field.name for field in fields(Evidence)}
 SECTIONS = ("What it looks at:", "Why it matters:", "Options:", "Try:", "False alarms:", "References:")
 
-each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda one: one.code)
+each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda item: item.code)
 
 
 def test_no_code_and_no_name_is_given_twice() -> None:
     marks = re.findall(r"^@rule\(\s*\"(\w+)\"", "\n".join(file.read_text() for file in FOLDER.rglob("*.py")), re.M)
-    assert sorted(marks) == [one.code for one in RULES], "the registry keeps the last of two with one code"
-    assert len({one.name for one in RULES}) == len(RULES)
+    assert sorted(marks) == [rule.code for rule in RULES], "the registry keeps the last of two with one code"
+    assert len({rule.name for rule in RULES}) == len(RULES)
 
 
 @each_rule
@@ -33,9 +33,14 @@ def test_it_is_marked_as_rules_are(rule: Rule) -> None:
     assert re.fullmatch(r"[A-Z]{3}\d{3}", rule.code)
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
     assert rule.severity in SEVERITIES
-    assert rule.kind in ("S", "B", "R")
+    assert rule.kind in ("static", "batch", "run")
     assert set(rule.needs) <= PARTS
     assert rule_of(rule.check) is rule
+
+
+@each_rule
+def test_its_code_leads_to_its_folder(rule: Rule) -> None:
+    assert rule.check.__module__.split(".")[3] == rule.family.lower()
 
 
 @each_rule
@@ -51,13 +56,13 @@ def test_its_docstring_is_a_full_page(rule: Rule) -> None:
 
 @each_rule
 def test_it_has_sick_and_healthy_patients(rule: Rule) -> None:
-    own = [one for one in all_patients() if one.code == rule.code]
-    assert any(one.is_sick for one in own), f"{rule.code} has no sick patient"
-    assert any(not one.is_sick for one in own), f"{rule.code} has no healthy patient"
+    own = [patient for patient in all_patients() if patient.code == rule.code]
+    assert any(patient.is_sick for patient in own), f"{rule.code} has no sick patient"
+    assert any(not patient.is_sick for patient in own), f"{rule.code} has no healthy patient"
 
 
 def test_every_patient_is_some_rules() -> None:
-    assert {one.code for one in all_patients()} <= {one.code for one in RULES}
+    assert {patient.code for patient in all_patients()} <= {rule.code for rule in RULES}
 
 
 def test_every_option_that_is_tried_next_exists() -> None:

@@ -22,7 +22,7 @@ def test_it_is_traced_left_as_it_was_and_warned_of_what_is_known(name: str) -> N
     assert report.evidence is not None
     assert report.evidence.trace is not None, report.evidence.error
     assert report.evidence.trace.technique == "hybrid"
-    assert [one.name for one in report.at_least("warning")] == KNOWN.get(name, []), str(report)
+    assert [finding.name for finding in report.at_least("warning")] == KNOWN.get(name, []), str(report)
     after = model.state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items())
     assert [module.training for module in model.modules()] == flags

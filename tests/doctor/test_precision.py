@@ -27,9 +27,9 @@ class FineTuned(L.LightningModule):
 
 
 def test_healthy_programs_get_fewer_than_one_false_alarm_in_fifty() -> None:
-    alarms = {one.name: diagnose(**one.build()).at_least("warning") for one in programs(tunings_each=2)}
+    alarms = {program.name: diagnose(**program.build()).at_least("warning") for program in programs(tunings_each=2)}
     assert len(alarms) >= 50
-    wrong = {name: [str(one) for one in found] for name, found in alarms.items() if found}
+    wrong = {name: [str(finding) for finding in found] for name, found in alarms.items() if found}
     assert len(wrong) < len(alarms) / 50, wrong
 
 
@@ -38,4 +38,4 @@ def test_a_transformer_at_a_customary_rate_of_fine_tuning_is_healthy(name: str) 
     model, batch = checkup(name)
     rate = (2e-5, 5e-5, 1e-4)[len(name) % 3]
     report = diagnose(FineTuned(model, rate), batch)
-    assert {one.code for one in report.at_least("warning")} <= KNOWN.get(name, set()), str(report)
+    assert {finding.code for finding in report.at_least("warning")} <= KNOWN.get(name, set()), str(report)

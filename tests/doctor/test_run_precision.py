@@ -6,7 +6,7 @@ from trainings import Training, trainings
 from lightning_tricks import Doctor
 
 
-@pytest.mark.parametrize("training", trainings(), ids=lambda one: one.name)
+@pytest.mark.parametrize("training", trainings(), ids=lambda item: item.name)
 def test_a_healthy_training_gets_no_warning(training: Training) -> None:
     doctor = Doctor()
     training.fit(doctor)

@@ -43,7 +43,7 @@ trees = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=4).map(lambda layers: nn.Sequential(*layers)),
         st.lists(inner, min_size=1, max_size=4).map(
-            lambda layers: nn.Sequential(OrderedDict((f"part{i}", one) for i, one in enumerate(layers)))
+            lambda layers: nn.Sequential(OrderedDict((f"part{i}", layer) for i, layer in enumerate(layers)))
         ),
         st.lists(inner, min_size=1, max_size=3).map(nn.ModuleList),
     ),

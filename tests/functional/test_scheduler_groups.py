@@ -46,10 +46,10 @@ def test_every_scheduler_of_torch_keeps_the_ratios(kind: str) -> None:
         assert [g["lr"] for g in ours.param_groups] == pytest.approx([group["lr"] * f for f in factors], rel=1e-12)
         assert [g["momentum"] for g in ours.param_groups] == [group["momentum"]] * 2
         assert scheduler.get_last_lr() == pytest.approx([g["lr"] for g in ours.param_groups])
-        for one in (alone, ours):
-            one.step()
-        for one in (expected, scheduler):
-            one.step()
+        for optimizer in (alone, ours):
+            optimizer.step()
+        for each in (expected, scheduler):
+            each.step()
 
 
 def test_a_floor_of_the_plateau_scheduler_is_each_groups_own() -> None:

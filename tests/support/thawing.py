@@ -60,7 +60,7 @@ class Watch(Callback):
         self.training.append([name for name, value in pl_module.named_parameters() if value.requires_grad])
         self.grads.append([name for name, value in pl_module.named_parameters() if value.grad is not None])
         self.resting.append([name for name, module in pl_module.named_modules() if not module.training])
-        held = {names[id(value)] for one in trainer.optimizers for value in one.state}
+        held = {names[id(value)] for optimizer in trainer.optimizers for value in optimizer.state}
         self.states.append([name for name in names.values() if name in held])
         self.weights.append(weights(pl_module))
 

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_number
-from lightning_tricks.engine.clip.clip_memory import Measured, Memory
+from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.functional.gradients import join_norms, tensor_norms
 from lightning_tricks.functional.unit_norms import Units, measure_units
@@ -86,7 +86,7 @@ class AdaptiveGradientClipping(Clipper):
             id(param) for name, param in names.items() if any(fnmatchcase(name, pattern) for pattern in self.exclude)
         )
 
-    def measure(self, groups: Sequence[Sequence[Tensor]]) -> Measured:
+    def measure(self, groups: Sequence[Sequence[Tensor]]) -> GradientNorms:
         """Measure unit by unit; of what is left alone only the gradients, which must be finite too."""
         params = [param for group in groups for param in group]
         if not self._excluded:
@@ -97,13 +97,13 @@ class AdaptiveGradientClipping(Clipper):
             return _measured(measure_units(others))
         norms = tensor_norms([param.grad for param in alone])  # type: ignore[misc]
         if not others:
-            return Measured(alone, norms, [1] * len(alone), join_norms(norms))
+            return GradientNorms(alone, norms, [1] * len(alone), join_norms(norms))
         clipped = _measured(measure_units(others))
         evidence = torch.cat([clipped.evidence, norms.to(clipped.evidence)])
         entries = [*clipped.entries, *[1] * len(alone)]
-        return Measured([*clipped.params, *alone], evidence, entries, join_norms(evidence), clipped.parts)
+        return GradientNorms([*clipped.params, *alone], evidence, entries, join_norms(evidence), clipped.parts)
 
-    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor:
+    def clip(self, measured: GradientNorms, state: ClipState, observe: bool) -> Tensor:
         units: Units | None = measured.parts
         if units is None:
             return torch.zeros_like(measured.total, dtype=torch.bool)
@@ -112,5 +112,5 @@ class AdaptiveGradientClipping(Clipper):
         return units.any_below_one(factors)
 
 
-def _measured(units: Units) -> Measured:
-    return Measured(units.params, units.evidence, units.entries, units.total(), units)
+def _measured(units: Units) -> GradientNorms:
+    return GradientNorms(units.params, units.evidence, units.entries, units.total(), units)

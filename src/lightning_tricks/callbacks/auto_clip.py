@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_count, check_flag, check_number
-from lightning_tricks.engine.clip.clip_memory import Measured, Memory
+from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.engine.clip.norm_groups import measure_norms, name_thresholds, scale_to
 from lightning_tricks.functional.clip_thresholds import (
@@ -69,20 +69,20 @@ class AutoClip(Clipper):
         self.per_group = check_flag("per_group", per_group)
         super().__init__(skip_nonfinite, max_skips, log)
 
-    def measure(self, groups: Sequence[Sequence[Tensor]]) -> Measured:
+    def measure(self, groups: Sequence[Sequence[Tensor]]) -> GradientNorms:
         return measure_norms(groups, 2.0, self.per_group)
 
-    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor:
+    def clip(self, measured: GradientNorms, state: ClipState, observe: bool) -> Tensor:
         for group, (_, norm) in measured.parts.items():
-            history = memory.rules.get(group) or empty_history(self.window, norm.device)
-            history, memory.thresholds[group] = observe_percentile(history, norm, self.percentile)
+            history = state.rules.get(group) or empty_history(self.window, norm.device)
+            history, state.thresholds[group] = observe_percentile(history, norm, self.percentile)
             if observe:
-                memory.rules[group] = history
-        return scale_to(measured, memory.thresholds)
+                state.rules[group] = history
+        return scale_to(measured, state.thresholds)
 
     def restore_rule(self, tensors: dict[str, Tensor]) -> NormHistory:
         """Return a history; a window that was changed since the checkpoint wins."""
         return resize_history(NormHistory(**tensors), self.window)
 
-    def more_to_log(self, memory: Memory) -> dict[str, Tensor]:
-        return name_thresholds(memory.thresholds)
+    def more_to_log(self, state: ClipState) -> dict[str, Tensor]:
+        return name_thresholds(state.thresholds)

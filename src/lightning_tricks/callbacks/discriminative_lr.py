@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from lightning_tricks.core.arguments import check_flag, check_list, check_name, check_number
 from lightning_tricks.core.durations import Moment
-from lightning_tricks.engine.layers.layer_company import (
+from lightning_tricks.engine.layers.layer_group_checks import (
     check_groups,
     check_optimizers_hold,
     refuse_strategies,
@@ -189,13 +189,18 @@ class DiscriminativeLR(LRFactor):
         """Beside a scheduler of the module's own, scale what it starts from."""
         super().on_fit_start(trainer, pl_module)
         now = [self._multipliers_in(i) for i in range(len(self._optimizers))]
-        if self._product is not None and self._product.stands_aside:
+        if self._product is not None and self._product.defers_to_scheduler:
             self._scale(trainer, now)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """In a resumed run, let multipliers that were changed in the code win over the checkpoint's."""
         super().on_train_start(trainer, pl_module)
-        if self._product is None or not self._product.stands_aside or not self._then or self._then == self._by_group:
+        if (
+            self._product is None
+            or not self._product.defers_to_scheduler
+            or not self._then
+            or self._then == self._by_group
+        ):
             return
         ratios = [
             [new / old if old else 1.0 for new, old in zip(now, then, strict=True)]

@@ -12,18 +12,18 @@ from torch.optim import Optimizer
 
 from lightning_tricks.core.arguments import check_choice
 from lightning_tricks.doctor.facts.evidence import Evidence
-from lightning_tricks.doctor.facts.foresee import foresee
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.facts.run_facts import RunFacts, StartFact
+from lightning_tricks.doctor.facts.starting_facts import starting_facts
 from lightning_tricks.doctor.judging.judge import judge
 from lightning_tricks.doctor.judging.project import plan_checks
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.reading.read_model import read_model
 from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.rules.registry import as_words
+from lightning_tricks.engine.checkup.examination import broadcast_text, examine_here, examine_on_rank_zero
 from lightning_tricks.engine.checkup.run_watch import RunWatch, reading_distance
-from lightning_tricks.engine.checkup.visit import look, share, visit
 from lightning_tricks.engine.run.trick import Trick
 
 
@@ -86,8 +86,8 @@ class Doctor(Trick):
         self.select, self.ignore = tuple(as_words(select)), tuple(as_words(ignore))
         self.options, self.fail_on = options, fail_on
         self._checks = plan_checks(self.select, self.ignore, options)
-        late = tuple(one for one in self._checks.rules if one.kind == "R")
-        its_options = {one.code: self._checks.options[one.code] for one in late}
+        late = tuple(rule for rule in self._checks.rules if rule.kind == "run")
+        its_options = {rule.code: self._checks.options[rule.code] for rule in late}
         self._late_checks = self._checks._replace(rules=late, options=its_options)
         self._start_anew()
 
@@ -114,18 +114,18 @@ class Doctor(Trick):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what can be said now that the run is over, even of one without a single batch."""
         if self.report is None:
-            self._tell(self._judge_all(look(trainer, pl_module, None)))
+            self._tell(self._judge_all(examine_here(trainer, pl_module, None)))
         elif self._late_checks.rules:
             self._judge_run(pl_module, ended=True)
 
     def _examine(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
         found = ""
         try:
-            evidence = visit(trainer, pl_module, batch)
+            evidence = examine_on_rank_zero(trainer, pl_module, batch)
             if evidence is not None:
-                found = json.dumps([self._judge_all(evidence).to_json(), to_plain(foresee(evidence))])
+                found = json.dumps([self._judge_all(evidence).to_json(), to_plain(starting_facts(evidence))])
         finally:
-            found = share(trainer, found)  # whatever happened: the others wait for it
+            found = broadcast_text(trainer, found)  # whatever happened: the others wait for it
         if not found:
             raise RuntimeError(f"`{type(self).__name__}` failed on process 0; its message is there.")
         report, start = json.loads(found)
@@ -191,7 +191,7 @@ class Doctor(Trick):
     def _watches_validation(self, trainer: Trainer) -> bool:
         """Say whether this is a validation of the fit, and one of every process: those without batches skip theirs."""
         owners = (trainer.lightning_module, trainer.datamodule)  # type: ignore[attr-defined]
-        some_skip = any(getattr(one, "allow_zero_length_dataloader_with_multiple_devices", False) for one in owners)
+        some_skip = any(getattr(owner, "allow_zero_length_dataloader_with_multiple_devices", False) for owner in owners)
         is_of_fit = trainer.state.fn == "fit" and not trainer.sanity_checking
         return bool(self._late_checks.rules) and is_of_fit and not (some_skip and trainer.world_size > 1)
 
@@ -208,9 +208,13 @@ class Doctor(Trick):
         self._judged_at, self._judged_events = self._watch.batches, self._watch.facts.events
         self._model = self._model or read_model(pl_module)
         late = judge(Evidence(self._model, run=replace(self._watch.facts, ended=ended)), *self._late_checks)
-        late.findings = [one for one in late.findings if not any(_covers(said, one) for said in self.report.findings)]
+        late.findings = [
+            finding for finding in late.findings if not any(_covers(said, finding) for said in self.report.findings)
+        ]
         if late.findings:
-            still = [said for said in self.report.findings if not any(_covers(one, said) for one in late.findings)]
+            still = [
+                said for said in self.report.findings if not any(_covers(finding, said) for finding in late.findings)
+            ]
             self.report = replace(self.report, findings=[*still, *late.findings])
             self._tell(late)
 
@@ -230,6 +234,6 @@ class Doctor(Trick):
             self._watch.facts = RunFacts(StartFact(trained=True))
 
 
-def _covers(one: Finding, other: Finding) -> bool:
+def _covers(finding: Finding, other: Finding) -> bool:
     """Say whether a finding is the other one, or a worse form of it."""
-    return (one.code, one.where) == (other.code, other.where) and one.at_least(other.severity)
+    return (finding.code, finding.where) == (other.code, other.where) and finding.at_least(other.severity)

@@ -7,9 +7,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from lightning_tricks.callbacks.lr_finder import LRFinder
-from lightning_tricks.core.object_memory import ObjectMemory, remember_random_state
+from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
 from lightning_tricks.engine.run.trick import Trick
-from lightning_tricks.engine.trial.trial_step import has_a_hand_in_steps
+from lightning_tricks.engine.trial.trial_step import alters_steps
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
 
@@ -58,7 +58,7 @@ def find_lr(
             "`find_lr` cannot hand back what processes found that are spawned or forked for the fit. Use one device, "
             "`strategy='ddp'`, or the callback `LRFinder` in the fit itself."
         )
-    memory = ObjectMemory(enter=("lightning", "pytorch_lightning"))
+    memory = ObjectSnapshot(enter=("lightning", "pytorch_lightning"))
     memory.leave_out(*runner.loggers)
     memory.remember(train_dataloaders, val_dataloaders, datamodule, tensors=False)
     memory.remember(model, runner)
@@ -88,7 +88,7 @@ class _FinderNow(LRFinder):
 
 def _make_ready(trainer: Any, finder: LRFinder) -> None:
     """Leave to the fit what has a hand in a step, and nothing that writes or stops; only trials may validate."""
-    stay = [cb for cb in trainer.callbacks if has_a_hand_in_steps(cb) or isinstance(cb, Trick)]
+    stay = [cb for cb in trainer.callbacks if alters_steps(cb) or isinstance(cb, Trick)]
     bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]
     trainer.callbacks = [*(cb for cb in stay if not isinstance(cb, LRFinder)), finder, *bar]
     trainer.loggers = []
@@ -107,9 +107,9 @@ def _plain_trainer(model: LightningModule) -> Any:
     return kind(devices=1, max_epochs=1, logger=False, enable_checkpointing=False, enable_model_summary=False)
 
 
-def _package_of(one: object) -> str:
+def _package_of(value: object) -> str:
     """Return which of Lightning's two packages an object's class comes from."""
-    roots = {cls.__module__.partition(".")[0] for cls in type(one).__mro__}
+    roots = {cls.__module__.partition(".")[0] for cls in type(value).__mro__}
     return "pytorch_lightning" if "pytorch_lightning" in roots else "lightning.pytorch"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_flag, check_number
-from lightning_tricks.engine.clip.clip_memory import Measured, Memory
+from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.engine.clip.norm_groups import lies_within, measure_norms, scale_to
 from lightning_tricks.functional.clipping import check_norm_type
@@ -71,10 +71,10 @@ class GradientClipping(Clipper):
         self.per_group = check_flag("per_group", per_group)
         super().__init__(skip_nonfinite, max_skips, log)
 
-    def measure(self, groups: Sequence[Sequence[Tensor]]) -> Measured:
+    def measure(self, groups: Sequence[Sequence[Tensor]]) -> GradientNorms:
         return measure_norms(groups, self.norm_type, self.per_group)
 
-    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor | None:
+    def clip(self, measured: GradientNorms, state: ClipState, observe: bool) -> Tensor | None:
         max_norm = 1.0 if self.max_norm is None else self.max_norm
         if lies_within(measured, max_norm if self.clip_value is None else self.clip_value):
             return None  # the gradients need not be touched

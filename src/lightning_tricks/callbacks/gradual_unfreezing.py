@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_name
 from lightning_tricks.core.durations import Duration, Moment, RunLength, Unit, measure, parse_duration
 from lightning_tricks.engine.layers.frozen_layers import FrozenLayers
-from lightning_tricks.engine.layers.layer_company import (
+from lightning_tricks.engine.layers.layer_group_checks import (
     LoadHook,
     check_groups,
     check_optimizers_hold,
@@ -107,7 +107,7 @@ class GradualUnfreezing(LRFactor):
         self._forget()
 
     @property
-    def takes_part(self) -> bool:
+    def is_active(self) -> bool:
         """Whether it multiplies learning rates, which only a ``rewarmup`` does."""
         return parse_duration(self.rewarmup).amount > 0
 

@@ -13,7 +13,7 @@ from lightning_tricks.core.arguments import check_count, check_flag, check_name,
 from lightning_tricks.core.durations import Moment
 from lightning_tricks.engine.control.control_file import ControlFile, parse_order
 from lightning_tricks.engine.lr.lr_factor import LRFactor
-from lightning_tricks.engine.run.module_calls import attach
+from lightning_tricks.engine.run.wrapped_method import call_with
 from lightning_tricks.engine.watch.watch_report import publish
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.live_orders import Order, factor_after, write_order
@@ -60,7 +60,7 @@ class LiveControl(LRFactor):
         applied: one ``{"step": 150, "content": {"lr": "x0.5"}}`` an order; saved, so that a resumed run keeps its
             learning rate and does not obey the last order again.
         lr_factor: what all orders together multiply the learning rates by.
-        takes_over: a number was ordered, and the factors of schedules, warm-ups and plateaus no longer count.
+        overrides_others: a number was ordered, and the factors of schedules, warm-ups and plateaus no longer count.
         stopping_reason_message: when it was told to stop, ``None`` if it was not.
 
     Raises:
@@ -104,7 +104,7 @@ class LiveControl(LRFactor):
     def _forget(self) -> None:
         self.applied: list[dict[str, Any]] = []
         self.lr_factor = 1.0
-        self.takes_over = False
+        self.overrides_others = False
         self.stopping_reason_message: str | None = None
         self._handled = self._warned = ""
         self._watches = self._stepped = self._save_due = False
@@ -222,13 +222,13 @@ class LiveControl(LRFactor):
         """Put the factor into force from the next step on."""
         if self._product is None:
             return
-        largest = max(peak for peaks in self._product.peaks() for peak in peaks)
+        largest = max(peak for peaks in self._product.group_base_lrs() for peak in peaks)
         try:
             self.lr_factor = factor_after(self.lr_factor, lr, largest)
         except ValueError as error:
             rank_zero_warn(f"`{self.state_key}`: the learning rate stays as it is: {error}")
         else:
-            self.takes_over |= not isinstance(lr, str)
+            self.overrides_others |= not isinstance(lr, str)
         self._product.rewrite()
 
     def _validate_next(self, trainer: Trainer) -> bool:
@@ -262,7 +262,7 @@ class LiveControl(LRFactor):
             take_off()
             self._save(trainer)
 
-        take_off = attach(pl_module, hook, save)
+        take_off = call_with(pl_module, hook, save)
         self._undo.append(take_off)
 
     def _save(self, trainer: Trainer) -> None:
@@ -281,10 +281,10 @@ class LiveControl(LRFactor):
 
     def plain_state(self) -> dict[str, Any]:
         """Return the orders so far and what they came to, beside the state that all LR callbacks share."""
-        live = {"lr_factor": self.lr_factor, "takes_over": self.takes_over}
+        live = {"lr_factor": self.lr_factor, "overrides_others": self.overrides_others}
         return {"applied": copy.deepcopy(self.applied), **live, "lr": super().plain_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict["lr"])
         self.applied = copy.deepcopy(state_dict["applied"])
-        self.lr_factor, self.takes_over = state_dict["lr_factor"], state_dict["takes_over"]
+        self.lr_factor, self.overrides_others = state_dict["lr_factor"], state_dict["overrides_others"]

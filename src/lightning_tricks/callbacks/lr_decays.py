@@ -66,7 +66,7 @@ class ExponentialDecay(NamedSchedule):
         self.decay_rate = decay_rate
         self.decay_steps = decay_steps
         self.staircase = staircase
-        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
 
 
 class InverseTimeDecay(NamedSchedule):
@@ -120,7 +120,7 @@ class InverseTimeDecay(NamedSchedule):
         self.decay_rate = decay_rate
         self.decay_steps = decay_steps
         self.staircase = staircase
-        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
 
 
 class InverseSqrtDecay(NamedSchedule):
@@ -171,7 +171,7 @@ class InverseSqrtDecay(NamedSchedule):
         check_choice("unit", unit, ("ep", "st"))
         self.k = k
         self.unit = unit
-        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
 
     def plan(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
         """Return the schedule and the clock that was asked for."""
@@ -232,4 +232,4 @@ class PolynomialDecay(NamedSchedule):
         self.end_factor = end_factor
         self.power = power
         self.cycle = cycle
-        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)

@@ -10,7 +10,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number
-from lightning_tricks.engine.lr.found_lr import apply_lr, publish_result, rate_shares
+from lightning_tricks.engine.lr.base_lr import apply_lr, publish_result, rate_shares
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.trial.lr_refinement import refine
 from lightning_tricks.engine.trial.trial_progress import progress_of

@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 
 from lightning_tricks.callbacks.lr_schedule import NamedSchedule
 from lightning_tricks.core.arguments import check_list
-from lightning_tricks.core.durations import Duration, RunLength, Unit, foresee
+from lightning_tricks.core.durations import Duration, RunLength, Unit, placeholder_lengths
 from lightning_tricks.functional.schedules import Schedule, piecewise_constant
 
 
@@ -60,7 +60,7 @@ class PiecewiseConstant(NamedSchedule):
         self.boundaries: list[Duration] = check_list("boundaries", boundaries)
         self.piece_factors: list[float] = check_list("factors", factors)
         self._dry = False
-        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note a ``fast_dev_run``, whose single epoch puts shares and lengths in another order than the true run."""
@@ -74,7 +74,7 @@ class PiecewiseConstant(NamedSchedule):
         except ValueError:
             if not self._dry:
                 raise
-            return self.make(foresee(self.durations())), "ep"
+            return self.make(placeholder_lengths(self.durations())), "ep"
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments; ``factors`` is the name of a method here, so the list goes by another."""

@@ -84,7 +84,7 @@ def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *
     """
     epochs, steps_per_epoch = _count("epochs", epochs), _count("steps_per_epoch", steps_per_epoch)
     base = check_number("lr", lr, 0)
-    writers = [callback for callback in callbacks if isinstance(callback, LRFactor) and callback.takes_part]
+    writers = [callback for callback in callbacks if isinstance(callback, LRFactor) and callback.is_active]
     keys = [writer.state_key for writer in writers]
     for writer in writers:
         if keys.count(writer.state_key) > 1:

@@ -15,9 +15,9 @@ from lightning_tricks.core.durations import (
     Moment,
     RunLength,
     Unit,
-    foresee,
     measure_together,
     parse_duration,
+    placeholder_lengths,
 )
 from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.functional.learning_rates import Factor
@@ -82,9 +82,9 @@ class LRSchedule(LRFactor):
         check_choice("unit", unit, ("ep", "st"))
         self.schedule = schedule
         self.unit = unit
-        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
 
-    def _share(
+    def _init_common(
         self, warmup: Duration, warmup_start: float, log_factors: bool, replace_scheduler: bool, name: str | None
     ) -> None:
         """Check and store the arguments that all schedules have."""
@@ -146,7 +146,7 @@ class NamedSchedule(LRSchedule):
     """A schedule of the library under its own name: the arguments of a pure schedule, with Durations for its lengths.
 
     A subclass names the pure schedule and which of its arguments are lengths, and has a constructor that stores all of
-    them and ends in ``_share``, so that Hydra, LightningCLI and a reader see the whole signature.
+    them and ends in ``_init_common``, so that Hydra, LightningCLI and a reader see the whole signature.
     """
 
     form: ClassVar[Callable[..., Schedule]]
@@ -163,12 +163,12 @@ class NamedSchedule(LRSchedule):
         form = type(self).form
         return form(**{name: measured.get(name, getattr(self, name)) for name in inspect.signature(form).parameters})
 
-    def _share(
+    def _init_common(
         self, warmup: Duration, warmup_start: float, log_factors: bool, replace_scheduler: bool, name: str | None
     ) -> None:
         """Check everything that can be known before the run: the pure schedule refuses what it cannot take."""
-        super()._share(warmup, warmup_start, log_factors, replace_scheduler, name)
-        self.make(foresee(self.durations()))
+        super()._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self.make(placeholder_lengths(self.durations()))
 
     def plan(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
         """Return the schedule with its lengths measured, and their clock."""
@@ -223,7 +223,7 @@ class CosineDecay(NamedSchedule):
     ) -> None:
         self.decay_steps = decay_steps
         self.end_factor = end_factor
-        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
 
 
 class CosineWarmRestarts(NamedSchedule):
@@ -283,7 +283,7 @@ class CosineWarmRestarts(NamedSchedule):
         self.end_factor = end_factor
         self.peak_decay = peak_decay
         self.warmup_each_cycle = check_flag("warmup_each_cycle", warmup_each_cycle)
-        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
         if warmup_each_cycle and "dur" not in (parse_duration(t_0).unit, parse_duration(warmup).unit):
             measure_together(RunLength(None, None), t_0=t_0, warmup=warmup)
 

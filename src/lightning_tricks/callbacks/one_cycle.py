@@ -76,7 +76,7 @@ class OneCycle(NamedSchedule):
         self.cycle_momentum = check_flag("cycle_momentum", cycle_momentum)
         self.max_momentum = check_number("max_momentum", max_momentum, 0, 1, high_open=True)
         self.base_momentum = check_number("base_momentum", base_momentum, 0, self.max_momentum)
-        self._share(warmup, warmup_start, log_factors, replace_scheduler, name)
+        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
 
     def prepare(self, run: RunLength, parts: int | None) -> None:
         """Measure the cycle, for the momentum too."""

@@ -19,7 +19,7 @@ from lightning_tricks.core.durations import Moment
 from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.engine.watch.metric_reader import Reading
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
-from lightning_tricks.engine.watch.watch_company import warn_of_early_stops
+from lightning_tricks.engine.watch.monitor_conflicts import warn_of_early_stops
 from lightning_tricks.engine.watch.watch_report import short
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.plateau import at_floor, observe
@@ -209,7 +209,7 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
             "num_reductions": self.num_reductions,
         }
 
-    def words(self) -> list[str]:
+    def summary_sentences(self) -> list[str]:
         """Say the path of the learning rate: its base, and what the cuts made of it."""
         base = max((rate for rates in LRFactor.plain_state(self)["base"] for rate in rates), default=1.0)
         cuts = f"{self.num_reductions} cut{'s' * (self.num_reductions != 1)}"

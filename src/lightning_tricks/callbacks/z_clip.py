@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_count, check_flag, check_number
-from lightning_tricks.engine.clip.clip_memory import Measured, Memory
+from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.engine.clip.norm_groups import measure_norms, name_thresholds, scale_to
 from lightning_tricks.functional.clip_thresholds import (
@@ -75,25 +75,25 @@ class ZClip(Clipper):
         self.per_group = check_flag("per_group", per_group)
         super().__init__(skip_nonfinite, max_skips, log)
 
-    def measure(self, groups: Sequence[Sequence[Tensor]]) -> Measured:
+    def measure(self, groups: Sequence[Sequence[Tensor]]) -> GradientNorms:
         return measure_norms(groups, 2.0, self.per_group)
 
-    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor:
+    def clip(self, measured: GradientNorms, state: ClipState, observe: bool) -> Tensor:
         for group, (_, norm) in measured.parts.items():
-            before = memory.rules.get(group) or empty_statistics(norm.device)
+            before = state.rules.get(group) or empty_statistics(norm.device)
             after, threshold = observe_zscore(before, norm, self.z, self.alpha, self.warmup)
-            memory.thresholds[group] = threshold if self.max_norm is None else threshold.clamp(max=self.max_norm)
+            state.thresholds[group] = threshold if self.max_norm is None else threshold.clamp(max=self.max_norm)
             if observe:
-                memory.rules[group] = after
-        return scale_to(measured, memory.thresholds)
+                state.rules[group] = after
+        return scale_to(measured, state.thresholds)
 
     def restore_rule(self, tensors: dict[str, Tensor]) -> NormStatistics:
         """Return the statistics as they were."""
         return NormStatistics(**tensors)
 
-    def more_to_log(self, memory: Memory) -> dict[str, Tensor]:
+    def more_to_log(self, state: ClipState) -> dict[str, Tensor]:
         """Return the norm from which on the next step would be clipped; infinite during the warm-up."""
-        levels = {group: outlier_level(rule, self.z, self.warmup) for group, rule in memory.rules.items()}
+        levels = {group: outlier_level(rule, self.z, self.warmup) for group, rule in state.rules.items()}
         if self.max_norm is not None:
             levels = {group: level.clamp(max=self.max_norm) for group, level in levels.items()}
         return name_thresholds(levels)

@@ -8,9 +8,9 @@ from lightning_tricks.doctor.rules.registry import find_rule
 from lightning_tricks.doctor.rules.rule import Rule
 
 _KINDS = {
-    "S": "static: from the model, the optimizers and the loaders as they are",
-    "B": "from one batch: a training step is traced",
-    "R": "during training: by the callback `Doctor`",
+    "static": "from the model, the optimizers and the loaders as they are",
+    "batch": "from one batch: a training step is traced",
+    "run": "during training: by the callback `Doctor`",
 }
 
 

@@ -41,8 +41,8 @@ def tricks_table(own: bool = False) -> Table:
 def rules_table() -> Table:
     """Return code, name, severity and meaning of each rule."""
     rows = [
-        (one.code, one.name, f"{one.severity}{' (preview)' if one.preview else ''}", plain_text(one.title))
-        for one in all_rules()
+        (rule.code, rule.name, f"{rule.severity}{' (preview)' if rule.preview else ''}", plain_text(rule.title))
+        for rule in all_rules()
     ]
     return Table(("code", "name", "severity", "what it finds"), rows, code=2)
 

@@ -147,7 +147,7 @@ def measure_together(run: RunLength, **lengths: Duration) -> tuple[dict[str, flo
     return {name: float(amount) for name, (amount, _) in measured.items()}, units.pop() if units else "ep"
 
 
-def foresee(durations: dict[str, Duration]) -> dict[str, float]:
+def placeholder_lengths(durations: dict[str, Duration]) -> dict[str, float]:
     """Return lengths that will do for a check of arguments, before anything is known of a run.
 
     Args:
@@ -157,7 +157,7 @@ def foresee(durations: dict[str, Duration]) -> dict[str, float]:
         ValueError: one is not > 0, or they have two clocks.
 
     Example:
-        >>> foresee({"t_0": "0.5dur", "t_1": "3ep"})
+        >>> placeholder_lengths({"t_0": "0.5dur", "t_1": "3ep"})
         {'t_0': 1.0, 't_1': 2.0}
     """
     parsed = {name: parse_duration(value, name, positive=True) for name, value in durations.items()}

@@ -32,7 +32,7 @@ modules, ``Report.evidence.model``); only ``examine`` and what it calls see a mo
 2. ``tests/doctor/patients/<topic>.py``: at least one ``@sick(code)`` and one ``@healthy(code)`` patient.
 3. ``CHANGELOG.md``. The README's table is printed anew from the docstrings.
 
-A rule of kind ``R`` reads ``Evidence.run`` and is asked again and again while a model trains, so it must keep quiet
+A rule of kind ``run`` reads ``Evidence.run`` and is asked again and again while a model trains, so it must keep quiet
 until it can know, and find the same place again: a finding is said once, and anew only when it has become worse.
 
 Evidence that is missing is added to ``evidence.py`` first, and measured in ``read_*.py`` or the tracer.

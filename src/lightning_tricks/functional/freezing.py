@@ -57,7 +57,7 @@ def find_resting(model: nn.Module, frozen: Collection[str], awake: Collection[st
 def _visit(module: nn.Module, states: dict[int, bool], resting: dict[int, nn.Module], used: set[int]) -> None:
     state = _state(module, states)
     if state:
-        resting.update((id(one), one) for one in module.modules())
+        resting.update((id(part), part) for part in module.modules())
         return
     used.add(id(module))
     children = list(module.children())
@@ -65,9 +65,9 @@ def _visit(module: nn.Module, states: dict[int, bool], resting: dict[int, nn.Mod
         if any(True for _ in child.parameters()):
             _visit(child, states, resting, used)
         elif _is_noisy(child) and _neighbour_rests(module, children, i, states):
-            resting.update((id(one), one) for one in child.modules())
+            resting.update((id(module), module) for module in child.modules())
         else:
-            used.update(id(one) for one in child.modules())
+            used.update(id(module) for module in child.modules())
 
 
 def _state(module: nn.Module, states: dict[int, bool]) -> bool | None:

@@ -36,9 +36,9 @@ def split_param_groups_(
     for i, group in enumerate(optimizer.param_groups):
         kinds = [kind(parameter) for parameter in group["params"]]
         several = sorted(set(kinds))
-        for one in several:
-            part = group if len(several) == 1 else _part_of(group, [k == one for k in kinds], several.index(one))
-            part.update(options(one) if options else {})
+        for label in several:
+            part = group if len(several) == 1 else _part_of(group, [k == label for k in kinds], several.index(label))
+            part.update(options(label) if options else {})
             split.append(part)
             origins.append(i)
         if not kinds:  # an empty group is somebody's placeholder
@@ -84,12 +84,12 @@ def find_undecayed(model: nn.Module) -> set[int]:
 
 def missing_from(optimizers: list[Optimizer], model: nn.Module) -> list[str]:
     """Return the trainable parameters of a model that no optimizer holds, by name."""
-    held = {id(value) for one in optimizers for group in one.param_groups for value in group["params"]}
+    held = {id(value) for optimizer in optimizers for group in optimizer.param_groups for value in group["params"]}
     return [name for name, value in model.named_parameters() if value.requires_grad and id(value) not in held]
 
 
 def foreign_in(optimizers: list[Optimizer], model: nn.Module) -> list[torch.Size]:
     """Return the shapes of the parameters in the optimizers that are not the model's."""
     own = {id(value) for value in model.parameters()}
-    groups = [group for one in optimizers for group in one.param_groups]
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     return [value.shape for group in groups for value in group["params"] if id(value) not in own]

@@ -40,11 +40,11 @@ def grow_scheduler_(scheduler: Any, origins: Sequence[int]) -> None:
         [0.1, 0.1]
     """
     before = max(origins, default=-1) + 1
-    for one in schedulers_in(scheduler):
+    for inner in schedulers_in(scheduler):
         for name in (*_RATES, *_OTHERS):
-            values = vars(one).get(name)
+            values = vars(inner).get(name)
             if isinstance(values, (list, tuple)) and len(values) == before:
-                setattr(one, name, [_own(values[origin]) for origin in origins])
+                setattr(inner, name, [_own(values[origin]) for origin in origins])
 
 
 def scale_scheduler_(scheduler: Any, factors: Sequence[float]) -> list[str]:
@@ -58,13 +58,13 @@ def scale_scheduler_(scheduler: Any, factors: Sequence[float]) -> list[str]:
         Settings that hold one floor for all groups, so that the ratios are not kept near it.
     """
     floors = []
-    for one in schedulers_in(scheduler):
+    for inner in schedulers_in(scheduler):
         for name in _RATES:
-            values = vars(one).get(name)
+            values = vars(inner).get(name)
             if isinstance(values, list) and len(values) == len(factors):
-                setattr(one, name, [value * factor for value, factor in zip(values, factors, strict=True)])
-        if getattr(one, "eta_min", 0):
-            floors.append(f"{type(one).__name__}(eta_min={one.eta_min:g})")
+                setattr(inner, name, [value * factor for value, factor in zip(values, factors, strict=True)])
+        if getattr(inner, "eta_min", 0):
+            floors.append(f"{type(inner).__name__}(eta_min={inner.eta_min:g})")
     return floors
 
 

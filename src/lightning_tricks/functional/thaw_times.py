@@ -48,10 +48,10 @@ def plan_thaw(
     measured = [
         None if time is None else measure(parse_duration(time, "schedule"), run, "schedule") for time in schedule
     ]
-    units: set[Unit] = {one[1] for one in measured if one is not None and one[0]}
+    units: set[Unit] = {time[1] for time in measured if time is not None and time[0]}
     if len(units) > 1:
         raise ValueError(f"The times of `schedule` must share a clock, got {list(schedule)!r}.")
-    amounts = [None if one is None else one[0] for one in measured]
+    amounts = [None if time is None else time[0] for time in measured]
     return [amounts[depth] for depth in depths], units.pop() if units else "ep"
 
 

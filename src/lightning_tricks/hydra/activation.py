@@ -87,7 +87,7 @@ def _read(file: str) -> "dict[Any, Any]":
         tricks = tricks["tricks"]
     if isinstance(tricks, list):
         tricks = dict.fromkeys(tricks)
-    if not isinstance(tricks, dict) or any(not isinstance(one, (dict, type(None))) for one in tricks.values()):
+    if not isinstance(tricks, dict) or any(not isinstance(value, (dict, type(None))) for value in tricks.values()):
         raise ValueError(f"{file} must map names of tricks to their settings (`cosine_decay: {{warmup: 100st}}`).")
     return tricks
 

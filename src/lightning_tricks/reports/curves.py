@@ -99,7 +99,7 @@ def _short(name: str) -> str:
 
 def _legend_below(axes: Any, *others: Any) -> None:
     """One legend for axes that share a frame."""
-    handles = [found for one in (axes, *others) for found in one.get_legend_handles_labels()[0]]
+    handles = [found for panel in (axes, *others) for found in panel.get_legend_handles_labels()[0]]
     if handles:
         axes.legend(
             handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=2, fontsize=8, frameon=False

@@ -56,7 +56,7 @@ def importances(sweep: SweepRows) -> list[Importance]:
         values = [row.values[key] for row in jobs]
         if len(jobs) >= _FEWEST and len(set(metric)) > 1 and len(set(values)) > 1:
             found.append(_importance(key, values, metric))
-    return sorted(found, key=lambda one: -one.strength)
+    return sorted(found, key=lambda importance: -importance.strength)
 
 
 def _importance(key: str, values: Sequence[Value], metric: Sequence[float]) -> Importance:

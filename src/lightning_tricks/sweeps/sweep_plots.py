@@ -35,7 +35,7 @@ def plot_rows(sweep: SweepRows, title: str = "") -> Any:
     Raises:
         ModuleNotFoundError: matplotlib is not installed (the extra ``plot``).
     """
-    strengths = {one.key: one.strength for one in importances(sweep)}
+    strengths = {importance.key: importance.strength for importance in importances(sweep)}
     keys = sorted(sweep.keys, key=lambda key: -strengths.get(key, 0.0))
     count = max(1, math.ceil(len(keys) / _COLUMNS))
     figure = new_figure((9, 3.3 + 2.6 * count))

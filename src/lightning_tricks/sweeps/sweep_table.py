@@ -88,8 +88,10 @@ def _importance_lines(sweep: SweepRows) -> list[str]:
     if not found:
         return []
     lines = [["importance", "", "trend", "bend", "jobs", ""]]
-    for one in found:
-        numbers = ["" if number is None else f"{number:+.2f}" for number in (one.trend, one.bend)]
-        lines.append([one.key, f"{one.strength:.2f}", *numbers, str(one.jobs), one.words(sweep.mode)])
+    for importance in found:
+        numbers = ["" if number is None else f"{number:+.2f}" for number in (importance.trend, importance.bend)]
+        lines.append(
+            [importance.key, f"{importance.strength:.2f}", *numbers, str(importance.jobs), importance.words(sweep.mode)]
+        )
     meaning = "of the value, and of its distance from the middle"
     return ["", *_aligned(lines), f"(rank correlations with {sweep.metric}: {meaning})"]

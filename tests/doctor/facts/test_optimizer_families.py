@@ -17,15 +17,15 @@ EXPECTED = {
     "SparseAdam": "Adam", "RMSprop": "Adam", "Adadelta": "Adadelta", "Adagrad": "Adagrad", "Muon": "Muon",
     "LBFGS": None, "Rprop": None, "Adafactor": None,
 }  # fmt: skip
-OF_TORCH = [one for _, one in inspect.getmembers(torch.optim, inspect.isclass)
-            if issubclass(one, Optimizer) and one is not Optimizer]  # fmt: skip
+OF_TORCH = [getmember for _, getmember in inspect.getmembers(torch.optim, inspect.isclass)
+            if issubclass(getmember, Optimizer) and getmember is not Optimizer]  # fmt: skip
 
 
 def fact_of(optimizer: Optimizer) -> OptimizerFact:
     return read_optimizers(nn.Linear(2, 2), [optimizer])[0]
 
 
-@pytest.mark.parametrize("kind", OF_TORCH, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("kind", OF_TORCH, ids=lambda item: item.__name__)
 def test_torchs_own_are_known(kind: type) -> None:
     family = family_of(fact_of(kind([nn.Parameter(torch.zeros(2, 2))])))
     assert (family.name if family else None) == EXPECTED.get(kind.__name__)

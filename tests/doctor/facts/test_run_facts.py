@@ -29,13 +29,13 @@ def test_a_curve_is_that_of_all_losses_however_they_come(given_losses: list[floa
         found = observe_losses(found, given_losses[i : i + at_once], lr=0.1)
     assert found.steps == len(given_losses)
     assert len(found.windows) <= 64
-    assert {one.steps for one in found.windows[:-1]} <= {found.size}
+    assert {window.steps for window in found.windows[:-1]} <= {found.size}
     start = 0
-    for one in found.windows:
-        part = given_losses[start : start + one.steps]
-        assert one.mean == pytest.approx(statistics.fmean(part))
-        assert one.spread == pytest.approx(statistics.pstdev(part), abs=1e-6)
-        start += one.steps
+    for window in found.windows:
+        part = given_losses[start : start + window.steps]
+        assert window.mean == pytest.approx(statistics.fmean(part))
+        assert window.spread == pytest.approx(statistics.pstdev(part), abs=1e-6)
+        start += window.steps
     assert list(found.first) == given_losses[:64]
 
 
@@ -56,16 +56,16 @@ def test_the_recent_loss_is_that_of_the_last_third() -> None:
 def test_first_best_and_last_evaluations_are_kept() -> None:
     vals = [5.0, 4.0, 1.0, *(2.0 + 0.01 * i for i in range(97))]
     kept: tuple[EvaluationFact, ...] = ()
-    for one in evaluations(vals, vals):
-        kept = observe_evaluation(kept, one)
-    assert [one.epoch for one in kept] == [0, 2, *range(70, 100)]
+    for evaluation in evaluations(vals, vals):
+        kept = observe_evaluation(kept, evaluation)
+    assert [evaluation.epoch for evaluation in kept] == [0, 2, *range(70, 100)]
 
 
 def test_first_and_last_steps_are_kept() -> None:
     kept: tuple[StepFact, ...] = ()
     for i in range(100):
         kept = observe_step(kept, StepFact(i, 1.0, 0.1, 1.0))
-    assert [one.step for one in kept] == [0, *range(80, 100)]
+    assert [step.step for step in kept] == [0, *range(80, 100)]
 
 
 def test_facts_go_to_json_and_back() -> None:

@@ -56,7 +56,7 @@ class Outer(Loud):
 
 
 def places(model: nn.Module, **arguments: Any) -> list[str]:
-    return [one.where for one in diagnose(model, select=["PLC005"], **arguments).findings]
+    return [finding.where for finding in diagnose(model, select=["PLC005"], **arguments).findings]
 
 
 BOTH = ["drop", "layers.1"]
@@ -107,7 +107,7 @@ def test_an_unknown_word_in_a_comment_is_a_finding_with_its_place() -> None:
     class Mistaken(nn.Module):  # lt: ignore[PLC00, dropout-p-out-of-rage]
         pass
 
-    found = [one for one in diagnose(Mistaken()).findings if one.code == "DOC002"]
+    found = [finding for finding in diagnose(Mistaken()).findings if finding.code == "DOC002"]
     assert len(found) == 1
     assert "dropout-p-out-of-rage" in found[0].message
     assert "dropout-p-out-of-range" in found[0].try_next

@@ -19,7 +19,7 @@ def model() -> nn.Module:
 
 def test_the_worst_stands_first() -> None:
     report = diagnose(model())
-    assert [one.severity for one in report.findings] == ["error", "warning", "info"]
+    assert [finding.severity for finding in report.findings] == ["error", "warning", "info"]
     assert (report.ok, len(report.errors), len(report.at_least("warning"))) == (False, 1, 2)
 
 
@@ -32,7 +32,7 @@ def test_a_report_goes_to_json_and_comes_back() -> None:
 
 def test_options_move_the_thresholds() -> None:
     quiet = {"PLC005": {"low": 0.05, "limit": 0.95, "high": 0.95}}
-    assert [one.severity for one in diagnose(model(), options=quiet).findings] == ["error"]
+    assert [finding.severity for finding in diagnose(model(), options=quiet).findings] == ["error"]
 
 
 @pytest.mark.parametrize(

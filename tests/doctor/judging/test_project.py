@@ -19,7 +19,7 @@ def write(text: str, folder: str = ".") -> Path:
 
 
 def severity_of_dropout(**arguments) -> str | None:
-    found = [one for one in diagnose(MODEL, **arguments).findings if one.code == "PLC005"]
+    found = [finding for finding in diagnose(MODEL, **arguments).findings if finding.code == "PLC005"]
     return found[0].severity if found else None
 
 
@@ -35,7 +35,7 @@ def test_select_of_a_call_takes_the_place_of_the_projects_and_ignore_comes_on_to
     write('[tool.lightning-tricks.doctor]\nselect = ["OPT"]\nignore = ["lr-out-of-range"]\n')
 
     def codes(**arguments) -> set[str]:
-        return {one.code for one in plan_checks(**arguments).rules if one.family != "DOC"}
+        return {rule.code for rule in plan_checks(**arguments).rules if rule.family != "DOC"}
 
     assert "OPT001" not in codes()
     assert {code[:3] for code in codes()} == {"OPT"}

@@ -16,7 +16,7 @@ from lightning_tricks.doctor.reading.read_pretraining import looks_trained, read
 
 
 def reasons(model: nn.Module) -> dict[str, str]:
-    return {one.module: one.reason for one in read_pretraining(model)}
+    return {part.module: part.reason for part in read_pretraining(model)}
 
 
 @pytest.mark.parametrize("name", ["Bert", "Albert", "GPT2", "T5", "ViT", "ResNet"])
@@ -25,12 +25,12 @@ def test_random_configurations_are_not_taken_for_trained(name: str) -> None:
     assert not reasons(build(name))
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda one: one[0])
+@pytest.mark.parametrize("task", TASKS, ids=lambda item: item[0])
 def test_freshly_drawn_nets_are_not_taken_for_trained(task: tuple) -> None:
     torch.manual_seed(0)
     _, make, source, outputs, _ = task
     found = reasons(make(data(source)[0][0].numel(), outputs))
-    assert not [one for one in found.values() if "frozen" not in one]
+    assert not [value for value in found.values() if "frozen" not in value]
 
 
 @pytest.mark.parametrize("draw", [nn.init.orthogonal_, nn.init.xavier_uniform_, nn.init.trunc_normal_, nn.init.dirac_])
@@ -77,7 +77,7 @@ def test_a_loaded_model_is_judged_by_the_ranges_of_fine_tuning(tmp_path: Path) -
     def codes(lr: float) -> set[str]:
         model = hf.BertForSequenceClassification.from_pretrained(tmp_path)
         report = diagnose(lit(model, tuning=lambda params: torch.optim.AdamW(params, lr)), select=["OPT001", "OPT002"])
-        return {one.code for one in report.at_least("warning")}
+        return {finding.code for finding in report.at_least("warning")}
 
     assert codes(1e-3) == {"OPT002"}
     assert codes(5e-4) == codes(2e-5) == set()

@@ -19,18 +19,20 @@ def see(patient: Patient) -> Report:
     return diagnose(**given, select=[patient.code], preview=True)
 
 
-@pytest.mark.parametrize("patient", [one for one in PATIENTS if one.is_sick], ids=lambda one: one.name)
+@pytest.mark.parametrize("patient", [patient for patient in PATIENTS if patient.is_sick], ids=lambda item: item.name)
 def test_rule_speaks_of_a_sick_patient(patient: Patient) -> None:
     report = see(patient)
-    found = [one for one in report.findings if one.code == patient.code]
+    found = [finding for finding in report.findings if finding.code == patient.code]
     assert found, str(report)
     for word in patient.says:
-        assert any(word in one.message for one in found), str(report)
-    assert patient.severity in (None, *(one.severity for one in found)), str(report)
-    assert all(one.try_next for one in found)
+        assert any(word in finding.message for finding in found), str(report)
+    assert patient.severity in (None, *(finding.severity for finding in found)), str(report)
+    assert all(finding.try_next for finding in found)
 
 
-@pytest.mark.parametrize("patient", [one for one in PATIENTS if not one.is_sick], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "patient", [patient for patient in PATIENTS if not patient.is_sick], ids=lambda item: item.name
+)
 def test_rule_keeps_quiet_on_a_healthy_patient(patient: Patient) -> None:
     report = see(patient)
     assert not report.findings, str(report)

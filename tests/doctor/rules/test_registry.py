@@ -7,7 +7,7 @@ from lightning_tricks.doctor.rules.registry import all_rules, choose_rules, find
 
 
 def codes(**arguments: object) -> set[str]:
-    return {one.code for one in choose_rules(**arguments) if one.family != "DOC"}
+    return {rule.code for rule in choose_rules(**arguments) if rule.family != "DOC"}
 
 
 def test_codes_prefixes_and_names_are_understood() -> None:
@@ -15,13 +15,13 @@ def test_codes_prefixes_and_names_are_understood() -> None:
     assert codes(select=["dropout-before-batchnorm"]) == {"PLC001"}
     assert codes(select=["OPT"]) >= {"OPT004", "OPT009", "OPT011"}
     assert codes(select=["OPT"], ignore=["OPT004"]) == codes(select=["OPT"]) - {"OPT004"}
-    assert codes() == {one.code for one in all_rules() if not one.preview and one.family != "DOC"}
+    assert codes() == {rule.code for rule in all_rules() if not rule.preview and rule.family != "DOC"}
     assert "BEH003" in codes(preview=True)
 
 
 def test_a_model_that_raises_is_told_of_whatever_was_selected() -> None:
-    assert "DOC001" in {one.code for one in choose_rules(["PLC001"])}
-    assert "DOC001" not in {one.code for one in choose_rules(["PLC001"], ["DOC001"])}
+    assert "DOC001" in {rule.code for rule in choose_rules(["PLC001"])}
+    assert "DOC001" not in {rule.code for rule in choose_rules(["PLC001"], ["DOC001"])}
 
 
 @pytest.mark.parametrize(

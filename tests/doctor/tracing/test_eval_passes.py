@@ -72,4 +72,4 @@ def test_the_largest_part_is_looked_at_where_a_step_calls_parts() -> None:
     behaviour = examine(Parts(net), classes()).behaviour
     assert behaviour is not None
     assert behaviour.module == "net"
-    assert [one.module for one in behaviour.always_on] == ["net"]
+    assert [call.module for call in behaviour.always_on] == ["net"]

@@ -50,12 +50,12 @@ def test_everything_is_put_back() -> None:
     model.net[3].eval()
     grad = model.net[0].weight.grad = torch.ones(8, 8)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    flags, copy = [one.training for one in model.modules()], x.clone()
+    flags, copy = [module.training for module in model.modules()], x.clone()
     states = random.getstate(), np.random.get_state()[1].copy(), torch.get_rng_state()
     attributes = set(vars(model))
     assert examine(model, (x, y)).error is None
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in before.items())
-    assert [one.training for one in model.modules()] == flags
+    assert [module.training for module in model.modules()] == flags
     assert model.net[0].weight.grad is grad
     assert torch.equal(grad, torch.ones(8, 8))
     assert torch.equal(x, copy)
@@ -114,9 +114,9 @@ class Adversaries(pl.LightningModule):
         self.logger.experiment.add_scalar("critic", loss, self.trainer.global_step)
 
     def configure_optimizers(self) -> Any:
-        optimizers = [torch.optim.Adam(one.parameters(), 1e-3) for one in (self.generator, self.critic)]
+        optimizers = [torch.optim.Adam(part.parameters(), 1e-3) for part in (self.generator, self.critic)]
         steps = int(self.trainer.estimated_stepping_batches)
-        return optimizers, [torch.optim.lr_scheduler.StepLR(one, steps) for one in optimizers]
+        return optimizers, [torch.optim.lr_scheduler.StepLR(optimizer, steps) for optimizer in optimizers]
 
 
 def test_manual_optimization_with_several_optimizers_is_survived() -> None:
@@ -127,7 +127,7 @@ def test_manual_optimization_with_several_optimizers_is_survived() -> None:
     assert evidence.step is not None
     assert evidence.optimizers is not None
     assert (evidence.step.manual, evidence.step.backwards, len(evidence.optimizers)) == (True, 2, 2)
-    assert all(one.norm for one in evidence.step.gradients)
+    assert all(gradient.norm for gradient in evidence.step.gradients)
     assert set(evidence.step.logged) == {"generator", "epoch"}
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in before.items())
     assert not diagnose(model, torch.randn(16, 8)).at_least("warning")
@@ -177,7 +177,7 @@ def test_the_other_package_s_modules_are_known_too() -> None:
             super().__init__()
             self.net, self.loss, self.lr = nn.Sequential(nn.Linear(8, 3), nn.Softmax(1)), F.cross_entropy, 0.1
 
-    assert [one.code for one in diagnose(Other(), classes()).errors] == ["LOS001"]
+    assert [finding.code for finding in diagnose(Other(), classes()).errors] == ["LOS001"]
 
 
 @dataclass
@@ -215,8 +215,8 @@ def test_a_batch_may_have_any_shape(batch: Any, read: Any, leaves: list[str]) ->
     assert evidence.error is None
     assert evidence.batch is not None
     assert evidence.trace is not None
-    assert ([one.path for one in evidence.batch.leaves], evidence.batch.size) == (leaves, 16)
-    assert any(one.op == "batch" and one.module == leaves[0] for one in evidence.trace.operations)
+    assert ([leaf.path for leaf in evidence.batch.leaves], evidence.batch.size) == (leaves, 16)
+    assert any(operation.op == "batch" and operation.module == leaves[0] for operation in evidence.trace.operations)
 
 
 def test_tokens_are_traced() -> None:
@@ -238,7 +238,7 @@ def test_what_was_compiled_is_run_as_it_was_written(kind: str) -> None:
         dropout = torch.compile(lambda x: F.dropout(x, 0.5), backend="eager")
         model = Calling(lambda net, x: net.norm(dropout(x)), norm=nn.BatchNorm1d(8))
     report = diagnose(model, torch.randn(16, 8), select=["PLC"])
-    assert "dropout-before-batchnorm" in [one.name for one in report.at_least("warning")]
+    assert "dropout-before-batchnorm" in [finding.name for finding in report.at_least("warning")]
 
 
 def test_torchscript_and_shared_modules_are_followed_through() -> None:
@@ -246,13 +246,13 @@ def test_torchscript_and_shared_modules_are_followed_through() -> None:
     scripted = torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.Tanh()))
     model = nn.Sequential(nn.Dropout(0.5), scripted, shared, nn.ReLU(), shared, nn.BatchNorm1d(8))
     report = diagnose(model, torch.randn(16, 8), select=["PLC"])
-    assert [one.code for one in report.at_least("warning")] == ["PLC002"]
+    assert [finding.code for finding in report.at_least("warning")] == ["PLC002"]
 
 
 def test_autocast_is_a_context_of_the_passes() -> None:
     evidence = examine(net(), X, context=lambda: torch.autocast("cpu", torch.bfloat16))
     assert evidence.trace is not None
-    assert "torch.bfloat16" in {one.dtype for one in evidence.trace.operations if one.op == "linear"}
+    assert "torch.bfloat16" in {operation.dtype for operation in evidence.trace.operations if operation.op == "linear"}
 
 
 class Shy(nn.Module):
@@ -273,14 +273,14 @@ def test_functions_alone_are_followed_where_the_dispatch_mode_is_not_borne() -> 
     assert report.evidence is not None
     assert report.evidence.trace is not None
     assert report.evidence.trace.technique == "functions"
-    assert [one.severity for one in report.findings] == ["warning"]
+    assert [finding.severity for finding in report.findings] == ["warning"]
 
 
 def test_registration_order_is_used_where_nothing_is_borne() -> None:
     report = diagnose(Shy(bears_functions=False), X, select=["PLC001", "LOS"])
     assert report.evidence is not None
     assert report.evidence.step is not None
-    assert [(one.code, one.severity) for one in report.findings] == [("PLC001", "info")]
+    assert [(finding.code, finding.severity) for finding in report.findings] == [("PLC001", "info")]
     reason = "the pass could not be followed: RuntimeError: I am being watched"
     assert f"not verified ({reason})" in report.findings[0].message
     assert any("LOS001" in note and "I am being watched" in note for note in report.notes)
@@ -288,7 +288,7 @@ def test_registration_order_is_used_where_nothing_is_borne() -> None:
 
 def test_without_a_batch_static_rules_are_checked_and_the_rest_is_said() -> None:
     report = diagnose(nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.9)))
-    assert [one.code for one in report.findings] == ["PLC005"]
+    assert [finding.code for finding in report.findings] == ["PLC005"]
     assert any("PLC002" in note and "(no batch was given)" in note for note in report.notes)
 
 
@@ -296,7 +296,7 @@ def test_a_model_that_must_not_be_run_is_read_alone() -> None:
     loader = DataLoader(TensorDataset(*classes(64)), batch_size=2)
     evidence = examine(Step(net()), train_dataloaders=loader, not_traced="not traced under FSDP")
     report = judge(evidence, choose_rules())
-    assert [one.message for one in report.findings if one.code == "PLC011"] == [
+    assert [finding.message for finding in report.findings if finding.code == "PLC011"] == [
         "BatchNorm1d over 2 samples per batch, fewer than 8"
     ]
     assert any("not traced under FSDP" in note for note in report.notes)
@@ -326,7 +326,7 @@ def test_of_several_loaders_a_step_is_given_a_batch_of_each() -> None:
 @pytest.mark.parametrize("loader", [[], DataLoader(TensorDataset(torch.zeros(0, 8)))], ids=["list", "loader"])
 def test_an_empty_loader_is_a_finding(loader: Any) -> None:
     report = diagnose(Step(net()), train_dataloaders=loader)
-    assert [one.code for one in report.errors] == ["DOC001"]
+    assert [finding.code for finding in report.errors] == ["DOC001"]
     assert any("the training loader is empty" in note for note in report.notes)
 
 
@@ -360,9 +360,9 @@ def test_optimizers_that_cannot_be_built_are_said_not_to_be_checked() -> None:
 def test_lazy_parameters_stay_lazy() -> None:
     model = nn.Sequential(nn.LazyLinear(4), nn.Dropout(0.5), nn.LazyBatchNorm1d())
     report = diagnose(model, X, select=["PLC001"])
-    assert [one.severity for one in report.findings] == ["warning"]
-    assert all(nn.parameter.is_lazy(one) for one in [*model.parameters(), model[2].running_mean])
-    assert [type(one).__name__ for one in model] == ["LazyLinear", "Dropout", "LazyBatchNorm1d"]
+    assert [finding.severity for finding in report.findings] == ["warning"]
+    assert all(nn.parameter.is_lazy(tensor) for tensor in [*model.parameters(), model[2].running_mean])
+    assert [type(layer).__name__ for layer in model] == ["LazyLinear", "Dropout", "LazyBatchNorm1d"]
     assert model(X).shape == (16, 4)
 
 

@@ -102,7 +102,7 @@ STREAM = "the training data can only be iterated: the batch alone was looked at"
         (loader(), "DAT005", "there is no validation set with a length"),
         (None, "DAT002", "no training loader was given"),
     ],
-    ids=lambda one: one if isinstance(one, str) else "",
+    ids=lambda item: item if isinstance(item, str) else "",
 )
 def test_data_that_cannot_be_looked_at_is_named_with_the_reason(train: Any, code: str, reason: str) -> None:
     assert reason in reason_of(look(train), code)

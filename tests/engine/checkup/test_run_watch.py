@@ -91,7 +91,7 @@ def found(model: Any, **arguments: Any) -> dict[str, Finding]:
     doctor = Doctor(select=["RUN"])
     trainer(doctor, **{"max_epochs": 60, "log_every_n_steps": 10} | arguments).fit(model)
     assert doctor.report is not None
-    return {one.code: one for one in doctor.report.findings}
+    return {finding.code: finding for finding in doctor.report.findings}
 
 
 def test_a_rate_that_is_far_too_small() -> None:
@@ -172,7 +172,7 @@ class KeepsLosses(Net):
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         super().on_before_optimizer_step(optimizer)
-        grads = torch.cat([one.grad.flatten() for one in self.parameters()])
+        grads = torch.cat([parameter.grad.flatten() for parameter in self.parameters()])
         self.norms.append(float(grads.norm()))
         self.before = self.head.weight.detach().clone()
 
@@ -189,11 +189,11 @@ def test_losses_norms_and_updates_are_those_of_the_steps(accumulate: int) -> Non
     facts = watched(model, accumulate_grad_batches=accumulate)
     assert list(facts.losses.first) == pytest.approx(model.losses)
     assert facts.losses.steps == 18
-    assert [one.step for one in facts.steps] == list(range(0, 18 // accumulate, 4))
-    assert [one.norm for one in facts.steps] == pytest.approx(model.norms[::4])
-    assert [one.weights["head.weight"][1] for one in facts.steps] == pytest.approx(model.changes[::4])
+    assert [step.step for step in facts.steps] == list(range(0, 18 // accumulate, 4))
+    assert [step.norm for step in facts.steps] == pytest.approx(model.norms[::4])
+    assert [step.weights["head.weight"][1] for step in facts.steps] == pytest.approx(model.changes[::4])
     assert set(facts.steps[0].weights) == {"body.0.weight", "head.weight"}
-    assert [one.epoch for one in facts.evaluations] == [0, 1, 2]
+    assert [evaluation.epoch for evaluation in facts.evaluations] == [0, 1, 2]
     assert facts.evaluations[1].train == pytest.approx(sum(model.losses[6:12]) / 6)
 
 
@@ -211,8 +211,8 @@ def test_a_scaled_step_that_is_left_out_is_no_explosion() -> None:
 
     plugin = MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=256.0))
     facts = watched(Overflows(), plugins=[plugin], log_every_n_steps=2)
-    assert [one.step for one in facts.steps] == [0, 2, 4, 6, 10, 12, 14, 16]
-    assert all(math.isfinite(one.norm) for one in facts.steps)
+    assert [step.step for step in facts.steps] == [0, 2, 4, 6, 10, 12, 14, 16]
+    assert all(math.isfinite(step.norm) for step in facts.steps)
 
 
 def test_large_weights_are_sampled_wherever_their_elements_lie() -> None:
@@ -237,7 +237,7 @@ def found_with(*parts: Any, ckpt_path: str | None = None, **arguments: Any) -> d
     doctor = Doctor(select=["RUN", "BEH005"])
     trainer(doctor, *callbacks, log_every_n_steps=10, **arguments).fit(model, ckpt_path=ckpt_path)
     assert doctor.report is not None
-    return {one.code: one for one in doctor.report.findings}
+    return {finding.code: finding for finding in doctor.report.findings}
 
 
 def test_what_was_not_read_yet_survives_even_where_it_is_no_number() -> None:
@@ -268,7 +268,7 @@ def test_the_trial_steps_of_a_finder_are_not_watched() -> None:
     doctor = Doctor()
     trainer(LRFinder(num_steps=20), doctor, max_epochs=2).fit(Fit(dense(16), sgd(0.1)))
     assert doctor._watch.facts.losses.steps == 8
-    assert [one.step for one in doctor._watch.facts.steps] == [0]
+    assert [step.step for step in doctor._watch.facts.steps] == [0]
 
 
 class Unequal(Fit):
@@ -347,7 +347,7 @@ def test_a_finding_is_said_again_when_it_has_become_worse_and_not_when_it_has_be
         doctor._late_checks = Checks((_telling(severity),), {}, ())
         doctor._judge_run(model)
         assert doctor.report is not None
-        said.append([one.severity for one in doctor.report.findings if one.code == "RUN004"])
+        said.append([finding.severity for finding in doctor.report.findings if finding.code == "RUN004"])
     assert said == [["info"], ["warning"], ["warning"]]
 
 

@@ -204,20 +204,20 @@ class Averaged(Wide):
     """A module that validates with averaged weights, to which its parameters point meanwhile."""
 
     def on_fit_start(self) -> None:
-        self.shadow = {name: one.data.clone() for name, one in self.named_parameters()}
+        self.shadow = {name: value.data.clone() for name, value in self.named_parameters()}
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        for name, one in self.named_parameters():
-            self.shadow[name].mul_(0.9).add_(one.data, alpha=0.1)
+        for name, value in self.named_parameters():
+            self.shadow[name].mul_(0.9).add_(value.data, alpha=0.1)
 
     def on_validation_start(self) -> None:
-        self.backup = {name: one.data for name, one in self.named_parameters()}
-        for name, one in self.named_parameters():
-            one.data = self.shadow[name]
+        self.backup = {name: value.data for name, value in self.named_parameters()}
+        for name, value in self.named_parameters():
+            value.data = self.shadow[name]
 
     def on_validation_end(self) -> None:
-        for name, one in self.named_parameters():
-            one.data = self.backup[name]
+        for name, value in self.named_parameters():
+            value.data = self.backup[name]
 
 
 def test_weights_that_point_elsewhere_for_a_validation_point_back() -> None:

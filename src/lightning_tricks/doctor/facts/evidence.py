@@ -8,11 +8,11 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from lightning_tricks.doctor.facts.context_facts import ColumnsFact, PlanFacts, RowsFacts
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.facts.run_facts import RunFacts
-from lightning_tricks.doctor.facts.surroundings import ColumnsFact, PlanFacts, RowsFacts
 from lightning_tricks.doctor.facts.trace_facts import Scalar, TensorFact, TraceFacts
 
 

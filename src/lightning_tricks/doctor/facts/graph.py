@@ -33,7 +33,7 @@ class Graph:
 
     def find(self, *names: str) -> Iterator[tuple[int, Operation]]:
         """Yield the operations of these names, in order, with their indices."""
-        return ((i, one) for i, one in enumerate(self.operations) if one.op in names)
+        return ((i, operation) for i, operation in enumerate(self.operations) if operation.op in names)
 
     def source(self, index: int, through: Collection[str] = SHAPES) -> int:
         """Go back from an operation, along first arguments, while it is one of ``through``; return where that ends."""

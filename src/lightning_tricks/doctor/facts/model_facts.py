@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from lightning_tricks.doctor.facts.surroundings import PretrainedFact
+from lightning_tricks.doctor.facts.context_facts import PretrainedFact
 from lightning_tricks.doctor.facts.trace_facts import Scalar, Statistics
 
 
@@ -99,11 +99,11 @@ class ModelFacts:
 
     @cached_property
     def _by_path(self) -> dict[str, ModuleFact]:
-        return {one.path: one for one in self.modules}
+        return {module.path: module for module in self.modules}
 
     @cached_property
     def _parents(self) -> set[str]:
-        return {one.path.rpartition(".")[0] for one in self.modules if one.path}
+        return {module.path.rpartition(".")[0] for module in self.modules if module.path}
 
     def parameter(self, name: str) -> ParameterFact | None:
         """Return the parameter of that name."""
@@ -111,4 +111,4 @@ class ModelFacts:
 
     @cached_property
     def _by_name(self) -> dict[str, ParameterFact]:
-        return {name: one for one in self.parameters for name in (one.name, *one.aliases)}
+        return {name: parameter for parameter in self.parameters for name in (parameter.name, *parameter.aliases)}

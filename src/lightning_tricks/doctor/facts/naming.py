@@ -13,20 +13,20 @@ def rate_of(made: Operation) -> float | None:
     return None
 
 
-def kind_of(evidence: Evidence, one: Operation) -> str:
+def kind_of(evidence: Evidence, operation: Operation) -> str:
     """Return the class of the module that made a call, or the function where the module is more than that call."""
-    module = evidence.model.module(one.module)
-    if module is not None and evidence.model.is_layer(one.module):
+    module = evidence.model.module(operation.module)
+    if module is not None and evidence.model.is_layer(operation.module):
         return module.kind
-    return "a mask made by hand" if one.op in ("mul", "div", "where", "masked_fill") else f"`{one.op}`"
+    return "a mask made by hand" if operation.op in ("mul", "div", "where", "masked_fill") else f"`{operation.op}`"
 
 
-def call_of(evidence: Evidence, one: Operation) -> str:
+def call_of(evidence: Evidence, operation: Operation) -> str:
     """Return the class and path of the module that made a call, or the function and where it was called.
 
     ``Dropout drop``, ```softmax` in head``.
     """
-    kind = kind_of(evidence, one)
+    kind = kind_of(evidence, operation)
     if kind.startswith("`"):
-        return f"{kind} in {one.module or evidence.model.kind}"
-    return f"{kind} {one.module}" if one.module else kind
+        return f"{kind} in {operation.module or evidence.model.kind}"
+    return f"{kind} {operation.module}" if operation.module else kind

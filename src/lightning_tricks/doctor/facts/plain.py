@@ -40,7 +40,7 @@ def from_plain(kind: type[T], value: Any) -> T:
 def _build(hint: Any, value: Any) -> Any:
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return _build_union([one for one in get_args(hint) if one is not type(None)], value)
+        return _build_union([argument for argument in get_args(hint) if argument is not type(None)], value)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return from_plain(cast(type[Any], hint), value)
     if origin is tuple:

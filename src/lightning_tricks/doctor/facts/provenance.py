@@ -69,9 +69,9 @@ def find_arrivals(graph: Graph) -> list[Arrival]:
     """Return what noise reaches which batch norm; beyond a batch norm it is forgotten."""
     facts = follow_dropout(graph)
     found = []
-    for index, one in graph.find("batch_norm"):
-        source = one.fed_by("input")
-        if source is None or not learns(one):
+    for index, norm in graph.find("batch_norm"):
+        source = norm.fed_by("input")
+        if source is None or not learns(norm):
             continue
         found += [Arrival(index, fact) for fact in facts[source].values()]
     return found
@@ -88,10 +88,10 @@ def follow_dropout(graph: Graph) -> list[Facts]:
     facts: list[Facts] = []
     masks: list[_Drawn | None] = []
     data: list[bool] = []
-    for index, one in enumerate(graph.operations):
-        data.append(one.op == "batch" or any(data[each] for each in one.inputs))
-        masks.append(_mask(index, one, graph, masks, data))
-        facts.append(_after(index, one, facts, masks, data))
+    for index, operation in enumerate(graph.operations):
+        data.append(operation.op == "batch" or any(data[each] for each in operation.inputs))
+        masks.append(_mask(index, operation, graph, masks, data))
+        facts.append(_after(index, operation, facts, masks, data))
     return facts
 
 
@@ -104,74 +104,76 @@ class _Drawn:
     rand: bool
 
 
-def _after(index: int, one: Operation, facts: list[Facts], masks: list[_Drawn | None], data: list[bool]) -> Facts:
-    if one.op in _STOPS or (one.op == "batch_norm" and learns(one)):
+def _after(index: int, operation: Operation, facts: list[Facts], masks: list[_Drawn | None], data: list[bool]) -> Facts:
+    if operation.op in _STOPS or (operation.op == "batch_norm" and learns(operation)):
         return {}
-    kinds = zip(one.inputs, one.names or ("input",) * len(one.inputs), strict=False)
+    kinds = zip(operation.inputs, operation.names or ("input",) * len(operation.inputs), strict=False)
     tracked = [each for each, name in kinds if name not in _UNTRACKED]
-    result = _join(one, tracked, facts, data)
-    made = active_dropout(one)
+    result = _join(operation, tracked, facts, data)
+    made = active_dropout(operation)
     if made is not None:
         return {index: Fact(index, made[1], False, made[0]), **result}
-    if one.op in ("mul", "div", "where", "masked_fill"):
-        drawn = next((masks[each] for each in one.inputs if masks[each]), None)
-        if drawn and any(data[each] and not masks[each] for each in one.inputs):
+    if operation.op in ("mul", "div", "where", "masked_fill"):
+        drawn = next((masks[each] for each in operation.inputs if masks[each]), None)
+        if drawn and any(data[each] and not masks[each] for each in operation.inputs):
             return {index: Fact(index, 0, False, drawn.together, drawn.by, drawn.rand), **result}
     return result
 
 
-def active_dropout(one: Operation) -> tuple[Mask, int] | None:
+def active_dropout(operation: Operation) -> tuple[Mask, int] | None:
     """Return what a dropout call drops together and the level of its noise; ``None`` if it is none or inactive."""
-    settings = one.settings
-    if one.op in DROPOUTS:
+    settings = operation.settings
+    if operation.op in DROPOUTS:
         p, active = settings.get("p", 0.5), settings.get("training", settings.get("train", True))
-        return ("element" if one.op == "dropout" else "channel", 0) if p and active else None
-    if one.op == "scaled_dot_product_attention":
+        return ("element" if operation.op == "dropout" else "channel", 0) if p and active else None
+    if operation.op == "scaled_dot_product_attention":
         return ("element", 1) if settings.get("dropout_p") else None
-    if one.op == "multi_head_attention_forward":
+    if operation.op == "multi_head_attention_forward":
         return ("element", 1) if settings.get("dropout_p") and settings.get("training", True) else None
-    if one.op in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
+    if operation.op in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
         several = int(settings.get("num_layers") or 1) > 1
         return ("element", 1) if settings.get("dropout") and settings.get("train") and several else None
     return None
 
 
-def _join(one: Operation, tracked: list[int], facts: list[Facts], data: list[bool]) -> Facts:
+def _join(operation: Operation, tracked: list[int], facts: list[Facts], data: list[bool]) -> Facts:
     """Return the worst fact of each source among the operands, one step further."""
     joined: Facts = {}
     for each in tracked:
         for source, fact in facts[each].items():
             if source not in joined or fact.rank < joined[source].rank:
                 joined[source] = fact
-    dilutes = one.op in _JOINS and any(
+    dilutes = operation.op in _JOINS and any(
         data[each] and not any(not fact.diluted for fact in facts[each].values()) for each in tracked
     )
-    return {source: _step(fact, one, dilutes) for source, fact in joined.items()}
+    return {source: _step(fact, operation, dilutes) for source, fact in joined.items()}
 
 
-def _step(fact: Fact, one: Operation, dilutes: bool) -> Fact:
-    path = fact.path if len(fact.path) >= _PATH_LENGTH else (*fact.path, one.op)
-    return replace(fact, level=1 if one.op in WEIGHTS else fact.level, diluted=fact.diluted or dilutes, path=path)
+def _step(fact: Fact, operation: Operation, dilutes: bool) -> Fact:
+    path = fact.path if len(fact.path) >= _PATH_LENGTH else (*fact.path, operation.op)
+    return replace(fact, level=1 if operation.op in WEIGHTS else fact.level, diluted=fact.diluted or dilutes, path=path)
 
 
-def _mask(index: int, one: Operation, graph: Graph, masks: list[_Drawn | None], data: list[bool]) -> _Drawn | None:
-    inherited = next((masks[each] for each in one.inputs if masks[each]), None)
-    if inherited and not any(data[each] and not masks[each] for each in one.inputs):
-        return replace(inherited, together=_together(one.shape))
-    if one.op == "bernoulli":
-        return _Drawn(_together(one.shape), index, False)
-    if one.op in _DECIDING and any(_is_drawn(each, graph) for each in one.inputs):
-        return _Drawn(_together(one.shape), index, True)
+def _mask(
+    index: int, operation: Operation, graph: Graph, masks: list[_Drawn | None], data: list[bool]
+) -> _Drawn | None:
+    inherited = next((masks[each] for each in operation.inputs if masks[each]), None)
+    if inherited and not any(data[each] and not masks[each] for each in operation.inputs):
+        return replace(inherited, together=_together(operation.shape))
+    if operation.op == "bernoulli":
+        return _Drawn(_together(operation.shape), index, False)
+    if operation.op in _DECIDING and any(_is_drawn(each, graph) for each in operation.inputs):
+        return _Drawn(_together(operation.shape), index, True)
     return None
 
 
 def _is_drawn(index: int, graph: Graph, depth: int = 4) -> bool:
-    one = graph[index]
-    if one.op == "rand":
+    operation = graph[index]
+    if operation.op == "rand":
         return True
-    if one.op in RANDOM or one.op in WEIGHTS or not depth:
+    if operation.op in RANDOM or operation.op in WEIGHTS or not depth:
         return False
-    return any(_is_drawn(each, graph, depth - 1) for each in one.inputs)
+    return any(_is_drawn(each, graph, depth - 1) for each in operation.inputs)
 
 
 def _together(shape: tuple[int, ...]) -> Mask:

@@ -16,20 +16,24 @@ def is_norm(module: ModuleFact) -> bool:
 
 def is_normalized(evidence: Evidence) -> bool:
     """Say whether anything in the model normalizes what flows through it."""
-    called = evidence.trace is not None and any(one.op in NORMS for one in evidence.trace.operations)
-    return called or any(is_norm(one) for one in evidence.model.modules)
+    called = evidence.trace is not None and any(operation.op in NORMS for operation in evidence.trace.operations)
+    return called or any(is_norm(module) for module in evidence.model.modules)
 
 
 def weights(evidence: Evidence) -> list[ParameterFact]:
     """Return the weights of layers: matrices and kernels, no embeddings, no norms."""
     found = []
-    for one in evidence.model.parameters:
-        owner = evidence.model.module(one.module)
-        name = one.name.rpartition(".")[2]
-        if len(one.shape) < 2 or name == "weight_g" or not (name.startswith("weight") or name.endswith("_weight")):
+    for parameter in evidence.model.parameters:
+        owner = evidence.model.module(parameter.module)
+        name = parameter.name.rpartition(".")[2]
+        if (
+            len(parameter.shape) < 2
+            or name == "weight_g"
+            or not (name.startswith("weight") or name.endswith("_weight"))
+        ):
             continue
         if owner is None or not (owner.isa("Embedding", "EmbeddingBag") or is_norm(owner)):
-            found.append(one)
+            found.append(parameter)
     return found
 
 
@@ -48,19 +52,19 @@ def output_weights(evidence: Evidence) -> set[str]:
     return {known[-1].name} if known else set()
 
 
-def _is_matrix(one: ParameterFact | None) -> bool:
-    return one is not None and len(one.shape) > 1
+def _is_matrix(parameter: ParameterFact | None) -> bool:
+    return parameter is not None and len(parameter.shape) > 1
 
 
 def parameters_of(graph: Graph, index: int) -> list[str]:
     """Return the names of the parameters that an operation takes, directly or reshaped."""
     sources = (graph[graph.source(each)] for each in graph[index].inputs)
-    return [one.module for one in sources if one.op == "parameter"]
+    return [source.module for source in sources if source.op == "parameter"]
 
 
 def calls_of(graph: Graph, name: str) -> list[int]:
     """Return the operations that use a parameter."""
-    return [i for i, one in graph.find(*WEIGHTS) if name in parameters_of(graph, i)]
+    return [i for i, operation in graph.find(*WEIGHTS) if name in parameters_of(graph, i)]
 
 
 def is_added_or_multiplied(graph: Graph, index: int) -> bool:

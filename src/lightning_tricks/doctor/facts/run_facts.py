@@ -64,7 +64,7 @@ class LossCurve:
     @property
     def steps(self) -> int:
         """How many losses there were."""
-        return sum(one.steps for one in self.windows)
+        return sum(window.steps for window in self.windows)
 
     def start(self, precision: float) -> float | None:
         """Return the loss before anything was learnt: the mean of so few first losses as noise allows.
@@ -75,7 +75,7 @@ class LossCurve:
         if not self.first or not self.first[0]:
             return None
         scale = abs(self.first[0])
-        spreads = [min(one.spread / scale, one.spread / abs(one.mean or scale)) for one in self.windows]
+        spreads = [min(window.spread / scale, window.spread / abs(window.mean or scale)) for window in self.windows]
         few = max(1, math.ceil((statistics.median(spreads) / precision) ** 2))
         return math.fsum(self.first[:few]) / few if few <= len(self.first) else None
 
@@ -83,8 +83,8 @@ class LossCurve:
         """Return the mean loss of the last third of the steps, or of another share."""
         wanted = share * self.steps
         taken: list[Window] = []
-        for one in reversed(self.windows):
-            taken.append(one)
+        for window in reversed(self.windows):
+            taken.append(window)
             if sum(each.steps for each in taken) >= wanted:
                 break
         steps = sum(each.steps for each in taken)
@@ -96,10 +96,10 @@ def observe_losses(curve: LossCurve, losses: Sequence[float], lr: float) -> Loss
 
     Example:
         >>> curve = observe_losses(LossCurve(size=2), [4.0, 2.0, 1.0], lr=0.1)
-        >>> [(one.steps, one.mean, one.spread) for one in curve.windows]
+        >>> [(window.steps, window.mean, window.spread) for window in curve.windows]
         [(2, 3.0, 1.0), (1, 1.0, 0.0)]
     """
-    losses = [one for one in losses if math.isfinite(one)]
+    losses = [loss for loss in losses if math.isfinite(loss)]
     first = (*curve.first, *losses[: _HEAD - len(curve.first)])
     windows, size = list(curve.windows), curve.size
     while losses:
@@ -116,14 +116,14 @@ def observe_losses(curve: LossCurve, losses: Sequence[float], lr: float) -> Loss
 
 def _window(losses: Sequence[float], lr: float) -> Window:
     mean = math.fsum(losses) / len(losses)
-    return Window(len(losses), mean, math.sqrt(math.fsum((one - mean) ** 2 for one in losses) / len(losses)), lr)
+    return Window(len(losses), mean, math.sqrt(math.fsum((loss - mean) ** 2 for loss in losses) / len(losses)), lr)
 
 
 def join(first: Window, second: Window) -> Window:
     """Return one window of two that follow each other."""
     steps = first.steps + second.steps
     mean = (first.steps * first.mean + second.steps * second.mean) / steps
-    squares = sum(one.steps * (one.spread**2 + (one.mean - mean) ** 2) for one in (first, second))
+    squares = sum(window.steps * (window.spread**2 + (window.mean - mean) ** 2) for window in (first, second))
     return Window(steps, mean, math.sqrt(squares / steps), second.lr)
 
 
@@ -147,8 +147,12 @@ class EvaluationFact:
 def observe_evaluation(seen: tuple[EvaluationFact, ...], new: EvaluationFact) -> tuple[EvaluationFact, ...]:
     """Return what is kept of the evaluations: the first, the best and the last 30, in their order."""
     kept = (*seen, new)
-    best = min(kept, key=lambda one: one.val)
-    return tuple(one for i, one in enumerate(kept) if i == 0 or one is best or i >= len(kept) - _EVALUATIONS + 2)
+    best = min(kept, key=lambda evaluation: evaluation.val)
+    return tuple(
+        evaluation
+        for i, evaluation in enumerate(kept)
+        if i == 0 or evaluation is best or i >= len(kept) - _EVALUATIONS + 2
+    )
 
 
 @dataclass(frozen=True)

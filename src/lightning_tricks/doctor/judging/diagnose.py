@@ -57,7 +57,9 @@ def diagnose(
     """
     checks = plan_checks(select, ignore, options, preview=preview)  # a slip of the pen is said before anything is run
     if not as_words(select):
-        checks = checks._replace(rules=tuple(one for one in checks.rules if one.kind != "R"))  # nobody would miss those
+        checks = checks._replace(
+            rules=tuple(rule for rule in checks.rules if rule.kind != "run")
+        )  # nobody would miss those
     if datamodule is not None:
         train_dataloaders, val_dataloaders = _loaders(datamodule)
     evidence = examine(
@@ -65,7 +67,7 @@ def diagnose(
         batch,
         train_dataloaders=train_dataloaders,
         val_dataloaders=val_dataloaders,
-        overfit=any("overfit" in one.needs for one in checks.rules),
+        overfit=any("overfit" in rule.needs for rule in checks.rules),
     )
     return judge(evidence, *checks)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
-from lightning_tricks.doctor.judging.fold import fold
+from lightning_tricks.doctor.judging.consequences import group_consequences
 from lightning_tricks.doctor.judging.ignores import Ignore, ignores_among, ignores_in_source
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.rules.finding import Finding
@@ -43,38 +43,38 @@ def judge(
     ignores = [*ignores_in_source(evidence.model), *ignores_among(as_words(ignore))]
     findings: list[Finding] = []
     reasons: dict[str, list[str]] = {}
-    for one in chosen:
-        symptoms, not_checked = _check(one, evidence, merged[one.code])
-        symptoms = [each for each in symptoms if not _is_ignored(one, each, ignores)]
+    for rule in chosen:
+        symptoms, not_checked = _check(rule, evidence, merged[rule.code])
+        symptoms = [each for each in symptoms if not _is_ignored(rule, each, ignores)]
         for reason in not_checked:
-            reasons.setdefault(reason, []).append(one.code)
-        findings += [_finding(one, symptom) for symptom in put_repeats_together(symptoms, evidence.model)]
-    findings, notes = fold(findings, chosen)
+            reasons.setdefault(reason, []).append(rule.code)
+        findings += [_finding(rule, symptom) for symptom in put_repeats_together(symptoms, evidence.model)]
+    findings, notes = group_consequences(findings, chosen)
     notes += [f"Not checked: {', '.join(codes)} ({reason})." for reason, codes in reasons.items()]
-    return Report(evidence.model.kind, findings, notes, [one.code for one in chosen], evidence)
+    return Report(evidence.model.kind, findings, notes, [rule.code for rule in chosen], evidence)
 
 
-def _check(one: Rule, evidence: Evidence, options: Mapping[str, Any]) -> tuple[list[Symptom], list[str]]:
-    absent = [part for part in one.needs if getattr(evidence, part) is None]
+def _check(rule: Rule, evidence: Evidence, options: Mapping[str, Any]) -> tuple[list[Symptom], list[str]]:
+    absent = [part for part in rule.needs if getattr(evidence, part) is None]
     if absent:
         return [], [evidence.missing.get(absent[0], _NEEDS.get(absent[0], f"no {absent[0]}"))]
-    found = list(one.check(evidence, **options))
+    found = list(rule.check(evidence, **options))
     symptoms = [each for each in found if isinstance(each, Symptom)]
     return symptoms, list(dict.fromkeys(each.reason for each in found if isinstance(each, NotChecked)))
 
 
-def _is_ignored(one: Rule, symptom: Symptom, ignores: list[Ignore]) -> bool:
-    return any(ignore.covers(one, symptom.where) for ignore in ignores)
+def _is_ignored(rule: Rule, symptom: Symptom, ignores: list[Ignore]) -> bool:
+    return any(ignore.covers(rule, symptom.where) for ignore in ignores)
 
 
-def _finding(one: Rule, symptom: Symptom) -> Finding:
+def _finding(rule: Rule, symptom: Symptom) -> Finding:
     message = symptom.message if symptom.repeats == 1 else f"{symptom.message} ({symptom.repeats} times)"
-    return Finding(one.code, one.name, symptom.severity or one.severity, symptom.where, message, symptom.try_next)
+    return Finding(rule.code, rule.name, symptom.severity or rule.severity, symptom.where, message, symptom.try_next)
 
 
 def put_repeats_together(symptoms: list[Symptom], model: ModelFacts) -> list[Symptom]:
     """Make one symptom of those that differ in the numbers of repeated blocks alone: ``encoder.layers.*.norm``."""
-    lists = {one.path for one in model.modules if one.isa("ModuleList")}
+    lists = {module.path for module in model.modules if module.isa("ModuleList")}
     groups: dict[tuple[str, str, object], list[Symptom]] = {}
     for each in dict.fromkeys(symptoms):  # a module that is called twice says the same twice
         place = block_pattern(each.where, lists)

@@ -72,8 +72,8 @@ def plan_checks(
     rules = choose_rules(select, ignore, preview=preview)
     merge_options(rules, options)  # raises where they are wrong
     try:
-        known = {one.code for one in choose_rules(select or project.select, project.ignore, preview=preview)}
-        rules = tuple(one for one in rules if one.code in known)
+        known = {rule.code for rule in choose_rules(select or project.select, project.ignore, preview=preview)}
+        rules = tuple(rule for rule in rules if rule.code in known)
         merged = merge_options(rules, project.options)
     except ValueError as error:
         raise ValueError(f"{project.file} [{TABLE}]: {error}") from None

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.plain import from_plain, to_plain
-from lightning_tricks.doctor.judging.fold import mending_order
+from lightning_tricks.doctor.judging.consequences import fix_order
 from lightning_tricks.doctor.rules.finding import Finding, Severity
 from lightning_tricks.doctor.show.show_html import show_fragment
 from lightning_tricks.doctor.show.show_text import show_text
@@ -36,7 +36,7 @@ class Report:
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self.findings = sorted(self.findings, key=mending_order)
+        self.findings = sorted(self.findings, key=fix_order)
 
     @property
     def ok(self) -> bool:
@@ -50,7 +50,7 @@ class Report:
 
     def at_least(self, severity: Severity) -> list[Finding]:
         """Return the findings as bad as ``severity``, or worse."""
-        return [one for one in self.findings if one.at_least(severity)]
+        return [finding for finding in self.findings if finding.at_least(severity)]
 
     def to_json(self, **arguments: Any) -> str:
         """Return it as JSON; ``arguments`` go to ``json.dumps``."""

@@ -104,5 +104,7 @@ def plain_settings(values: dict[str, Any]) -> dict[str, Scalar]:
         if isinstance(value, (bool, int, float, str, type(None))):
             found[key] = value
         elif isinstance(value, (tuple, list)) and 0 < len(value) <= 4:
-            found.update({f"{key}.{i}": one for i, one in enumerate(value) if isinstance(one, (bool, int, float, str))})
+            found.update(
+                {f"{key}.{i}": item for i, item in enumerate(value) if isinstance(item, (bool, int, float, str))}
+            )
     return found

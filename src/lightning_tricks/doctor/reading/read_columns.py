@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lightning_tricks.doctor.facts.surroundings import ColumnsFact
+from lightning_tricks.doctor.facts.context_facts import ColumnsFact
 
 _ROWS, _COLUMNS = 2048, 4096
 

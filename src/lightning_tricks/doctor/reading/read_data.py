@@ -44,11 +44,11 @@ def first_batch(loaders: Any) -> Any:
         return next(iter(first_loader(loaders)))
     loaders = getattr(loaders, "iterables", loaders)
     if isinstance(loaders, Mapping):
-        return {key: first_batch(one) for key, one in loaders.items()}
+        return {key: first_batch(loader) for key, loader in loaders.items()}
     if isinstance(loaders, (list, tuple)):
         if not loaders:
             raise StopIteration
-        return [first_batch(one) for one in loaders]
+        return [first_batch(loader) for loader in loaders]
     return next(iter(loaders))
 
 
@@ -72,9 +72,9 @@ def read_loader(loader: Any) -> LoaderFact:
     )
 
 
-def _length(one: Any) -> int | None:
+def _length(sized: Any) -> int | None:
     try:
-        return len(one)
+        return len(sized)
     except (TypeError, NotImplementedError):
         return None
 
@@ -96,15 +96,15 @@ def read_batch(batch: Any) -> BatchFacts:
         >>> facts.size, [leaf.path for leaf in facts.leaves]
         (4, ['x', 'y', 'id'])
     """
-    leaves = tuple(_read_leaf(path, one) for path, one in walk_batch(batch))
+    leaves = tuple(_read_leaf(path, leaf) for path, leaf in walk_batch(batch))
     sizes = Counter(leaf.tensor.shape[0] for leaf in leaves if leaf.tensor and leaf.tensor.shape)
     return BatchFacts(type(batch).__name__, leaves, sizes.most_common(1)[0][0] if sizes else None)
 
 
-def _read_leaf(path: str, one: Any) -> LeafFact:
-    if not isinstance(one, Tensor):
-        return LeafFact(path, type(one).__name__)
-    return LeafFact(path, type(one).__name__, describe(one), read_columns(one))
+def _read_leaf(path: str, value: Any) -> LeafFact:
+    if not isinstance(value, Tensor):
+        return LeafFact(path, type(value).__name__)
+    return LeafFact(path, type(value).__name__, describe(value), read_columns(value))
 
 
 def walk_batch(batch: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.data import IterableDataset
 
-from lightning_tricks.doctor.facts.surroundings import RowsFacts
+from lightning_tricks.doctor.facts.context_facts import RowsFacts
 from lightning_tricks.doctor.reading.read_rows import (
     Mark,
     UnreadableRowsError,
@@ -54,14 +54,14 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
         overlap, found, by = _overlap(dataset, val, marks, reasons.get("duplicates", ""))
     except UnreadableRowsError as error:
         reasons["overlap"] = str(error)
-    labels = [one.label for one in marks or ()]
-    classes = Counter(str(one) for one in labels) if labels and None not in labels else None
+    labels = [mark.label for mark in marks or ()]
+    classes = Counter(str(label) for label in labels) if labels and None not in labels else None
     if marks is not None and (classes is None or not 1 < len(classes) <= min(_CLASSES, max(2, len(labels) // 5))):
         classes, reasons["classes"] = None, "the targets of the training set are not classes"
     return RowsFacts(
         read=len(marks or ()),
         complete=len(marks or ()) == count,
-        duplicates=None if marks is None else 1 - len({one.whole for one in marks}) / len(marks),
+        duplicates=None if marks is None else 1 - len({mark.whole for mark in marks}) / len(marks),
         overlap=overlap,
         overlapping=found,
         overlap_by=by,
@@ -84,8 +84,8 @@ def _overlap(train: Any, val_loader: Any, marks: list[Mark] | None, problem: str
             return both / len(places), both, "indices"
     if marks is None:
         raise UnreadableRowsError(problem)
-    known = {one.inputs for one in marks}
-    different = {one.inputs for one in read_marks(val, _even(len(val), _VAL_ROWS), "validation") if not one.blank}
+    known = {mark.inputs for mark in marks}
+    different = {mark.inputs for mark in read_marks(val, _even(len(val), _VAL_ROWS), "validation") if not mark.blank}
     found = len(different & known)
     share = found / len(different) if different else 0.0
     return min(1.0, share * len(train) / len(marks)), found, "rows"  # of what was not read, as many again
@@ -104,5 +104,5 @@ def _even(count: int, limit: int) -> range:
 
 def _one_after_the_other(labels: Sequence[Any]) -> bool:
     """Say whether all rows of a class stand together, and there is more than one class."""
-    changes = sum(one != other for one, other in pairwise(labels))
+    changes = sum(label != other for label, other in pairwise(labels))
     return len(labels) >= 32 and 0 < changes == len(set(labels)) - 1

@@ -76,15 +76,15 @@ def _read_parameter(names: list[str], value: nn.Parameter) -> ParameterFact:
 
 
 def _read_hidden(model: nn.Module) -> list[HiddenFact]:
-    known = {id(one) for one in model.modules()} | {id(one) for one in model.parameters()}
+    known = {id(module) for module in model.modules()} | {id(parameter) for parameter in model.parameters()}
     found = []
     for path, module in model.named_modules():
         for attribute, value in vars(module).items():
             if attribute.startswith("_") or not isinstance(value, (list, tuple, dict)):
                 continue
-            hidden = [one for one in _members(value) if id(one) not in known]
+            hidden = [member for member in _members(value) if id(member) not in known]
             if hidden:
-                trainable = any(_trains(one) for one in hidden)
+                trainable = any(_trains(member) for member in hidden)
                 found.append(HiddenFact(path, attribute, type(hidden[0]).__name__, len(hidden), trainable))
     return found
 
@@ -96,8 +96,12 @@ def _members(value: Any, depth: int = 3) -> list[nn.Module | nn.Parameter]:
         value = list(value.values())
     if not isinstance(value, (list, tuple)) or not depth:
         return []
-    return [one for inner in value for one in _members(inner, depth - 1)]
+    return [member for inner in value for member in _members(inner, depth - 1)]
 
 
-def _trains(one: nn.Module | Tensor) -> bool:
-    return any(value.requires_grad for value in one.parameters()) if isinstance(one, nn.Module) else one.requires_grad
+def _trains(member: nn.Module | Tensor) -> bool:
+    return (
+        any(value.requires_grad for value in member.parameters())
+        if isinstance(member, nn.Module)
+        else member.requires_grad
+    )

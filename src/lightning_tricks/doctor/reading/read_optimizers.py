@@ -10,13 +10,13 @@ from lightning_tricks.doctor.facts.evidence import GroupFact, OptimizerFact, Sch
 from lightning_tricks.doctor.reading.measure_tensors import plain_settings
 
 
-def sort_out(returned: Any) -> tuple[list[Optimizer], list[dict[str, Any]]]:
+def normalize_optimizer_config(returned: Any) -> tuple[list[Optimizer], list[dict[str, Any]]]:
     """Return the optimizers, and the schedulers as Lightning's dicts.
 
     Example:
         >>> import torch
         >>> sgd = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)
-        >>> optimizers, schedulers = sort_out({"optimizer": sgd, "lr_scheduler": None})
+        >>> optimizers, schedulers = normalize_optimizer_config({"optimizer": sgd, "lr_scheduler": None})
         >>> optimizers == [sgd], schedulers
         (True, [])
     """
@@ -26,16 +26,16 @@ def sort_out(returned: Any) -> tuple[list[Optimizer], list[dict[str, Any]]]:
         return [returned["optimizer"]], _schedulers(returned.get("lr_scheduler"))
     if isinstance(returned, Sequence):
         if len(returned) == 2 and isinstance(returned[0], (list, tuple)):
-            return list(returned[0]), [found for one in returned[1] for found in _schedulers(one)]
-        parts = [sort_out(one) for one in returned]
-        return [one for found, _ in parts for one in found], [one for _, found in parts for one in found]
+            return list(returned[0]), [found for item in returned[1] for found in _schedulers(item)]
+        parts = [normalize_optimizer_config(item) for item in returned]
+        return [item for found, _ in parts for item in found], [item for _, found in parts for item in found]
     return [returned], []
 
 
-def _schedulers(one: Any) -> list[dict[str, Any]]:
-    if one is None:
+def _schedulers(returned: Any) -> list[dict[str, Any]]:
+    if returned is None:
         return []
-    return [one if isinstance(one, dict) else {"scheduler": one}]
+    return [returned if isinstance(returned, dict) else {"scheduler": returned}]
 
 
 def read_optimizers(
@@ -58,7 +58,7 @@ def read_optimizers(
     found = []
     for i, optimizer in enumerate(optimizers):
         inner = getattr(optimizer, "_optimizer", getattr(optimizer, "optimizer", optimizer))  # Lightning's wrapper
-        own = [one for one in schedulers if getattr(one["scheduler"], "optimizer", None) is inner]
+        own = [scheduler for scheduler in schedulers if getattr(scheduler["scheduler"], "optimizer", None) is inner]
         found.append(
             OptimizerFact(
                 kind=type(inner).__name__,
@@ -69,7 +69,7 @@ def read_optimizers(
                     _group({**group, "max_lr": peaks[i][j]} if i < len(peaks) else group, names)
                     for j, group in enumerate(inner.param_groups)
                 ),
-                schedulers=tuple(_scheduler(one) for one in own),
+                schedulers=tuple(_scheduler(config) for config in own),
             )
         )
     return tuple(found)
@@ -81,7 +81,7 @@ def _group(group: dict[str, Any], names: dict[int, str]) -> GroupFact:
     return GroupFact(settings, known, len(group["params"]) - len(known))
 
 
-def _scheduler(one: dict[str, Any]) -> SchedulerFact:
-    scheduler = one["scheduler"]
-    interval, frequency = str(one.get("interval", "epoch")), int(one.get("frequency", 1))
+def _scheduler(config: dict[str, Any]) -> SchedulerFact:
+    scheduler = config["scheduler"]
+    interval, frequency = str(config.get("interval", "epoch")), int(config.get("frequency", 1))
     return SchedulerFact(type(scheduler).__name__, plain_settings(vars(scheduler)), interval, frequency)

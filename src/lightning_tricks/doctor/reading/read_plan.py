@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from lightning_tricks.doctor.facts.context_facts import PlanFacts
 from lightning_tricks.doctor.facts.evidence import LoaderFact
-from lightning_tricks.doctor.facts.surroundings import PlanFacts
 
 
 def read_plan(model: Any, loader: LoaderFact | None) -> PlanFacts | None:

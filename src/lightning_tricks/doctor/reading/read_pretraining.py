@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lightning_tricks.doctor.facts.surroundings import PretrainedFact
+from lightning_tricks.doctor.facts.context_facts import PretrainedFact
 from lightning_tricks.doctor.reading.measure_tensors import local_part
 
 # drawn matrices of 16 rows and more reach 1.4, briefly trained ones 2 to 7
@@ -27,7 +27,7 @@ def read_pretraining(model: nn.Module) -> tuple[PretrainedFact, ...]:
         >>> read_pretraining(model)
         ()
         >>> _ = model[0].requires_grad_(False)
-        >>> [(one.module, one.reason) for one in read_pretraining(model)]
+        >>> [(part.module, part.reason) for part in read_pretraining(model)]
         [('0', 'its weights are frozen')]
     """
     found = dict[str, str]()

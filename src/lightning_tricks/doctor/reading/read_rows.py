@@ -104,10 +104,10 @@ def are_windows(dataset: Any) -> bool:
     """Say whether the second row is the first, moved by one step in time."""
     if len(dataset) < 2:
         return False
-    one, other = (_series(split_row(row)[0]) for row in _rows(dataset, [0, 1], "training"))
-    if one is None or other is None or one.shape != other.shape or len(one) < 4:
+    first, second = (_series(split_row(row)[0]) for row in _rows(dataset, [0, 1], "training"))
+    if first is None or second is None or first.shape != second.shape or len(first) < 4:
         return False
-    return torch.equal(one[1:], other[:-1]) and not torch.equal(one, other)
+    return torch.equal(first[1:], second[:-1]) and not torch.equal(first, second)
 
 
 def _series(inputs: Row) -> Tensor | None:

@@ -62,9 +62,9 @@ def _entries(cls: type, file: str) -> Iterator[str]:
     if not found:
         return
     node = found[-1]  # of two of a name the later one is in force
-    inner = [one for one in ast.walk(node) if isinstance(one, ast.ClassDef) and one is not node]
+    inner = [inner for inner in ast.walk(node) if isinstance(inner, ast.ClassDef) and inner is not node]
     for number, words in _comments(lines):
-        if _holds(node, number) and not any(_holds(one, number) for one in inner):
+        if _holds(node, number) and not any(_holds(child, number) for child in inner):
             attributes = _assigned(node, number)
             for word in words:
                 yield from (f"{word}:{attribute}" for attribute in attributes) if attributes else (word,)
@@ -79,7 +79,7 @@ def _classes(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[tuple[str, 
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield from _classes(node.body, f"{prefix}{node.name}.<locals>.")
         else:
-            inner = [one for one in ast.iter_child_nodes(node) if isinstance(one, ast.stmt)]
+            inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
             yield from _classes(inner, prefix)
 
 
@@ -96,9 +96,9 @@ def _holds(node: ast.stmt, line: int) -> bool:
 def _assigned(node: ast.ClassDef, line: int) -> list[str]:
     """Return the attributes that a statement on this line assigns."""
     found = []
-    for one in ast.walk(node):
-        if isinstance(one, (ast.Assign, ast.AnnAssign)) and _holds(one, line):
-            targets = one.targets if isinstance(one, ast.Assign) else [one.target]
+    for inner in ast.walk(node):
+        if isinstance(inner, (ast.Assign, ast.AnnAssign)) and _holds(inner, line):
+            targets = inner.targets if isinstance(inner, ast.Assign) else [inner.target]
             found += [each.attr for each in targets if isinstance(each, ast.Attribute) and _is_self(each.value)]
     return found
 

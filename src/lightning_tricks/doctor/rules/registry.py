@@ -21,8 +21,8 @@ def all_rules() -> tuple[Rule, ...]:
     found = {}
     for module in walk_packages(rules.__path__, f"{rules.__name__}."):
         for value in vars(import_module(module.name)).values():
-            if one := rule_of(value):
-                found[one.code] = one
+            if rule := rule_of(value):
+                found[rule.code] = rule
     return tuple(found[code] for code in sorted(found))
 
 
@@ -36,10 +36,10 @@ def find_rule(name: str) -> Rule:
         >>> find_rule("dropout-p-out-of-range").code
         'PLC005'
     """
-    for one in all_rules():
-        if name in (one.code, one.name):
-            return one
-    raise LookupError(_unknown(name, [word for one in all_rules() for word in (one.code, one.name)]))
+    for rule in all_rules():
+        if name in (rule.code, rule.name):
+            return rule
+    raise LookupError(_unknown(name, [word for rule in all_rules() for word in (rule.code, rule.name)]))
 
 
 def choose_rules(select: Iterable[str] = (), ignore: Iterable[str] = (), *, preview: bool = False) -> tuple[Rule, ...]:
@@ -55,7 +55,7 @@ def choose_rules(select: Iterable[str] = (), ignore: Iterable[str] = (), *, prev
         ValueError: a word that fits no rule; the message offers the closest.
 
     Example:
-        >>> [one.code for one in choose_rules(["OPT"], ["params-not-in-optimizer"])]
+        >>> [rule.code for rule in choose_rules(["OPT"], ["params-not-in-optimizer"])]
         ['DOC001', 'DOC002', 'OPT001', ...]
     """
     wanted = _matching("select", as_words(select))
@@ -63,11 +63,11 @@ def choose_rules(select: Iterable[str] = (), ignore: Iterable[str] = (), *, prev
     _matching("ignore", [word.partition(":")[0] for word in words])
     unwanted = _matching("ignore", [word for word in words if ":" not in word])
     return tuple(
-        one
-        for one in all_rules()
-        if (not wanted or one.code in wanted or one.family == "DOC")
-        and one.code not in unwanted
-        and (preview or not one.preview)
+        rule
+        for rule in all_rules()
+        if (not wanted or rule.code in wanted or rule.family == "DOC")
+        and rule.code not in unwanted
+        and (preview or not rule.preview)
     )
 
 
@@ -77,22 +77,22 @@ def merge_options(chosen: Iterable[Rule], options: Mapping[str, Mapping[str, Any
     Raises:
         ValueError: an unknown rule or option, the message offers the closest; or a value of another type.
     """
-    merged = {one.code: one.options for one in chosen}
+    merged = {rule.code: rule.options for rule in chosen}
     for name, given in (options or {}).items():
         try:
-            one = find_rule(name)
+            rule = find_rule(name)
         except LookupError as error:
             raise ValueError(f"`options`: {error.args[0]}") from None
         if not isinstance(given, Mapping):
-            raise ValueError(f"`options[{name!r}]` must be a mapping such as {one.options}, got {given!r}.")
+            raise ValueError(f"`options[{name!r}]` must be a mapping such as {rule.options}, got {given!r}.")
         for key in given:
-            if key not in one.options:
-                raise ValueError(f"`options[{name!r}]`: " + _unknown(key, list(one.options), "an option"))
-            if not _fits(given[key], one.options[key]):
-                kind = type(one.options[key]).__name__
+            if key not in rule.options:
+                raise ValueError(f"`options[{name!r}]`: " + _unknown(key, list(rule.options), "an option"))
+            if not _fits(given[key], rule.options[key]):
+                kind = type(rule.options[key]).__name__
                 raise ValueError(f"`options[{name!r}][{key!r}]` must be of type {kind}, got {given[key]!r}.")
-        if one.code in merged:
-            merged[one.code].update(given)
+        if rule.code in merged:
+            merged[rule.code].update(given)
     return merged
 
 
@@ -107,9 +107,9 @@ def matching_codes(word: str) -> set[str]:
     Raises:
         LookupError: none; the message offers the closest.
     """
-    fitting = {one.code for one in all_rules() if word and (one.code.startswith(word) or one.name == word)}
+    fitting = {rule.code for rule in all_rules() if word and (rule.code.startswith(word) or rule.name == word)}
     if not fitting:
-        known = {word for one in all_rules() for word in (one.code, one.name, one.family)}
+        known = {word for rule in all_rules() for word in (rule.code, rule.name, rule.family)}
         raise LookupError(_unknown(word, sorted(known)))
     return fitting
 
@@ -139,5 +139,5 @@ def _unknown(word: str, known: list[str], what: str = "a rule") -> str:
 
 def _closest(word: str, known: list[str]) -> list[str]:
     """Return up to three words that are alike, first those with most letters in the same places."""
-    alike = {one for form in (word, word.upper()) for one in get_close_matches(form, known, n=9, cutoff=0.5)}
-    return sorted(alike, key=lambda one: (-sum(map(eq, one.lower(), word.lower())), one))[:3]
+    alike = {match for form in (word, word.upper()) for match in get_close_matches(form, known, n=9, cutoff=0.5)}
+    return sorted(alike, key=lambda match: (-sum(map(eq, match.lower(), word.lower())), match))[:3]

@@ -3,7 +3,7 @@
 A rule is a pure function of the evidence. Its name is the rule's name, its keyword arguments are its options with their
 defaults, and its docstring is its page, the only copy::
 
-    @rule("LOS005", "error", kind="B", needs=("trace",))
+    @rule("LOS005", "error", kind="batch", needs=("trace",))
     def softmax_single_output(evidence: Evidence) -> Symptoms:
         '''Softmax over a single output.
         ...
@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from lightning_tricks.doctor.rules.finding import Severity
 
-Kind = Literal["S", "B", "R"]
+Kind = Literal["static", "batch", "run"]
 
 _MARK = "__lightning_tricks_rule__"
 
@@ -61,7 +61,7 @@ class Rule:
         code: ``PLC001``; never used again.
         name: ``dropout-before-batchnorm``: the sickness, so that it reads well after "allow".
         severity: of its findings, unless a symptom says otherwise.
-        kind: ``S`` static, ``B`` from one batch, ``R`` during a run.
+        kind: ``static``, from one ``batch``, or during a ``run``.
         needs: parts of the evidence without which it is not checked: ``trace``, ``step``, ``optimizers`` …
         preview: off unless asked for.
         explains: codes of the rules whose findings follow from one of this rule's: they are told of, not listed.
@@ -85,7 +85,9 @@ class Rule:
     @cached_property
     def _defaults(self) -> dict[str, Any]:
         parameters = inspect.signature(self.check).parameters.values()
-        return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+        return {
+            parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+        }
 
     @property
     def page(self) -> str:

@@ -90,7 +90,7 @@ def _nearest(path: str, paths: set[str]) -> str:
 def _put_together(branches: list[Branch]) -> tuple[Branch, ...]:
     """Make one branch of numbered neighbours that are alike."""
     found = []
-    for _, group in groupby(branches, key=lambda one: _likeness(one) if one.name.isdigit() else one.name):
+    for _, group in groupby(branches, key=lambda branch: _likeness(branch) if branch.name.isdigit() else branch.name):
         alike = list(group)
         name = alike[0].name if len(alike) == 1 else f"{alike[0].name}–{alike[-1].name}"
         found.append(replace(alike[0], name=name, repeats=len(alike)))

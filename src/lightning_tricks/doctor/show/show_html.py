@@ -60,7 +60,7 @@ def show_fragment(report: Shown) -> str:
         f"<h2>{chip} {escape(report.model)} <small>{escape(counts(report))}</small></h2>",
     ]
     for i, finding in enumerate(report.findings):
-        is_first = all(finding.code != one.code for one in report.findings[:i])
+        is_first = all(finding.code != earlier.code for earlier in report.findings[:i])
         parts.append(_show_finding(finding, _page(finding.code) if is_first else ""))
     if report.evidence is not None:
         tree = module_tree(report.evidence.model, report.findings)
@@ -92,11 +92,13 @@ def _prose(text: str) -> str:
 
 
 def _page(code: str) -> str:
-    return next((one.page.replace("``", "`") for one in all_rules() if one.code == code), "")
+    return next((rule.page.replace("``", "`") for rule in all_rules() if rule.code == code), "")
 
 
 def _show_branch(branch: Branch) -> str:
-    chips = "".join(" " + _chip(one.severity, one.code, f"{one.name}: {one.message}") for one in branch.findings)
+    chips = "".join(
+        " " + _chip(finding.severity, finding.code, f"{finding.name}: {finding.message}") for finding in branch.findings
+    )
     times = f" × {branch.repeats}" if branch.repeats > 1 else ""
     name = f"<b>{escape(branch.name)}</b> " if branch.name else ""
     label = f'{name}{escape(branch.module.kind)}<span class="lt-soft">{_settings(branch.module)}</span>{times}{chips}'

@@ -23,7 +23,7 @@ def verdict(report: Shown) -> str:
 
 def counts(report: Shown) -> str:
     """Count the findings by severity; where there are none, the rules."""
-    found = [(sum(one.severity == severity for one in report.findings), severity) for severity in SEVERITIES]
+    found = [(sum(finding.severity == severity for finding in report.findings), severity) for severity in SEVERITIES]
     words = [count_of(count, severity) for count, severity in found if count]
     return ", ".join(words) or f"{count_of(len(report.checked), 'rule')} checked"
 
@@ -46,7 +46,7 @@ def show_text(report: Shown, width: int | None = None) -> str:
         width: columns; None takes the terminal's.
     """
     columns = min(max((width or shutil.get_terminal_size().columns) - 1, _NARROWEST), _WIDEST)
-    blocks = [verdict(report), *(_show_finding(one, columns) for one in report.findings)]
+    blocks = [verdict(report), *(_show_finding(finding, columns) for finding in report.findings)]
     if report.notes:
         blocks.append("\n".join(_wrap(note, columns, then="  ") for note in report.notes))
     return "\n\n".join(blocks)

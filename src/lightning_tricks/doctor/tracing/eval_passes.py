@@ -27,16 +27,18 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
             then the largest of them is looked at.
         size: the number of samples in the batch, where it is known.
     """
-    path = "" if "" in calls else max(calls, key=lambda one: _size_of(model.get_submodule(one)), default=None)
+    path = "" if "" in calls else max(calls, key=lambda call: _size_of(model.get_submodule(call)), default=None)
     if path is None:
         return BehaviourFacts(reason="the step calls no module")
     target, (args, kwargs) = model.get_submodule(path), calls[path]
 
     def outputs(change: Change | None = None) -> list[Tensor]:
         returned = target(*_changed(args, change), **_changed(kwargs, change))
-        return [one.detach().float() for one in tensors_in(returned) if one.is_floating_point() and one.dim()]
+        return [
+            tensor.detach().float() for tensor in tensors_in(returned) if tensor.is_floating_point() and tensor.dim()
+        ]
 
-    inputs = [one for one in tensors_in((args, kwargs)) if _has_rows(one, size)]
+    inputs = [tensor for tensor in tensors_in((args, kwargs)) if _has_rows(tensor, size)]
     model.eval()
     stack = ModuleStack(model)
     # all passes in the same way: some modules take a faster one where nobody listens, and round otherwise
@@ -48,8 +50,8 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
         if other is None:
             reason = "all samples of the batch are equal, or their number is not known"
             return replace(known, repeat_change=_change(first, outputs()), reason=reason)
-        second = outputs(lambda one: _with_first_replaced(one, other) if _has_rows(one, size) else one)
-        rows = [i for i, one in enumerate(first) if _has_rows(one, size) and one.shape[1:2] != (size,)]
+        second = outputs(lambda item: _with_first_replaced(item, other) if _has_rows(item, size) else item)
+        rows = [i for i, leaf in enumerate(first) if _has_rows(leaf, size) and leaf.shape[1:2] != (size,)]
         same = [(first[i][:1], second[i][:1]) for i in rows]
         mixing = _change([first[i][1:] for i in rows], [second[i][1:] for i in rows])
         repeated = 0.0
@@ -58,17 +60,17 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
         known = replace(known, repeat_change=repeated)
         if repeated > _EQUAL:
             return replace(known, reason="two passes in eval mode differ")
-        changed = _change([one for one, _ in same], [one for _, one in same])
+        changed = _change([output for output, _ in same], [output for _, output in same])
         if changed is None or changed <= _EQUAL:  # of one sample by chance, perhaps
-            changed = _change(first, outputs(lambda one: one.roll(1, 0) if _has_rows(one, size) else one))
+            changed = _change(first, outputs(lambda item: item.roll(1, 0) if _has_rows(item, size) else item))
         why = "no output has a row for each sample" if mixing is None else None
-        if any(_relates_rows(one, size) for one in tensors_in((args, kwargs))):
+        if any(_relates_rows(tensor, size) for tensor in tensors_in((args, kwargs))):
             mixing, why = None, "an input relates the samples to each other"
         return replace(known, input_change=changed, mixing_change=mixing, reason=why)
 
 
 def _size_of(module: nn.Module) -> int:
-    return sum(one.numel() for one in module.parameters() if not nn.parameter.is_lazy(one))
+    return sum(parameter.numel() for parameter in module.parameters() if not nn.parameter.is_lazy(parameter))
 
 
 def _changed(value: Any, change: Change | None) -> Any:
@@ -77,11 +79,11 @@ def _changed(value: Any, change: Change | None) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_changed(one, change) for one in value))
+        return type(value)(*(_changed(item, change) for item in value))
     if type(value) in (tuple, list):
-        return type(value)(_changed(one, change) for one in value)
+        return type(value)(_changed(item, change) for item in value)
     if hasattr(value, "keys") and hasattr(value, "items"):
-        return {key: _changed(one, change) for key, one in value.items()}
+        return {key: _changed(item, change) for key, item in value.items()}
     return value
 
 
@@ -102,7 +104,7 @@ def _most_different_row(inputs: list[Tensor]) -> int | None:
     if not inputs:
         return None
     rows = range(1, min(8, len(inputs[0])))
-    counts = {row: sum(not torch.equal(one[0], one[row]) for one in inputs) for row in rows}
+    counts = {row: sum(not torch.equal(input_[0], input_[row]) for input_ in inputs) for row in rows}
     best = max(counts, key=lambda row: counts[row], default=0)
     return best if counts.get(best) else None
 

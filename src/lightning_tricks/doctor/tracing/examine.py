@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lightning_tricks.core.object_memory import ObjectMemory, remember_random_state
+from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
 from lightning_tricks.doctor.facts.evidence import (
     BatchFacts,
     BehaviourFacts,
@@ -19,16 +19,16 @@ from lightning_tricks.doctor.facts.evidence import (
 from lightning_tricks.doctor.reading.read_data import first_batch, first_loader, read_batch, read_loader
 from lightning_tricks.doctor.reading.read_datasets import read_datasets
 from lightning_tricks.doctor.reading.read_model import read_model
-from lightning_tricks.doctor.reading.read_optimizers import read_optimizers, sort_out
+from lightning_tricks.doctor.reading.read_optimizers import normalize_optimizer_config, read_optimizers
 from lightning_tricks.doctor.reading.read_plan import read_plan
-from lightning_tricks.doctor.tracing.alone import run_alone
-from lightning_tricks.doctor.tracing.eager import run_eagerly
 from lightning_tricks.doctor.tracing.eval_passes import observe_behaviour
 from lightning_tricks.doctor.tracing.lazy_memory import remember_lazy
 from lightning_tricks.doctor.tracing.one_pass import describe_error, find_entry, move
 from lightning_tricks.doctor.tracing.overfit_batch import overfit_batch_
+from lightning_tricks.doctor.tracing.single_process import single_process
 from lightning_tricks.doctor.tracing.stand_in import Step, TrainerStandIn, stand_in_
 from lightning_tricks.doctor.tracing.trace_step import Patient, Traced, trace_step
+from lightning_tricks.doctor.tracing.without_compile import without_compile
 
 
 def examine(
@@ -58,11 +58,11 @@ def examine(
 
     Example:
         >>> evidence = examine(nn.Linear(2, 1), torch.ones(3, 2))
-        >>> [one.op for one in evidence.trace.operations]
+        >>> [operation.op for operation in evidence.trace.operations]
         ['batch', 'parameter', 'parameter', 'linear']
     """
     model = getattr(model, "_orig_mod", model)
-    memory, put_back_random_state, put_back_lazy = ObjectMemory(), remember_random_state(), remember_lazy(model)
+    memory, put_back_random_state, put_back_lazy = ObjectSnapshot(), remember_random_state(), remember_lazy(model)
     memory.remember(model, batch)
     memory.remember(train_dataloaders, val_dataloaders, tensors=False)
 
@@ -145,13 +145,13 @@ class _Examination:
     def _find_optimizers(self, given: Any, trainer: TrainerStandIn) -> tuple[list[Any] | None, list[dict[str, Any]]]:
         if given is not None:
             configs = getattr(getattr(self._model, "_trainer", None), "lr_scheduler_configs", None) or ()
-            return list(given), [vars(one) for one in configs]
+            return list(given), [vars(config) for config in configs]
         if not callable(getattr(self._model, "configure_optimizers", None)):
             self._missing["optimizers"] = "the model has no `configure_optimizers`"
             return None, []
         stand_in_(self._model, Step(), trainer)
         try:
-            optimizers, schedulers = sort_out(self._model.configure_optimizers())
+            optimizers, schedulers = normalize_optimizer_config(self._model.configure_optimizers())
         except Exception as error:  # the user's own code may want a Trainer in any way
             self._missing["optimizers"] = f"`configure_optimizers` raised {type(error).__name__}: {error}"
             return None, []
@@ -175,7 +175,7 @@ class _Examination:
 
     def _trace(self, patient: Patient, facts: BatchFacts) -> tuple[Traced, BehaviourFacts | None, OverfitFacts | None]:
         self._bring_to_the_model(patient)
-        with run_eagerly(), run_alone(), torch.inference_mode(False):
+        with without_compile(), single_process(), torch.inference_mode(False):
             traced = trace_step(patient)
             if traced.error is not None:
                 return traced, None, None

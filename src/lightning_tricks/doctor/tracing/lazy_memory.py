@@ -18,9 +18,9 @@ def remember_lazy(model: nn.Module) -> Callable[[], None]:
         >>> type(model).__name__, nn.parameter.is_lazy(model.weight)
         ('LazyLinear', True)
     """
-    modules = [(one, type(one)) for one in model.modules() if hasattr(one, "cls_to_become")]
+    modules = [(module, type(module)) for module in model.modules() if hasattr(module, "cls_to_become")]
     tensors: list[Any] = [*model.parameters(), *model.buffers()]
-    lazy = [(one, type(one)) for one in tensors if nn.parameter.is_lazy(one)]
+    lazy = [(tensor, type(tensor)) for tensor in tensors if nn.parameter.is_lazy(tensor)]
 
     def put_back() -> None:
         # what `materialize` and the first call of a lazy module do, backwards

@@ -19,16 +19,16 @@ def measure_arguments(operation: Operation, given: Sequence[tuple[str, Tensor]])
     if operation.op not in LOSSES:
         return []
     found = []
-    for key, one in given:
+    for key, tensor in given:
         if key in ("input", "target"):
             of_classes = key == "target" and operation.op in ("cross_entropy", "nll_loss")
             ignored = (
-                operation.settings.get("ignore_index", -100) if of_classes and not one.is_floating_point() else None
+                operation.settings.get("ignore_index", -100) if of_classes and not tensor.is_floating_point() else None
             )
-            values = one if ignored is None else one[one != ignored]
+            values = tensor if ignored is None else tensor[tensor != ignored]
             statistics = measure(values, distinct=key == "target")
             if statistics:
-                found.append((one, statistics))
+                found.append((tensor, statistics))
     return found
 
 

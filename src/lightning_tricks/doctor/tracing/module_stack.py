@@ -34,8 +34,8 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
 
     def __init__(self, root: nn.Module) -> None:
         self._root = root
-        self._paths = {id(one): path.replace("_orig_mod.", "").replace("._orig_mod", "")
-                       for path, one in root.named_modules()}  # fmt: skip
+        self._paths = {id(module): path.replace("_orig_mod.", "").replace("._orig_mod", "")
+                       for path, module in root.named_modules()}  # fmt: skip
         self._entered: list[str] = []
         self._handles: list[RemovableHandle] = []
         self.calls: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {}

@@ -54,10 +54,14 @@ def has_training_step(model: Any) -> bool:
 
 def _step_arguments(step: Callable[..., Any], batch: Any) -> tuple[Any, ...]:
     parameters = inspect.signature(step).parameters.values()
-    places = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+    places = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return batch, 0
-    needed = [one for one in places if one.default is one.empty or one.name == "batch_idx"]
+    needed = [place for place in places if place.default is place.empty or place.name == "batch_idx"]
     return (batch, 0, 0)[: max(len(needed), 1)]
 
 
@@ -67,9 +71,11 @@ def _number_of_inputs(model: nn.Module) -> int | None:
         parameters = inspect.signature(model.forward).parameters.values()
     except (TypeError, ValueError):  # TorchScript
         return None
-    if any(one.kind is one.VAR_POSITIONAL for one in parameters):
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
         return None
-    return sum(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD) for one in parameters)
+    return sum(
+        parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) for parameter in parameters
+    )
 
 
 def find_loss(entry: Entry, returned: Any) -> Tensor | None:
@@ -83,7 +89,7 @@ def find_loss(entry: Entry, returned: Any) -> Tensor | None:
 def describe_error(error: BaseException, phase: str, module: str) -> ErrorFact:
     """Return an exception's last line, and the deepest place that is neither PyTorch's nor ours."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [one for one in frames if not one.filename.startswith(_ROOMS) and not one.filename.startswith("<")]
+    own = [frame for frame in frames if not frame.filename.startswith(_ROOMS) and not frame.filename.startswith("<")]
     place = own[-1] if own else None
     lines = [line for line in str(error).strip().splitlines() if line.strip()] or ["no message"]
     return ErrorFact(
@@ -102,9 +108,9 @@ def move(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, Tensor):
         return batch.to(device)
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(move(one, device) for one in batch))
+        return type(batch)(*(move(leaf, device) for leaf in batch))
     if type(batch) in (tuple, list):
-        return type(batch)(move(one, device) for one in batch)
+        return type(batch)(move(leaf, device) for leaf in batch)
     if type(batch) is dict:
-        return {key: move(one, device) for key, one in batch.items()}
+        return {key: move(leaf, device) for key, leaf in batch.items()}
     return batch.to(device) if hasattr(batch, "to") and not isinstance(batch, type) else batch

@@ -21,7 +21,7 @@ def overfit_batch_(model: nn.Module, entry: Entry) -> OverfitFacts | None:
     Returns:
         ``None`` for a model that gives no loss, or optimizes manually.
     """
-    trainable = [one for one in model.parameters() if one.requires_grad]
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trainable or getattr(model, "automatic_optimization", True) is False:
         return None
     optimizer = torch.optim.Adam(trainable, lr=1e-3)

@@ -54,7 +54,7 @@ class Recorder:
         >>> recorder = Recorder([("batch", "x", x)], stack)
         >>> with recorder.recording("hybrid"):
         ...     y = torch.relu_(x[:1] * 2)
-        >>> [one.op for one in recorder.operations]
+        >>> [operation.op for operation in recorder.operations]
         ['batch', 'getitem', 'mul', 'relu']
     """
 
@@ -86,7 +86,7 @@ class Recorder:
 
     def find(self, value: object) -> tuple[int, ...]:
         """Return the operations that made the tensors in a value."""
-        return tuple(dict.fromkeys(self._index(one) for one in tensors_in(value)))
+        return tuple(dict.fromkeys(self._index(tensor) for tensor in tensors_in(value)))
 
     def run(self, function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
         """Call a function and write it down; what it calls in turn is not."""
@@ -99,18 +99,18 @@ class Recorder:
 
     def _run(self, function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
         named = [(key, value) for key, value in _name(argument_names(function, name), args, kwargs) if key != "out"]
-        given = [(key, one) for key, value in named for one in tensors_in(value)]
-        versions = [_version(one) for _, one in given]
+        given = [(key, tensor) for key, value in named for tensor in tensors_in(value)]
+        versions = [_version(tensor) for _, tensor in given]
         operation = self._describe(name, named, given)
         # it may refuse what it is given, and that is evidence
         announced = self._announce(operation, given) if name in _ANNOUNCED else None
         result = function(*args, **kwargs)
-        written = [one for (_, one), before in zip(given, versions, strict=True) if _version(one) != before]
+        written = [tensor for (_, tensor), before in zip(given, versions, strict=True) if _version(tensor) != before]
         self._note(operation, given, written, result, kwargs.get("out"), announced)
         return result
 
     def _describe(self, name: str, named: list[tuple[str, Any]], given: list[tuple[str, Tensor]]) -> Operation:
-        inputs = [(key, self._index(one), tuple(one.shape)) for key, one in given]
+        inputs = [(key, self._index(tensor), tuple(tensor.shape)) for key, tensor in given]
         if name in _FORGETFUL:
             inputs = []
         elif name == "copy" or (name == "setitem" and len(given) > 1 and _fills(given[0][1], given[-1][1])):
@@ -125,8 +125,8 @@ class Recorder:
         )
 
     def _announce(self, operation: Operation, given: list[tuple[str, Tensor]]) -> int:
-        for one, found in measure_arguments(operation, given):
-            index = self._index(one)
+        for measure_argument, found in measure_arguments(operation, given):
+            index = self._index(measure_argument)
             self.operations[index] = replace(self.operations[index], statistics=found)
         index = self._append(operation)
         if operation.op == "batch_norm" and self._is_noisy:
@@ -151,19 +151,19 @@ class Recorder:
             shape=tuple(first.shape),
             dtype=str(first.dtype),
             requires_grad=first.requires_grad,
-            inplace=bool(written) and any(one is first for one in written),
+            inplace=bool(written) and any(tensor is first for tensor in written),
         )
         operation = measure_result(operation, first, self.operations)
         if announced is None:
             index = self._append(operation)
         else:
             index, self.operations[announced] = announced, operation
-        storages = {storage_of(one) for _, one in given}
-        for one in outputs:
-            if not any(one is each for each in written):
-                self._ledger.note(one, index, is_view=storage_of(one) in storages)
-        for one in [*written, *tensors_in(out)]:
-            self._note_write(one, index)
+        storages = {storage_of(tensor) for _, tensor in given}
+        for output in outputs:
+            if not any(output is each for each in written):
+                self._ledger.note(output, index, is_view=storage_of(output) in storages)
+        for tensor in [*written, *tensors_in(out)]:
+            self._note_write(tensor, index)
 
     def _note_write(self, tensor: Tensor, index: int) -> None:
         whole = index
@@ -219,8 +219,8 @@ def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
         if not is_lazy(value):  # it bears no look before it has a shape
             yield value
     elif depth and isinstance(value, (tuple, list)):
-        for one in value:
-            yield from tensors_in(one, depth - 1)
+        for item in value:
+            yield from tensors_in(item, depth - 1)
     elif depth and hasattr(value, "values") and hasattr(value, "keys"):
         yield from tensors_in(list(value.values()), depth - 1)
     elif depth and is_dataclass(value):

@@ -96,13 +96,13 @@ def argument_names(function: Callable[..., Any], name: str) -> tuple[str, ...]:
     known = tuple(_BUILTIN[name].split()) if name in _BUILTIN else _PLAIN
     schema = getattr(function, "_schema", None)
     if schema is not None:
-        return tuple("input" if one.name == "self" else one.name for one in schema.arguments)
+        return tuple("input" if argument.name == "self" else argument.name for argument in schema.arguments)
     if not inspect.isfunction(function):
         return known
     try:
         found = inspect.signature(function).parameters
     except ValueError:  # PyTorch's own wrapper around a method in C
         return known
-    if any(one.kind is one.VAR_POSITIONAL for one in found.values()):
+    if any(value.kind is value.VAR_POSITIONAL for value in found.values()):
         return known
-    return tuple("input" if one == "self" else one for one in found)
+    return tuple("input" if argument == "self" else argument for argument in found)

@@ -55,8 +55,8 @@ class OptimizerStandIn:
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients of its parameters."""
         for group in self.optimizer.param_groups:
-            for one in group["params"]:
-                one.grad = None
+            for parameter in group["params"]:
+                parameter.grad = None
 
     @contextmanager
     def toggle_model(self, sync_grad: bool = True) -> Iterator[None]:
@@ -132,8 +132,8 @@ class Step:
         on_step: Callable[[], None] = lambda: None,
         unseen: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._optimizers = [OptimizerStandIn(one, on_step) for one in optimizers]
-        self._schedulers = [_SchedulerStandIn(one) for one in schedulers]
+        self._optimizers = [OptimizerStandIn(optimizer, on_step) for optimizer in optimizers]
+        self._schedulers = [_SchedulerStandIn(scheduler) for scheduler in schedulers]
         self._unseen = unseen
         self.logged: dict[str, float] = {}
         self.backwards = 0

@@ -111,8 +111,8 @@ class _Pass:
 
     def _prepare_(self) -> None:
         model = self._patient.model
-        for one in model.parameters():
-            one.grad = None
+        for parameter in model.parameters():
+            parameter.grad = None
         if not model.training:  # parts of a model in training mode stay as they are: they may be frozen
             model.train()
         stand_in_(model, self._step, self._patient.trainer)
@@ -154,13 +154,13 @@ class _Pass:
 
     def _note_gradients(self) -> None:
         names, norms = [], []
-        for name, one in self._patient.model.named_parameters():
-            if not one.requires_grad:
+        for name, value in self._patient.model.named_parameters():
+            if not value.requires_grad:
                 continue
-            if one.grad is None:
+            if value.grad is None:
                 self._gradients.setdefault(name, GradientFact(name, None))
                 continue
-            grad = one.grad.coalesce().values() if one.grad.is_sparse else one.grad
+            grad = value.grad.coalesce().values() if value.grad.is_sparse else value.grad
             names.append(name)
             norms.append(grad.detach().float().norm())
         for name, norm in zip(names, torch.stack(norms).tolist() if norms else [], strict=True):
@@ -188,15 +188,15 @@ class _Pass:
     def _batchnorms(self, trace: TraceFacts) -> tuple[BatchNormFact, ...]:
         ratios = self._variance_ratios(trace)
         found: dict[str, BatchNormFact] = {}
-        for index, one in Graph(trace).find("batch_norm"):
-            if not one.settings.get("training", True) or not one.input_shapes or len(one.input_shapes[0]) < 2:
+        for index, norm in Graph(trace).find("batch_norm"):
+            if not norm.settings.get("training", True) or not norm.input_shapes or len(norm.input_shapes[0]) < 2:
                 continue
-            samples, channels, *positions = one.input_shapes[0]
+            samples, channels, *positions = norm.input_shapes[0]
             values = samples * int(torch.Size(positions).numel()) if channels else 0
             ratio = ratios.get(index)
-            known = found.get(one.module)
+            known = found.get(norm.module)
             if known is None or (ratio is not None and (known.variance_ratio is None or ratio < known.variance_ratio)):
-                found[one.module] = BatchNormFact(one.module, samples, values, ratio)
+                found[norm.module] = BatchNormFact(norm.module, samples, values, ratio)
         return tuple(found.values())
 
     def _variance_ratios(self, trace: TraceFacts) -> dict[int, float]:
@@ -226,11 +226,13 @@ class _Pass:
 
 
 def _leaves(model: nn.Module, batch: Any) -> list[tuple[str, str, Tensor]]:
-    found: list[tuple[str, str, Tensor]] = [("parameter", name, one) for name, one in model.named_parameters()]
-    found += [("buffer", name, one) for name, one in model.named_buffers()]
-    return found + [("batch", path, one) for path, one in walk_batch(batch) if isinstance(one, Tensor)]
+    found: list[tuple[str, str, Tensor]] = [("parameter", name, value) for name, value in model.named_parameters()]
+    found += [("buffer", name, value) for name, value in model.named_buffers()]
+    return found + [("batch", path, leaf) for path, leaf in walk_batch(batch) if isinstance(leaf, Tensor)]
 
 
 def _sum(returned: Any) -> Tensor | None:
-    parts = [one.float().sum() for one in tensors_in(returned) if one.is_floating_point() and one.requires_grad]
+    parts = [
+        tensor.float().sum() for tensor in tensors_in(returned) if tensor.is_floating_point() and tensor.requires_grad
+    ]
     return torch.stack(parts).sum() if parts else None

@@ -78,4 +78,4 @@ def _stack(losses: list[Tensor | None], device: torch.device) -> Tensor:
     """Return ``(N,)`` losses, 0 where there is none."""
     zero = torch.zeros((), device=next((loss.device for loss in losses if loss is not None), device))
     given = [zero if loss is None else loss.sum() if loss.ndim else loss for loss in losses]
-    return torch.stack([one.to(zero.device, torch.float32) for one in given]).to(device)
+    return torch.stack([loss.to(zero.device, torch.float32) for loss in given]).to(device)

@@ -22,7 +22,7 @@ from lightning_tricks.doctor.facts.run_facts import (
 )
 from lightning_tricks.engine.checkup.loss_watch import LossWatch
 from lightning_tricks.engine.checkup.step_watch import StepWatch, highest_rate
-from lightning_tricks.engine.checkup.still_watch import StillWatch
+from lightning_tricks.engine.checkup.unchanged_params_watch import UnchangedParamsWatch
 from lightning_tricks.engine.checkup.zero_grad_watch import ZeroGradWatch
 
 _READ_EVERY, _HELD_AT_MOST = 50, 1000  # batches
@@ -45,7 +45,7 @@ class RunWatch:
     def __init__(self) -> None:
         self.facts = RunFacts()
         self.batches = 0
-        self._losses, self._steps, self._still = LossWatch(), StepWatch(), StillWatch()
+        self._losses, self._steps, self._still = LossWatch(), StepWatch(), UnchangedParamsWatch()
         self._zeroing: ZeroGradWatch | None = None
         self._since_evaluation = (0.0, 0)
         self._training_modes: tuple[str, ...] | None = None
@@ -76,7 +76,7 @@ class RunWatch:
     def after_validation_batch(self, pl_module: LightningModule) -> None:
         """After the first batch of a validation, see whether the modules are in the mode for it."""
         if self._training_modes is None:
-            self._training_modes = tuple(name for name, one in pl_module.named_modules() if _trains(one))
+            self._training_modes = tuple(name for name, module in pl_module.named_modules() if _trains(module))
 
     # -- readings ---------------------------------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ class RunWatch:
         """Add to the facts what was seen since the last time."""
         facts = self.facts
         losses, bad = self._losses.read(trainer)
-        finite = [one for one in losses if math.isfinite(one)]
+        finite = [loss for loss in losses if math.isfinite(loss)]
         total, count = self._since_evaluation
         self._since_evaluation = (total + math.fsum(finite), count + len(finite))
         if bad is not None and facts.first_bad_step is None:

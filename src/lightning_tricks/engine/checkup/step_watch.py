@@ -89,7 +89,7 @@ class StepWatch:
             trainer: the Trainer.
             loss: the largest since the last reading.
         """
-        seen = [one.to_plain() for one in self._closed]
+        seen = [step.to_plain() for step in self._closed]
         self._closed = []
         if trainer.world_size > 1:  # always: under manual optimization this process may have taken no step
             seen = trainer.strategy.broadcast(seen)
@@ -99,7 +99,7 @@ class StepWatch:
             pairs = zip(parts[: len(names)], parts[len(names) :], strict=True)
             facts.append(StepFact(step, loss, lr, norm, dict(zip(names, pairs, strict=True))))
         # a scaler leaves such steps out
-        return [one for one in facts if active_scaler(trainer) is None or math.isfinite(one.norm)]
+        return [fact for fact in facts if active_scaler(trainer) is None or math.isfinite(fact.norm)]
 
     def let_go(self) -> None:
         """Hold no parameter any longer."""
@@ -107,7 +107,7 @@ class StepWatch:
 
     def plain_state(self) -> dict[str, Any]:
         """Return the count of steps and what was measured, in host memory."""
-        return {"steps": self._steps, "looks": [one.to_plain() for one in self._closed]}
+        return {"steps": self._steps, "looks": [step.to_plain() for step in self._closed]}
 
     def load(self, plain: dict[str, Any]) -> None:
         """Go on with what :meth:`plain_state` returned."""
@@ -120,15 +120,17 @@ class StepWatch:
 
 def _look(pl_module: LightningModule, optimizer: Optimizer, step: int) -> _Look:
     """Measure the gradients, and take samples of what the step is about to change."""
-    held = {id(one) for group in optimizer.param_groups for one in group["params"] if one.grad is not None}
-    found = [(name, one) for name, one in pl_module.named_parameters() if id(one) in held]
-    matrices = {name: one for name, one in found if one.dim() > 1}
-    ordered: list[Tensor] = [*matrices.values(), *(one for _, one in found if one.dim() < 2)]
-    norms = tensor_norms([one.grad for one in ordered]) if ordered else torch.zeros(0)  # type: ignore[misc]
+    held = {
+        id(parameter) for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None
+    }
+    found = [(name, value) for name, value in pl_module.named_parameters() if id(value) in held]
+    matrices = {name: param for name, param in found if param.dim() > 1}
+    ordered: list[Tensor] = [*matrices.values(), *(param for _, param in found if param.dim() < 2)]
+    norms = tensor_norms([param.grad for param in ordered]) if ordered else torch.zeros(0)  # type: ignore[misc]
     numbers = torch.cat([join_norms(norms)[None], norms[: len(matrices)]])
-    roots = {name: math.sqrt(max(one.numel(), 1)) for name, one in matrices.items()}
+    roots = {name: math.sqrt(max(matrix.numel(), 1)) for name, matrix in matrices.items()}
     weights = local_parts(list(matrices.values()))
-    return _Look(step, highest_rate(optimizer), roots, numbers, weights, [sample(one).clone() for one in weights])
+    return _Look(step, highest_rate(optimizer), roots, numbers, weights, [sample(weight).clone() for weight in weights])
 
 
 def highest_rate(optimizer: Optimizer) -> float:

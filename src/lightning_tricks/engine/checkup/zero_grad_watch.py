@@ -22,19 +22,21 @@ class ZeroGradWatch:
 
     def kept(self, trainer: Trainer) -> tuple[int, ...]:
         """Return the optimizers of which two such steps were seen on any process; waits for the device."""
-        counts = torch.stack([one.kept.to(trainer.strategy.root_device) for one in self._watched])
+        counts = torch.stack([watched.kept.to(trainer.strategy.root_device) for watched in self._watched])
         everywhere: Any = trainer.strategy.reduce(counts.float(), reduce_op="sum")
         return tuple(index for index, count in enumerate(everywhere.tolist()) if count >= 2)
 
     def close(self) -> None:
         """Take all hooks off."""
-        for one in self._watched:
-            one.close()
+        for watched in self._watched:
+            watched.close()
 
 
 class _Watched:
     def __init__(self, optimizer: Optimizer) -> None:
-        held = [one for group in optimizer.param_groups for one in group["params"] if one.requires_grad]
+        held = [
+            parameter for group in optimizer.param_groups for parameter in group["params"] if parameter.requires_grad
+        ]
         self._stepped = False
         self._was_zero: Tensor | None = None
         self._handles: list[Any] = []

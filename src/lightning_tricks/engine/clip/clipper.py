@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
 from lightning_tricks.core.arguments import check_count, check_flag
-from lightning_tricks.engine.clip.clip_memory import Measured, Memory, restore_memory
+from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms, restore_clip_state
 from lightning_tricks.engine.clip.step_guard import (
     StepGuard,
     TooManySkips,
@@ -47,7 +47,7 @@ class Clipper(Trick):
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._memories: dict[int, Memory] = {}
+        self._states: dict[int, ClipState] = {}
         self._loaded: dict[int, dict[str, Any]] = {}
         self._guards: dict[int, StepGuard] = {}
         self._had_backward = True
@@ -57,7 +57,7 @@ class Clipper(Trick):
         names = list(inspect.signature(type(self).__init__).parameters)[1:]
         return {name: self._logs if name == "log" else getattr(self, name) for name in names}
 
-    def measure(self, groups: Sequence[Sequence[Tensor]]) -> Measured:
+    def measure(self, groups: Sequence[Sequence[Tensor]]) -> GradientNorms:
         """Measure the gradients of an optimizer.
 
         Args:
@@ -65,12 +65,12 @@ class Clipper(Trick):
         """
         raise NotImplementedError
 
-    def clip(self, measured: Measured, memory: Memory, observe: bool) -> Tensor | None:
+    def clip(self, measured: GradientNorms, state: ClipState, observe: bool) -> Tensor | None:
         """Clip what was measured, in place, and return ``()`` whether that changed anything; ``None``: it did not.
 
         Args:
             measured: the gradients.
-            memory: of their optimizer.
+            state: of their optimizer.
             observe: whether to learn from them: not where an optimizer evaluates its loss again in the same step.
         """
         raise NotImplementedError
@@ -79,7 +79,7 @@ class Clipper(Trick):
         """Return what was learnt, from the tensors of a checkpoint."""
         raise NotImplementedError
 
-    def more_to_log(self, memory: Memory) -> dict[str, Tensor]:
+    def more_to_log(self, state: ClipState) -> dict[str, Tensor]:
         """Return what is logged beside the norms."""
         return {}
 
@@ -140,76 +140,76 @@ class Clipper(Trick):
             unscale_gradients(scaler, optimizer)
         index = next(i for i, other in enumerate(trainer.optimizers) if other is optimizer)
         measured = self.measure(groups)
-        memory = self._memory(index, measured.total.device)
-        again = isinstance(optimizer, LBFGS) and memory.counted_at == trainer.global_step
-        memory.counted_at = trainer.global_step
+        state = self._state_of(index, measured.total.device)
+        again = isinstance(optimizer, LBFGS) and state.counted_at == trainer.global_step
+        state.counted_at = trainer.global_step
         logs = self._logs and not again and _logs_now(trainer)
         judged = self._judge(pl_module, optimizer, index, measured, scaled=scaler is not None)
-        clipped = self.clip(judged, memory, observe=not again) if judged else None
+        clipped = self.clip(judged, state, observe=not again) if judged else None
         if self._logs and not again:
             if clipped is not None:
-                memory.clipped += clipped & ~measured.bad
-            memory.steps += 1
+                state.clipped += clipped & ~measured.bad
+            state.steps += 1
         if logs:
             after = self._norm(measured) if judged else measured.total
             self._log(
-                pl_module, memory, measured.total, after, f"-optimizer_{index}" if len(trainer.optimizers) > 1 else ""
+                pl_module, state, measured.total, after, f"-optimizer_{index}" if len(trainer.optimizers) > 1 else ""
             )
 
-    def _memory(self, index: int, device: torch.device) -> Memory:
+    def _state_of(self, index: int, device: torch.device) -> ClipState:
         """Return what is kept of an optimizer, made at its first step, when its device is known."""
-        if index not in self._memories:
-            self._memories[index] = restore_memory(self._loaded.get(index), device, self.restore_rule)
-        return self._memories[index]
+        if index not in self._states:
+            self._states[index] = restore_clip_state(self._loaded.get(index), device, self.restore_rule)
+        return self._states[index]
 
     def _judge(
         self,
         pl_module: LightningModule,
         optimizer: Optimizer,
         index: int,
-        measured: Measured,
+        measured: GradientNorms,
         scaled: bool,
-    ) -> Measured | None:
+    ) -> GradientNorms | None:
         """Leave out the coming step if it is bad, and return what is left to clip, with what the host now knows."""
         if scaled:  # the scaler found the same, and skips
-            self._memories[index].skipped += measured.bad
+            self._states[index].skipped += measured.bad
         if scaled or not self.skip_nonfinite:
             return measured
         guard = self._guards.get(index)
         if guard is None:
             guard = self._guards[index] = StepGuard(optimizer, self.max_skips)
         try:
-            return guard.judge(measured, self._memories[index])
+            return guard.judge(measured, self._states[index])
         except TooManySkips:
-            raise self._too_many(pl_module, self._memories[index]) from None
+            raise self._too_many(pl_module, self._states[index]) from None
 
-    def _too_many(self, pl_module: LightningModule, memory: Memory) -> RuntimeError:
-        names = name_nonfinite(pl_module, memory.last_bad) if memory.last_bad else "unknown"
+    def _too_many(self, pl_module: LightningModule, state: ClipState) -> RuntimeError:
+        names = name_nonfinite(pl_module, state.last_nonfinite) if state.last_nonfinite else "unknown"
         return RuntimeError(
-            f"`{type(self).__name__}` left out {int(memory.bad_in_a_row)} steps in a row whose gradients were not "
+            f"`{type(self).__name__}` left out {int(state.bad_in_a_row)} steps in a row whose gradients were not "
             f"finite, more than `max_skips={self.max_skips}`. The first parameters with such a gradient: {names}. The "
             "weights are those of the last good step. A lower learning rate or a warm-up is the usual way out; "
             "`Trainer(detect_anomaly=True)` finds the operation."
         )
 
-    def _norm(self, measured: Measured) -> Tensor:
+    def _norm(self, measured: GradientNorms) -> Tensor:
         """Return the norm of the gradients as they are now."""
         return join_norms(tensor_norms([p.grad for p in measured.params], self.norm_type), self.norm_type)  # type: ignore[misc]
 
-    def _log(self, pl_module: LightningModule, memory: Memory, before: Tensor, after: Tensor, mark: str) -> None:
+    def _log(self, pl_module: LightningModule, state: ClipState, before: Tensor, after: Tensor, mark: str) -> None:
         values = {
             "grad_norm": before,
             "grad_norm_clipped": after,
-            "clip_rate": memory.clipped / memory.steps,
-            **self.more_to_log(memory),
+            "clip_rate": state.clipped / state.steps,
+            **self.more_to_log(state),
         }
         pl_module.log_dict({name + mark: value.to(torch.float32) for name, value in values.items()})
-        memory.clipped, memory.steps = torch.zeros_like(memory.clipped), 0
+        state.clipped, state.steps = torch.zeros_like(state.clipped), 0
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log how many steps were left out, for those whose object did not run but a copy in another process."""
         if self._logs:
-            entries = self._loaded | {index: vars(memory) for index, memory in self._memories.items()}
+            entries = self._loaded | {index: vars(state) for index, state in self._states.items()}
             counts = [entry["skipped"].to(pl_module.device, torch.float32) for entry in entries.values()]
             skipped = torch.stack(counts).sum() if counts else torch.zeros((), device=pl_module.device)
             pl_module.log("num_skipped", skipped, sync_dist=True)
@@ -220,7 +220,7 @@ class Clipper(Trick):
             try:
                 guard.check_last_step()
             except TooManySkips:
-                raise self._too_many(pl_module, self._memories[index]) from None
+                raise self._too_many(pl_module, self._states[index]) from None
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._let_go()
@@ -233,16 +233,16 @@ class Clipper(Trick):
         for guard in self._guards.values():
             guard.let_go()
         self._guards = {}
-        for memory in self._memories.values():
-            memory.last_bad = None
+        for state in self._states.values():
+            state.last_nonfinite = None
 
     def plain_state(self) -> dict[str, Any]:
         """Return the counts and what was learnt, by optimizer."""
-        return {"optimizers": self._loaded | {index: memory.to_plain() for index, memory in self._memories.items()}}
+        return {"optimizers": self._loaded | {index: state.to_plain() for index, state in self._states.items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep what a checkpoint holds until each optimizer's next step, when its device is known."""
-        self._memories, self._loaded = {}, dict(state_dict["optimizers"])
+        self._states, self._loaded = {}, dict(state_dict["optimizers"])
 
 
 def _logs_now(trainer: Trainer) -> bool:

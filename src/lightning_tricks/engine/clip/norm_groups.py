@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from lightning_tricks.engine.clip.clip_memory import Measured
+from lightning_tricks.engine.clip.clip_state import GradientNorms
 from lightning_tricks.functional.clipping import clip_factor_for
 from lightning_tricks.functional.gradients import join_norms, scale_, tensor_norms
 
 
-def measure_norms(groups: Sequence[Sequence[Tensor]], norm_type: float, per_group: bool) -> Measured:
+def measure_norms(groups: Sequence[Sequence[Tensor]], norm_type: float, per_group: bool) -> GradientNorms:
     """Measure an optimizer's gradients once, and join their norms over all or over each parameter group.
 
     Args:
@@ -34,10 +34,10 @@ def measure_norms(groups: Sequence[Sequence[Tensor]], norm_type: float, per_grou
             for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
             if size
         }
-    return Measured(params, norms, [1] * len(params), total, parts)
+    return GradientNorms(params, norms, [1] * len(params), total, parts)
 
 
-def lies_within(measured: Measured, limit: float) -> bool:
+def lies_within(measured: GradientNorms, limit: float) -> bool:
     """Say whether the host knows that no gradient, nor any group of them, can be above a limit.
 
     The norm of a part is at most that of the whole, and an element at most the norm of its part. Nothing that lies
@@ -46,7 +46,7 @@ def lies_within(measured: Measured, limit: float) -> bool:
     return measured.norm is not None and measured.norm * (1 + 1e-5) + 1e-5 <= limit
 
 
-def scale_to(measured: Measured, thresholds: Mapping[int, float | Tensor]) -> Tensor:
+def scale_to(measured: GradientNorms, thresholds: Mapping[int, float | Tensor]) -> Tensor:
     """Scale each group of gradients so that its norm is at most its threshold; return ``()`` whether any was above."""
     above = []
     for group, (grads, norm) in measured.parts.items():

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 
-from lightning_tricks.engine.clip.clip_memory import Measured, Memory
+from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 
 
 def active_scaler(trainer: Trainer) -> Any:
@@ -41,7 +41,7 @@ def skips_by_flag(optimizer: Optimizer) -> bool:
 
 
 def settle_momentum(optimizer: Optimizer) -> bool:
-    """Give a fused SGD the momentum that a skipped first step would leave as uninitialised memory; say whether it has.
+    """Give a fused SGD the momentum that a skipped first step would leave as uninitialised state; say whether it has.
 
     Zeros continue as the first step does, unless ``dampening`` is set, which the first step ignores.
     """
@@ -79,7 +79,7 @@ def drop_gradients(optimizer: Optimizer) -> None:
             param.grad = None
 
 
-class LateFlag:
+class DeferredFlag:
     """A flag of the device that the host reads a step later, when it has long arrived, so that nobody waits.
 
     Args:
@@ -116,11 +116,11 @@ class StepGuard:
     def __init__(self, optimizer: Optimizer, max_skips: int | None) -> None:
         self._optimizer = optimizer
         self._max_skips = max_skips
-        self._too_many: LateFlag | None = None
+        self._too_many: DeferredFlag | None = None
         self._hook: Any = None
         self._in_a_row = True  # what a checkpoint holds may say so
 
-    def judge(self, measured: Measured, memory: Memory) -> Measured | None:
+    def judge(self, measured: GradientNorms, state: ClipState) -> GradientNorms | None:
         """Let the optimizer leave out the coming step if a gradient is not finite; return what is left to clip.
 
         Returns:
@@ -131,39 +131,39 @@ class StepGuard:
         """
         if skips_by_flag(self._optimizer):
             self.check_last_step()
-            self._judge_on_device(measured, memory)
+            self._judge_on_device(measured, state)
             return measured
         norm = float(measured.total)  # the one number that is read in a step
         if math.isfinite(norm):
             if self._in_a_row:
-                memory.bad_in_a_row.zero_()
+                state.bad_in_a_row.zero_()
                 self._in_a_row = False
             return replace(measured, norm=norm)
         self._in_a_row = True
-        memory.skipped += 1
-        memory.bad_in_a_row += 1
-        memory.last_bad = measured
+        state.skipped += 1
+        state.bad_in_a_row += 1
+        state.last_nonfinite = measured
         drop_gradients(self._optimizer)
-        if self._max_skips is not None and int(memory.bad_in_a_row) > self._max_skips:
+        if self._max_skips is not None and int(state.bad_in_a_row) > self._max_skips:
             raise TooManySkips
         return None
 
-    def _judge_on_device(self, measured: Measured, memory: Memory) -> None:
+    def _judge_on_device(self, measured: GradientNorms, state: ClipState) -> None:
         bad = measured.bad
         if self._hook is None:
             self._hook = self._optimizer.register_step_post_hook(clear_flag)
         flag_step(self._optimizer, bad)
-        memory.skipped += bad
+        state.skipped += bad
         if self._max_skips is None:
             return
-        memory.bad_in_a_row = (memory.bad_in_a_row + 1) * bad
-        last, evidence = memory.last_bad, measured.evidence
+        state.bad_in_a_row = (state.bad_in_a_row + 1) * bad
+        last, evidence = state.last_nonfinite, measured.evidence
         if last is not None and last.evidence.shape == evidence.shape:
             evidence = torch.where(bad, evidence, last.evidence)
-        memory.last_bad = Measured(measured.params, evidence, measured.entries, measured.total)
+        state.last_nonfinite = GradientNorms(measured.params, evidence, measured.entries, measured.total)
         if self._too_many is None:
-            self._too_many = LateFlag(bad.device)
-        self._too_many.send(memory.bad_in_a_row > self._max_skips)
+            self._too_many = DeferredFlag(bad.device)
+        self._too_many.send(state.bad_in_a_row > self._max_skips)
 
     def check_last_step(self) -> None:
         """Look at the flag that the last step sent.
@@ -186,7 +186,7 @@ class TooManySkips(Exception):  # noqa: N818
     """More bad steps in a row than are borne; the callback says which and why."""
 
 
-def name_nonfinite(pl_module: LightningModule, bad: Measured, limit: int = 5) -> str:
+def name_nonfinite(pl_module: LightningModule, bad: GradientNorms, limit: int = 5) -> str:
     """Return the names of the first parameters whose gradient was not finite, in the module's order."""
     pieces = bad.evidence.isfinite().cpu().split_with_sizes(list(bad.entries))
     found = {id(param) for param, finite in zip(bad.params, pieces, strict=True) if not finite.all()}

@@ -27,7 +27,7 @@ class LRFactor(Trick):
     writes_each_step: ClassVar[bool] = True
     """Its factors change in a run, so that a scheduler of the module's own would be a second writer."""
 
-    takes_over: bool = False
+    overrides_others: bool = False
     """Whether, of the other callbacks' factors, only what is a group's own still counts."""
 
     name: str | None
@@ -41,7 +41,7 @@ class LRFactor(Trick):
         self._drives = False
 
     @property
-    def takes_part(self) -> bool:
+    def is_active(self) -> bool:
         """Whether it has factors at all, with the arguments that it was given."""
         return True
 
@@ -84,9 +84,9 @@ class LRFactor(Trick):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Share one product; the optimizers are as the module built them, nothing is restored yet."""
         super().on_fit_start(trainer, pl_module)
-        if not self.takes_part:
+        if not self.is_active:
             return
-        siblings = [sibling for sibling in callbacks_of(trainer, LRFactor) if sibling.takes_part] or [self]
+        siblings = [sibling for sibling in callbacks_of(trainer, LRFactor) if sibling.is_active] or [self]
         self._drives = siblings[0] is self
         if self._drives:
             for sibling in siblings:

@@ -42,7 +42,7 @@ class Contributor(Protocol):
 
     replace_scheduler: bool
     writes_each_step: ClassVar[bool]
-    takes_over: bool
+    overrides_others: bool
     loaded: LRState | None
 
     @property
@@ -65,14 +65,16 @@ class LRProduct:
         contributors: the LR callbacks, in any order.
 
     Attributes:
-        stands_aside: the module's own scheduler goes on and none of the callbacks writes at each step: neither does
-            the product, and each of them has scaled once what the scheduler starts from.
+        defers_to_scheduler: the module's own scheduler goes on and none of the callbacks writes at each step: neither
+            does the product, and each of them has scaled once what the scheduler starts from.
     """
 
     def __init__(self, trainer: Trainer, pl_module: LightningModule, contributors: Sequence[Contributor]) -> None:
         self.contributors = contributors
         self._manual = not pl_module.automatic_optimization
-        self.stands_aside = bool(trainer.lr_scheduler_configs) and not any(c.writes_each_step for c in contributors)
+        self.defers_to_scheduler = bool(trainer.lr_scheduler_configs) and not any(
+            c.writes_each_step for c in contributors
+        )
         self._scheduler_stays = self._settle_schedulers(trainer)
         self._warned = False
         self._position: tuple[object, ...] | None = None
@@ -88,8 +90,8 @@ class LRProduct:
     def _settle_schedulers(self, trainer: Trainer) -> bool:
         """Refuse a scheduler of the module's own or drop it; return whether the module goes on stepping one."""
         names = ", ".join(type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs)
-        if not names or self.stands_aside:
-            return self.stands_aside
+        if not names or self.defers_to_scheduler:
+            return self.defers_to_scheduler
         ours = ", ".join(contributor.state_key for contributor in self.contributors if contributor.writes_each_step)
         if not any(contributor.replace_scheduler for contributor in self.contributors):
             raise MisconfigurationException(
@@ -177,7 +179,7 @@ class LRProduct:
         for i in range(len(self._rates)):
             self._write(i, self._moment)
 
-    def peaks(self) -> list[list[float]]:
+    def group_base_lrs(self) -> list[list[float]]:
         """Return the base of each group times what is a group's own, a layer multiplier for instance.
 
         Factors that all groups share follow the clock or what was learnt, and say nothing about a group.
@@ -197,7 +199,7 @@ class LRProduct:
         Args:
             lr: of the group whose rate is the largest; the others keep their ratio to it.
         """
-        top = max(peak for peaks in self.peaks() for peak in peaks)
+        top = max(peak for peaks in self.group_base_lrs() for peak in peaks)
         for rates in self._rates:
             rates.base[:] = [base / top * lr for base in rates.base]
         for contributor in self.contributors:
@@ -219,7 +221,7 @@ class LRProduct:
         """Return what multiplies the base, all of it or, where one takes over, that and what is a group's own."""
         found: list[Factor] = []
         for contributor in self.contributors:
-            if contributor.takes_over:
+            if contributor.overrides_others:
                 return self._factors_under(contributor, moment, index)
             found += contributor.factors(moment, index).values()
         return found
@@ -229,7 +231,7 @@ class LRProduct:
         return [factor for c, factor in found if c is ruler or not isinstance(factor, (int, float))]
 
     def _write(self, index: int, moment: Moment) -> None:
-        if self.stands_aside:
+        if self.defers_to_scheduler:
             return
         if self._manual:
             moment = moment._replace(step=self.state.steps[index])

@@ -69,11 +69,13 @@ def find_differences(ranks: Sequence[Settings]) -> list[str]:
     found = []
     for owner in dict.fromkeys(owner for settings in ranks for owner in settings):
         owned = [settings.get(owner) for settings in ranks]
-        if any(one is None for one in owned):
-            found.append(f"{owner}: " + " / ".join("missing" if one is None else "there" for one in owned))
+        if any(rank_settings is None for rank_settings in owned):
+            found.append(
+                f"{owner}: " + " / ".join("missing" if rank_settings is None else "there" for rank_settings in owned)
+            )
             continue
-        for name in dict.fromkeys(name for one in owned if one for name in one):
-            values = [one.get(name) for one in owned if one is not None]
+        for name in dict.fromkeys(name for rank_settings in owned if rank_settings for name in rank_settings):
+            values = [rank_settings.get(name) for rank_settings in owned if rank_settings is not None]
             if any(value != values[0] for value in values):
                 found.append(f"{owner}.{name}: {' / '.join(map(repr, values))}")
     return found

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lightning_tricks.core.object_memory import ObjectMemory, remember_random_state
+from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
 
 
 class RunSnapshot:
@@ -33,7 +33,7 @@ class RunSnapshot:
     ) -> None:
         self._module = pl_module
         self._random = remember_random_state()
-        self._memory = ObjectMemory()
+        self._memory = ObjectSnapshot()
         self._loaders = loaders_of(trainer, validates)
         self._positions = [_position(loader) for loader in self._loaders]
         reshard_(pl_module)

@@ -41,7 +41,7 @@ class TrialBatches:
         move = self._mover()
         while True:
             count = 0
-            self._loader = own_pass(trainer.fit_loop._combined_loader)
+            self._loader = clone_loader(trainer.fit_loop._combined_loader)
             for batch, batch_idx, _ in self._loader:
                 if batch_idx >= trainer.num_training_batches:
                     break
@@ -81,11 +81,11 @@ class TrialBatches:
     def close(self) -> None:
         """End the workers of the own pass."""
         if self._loader is not None:
-            end_pass(self._loader)
+            shutdown_loader(self._loader)
             self._loader = None
 
 
-def own_pass(combined: Any) -> Any:
+def clone_loader(combined: Any) -> Any:
     """Return a copy of the run's loader that shares its data and its sampler, but neither iterator nor workers."""
     own = copy.copy(combined)
     own._iterator = None
@@ -102,7 +102,7 @@ def own_pass(combined: Any) -> Any:
     return own
 
 
-def end_pass(own: Any) -> None:
+def shutdown_loader(own: Any) -> None:
     """End the workers of an own pass."""
     for loader in own.flattened:
         iterator: Any = getattr(loader, "_iterator", None)

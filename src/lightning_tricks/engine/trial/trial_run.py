@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lightning_tricks.engine.trial.run_snapshot import RunSnapshot
 from lightning_tricks.engine.trial.trial_batches import TrialBatches
-from lightning_tricks.engine.trial.trial_step import TrialStep, has_a_hand_in_steps
+from lightning_tricks.engine.trial.trial_step import TrialStep, alters_steps
 
 _PATIENCE = 100
 
@@ -67,7 +67,7 @@ class TrialRun:
     def __enter__(self) -> "TrialRun":
         trainer, module = self.trainer, self.module
         self._before = (trainer.callbacks, trainer.loggers, trainer.profiler, trainer.should_stop)
-        self._callbacks = [cb for cb in trainer.callbacks if has_a_hand_in_steps(cb)]
+        self._callbacks = [cb for cb in trainer.callbacks if alters_steps(cb)]
         self._snapshot = RunSnapshot(trainer, module, self._callbacks, self._validates)
         self._batches: TrialBatches | None = None
         try:

@@ -73,7 +73,7 @@ class TrialStep:
             self._module.optimizer_step(self._trainer.current_epoch, batch_idx, self._wrapped, closure)
 
 
-def has_a_hand_in_steps(callback: Callback) -> bool:
+def alters_steps(callback: Callback) -> bool:
     """Say whether a callback changes, or may change, what a step does; those that write the learning rate are out."""
     if isinstance(callback, LRFactor) or getattr(callback, "only_looks", False):
         return False

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_tricks.engine.trial.trial_batches import end_pass, own_pass
+from lightning_tricks.engine.trial.trial_batches import clone_loader, shutdown_loader
 
 
 def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) -> Tensor | None:
@@ -54,7 +54,7 @@ def _can_validate(trainer: Trainer, pl_module: LightningModule, loop: Any) -> bo
 
 def _first_batches(trainer: Any, module: Any, loop: Any, count: int) -> Iterator[dict[str, Any]]:
     """Yield the arguments of the hooks around a step, batch by batch."""
-    own = own_pass(loop._combined_loader)
+    own = clone_loader(loop._combined_loader)
     own.limits = [count] * len(own.flattened)
     several = loop._is_sequential and loop.num_dataloaders > 1
     try:
@@ -65,7 +65,7 @@ def _first_batches(trainer: Any, module: Any, loop: Any, count: int) -> Iterator
             batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
             yield loop._build_kwargs(batch, batch_idx, 0 if several else None)
     finally:
-        end_pass(own)
+        shutdown_loader(own)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from lightning_tricks.core.snapshots import Snapshot, is_sharded, named_tensors
+from lightning_tricks.core.weight_snapshot import WeightSnapshot, is_sharded, named_tensors
 from lightning_tricks.engine.run.trick import Trick
 
 _BEFORE_VALIDATION = ("on_validation_start", "on_validation_epoch_start", "on_validation_model_eval")
@@ -23,8 +23,8 @@ class BestWeights:
 
     def __init__(self) -> None:
         self.score: float | None = None
-        self._best = Snapshot()
-        self._evaluated = Snapshot(on_host=False)
+        self._best = WeightSnapshot()
+        self._evaluated = WeightSnapshot(on_host=False)
         self._is_keeper = True
         self._is_saved = True
         self._is_shared = False
@@ -42,7 +42,7 @@ class BestWeights:
             self._best.adopt({})
             self._evaluated.adopt({})
 
-    def look(self, pl_module: LightningModule) -> None:
+    def copy_evaluated(self, pl_module: LightningModule) -> None:
         """Copy what is being evaluated, on the device: what the validation ends with may be something else."""
         if self._is_keeper:
             self._evaluated.take(pl_module)
@@ -85,7 +85,7 @@ class BestWeights:
             averaging.on_validation_epoch_end(trainer, pl_module)
         self.put_back(pl_module, together=together)
 
-    def drop_look(self) -> None:
+    def drop_evaluated(self) -> None:
         """Free the copy on the device."""
         self._evaluated.adopt({})
 

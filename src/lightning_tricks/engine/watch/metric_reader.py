@@ -42,7 +42,7 @@ class MetricReader:
         self._version: int | None = None
         self._warned = False
 
-    def look(self, trainer: Trainer) -> None:
+    def mark_seen(self, trainer: Trainer) -> None:
         """Remember what is there now: only what comes after it is new."""
         self._remember(trainer.callback_metrics.get(self.monitor))
 

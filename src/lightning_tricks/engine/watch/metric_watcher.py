@@ -8,11 +8,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_tricks.engine.run.clock import epoch_is_over
-from lightning_tricks.engine.run.module_calls import attach
 from lightning_tricks.engine.run.trick import Trick, callbacks_of
+from lightning_tricks.engine.run.wrapped_method import call_with
 from lightning_tricks.engine.watch.best_weights import BestWeights, changes_for_validation
 from lightning_tricks.engine.watch.metric_reader import MetricReader, Reading
-from lightning_tricks.engine.watch.watch_company import refuse_other_modes, warn_of_other_bests
+from lightning_tricks.engine.watch.monitor_conflicts import refuse_other_modes, warn_of_other_bests
 from lightning_tricks.engine.watch.watch_record import WatchRecord
 from lightning_tricks.engine.watch.watch_report import closing_line, publish
 from lightning_tricks.functional.plateau import Mode, PlateauState, is_better, worst
@@ -80,18 +80,18 @@ class MetricWatcher(Trick):
         """Return the numbers that a person asks for after a run, by name."""
         return {"best_score": self.best_score, "wait_count": self.wait_count}
 
-    def best(self) -> str:
+    def describe_best(self) -> str:
         """Say what the best score was, and where."""
         if self.state.best_score is None:
             return f"No {self.monitor} was better than {self.best_score}"
         where = f"epoch {self._record.best_epoch}, step {self._record.best_step}"
         return f"Best {self.monitor} {self.best_score:.4g} ({where})"
 
-    def puts_back(self) -> bool:
+    def restores_best(self) -> bool:
         """Say whether the weights of the best check are put back in the end."""
         return self.restore_best and self._weights.score is not None
 
-    def words(self) -> list[str]:
+    def summary_sentences(self) -> list[str]:
         """Return further sentences about the run."""
         return []
 
@@ -110,9 +110,9 @@ class MetricWatcher(Trick):
         warn_of_other_bests(self, callbacks_of(trainer, MetricWatcher))
         self._reader = MetricReader(type(self).__name__, self.monitor, self.strict)
         self._detach = [
-            attach(pl_module, "on_train_epoch_end", lambda: self._end_epoch(trainer, pl_module)),
+            call_with(pl_module, "on_train_epoch_end", lambda: self._end_epoch(trainer, pl_module)),
             # averaging callbacks write their weights in `on_train_end`, the module may export them in its own
-            attach(pl_module, "on_train_end", lambda: self._finish(trainer, pl_module), before=True),
+            call_with(pl_module, "on_train_end", lambda: self._finish(trainer, pl_module), before=True),
         ]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -145,7 +145,7 @@ class MetricWatcher(Trick):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._watches(trainer):
-            self._reader.look(trainer)
+            self._reader.mark_seen(trainer)
             self._looks_now = self._looks and not trainer.sanity_checking
 
     def on_validation_batch_start(
@@ -153,7 +153,7 @@ class MetricWatcher(Trick):
     ) -> None:
         if self._looks_now:
             self._looks_now = False
-            self._weights.look(pl_module)
+            self._weights.copy_evaluated(pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._watches(trainer):
@@ -173,7 +173,7 @@ class MetricWatcher(Trick):
             self._reader.complain(trainer)
         if reading is not None and (is_new or self.check_on_train_epoch_end is False):
             self._check(trainer, pl_module, reading, trainer.fit_loop.batch_idx + 1)
-        self._weights.drop_look()
+        self._weights.drop_evaluated()
 
     def _end_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check what training logged, its own ``on_train_epoch_end`` included."""
@@ -184,7 +184,7 @@ class MetricWatcher(Trick):
             self._reader.complain(trainer)
         if reading is not None and reading.is_new:
             self._check(trainer, pl_module, reading, trainer.fit_loop.batch_idx + 1, epoch_ends=True)
-        self._weights.drop_look()
+        self._weights.drop_evaluated()
         self._is_resumed = False
 
     def _is_validations(self) -> bool:
@@ -268,7 +268,7 @@ class MetricWatcher(Trick):
                 detach()
                 self._finish(trainer, pl_module, interrupted=True)
 
-            detach = attach(trainer.strategy, "on_exception", finish)
+            detach = call_with(trainer.strategy, "on_exception", finish)
 
     def _take_off(self) -> None:
         for detach in self._detach:

@@ -15,18 +15,18 @@ class Reporter(Protocol):
     @property
     def stopping_reason_message(self) -> str | None: ...
 
-    def best(self) -> str: ...
+    def describe_best(self) -> str: ...
 
-    def puts_back(self) -> bool: ...
+    def restores_best(self) -> bool: ...
 
-    def words(self) -> list[str]: ...
+    def summary_sentences(self) -> list[str]: ...
 
 
 def closing_line(trainer: Trainer, watchers: Iterable[Reporter], interrupted: bool) -> str:
     """Say what stopped the run, the best scores and where, and the path of the learning rate."""
     watchers = list(watchers)
     stoppers = dict.fromkeys([*watchers, *callbacks_of(trainer, Trick)])  # LiveControl stops too
-    found = [(type(one).__name__, getattr(one, "stopping_reason_message", None)) for one in stoppers]
+    found = [(type(stopper).__name__, getattr(stopper, "stopping_reason_message", None)) for stopper in stoppers]
     reasons = [f"{name}: {reason}" for name, reason in found if reason]
     if interrupted:
         cause = "interrupted"
@@ -40,9 +40,9 @@ def closing_line(trainer: Trainer, watchers: Iterable[Reporter], interrupted: bo
         cause = f"ended at max_epochs={trainer.max_epochs}"
     bests: dict[str, bool] = {}
     for watcher in watchers:
-        bests[watcher.best()] = bests.get(watcher.best(), False) or watcher.puts_back()
+        bests[watcher.describe_best()] = bests.get(watcher.describe_best(), False) or watcher.restores_best()
     sentences = [f"{best}{', put back' if back else ''}." for best, back in bests.items()]
-    sentences += [sentence for watcher in watchers for sentence in watcher.words()]
+    sentences += [sentence for watcher in watchers for sentence in watcher.summary_sentences()]
     return f"Training {cause} (epoch {trainer.current_epoch}, step {trainer.global_step}). {' '.join(sentences)}"
 
 

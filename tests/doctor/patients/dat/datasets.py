@@ -13,7 +13,7 @@ class Dicts(Dataset):
     """Rows as dicts, read one by one."""
 
     def __init__(self, count: int, start: int = 0) -> None:
-        self.x, self.y = (one[start : start + count] for one in rows(2 * count).tensors)
+        self.x, self.y = (tensor[start : start + count] for tensor in rows(2 * count).tensors)
 
     def __len__(self) -> int:
         return len(self.x)

@@ -21,7 +21,7 @@ def sigmoids_that_let_no_gradient_through() -> dict:
 @healthy("RUN001")
 def a_scaled_branch_in_its_first_steps() -> dict:
     seen = steps([0.3] * 6, net_0=(1e-9, 1e-9), net_4=(1e-2, 1e-3))
-    return ran(losses=FLAT, steps=tuple(replace(one, step=one.step // 50) for one in seen))
+    return ran(losses=FLAT, steps=tuple(replace(step_fact, step=step_fact.step // 50) for step_fact in seen))
 
 
 @healthy("RUN001")
@@ -103,4 +103,4 @@ def fine_tuning_at_a_small_rate() -> dict:
 
 
 def steps_at(step: int, norm: float, loss: float) -> tuple:
-    return tuple(replace(one, step=step) for one in steps([norm], loss=loss))
+    return tuple(replace(step_fact, step=step) for step_fact in steps([norm], loss=loss))

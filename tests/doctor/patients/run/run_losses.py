@@ -150,7 +150,9 @@ def the_first_two_epochs() -> dict:
 
 @healthy("RUN009")
 def a_deep_net_in_its_first_steps() -> dict:
-    seen = tuple(replace(one, step=one.step // 10) for one in evaluations([2.35, 2.31, 2.3], [2.304] * 3))
+    seen = tuple(
+        replace(evaluation, step=evaluation.step // 10) for evaluation in evaluations([2.35, 2.31, 2.3], [2.304] * 3)
+    )
     return ran(evaluations=seen, start=StartFact(guess=2.302))
 
 

@@ -14,7 +14,7 @@ _OUT_OF_REACH = {"relu": (1,), "softplus": (1,), "relu6": (1,), "sigmoid": (1, 2
 _RANGES = {"sigmoid": "[0, 1]", "tanh": "[-1, 1]"}
 
 
-@rule("ACT001", "warning", kind="B", needs=("trace",))
+@rule("ACT001", "warning", kind="batch", needs=("trace",))
 def saturating_hidden_activation(evidence: Evidence, *, sigmoids: int = 2, tanhs: int = 4) -> Iterator[Symptom]:
     """Sigmoid or tanh between the layers of a deep net.
 
@@ -35,7 +35,7 @@ def saturating_hidden_activation(evidence: Evidence, *, sigmoids: int = 2, tanhs
             yield Symptom(graph[hidden[0]].module, message, "nn.ReLU() or nn.GELU() in hidden layers")
 
 
-@rule("ACT002", "warning", kind="B", needs=("trace",))
+@rule("ACT002", "warning", kind="batch", needs=("trace",))
 def saturated_activations(
     evidence: Evidence, *, limit: float = 0.5, samples: int = 8
 ) -> Iterator[Symptom | NotChecked]:
@@ -49,17 +49,19 @@ def saturated_activations(
     References:        TheDeepChecker, TOSEM 2023; Glorot & Bengio, 2010.
     """
     graph = evidence.graph
-    hidden = [one for i, one in graph.find("sigmoid", "tanh") if _is_between_layers(graph, i)]
+    hidden = [operation for i, operation in graph.find("sigmoid", "tanh") if _is_between_layers(graph, i)]
     if hidden and not _has_samples(evidence, samples):
         yield NotChecked(f"fewer than {samples} samples in the batch")
         return
-    for one in hidden:
-        if one.saturated is not None and one.saturated > limit:
-            message = f"{one.saturated:.0%} of the units of this {one.op} are at its limits, above {limit:.0%}"
-            yield Symptom(one.module, message, "scale the inputs, draw weights smaller, or normalise before it")
+    for operation in hidden:
+        if operation.saturated is not None and operation.saturated > limit:
+            message = (
+                f"{operation.saturated:.0%} of the units of this {operation.op} are at its limits, above {limit:.0%}"
+            )
+            yield Symptom(operation.module, message, "scale the inputs, draw weights smaller, or normalise before it")
 
 
-@rule("ACT003", "warning", kind="B", needs=("trace",), explains=("BEH006",))
+@rule("ACT003", "warning", kind="batch", needs=("trace",), explains=("BEH006",))
 def dead_relu(
     evidence: Evidence, *, limit: float = 0.4, at_start: float = 0.75, samples: int = 32
 ) -> Iterator[Symptom]:
@@ -76,14 +78,16 @@ def dead_relu(
     """
     enough = _has_samples(evidence, samples)
     warn = limit if evidence.model.pretrained else max(limit, at_start)
-    for one in evidence.graph.operations:
-        if one.op in ("relu", "relu6") and one.dead is not None and one.dead > limit:
-            message = f"{one.dead:.0%} of the units of this {one.op} are 0 on all samples, above {limit:.0%}"
+    for operation in evidence.graph.operations:
+        if operation.op in ("relu", "relu6") and operation.dead is not None and operation.dead > limit:
+            message = (
+                f"{operation.dead:.0%} of the units of this {operation.op} are 0 on all samples, above {limit:.0%}"
+            )
             remedy = "nn.init.kaiming_normal_(weight), bias 0; scaled inputs; nn.LeakyReLU()"
-            yield Symptom(one.module, message, remedy, None if enough and one.dead > warn else "info")
+            yield Symptom(operation.module, message, remedy, None if enough and operation.dead > warn else "info")
 
 
-@rule("ACT004", "error", kind="B", needs=("trace", "batch"))
+@rule("ACT004", "error", kind="batch", needs=("trace", "batch"))
 def output_range_mismatch(evidence: Evidence, *, limit: float = 0.05) -> Iterator[Symptom]:
     """Outputs that cannot reach their targets.
 

@@ -5,35 +5,10 @@ from collections.abc import Iterator
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ParameterFact
 from lightning_tricks.doctor.facts.roles import output_weights
-from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, Symptoms, rule
 
 
-@rule("PLC009", "error", kind="B", needs=("behaviour",))
-def dropout_always_on(evidence: Evidence) -> Iterator[Symptom]:
-    """Dropout that is active in eval mode.
-
-    What it looks at:  dropout calls with ``training=True`` while the model is in eval mode; masks made by hand are
-                       info, for who writes them by hand may mean it.
-    Why it matters:    predictions are thinned and differ from call to call.
-    Try:               ``F.dropout(x, p, training=self.training)``, or ``nn.Dropout``.
-    False alarms:      ensembles by dropout at inference; models that sample on purpose (normal numbers are drawn, too):
-                       info.
-    References:        PyTorch documentation, ``torch.nn.functional.dropout``: "training: apply dropout if is True".
-    """
-    behaviour = evidence.behaviour
-    assert behaviour is not None
-    severity: Severity | None = "info" if "randn" in behaviour.random else None
-    for call in behaviour.always_on:
-        owner = evidence.model.module(call.module)
-        message = f"`{call.function}` (p = {call.p:g}) in {owner.kind if owner else 'the model'} is active in eval mode"
-        yield Symptom(call.module, message, f"F.{call.function}(x, p, training=self.training)", severity)
-    if not behaviour.always_on and behaviour.repeat_change and "bernoulli" in behaviour.random:
-        message = f"a mask is drawn in eval mode; outputs change by {behaviour.repeat_change:.2g} from call to call"
-        yield Symptom(behaviour.module, message, "if self.training: around the mask", "info")
-
-
-@rule("BEH001", "error", kind="B", needs=("behaviour",))
+@rule("BEH001", "error", kind="batch", needs=("behaviour",))
 def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
     """Outputs that do not depend on the inputs.
 
@@ -63,11 +38,16 @@ def _zero_output_layer(evidence: Evidence) -> ParameterFact | None:
     """Return the weight of the last layer, if that is zero."""
     last = (evidence.model.parameter(name) for name in output_weights(evidence))
     return next(
-        (one for one in last if one and one.statistics and one.statistics.low == one.statistics.high == 0), None
+        (
+            weight
+            for weight in last
+            if weight and weight.statistics and weight.statistics.low == weight.statistics.high == 0
+        ),
+        None,
     )
 
 
-@rule("BEH002", "error", kind="B", needs=("behaviour",))
+@rule("BEH002", "error", kind="batch", needs=("behaviour",))
 def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5) -> Symptoms:
     """A sample's output that depends on the other samples.
 
@@ -83,7 +63,7 @@ def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5) -> Symptoms:
     """
     behaviour = evidence.behaviour
     assert behaviour is not None
-    first = [one.path for one in evidence.model.modules if one.settings.get("batch_first") is False]
+    first = [module.path for module in evidence.model.modules if module.settings.get("batch_first") is False]
     if first:
         yield NotChecked(f"{first[0]} takes sequences first, samples second")
     elif behaviour.mixing_change is None:
@@ -95,7 +75,7 @@ def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5) -> Symptoms:
         yield Symptom(behaviour.module, message, "keep dimension 0 in every view, reshape, flatten and softmax")
 
 
-@rule("BEH007", "warning", kind="B", needs=("behaviour",))
+@rule("BEH007", "warning", kind="batch", needs=("behaviour",))
 def nondeterministic_eval(evidence: Evidence, *, tolerance: float = 1e-6) -> Iterator[Symptom]:
     """Outputs that differ from call to call in eval mode.
 

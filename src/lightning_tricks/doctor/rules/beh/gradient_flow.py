@@ -15,7 +15,7 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 _STEPS = words("round floor ceil sign trunc")
 
 
-@rule("BEH004", "warning", kind="S")
+@rule("BEH004", "warning", kind="static")
 def eval_mode_in_training(evidence: Evidence) -> Iterator[Symptom]:
     """Parts in eval mode while the model trains.
 
@@ -42,10 +42,10 @@ def _is_beside_trainable(evidence: Evidence, module: ModuleFact) -> bool:
     """Say whether it trains itself, or, without parameters, its parent does."""
     root = module.path if module.parameters else module.path.rpartition(".")[0]
     inside = f"{root}." if root else ""
-    return any(one.requires_grad and one.name.startswith(inside) for one in evidence.model.parameters)
+    return any(parameter.requires_grad and parameter.name.startswith(inside) for parameter in evidence.model.parameters)
 
 
-@rule("BEH006", "warning", kind="B", needs=("step",))
+@rule("BEH006", "warning", kind="batch", needs=("step",))
 def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
     """Trainable parameters that get no gradient.
 
@@ -59,7 +59,7 @@ def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
     """
     step = evidence.step
     assert step is not None
-    without = [one.name for one in step.gradients if one.norm is None]
+    without = [gradient.name for gradient in step.gradients if gradient.norm is None]
     if len(without) == len(step.gradients):
         return  # loss-without-grad tells of it
     cut = _behind_a_cut(evidence)
@@ -68,7 +68,7 @@ def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
         # what stands beside layers, such as a mask token, is often used at times
         severity: Severity | None = None if evidence.model.is_layer(module) else "info"
         yield Symptom(module, f"{_kind(evidence, module)}'s {names} gets no gradient", remedy, severity)
-    for module, names in _by_module([one.name for one in step.gradients if one.norm == 0.0]):
+    for module, names in _by_module([gradient.name for gradient in step.gradients if gradient.norm == 0.0]):
         yield Symptom(module, f"{_kind(evidence, module)}'s {names} has a gradient of exactly 0", remedy, "info")
 
 
@@ -82,7 +82,7 @@ def _kind(evidence: Evidence, path: str) -> str:
     return module.kind if module else "the module"
 
 
-@rule("BEH003", "warning", kind="B", needs=("overfit",), preview=True)
+@rule("BEH003", "warning", kind="batch", needs=("overfit",), preview=True)
 def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: float = 1e-2) -> Iterator[Symptom]:
     """A model that cannot learn one batch by heart.
 
@@ -104,7 +104,7 @@ def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: f
         yield Symptom("loss", message, "look at the targets, at cut gradients, at the loss itself")
 
 
-@rule("BEH008", "warning", kind="B", needs=("trace", "step"), explains=("BEH006",))
+@rule("BEH008", "warning", kind="batch", needs=("trace", "step"), explains=("BEH006",))
 def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
     """A cut between trainable parameters and the loss.
 
@@ -117,23 +117,24 @@ def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
     """
     graph = evidence.graph
     cut = _behind_a_cut(evidence)
-    for index, one in _cuts(graph, graph.trace.loss):
+    for index, operation in _cuts(graph, graph.trace.loss):
         before = graph.before(index)
         lost = [graph[each].module for each in before if graph[each].op == "parameter" and graph[each].module in cut]
         if lost:
+            first = sorted(lost)[0]
             message = (
-                f"{call_of(evidence, one)} cuts {len(lost)} parameters off from the loss, {sorted(lost)[0]} among them"
+                f"{call_of(evidence, operation)} cuts {len(lost)} parameters off from the loss ({first}, ...)"
             )
-            yield Symptom(one.module, message, "take it away, or freeze what lies before it")
+            yield Symptom(operation.module, message, "take it away, or freeze what lies before it")
 
 
 def _cuts(graph: Graph, loss: int | None) -> Iterator[tuple[int, Operation]]:
     """Yield the operations before the loss where gradients end."""
     for index in sorted(graph.before(loss)) if loss is not None else ():
-        one = graph[index]
-        needs = any(graph[each].requires_grad for each in one.inputs)
-        if needs and (not one.requires_grad or one.op in _STEPS):
-            yield index, one
+        operation = graph[index]
+        needs = any(graph[each].requires_grad for each in operation.inputs)
+        if needs and (not operation.requires_grad or operation.op in _STEPS):
+            yield index, operation
 
 
 def _behind_a_cut(evidence: Evidence) -> set[str]:
@@ -145,4 +146,4 @@ def _behind_a_cut(evidence: Evidence) -> set[str]:
     used = {graph[each].module for each in graph.before(trace.loss) if graph[each].op == "parameter"}
     behind = {each for index, _ in _cuts(graph, trace.loss) for each in graph.before(index)}
     cut = {graph[each].module for each in behind if graph[each].op == "parameter"}
-    return {one.name for one in step.gradients if not one.norm and one.name in used & cut}
+    return {gradient.name for gradient in step.gradients if not gradient.norm and gradient.name in used & cut}

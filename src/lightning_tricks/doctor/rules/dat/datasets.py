@@ -7,7 +7,7 @@ from lightning_tricks.doctor.facts.operations import LOSSES
 from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
 
 
-@rule("DAT005", "error", kind="S", needs=("rows",))
+@rule("DAT005", "error", kind="static", needs=("rows",))
 def train_val_overlap(evidence: Evidence, *, limit: float = 0.01, least: int = 3) -> Iterator[Symptom | NotChecked]:
     """Training rows in the validation set.
 
@@ -34,7 +34,7 @@ def train_val_overlap(evidence: Evidence, *, limit: float = 0.01, least: int = 3
         yield Symptom("val loader", message, "random_split the rows once, and check its indices")
 
 
-@rule("DAT008", "warning", kind="S", needs=("rows",))
+@rule("DAT008", "warning", kind="static", needs=("rows",))
 def class_imbalance(evidence: Evidence, *, ratio: float = 10.0, least: int = 500) -> Iterator[Symptom | NotChecked]:
     """Classes of very different size.
 
@@ -63,7 +63,7 @@ def class_imbalance(evidence: Evidence, *, ratio: float = 10.0, least: int = 500
         yield Symptom("train loader", message, "WeightedRandomSampler, or CrossEntropyLoss(weight=1 / counts)")
 
 
-@rule("DAT011", "info", kind="S", needs=("rows",))
+@rule("DAT011", "info", kind="static", needs=("rows",))
 def duplicate_rows(evidence: Evidence, *, limit: float = 0.05) -> Iterator[Symptom | NotChecked]:
     """Rows that are there twice.
 
@@ -87,8 +87,8 @@ def _is_weighted(evidence: Evidence) -> bool:
     """Say whether a loss has class weights, or is home-made, as a focal loss is."""
     if evidence.trace is None:
         return False
-    losses = [one for one in evidence.trace.operations if one.op in LOSSES]
+    losses = [operation for operation in evidence.trace.operations if operation.op in LOSSES]
     weighted = any(
-        {"weight", "pos_weight"} & set(one.names) or one.settings.get("reduction") == "none" for one in losses
+        {"weight", "pos_weight"} & set(loss.names) or loss.settings.get("reduction") == "none" for loss in losses
     )
     return weighted or (evidence.trace.loss is not None and not losses)

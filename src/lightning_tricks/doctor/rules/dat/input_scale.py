@@ -11,7 +11,7 @@ _RESCALING = {"div", "mul", "sub", "true_divide", "log", "log1p", "normalize", "
 _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 
 
-@rule("DAT001", "warning", kind="B", needs=("batch",), explains=("INI005", "ACT002", "ACT003"))
+@rule("DAT001", "warning", kind="batch", needs=("batch",), explains=("INI005", "ACT002", "ACT003"))
 def unscaled_inputs(
     evidence: Evidence, *, offset: float = 3.0, largest: float = 20.0, ratio: float = 100.0
 ) -> Iterator[Symptom]:
@@ -45,7 +45,7 @@ def unscaled_inputs(
             yield Symptom(where, "; ".join(said), "(x - mean) / std of the training set; for pixels x / 255")
 
 
-@rule("DAT007", "info", kind="B", needs=("batch",))
+@rule("DAT007", "info", kind="batch", needs=("batch",))
 def constant_features(evidence: Evidence, *, rows: int = 256) -> Iterator[Symptom]:
     """Features that never change.
 
@@ -63,7 +63,7 @@ def constant_features(evidence: Evidence, *, rows: int = 256) -> Iterator[Sympto
             yield Symptom(f"batch {leaf.path}".strip(), message, "leave them out, they tell nothing")
 
 
-@rule("DAT009", "warning", kind="B", needs=("batch", "trace"))
+@rule("DAT009", "warning", kind="batch", needs=("batch", "trace"))
 def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Symptom]:
     """Regression targets that are large.
 
@@ -74,11 +74,13 @@ def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Sy
     False alarms:      losses in logarithms are left out.
     References:        LeCun et al., Efficient BackProp, 1998.
     """
-    losses = {one.op for one in evidence.graph.operations if one.op in LOSSES}
+    losses = {operation.op for operation in evidence.graph.operations if operation.op in LOSSES}
     if not losses or not losses <= set(_REGRESSION):
         return
     graph = evidence.graph
-    compared = {graph[graph.source(i)].module for _, one in graph.find(*_REGRESSION) for i in one.inputs[:2]}
+    compared = {
+        graph[graph.source(i)].module for _, operation in graph.find(*_REGRESSION) for i in operation.inputs[:2]
+    }
     for leaf in targets(evidence):
         seen = leaf.tensor.statistics if leaf.tensor is not None else None
         if seen is None or leaf.path not in compared:
@@ -92,11 +94,11 @@ def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Sy
 def _is_rescaled(evidence: Evidence, leaf: LeafFact) -> bool:
     """Say whether the model itself brings an input to scale before any layer sees it."""
     if evidence.trace is None:
-        first = next((one for one in evidence.model.modules if one.parameters), None)
+        first = next((module for module in evidence.model.modules if module.parameters), None)
         return first is not None and any("Norm" in base or "Embedding" in base for base in first.bases)
     graph = evidence.graph
-    for index, one in graph.find("batch"):
-        if one.module == leaf.path:
+    for index, operation in graph.find("batch"):
+        if operation.module == leaf.path:
             users = {graph[user].op for user in graph.reached_by(index, SHAPES | {"long", "int"})}
             return not users or users <= NORMS | _RESCALING
     return False

@@ -7,7 +7,7 @@ from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
-@rule("DAT006", "error", kind="B", needs=("batch",))
+@rule("DAT006", "error", kind="batch", needs=("batch",))
 def nan_in_inputs(evidence: Evidence) -> Iterator[Symptom]:
     """Inputs or targets that are not finite.
 

@@ -8,7 +8,7 @@ from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
 _SERIES = ("time", "seri", "sequence", "window", "forecast", "stream", "tempor")
 
 
-@rule("DAT002", "warning", kind="S", needs=("train_loader",))
+@rule("DAT002", "warning", kind="static", needs=("train_loader",))
 def train_loader_not_shuffled(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
     """Training rows in the same order in every epoch.
 
@@ -38,7 +38,7 @@ def train_loader_not_shuffled(evidence: Evidence) -> Iterator[Symptom | NotCheck
         yield Symptom("train loader", f"{loader.sampler} gives the same order in every epoch", remedy)
 
 
-@rule("DAT003", "warning", kind="S", needs=("train_loader",))
+@rule("DAT003", "warning", kind="static", needs=("train_loader",))
 def batch_size_out_of_range(
     evidence: Evidence, *, high: int = 1024, limit: int = 6000
 ) -> Iterator[Symptom | NotChecked]:
@@ -71,7 +71,7 @@ def batch_size_out_of_range(
         yield Symptom("train loader", f"{said}, above {high}", "batch_size=256, or a warm-up", "info")
 
 
-@rule("DAT004", "info", kind="S", needs=("train_loader",))
+@rule("DAT004", "info", kind="static", needs=("train_loader",))
 def batch_size_not_power_of_two(evidence: Evidence) -> Iterator[Symptom]:
     """A batch size that is no power of two.
 
@@ -90,7 +90,7 @@ def batch_size_not_power_of_two(evidence: Evidence) -> Iterator[Symptom]:
     yield Symptom("train loader", f"batch size {size} is no power of two", f"batch_size={nearest}")
 
 
-@rule("DAT010", "warning", kind="S", needs=("train_loader",))
+@rule("DAT010", "warning", kind="static", needs=("train_loader",))
 def last_batch_of_one(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
     """A last batch of one row, under batch norm.
 
@@ -102,7 +102,7 @@ def last_batch_of_one(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
     """
     loader = evidence.train_loader
     assert loader is not None
-    norms = [one for one in evidence.model.modules if one.isa("_BatchNorm") and one.training]
+    norms = [module for module in evidence.model.modules if module.isa("_BatchNorm") and module.training]
     if not norms:
         return
     if loader.rows is None or not loader.batch_size:

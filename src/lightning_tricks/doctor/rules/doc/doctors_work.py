@@ -7,7 +7,7 @@ from lightning_tricks.doctor.rules.registry import matching_codes
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
-@rule("DOC001", "error", kind="B")
+@rule("DOC001", "error", kind="batch")
 def model_refuses_batch(evidence: Evidence) -> Iterator[Symptom]:
     """The model raises on the batch.
 
@@ -25,7 +25,7 @@ def model_refuses_batch(evidence: Evidence) -> Iterator[Symptom]:
     yield Symptom(error.module, message, "mend that line, or give the batch that it expects")
 
 
-@rule("DOC002", "warning", kind="S")
+@rule("DOC002", "warning", kind="static")
 def ignore_names_no_rule(evidence: Evidence) -> Iterator[Symptom]:
     """A comment that tells the doctor to ignore a rule which does not exist.
 

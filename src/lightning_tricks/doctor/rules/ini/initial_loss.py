@@ -7,7 +7,7 @@ from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
 
 
-@rule("INI005", "warning", kind="B", needs=("trace",))
+@rule("INI005", "warning", kind="batch", needs=("trace",))
 def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5) -> Iterator[Symptom | NotChecked]:
     """A first loss that is far from that of a guess.
 
@@ -23,14 +23,20 @@ def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5)
         yield NotChecked("parts of the model were trained before")
         return
     graph = evidence.graph
-    for _, one in graph.find("cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits"):
-        weighted = one.settings.get("label_smoothing") or {"weight", "pos_weight"} & set(one.names)
-        is_mean = one.settings.get("reduction", "mean") == "mean"
-        if one.statistics is None or one.statistics.nonfinite or weighted or not is_mean or not one.input_shapes:
+    for _, operation in graph.find("cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        weighted = operation.settings.get("label_smoothing") or {"weight", "pos_weight"} & set(operation.names)
+        is_mean = operation.settings.get("reduction", "mean") == "mean"
+        if (
+            operation.statistics is None
+            or operation.statistics.nonfinite
+            or weighted
+            or not is_mean
+            or not operation.input_shapes
+        ):
             continue
-        logits = one.input_shapes[0]
-        classes = logits[min(1, len(logits) - 1)] if one.op == "cross_entropy" else 2
-        guess, seen = math.log(max(classes, 2)), one.statistics.mean
+        logits = operation.input_shapes[0]
+        classes = logits[min(1, len(logits) - 1)] if operation.op == "cross_entropy" else 2
+        guess, seen = math.log(max(classes, 2)), operation.statistics.mean
         if seen > high * guess or seen < low * guess:
-            message = f"{one.op} starts at {seen:.3g}, a guess has {guess:.3g} (limits {low:g} × and {high:g} ×)"
+            message = f"{operation.op} starts at {seen:.3g}, a guess has {guess:.3g} (limits {low:g} × and {high:g} ×)"
             yield Symptom("loss", message, "scale the inputs; draw the output layer smaller (std 0.01)")

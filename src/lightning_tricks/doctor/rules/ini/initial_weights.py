@@ -24,7 +24,7 @@ _ON_PURPOSE = ("lora", "adaln", "ada_ln", "gate", "zero", "modulation")
 _DRAW = "nn.init.kaiming_normal_(weight), or leave PyTorch's own initialisation"
 
 
-@rule("INI001", "error", kind="S", explains=("BEH001", "BEH006", "INI002", "INI003", "ACT003"))
+@rule("INI001", "error", kind="static", explains=("BEH001", "BEH006", "INI002", "INI003", "ACT003"))
 def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
     """Weights that are all alike.
 
@@ -38,20 +38,22 @@ def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
     References:        Goodfellow et al., Deep Learning, 2016, §8.4.
     """
     last = output_weights(evidence)
-    for one in weights(evidence):
-        if one.statistics is None or not one.requires_grad or one.shape[0] < 2 or one.statistics.count < 4:
+    for weight in weights(evidence):
+        if weight.statistics is None or not weight.requires_grad or weight.shape[0] < 2 or weight.statistics.count < 4:
             continue
-        seen, kind = one.statistics, _kind(evidence, one)
+        seen, kind = weight.statistics, _kind(evidence, weight)
         if seen.std == 0 or seen.low == seen.high:
-            severity = _purpose(evidence, one, last)
+            severity = _purpose(evidence, weight, last)
             after = ", which training can leave" if severity == "info" else ": its units stay alike"
-            yield Symptom(one.module, f"{kind}'s {_short(one)} is {seen.mean:.3g} throughout{after}", _DRAW, severity)
-        elif one.duplicate_rows == 1 - 1 / min(one.shape[0], 4096) and not _rows_see_their_own(evidence, one):
-            message = f"all {one.shape[0]} rows of {kind}'s {_short(one)} are equal: its units stay alike"
-            yield Symptom(one.module, message, _DRAW)
+            yield Symptom(
+                weight.module, f"{kind}'s {_short(weight)} is {seen.mean:.3g} throughout{after}", _DRAW, severity
+            )
+        elif weight.duplicate_rows == 1 - 1 / min(weight.shape[0], 4096) and not _rows_see_their_own(evidence, weight):
+            message = f"all {weight.shape[0]} rows of {kind}'s {_short(weight)} are equal: its units stay alike"
+            yield Symptom(weight.module, message, _DRAW)
 
 
-@rule("INI002", "warning", kind="S")
+@rule("INI002", "warning", kind="static")
 def duplicate_units(evidence: Evidence, *, limit: float = 0.5) -> Iterator[Symptom]:
     """Units that are copies of others.
 
@@ -62,18 +64,17 @@ def duplicate_units(evidence: Evidence, *, limit: float = 0.5) -> Iterator[Sympt
     False alarms:      embeddings with padding and grouped convolutions are left out.
     References:        Goodfellow et al., Deep Learning, 2016, §8.4.
     """
-    for one in weights(evidence):
-        share = one.duplicate_rows
-        if share is None or one.statistics is None or not one.requires_grad or one.statistics.std == 0:
+    for weight in weights(evidence):
+        share = weight.duplicate_rows
+        if share is None or weight.statistics is None or not weight.requires_grad or weight.statistics.std == 0:
             continue
-        if limit < share < 1 - 1 / min(one.shape[0], 4096) and not _rows_see_their_own(evidence, one):
-            message = (
-                f"{share:.0%} of the rows of {_kind(evidence, one)}'s {_short(one)} equal another, above {limit:.0%}"
-            )
-            yield Symptom(one.module, message, _DRAW)
+        if limit < share < 1 - 1 / min(weight.shape[0], 4096) and not _rows_see_their_own(evidence, weight):
+            layer = f"{_kind(evidence, weight)}'s {_short(weight)}"
+            message = f"{share:.0%} of the rows of {layer} equal another, above {limit:.0%}"
+            yield Symptom(weight.module, message, _DRAW)
 
 
-@rule("INI003", "warning", kind="S", explains=("ACT002", "ACT003", "INI005"))
+@rule("INI003", "warning", kind="static", explains=("ACT002", "ACT003", "INI005"))
 def init_gain_mismatch(
     evidence: Evidence, *, factor: float = 4.0, growth: float = 10.0, shrinkage: float = 1000.0
 ) -> Iterator[Symptom]:
@@ -92,26 +93,26 @@ def init_gain_mismatch(
     if is_normalized(evidence) or evidence.model.pretrained:
         return
     last, found = output_weights(evidence), False
-    for one in weights(evidence):
-        if one.name in last or one.statistics is None or one.statistics.std == 0 or not one.requires_grad:
+    for weight in weights(evidence):
+        if weight.name in last or weight.statistics is None or weight.statistics.std == 0 or not weight.requires_grad:
             continue
-        if not _is_drawn_by_fan_in(evidence, one):
+        if not _is_drawn_by_fan_in(evidence, weight):
             continue
-        fan_in = _fan_in(evidence, one)
-        scale, gains = one.statistics.std * math.sqrt(fan_in), _gains_after(evidence, one)
+        fan_in = _fan_in(evidence, weight)
+        scale, gains = weight.statistics.std * math.sqrt(fan_in), _gains_after(evidence, weight)
         low, high = min(gains) / factor, max(gains) * factor
         if not low <= scale <= high and fan_in >= 4:
             found = True
             message = (
-                f"{_kind(evidence, one)}'s {_short(one)} has std · sqrt({fan_in}) = {scale:.3g}, "
+                f"{_kind(evidence, weight)}'s {_short(weight)} has std · sqrt({fan_in}) = {scale:.3g}, "
                 f"outside of [{low:.2g}, {high:.2g}] for what follows"
             )
-            yield Symptom(one.module, message, "nn.init.kaiming_normal_(weight); xavier_uniform_ before tanh")
+            yield Symptom(weight.module, message, "nn.init.kaiming_normal_(weight); xavier_uniform_ before tanh")
     if not found:
         yield from _over_the_net(evidence, last, growth, shrinkage)
 
 
-@rule("INI004", "info", kind="S")
+@rule("INI004", "info", kind="static")
 def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Symptom]:
     """Hidden biases far from zero.
 
@@ -125,34 +126,34 @@ def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Sym
     if evidence.model.pretrained:
         return
     last = {name.rpartition(".")[0] for name in output_weights(evidence)}
-    for one in evidence.model.parameters:
-        owner, seen = evidence.model.module(one.module), one.statistics
-        if owner is None or seen is None or one.name.rpartition(".")[2] != "bias" or one.module in last:
+    for parameter in evidence.model.parameters:
+        owner, seen = evidence.model.module(parameter.module), parameter.statistics
+        if owner is None or seen is None or parameter.name.rpartition(".")[2] != "bias" or parameter.module in last:
             continue
-        if is_norm(owner) or owner.isa("RNNBase", "RNNCellBase") or not one.requires_grad:
+        if is_norm(owner) or owner.isa("RNNBase", "RNNCellBase") or not parameter.requires_grad:
             continue
         largest = max(abs(seen.low), abs(seen.high))
         if largest > limit:
             message = f"{owner.kind} has a bias of {largest:.3g}, beyond ±{limit:g}"
-            yield Symptom(one.module, message, "nn.init.zeros_(bias)")
+            yield Symptom(parameter.module, message, "nn.init.zeros_(bias)")
 
 
-def _purpose(evidence: Evidence, one: ParameterFact, last: set[str]) -> Severity | None:
+def _purpose(evidence: Evidence, parameter: ParameterFact, last: set[str]) -> Severity | None:
     """Return ``info`` for zeros that are customary where they stand."""
-    zeros = one.statistics is not None and one.statistics.high == 0
+    zeros = parameter.statistics is not None and parameter.statistics.high == 0
     if not zeros:
-        return "warning" if one.name in last else None
-    if one.name in last or any(word in one.name.lower() for word in _ON_PURPOSE):
+        return "warning" if parameter.name in last else None
+    if parameter.name in last or any(word in parameter.name.lower() for word in _ON_PURPOSE):
         return "info"
     if evidence.trace is not None:
         graph = evidence.graph
-        calls = calls_of(graph, one.name)
+        calls = calls_of(graph, parameter.name)
         return "info" if calls and all(is_added_or_multiplied(graph, i) for i in calls) else None
-    parent = one.module.rpartition(".")[0]
+    parent = parameter.module.rpartition(".")[0]
     siblings = [w.name for w in weights(evidence) if parent and w.module.startswith(f"{parent}.")]
     owner = evidence.model.module(parent)
     ends_a_block = (
-        siblings[-1:] == [one.name] and len(siblings) > 1 and owner is not None and owner.kind != "Sequential"
+        siblings[-1:] == [parameter.name] and len(siblings) > 1 and owner is not None and owner.kind != "Sequential"
     )
     return "info" if ends_a_block else None  # without a trace it may be the end of a residual branch
 
@@ -162,9 +163,9 @@ def _over_the_net(evidence: Evidence, last: set[str], growth: float, shrinkage: 
         return
     graph = evidence.graph
     layers = [
-        one
-        for i, one in graph.find(*(WEIGHTS - RECURRENT))
-        if one.statistics is not None and (names := parameters_of(graph, i)) and last.isdisjoint(names)
+        operation
+        for i, operation in graph.find(*(WEIGHTS - RECURRENT))
+        if operation.statistics is not None and (names := parameters_of(graph, i)) and last.isdisjoint(names)
     ]
     if len(layers) < 3 or not layers[0].statistics or not layers[-1].statistics or not layers[0].statistics.std:
         return
@@ -177,31 +178,31 @@ def _over_the_net(evidence: Evidence, last: set[str], growth: float, shrinkage: 
         yield Symptom(layers[-1].module, message, "nn.init.kaiming_normal_ for all layers, or a norm between them")
 
 
-def _gains_after(evidence: Evidence, one: ParameterFact) -> list[float]:
+def _gains_after(evidence: Evidence, parameter: ParameterFact) -> list[float]:
     """Return the gains of the activations that follow; without a trace both ends of what is customary."""
     if evidence.trace is None:
         return [1.0, 5 / 3]
     graph = evidence.graph
-    users = [user for i in calls_of(graph, one.name) for user in graph.reached_by(i, SHAPES | DROPOUTS)]
+    users = [user for i in calls_of(graph, parameter.name) for user in graph.reached_by(i, SHAPES | DROPOUTS)]
     found = [_GAINS.get(graph[user].op, 1.0) for user in users if graph[user].op in ACTIVATIONS]
     return found or [1.0, 5 / 3]
 
 
-def _fan_in(evidence: Evidence, one: ParameterFact) -> int:
-    owner = evidence.model.module(one.module)
+def _fan_in(evidence: Evidence, parameter: ParameterFact) -> int:
+    owner = evidence.model.module(parameter.module)
     if owner is not None and owner.kind == "Conv1D":  # of transformers: (in, out)
-        return one.shape[0]
-    return math.prod(one.shape[1:])
+        return parameter.shape[0]
+    return math.prod(parameter.shape[1:])
 
 
-def _is_drawn_by_fan_in(evidence: Evidence, one: ParameterFact) -> bool:
-    owner = evidence.model.module(one.module)
+def _is_drawn_by_fan_in(evidence: Evidence, parameter: ParameterFact) -> bool:
+    owner = evidence.model.module(parameter.module)
     return owner is not None and owner.isa("Linear", "Conv1d", "Conv2d", "Conv3d", "Conv1D")
 
 
-def _rows_see_their_own(evidence: Evidence, one: ParameterFact) -> bool:
+def _rows_see_their_own(evidence: Evidence, parameter: ParameterFact) -> bool:
     """Say whether equal rows are no copies: each has inputs of its own, or rows are no units."""
-    owner = evidence.model.module(one.module)
+    owner = evidence.model.module(parameter.module)
     if owner is None:
         return False
     groups = owner.settings.get("groups", 1)
@@ -209,10 +210,10 @@ def _rows_see_their_own(evidence: Evidence, one: ParameterFact) -> bool:
     return grouped or owner.kind == "Conv1D" or any("Transpose" in base for base in owner.bases)
 
 
-def _kind(evidence: Evidence, one: ParameterFact) -> str:
-    owner = evidence.model.module(one.module)
+def _kind(evidence: Evidence, parameter: ParameterFact) -> str:
+    owner = evidence.model.module(parameter.module)
     return owner.kind if owner is not None else "module"
 
 
-def _short(one: ParameterFact) -> str:
-    return one.name.rpartition(".")[2]
+def _short(parameter: ParameterFact) -> str:
+    return parameter.name.rpartition(".")[2]

@@ -24,7 +24,7 @@ def place_of(loss: Operation) -> str:
     return loss.module or "loss"
 
 
-@rule("LOS001", "error", kind="B", needs=("trace",))
+@rule("LOS001", "error", kind="batch", needs=("trace",))
 def softmax_before_cross_entropy(evidence: Evidence) -> Iterator[Symptom]:
     """Softmax before a cross entropy that has its own.
 
@@ -44,7 +44,7 @@ def softmax_before_cross_entropy(evidence: Evidence) -> Iterator[Symptom]:
             yield Symptom(made.module or place_of(loss), message, "give the logits to cross_entropy", severity)
 
 
-@rule("LOS002", "error", kind="B", needs=("trace",))
+@rule("LOS002", "error", kind="batch", needs=("trace",))
 def sigmoid_before_bce_with_logits(evidence: Evidence) -> Iterator[Symptom]:
     """Sigmoid before a loss that has its own.
 
@@ -62,7 +62,7 @@ def sigmoid_before_bce_with_logits(evidence: Evidence) -> Iterator[Symptom]:
             yield Symptom(made.module or place_of(loss), message, "give the logits to the loss")
 
 
-@rule("LOS003", "error", kind="B", needs=("trace",))
+@rule("LOS003", "error", kind="batch", needs=("trace",))
 def logits_into_nll(evidence: Evidence) -> Iterator[Symptom]:
     """Logits, where a loss expects probabilities or their logarithms.
 
@@ -85,7 +85,7 @@ def logits_into_nll(evidence: Evidence) -> Iterator[Symptom]:
             yield Symptom(place_of(loss), message, f"{other} takes logits")
 
 
-@rule("LOS004", "warning", kind="B", needs=("trace",))
+@rule("LOS004", "warning", kind="batch", needs=("trace",))
 def mse_on_classification(evidence: Evidence, *, classes: int = 20) -> Iterator[Symptom]:
     """A squared or absolute error on classes.
 
@@ -127,7 +127,7 @@ def _is_wide(given: Operation) -> bool:
     return len(given.shape) == 2 and given.shape[1] > 1
 
 
-@rule("LOS005", "error", kind="B", needs=("trace",), explains=("BEH001", "INI005"))
+@rule("LOS005", "error", kind="batch", needs=("trace",), explains=("BEH001", "INI005"))
 def softmax_single_output(evidence: Evidence) -> Iterator[Symptom]:
     """Softmax over a single output.
 
@@ -137,14 +137,14 @@ def softmax_single_output(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      attention over one position is left out.
     References:        none.
     """
-    for one in _final_softmaxes(evidence.graph):
-        dim = _dim_of(one)
-        if dim is not None and one.shape and one.shape[dim] == 1:
-            message = f"{call_of(evidence, one)} over dimension {dim} of {list(one.shape)}, which has size 1"
-            yield Symptom(one.module, message, "torch.sigmoid, or two outputs")
+    for softmax in _final_softmaxes(evidence.graph):
+        dim = _dim_of(softmax)
+        if dim is not None and softmax.shape and softmax.shape[dim] == 1:
+            message = f"{call_of(evidence, softmax)} over dimension {dim} of {list(softmax.shape)}, which has size 1"
+            yield Symptom(softmax.module, message, "torch.sigmoid, or two outputs")
 
 
-@rule("LOS006", "error", kind="B", needs=("trace",), explains=("BEH002",))
+@rule("LOS006", "error", kind="batch", needs=("trace",), explains=("BEH002",))
 def softmax_wrong_dim(evidence: Evidence) -> Iterator[Symptom]:
     """Softmax over the samples of a batch.
 
@@ -156,25 +156,30 @@ def softmax_wrong_dim(evidence: Evidence) -> Iterator[Symptom]:
     References:        PyTorch documentation, ``softmax``.
     """
     size = evidence.batch.size if evidence.batch else None
-    for one in _final_softmaxes(evidence.graph):
-        guessed = one.settings.get("dim") is None
-        if _dim_of(one) != 0 or len(one.shape) < 2 or one.shape[0] != size or one.shape[0] == one.shape[1]:
+    for softmax in _final_softmaxes(evidence.graph):
+        guessed = softmax.settings.get("dim") is None
+        if (
+            _dim_of(softmax) != 0
+            or len(softmax.shape) < 2
+            or softmax.shape[0] != size
+            or softmax.shape[0] == softmax.shape[1]
+        ):
             continue
         how = "has no `dim`, and PyTorch takes dimension 0" if guessed else "is over dimension 0"
-        message = f"{call_of(evidence, one)} {how} of {list(one.shape)}: the {size} samples of the batch"
-        yield Symptom(one.module, message, "dim=-1, or dim=1 for maps of classes")
+        message = f"{call_of(evidence, softmax)} {how} of {list(softmax.shape)}: the {size} samples of the batch"
+        yield Symptom(softmax.module, message, "dim=-1, or dim=1 for maps of classes")
 
 
 def _final_softmaxes(graph: Graph) -> Iterator[Operation]:
-    for index, one in graph.find("softmax", "log_softmax"):
+    for index, softmax in graph.find("softmax", "log_softmax"):
         users = graph.reached_by(index, SHAPES | {"log"})
         is_output = any(graph.source(end, SHAPES | {"log"}) == index for end in graph.trace.outputs)
         if is_output or any(graph[user].op in LOSSES for user in users):
-            yield one
+            yield softmax
 
 
-def _dim_of(one: Operation) -> int | None:
-    dim = one.settings.get("dim")
+def _dim_of(operation: Operation) -> int | None:
+    dim = operation.settings.get("dim")
     if dim is None:
-        return 0 if len(one.shape) in (0, 1, 3) else 1
-    return dim % max(len(one.shape), 1) if isinstance(dim, int) else None
+        return 0 if len(operation.shape) in (0, 1, 3) else 1
+    return dim % max(len(operation.shape), 1) if isinstance(dim, int) else None

@@ -15,7 +15,7 @@ _ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_c
 _DISTANCES = frozenset(("pow", "square", "abs"))
 
 
-@rule("LOS007", "error", kind="B", needs=("trace",))
+@rule("LOS007", "error", kind="batch", needs=("trace",))
 def loss_broadcast(evidence: Evidence) -> Iterator[Symptom]:
     """A loss of two shapes that differ.
 
@@ -28,31 +28,31 @@ def loss_broadcast(evidence: Evidence) -> Iterator[Symptom]:
     References:        PyTorch's own warning in ``mse_loss``.
     """
     graph = evidence.graph
-    for _, one in graph.find(*_ELEMENTWISE):
-        yield from _broadcast(one, f"`{one.op}`")
+    for _, operation in graph.find(*_ELEMENTWISE):
+        yield from _broadcast(operation, f"`{operation.op}`")
     leads_to_loss = graph.before(graph.trace.loss) if graph.trace.loss is not None else set()
-    for index, one in graph.find("sub"):
+    for index, difference in graph.find("sub"):
         squared = any(graph[user].op in _DISTANCES for user in graph.reached_by(index))
-        if squared and index in leads_to_loss and _depends_on_target(graph, one):
-            yield from _broadcast(one, "a difference that is squared on the way to the loss")
+        if squared and index in leads_to_loss and _depends_on_target(graph, difference):
+            yield from _broadcast(difference, "a difference that is squared on the way to the loss")
 
 
-def _broadcast(one: Operation, what: str) -> Iterator[Symptom]:
-    if len(one.input_shapes) < 2:
+def _broadcast(operation: Operation, what: str) -> Iterator[Symptom]:
+    if len(operation.input_shapes) < 2:
         return
-    first, second = one.input_shapes[0], one.input_shapes[1]
+    first, second = operation.input_shapes[0], operation.input_shapes[1]
     if first != second and math.prod(first) > 1 and math.prod(second) > 1:
         message = f"{what} compares shapes {list(first)} and {list(second)}, which broadcast"
-        yield Symptom(place_of(one), message, "squeeze(-1) the prediction, or unsqueeze(-1) the target")
+        yield Symptom(place_of(operation), message, "squeeze(-1) the prediction, or unsqueeze(-1) the target")
 
 
-def _depends_on_target(graph: Graph, one: Operation) -> bool:
+def _depends_on_target(graph: Graph, operation: Operation) -> bool:
     """Say whether one side is a leaf of the batch and the other is predicted."""
-    sides = [graph[graph.source(each)] for each in one.inputs]
+    sides = [graph[graph.source(each)] for each in operation.inputs]
     return sum(side.op == "batch" for side in sides) == 1 and any(side.requires_grad for side in sides)
 
 
-@rule("LOS008", "warning", kind="B", needs=("trace",))
+@rule("LOS008", "warning", kind="batch", needs=("trace",))
 def loss_sum_reduction(evidence: Evidence, *, lr: float = 1e-3) -> Iterator[Symptom]:
     """A loss that is summed over the batch.
 
@@ -65,17 +65,21 @@ def loss_sum_reduction(evidence: Evidence, *, lr: float = 1e-3) -> Iterator[Symp
     References:        Goyal et al., Accurate, Large Minibatch SGD, 2017.
     """
     graph = evidence.graph
-    is_fast = any(_is_fast(one, lr) for one in evidence.optimizers or ())
+    is_fast = any(_is_fast(optimizer, lr) for optimizer in evidence.optimizers or ())
     bounded = any(True for _ in graph.find("kl_div", "randn"))
-    for index, one in graph.find(*LOSSES):
-        if one.settings.get("reduction") != "sum" or not one.input_shapes or one.input_shapes[0][:1] in ((), (1,)):
+    for index, loss_call in graph.find(*LOSSES):
+        if (
+            loss_call.settings.get("reduction") != "sum"
+            or not loss_call.input_shapes
+            or loss_call.input_shapes[0][:1] in ((), (1,))
+        ):
             continue
         # a division of the sum, or of what it was added to
         if {"div", "mul"} & {graph[user].op for user in graph.after(index)}:
             continue
-        message = f"`{one.op}` sums over {list(one.input_shapes[0])}"
+        message = f"`{loss_call.op}` sums over {list(loss_call.input_shapes[0])}"
         severity: Severity | None = None if is_fast and not bounded else "info"
-        yield Symptom(place_of(one), message, 'reduction="mean"', severity)
+        yield Symptom(place_of(loss_call), message, 'reduction="mean"', severity)
 
 
 def _is_fast(optimizer: OptimizerFact, lr: float) -> bool:
@@ -83,7 +87,7 @@ def _is_fast(optimizer: OptimizerFact, lr: float) -> bool:
     return "SGD" in optimizer.bases and any(isinstance(rate, (int, float)) and rate >= lr for rate in rates)
 
 
-@rule("LOS009", "info", kind="B", needs=("trace",))
+@rule("LOS009", "info", kind="batch", needs=("trace",))
 def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0) -> Iterator[Symptom]:
     """Terms of a loss whose sizes are far apart.
 
@@ -98,7 +102,7 @@ def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0) -> Iterato
     if graph.trace.loss is None:
         return
     terms = [graph[index] for index in _terms(graph, graph.trace.loss)]
-    sizes = [abs(one.statistics.mean) for one in terms if one.statistics is not None and one.requires_grad]
+    sizes = [abs(term.statistics.mean) for term in terms if term.statistics is not None and term.requires_grad]
     sizes = [size for size in sizes if size > 0 and math.isfinite(size)]
     if len(sizes) > 1 and max(sizes) > ratio * min(sizes):
         message = f"terms of {min(sizes):.3g} and {max(sizes):.3g} are added, more than {ratio:g}× apart"
@@ -106,13 +110,13 @@ def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0) -> Iterato
 
 
 def _terms(graph: Graph, index: int) -> list[int]:
-    one = graph[index]
-    if one.op in ("add", "sub") and one.shape == () and one.inputs:
-        return [term for each in one.inputs for term in _terms(graph, each)]
+    operation = graph[index]
+    if operation.op in ("add", "sub") and operation.shape == () and operation.inputs:
+        return [term for each in operation.inputs for term in _terms(graph, each)]
     return [index]
 
 
-@rule("LOS010", "error", kind="B", needs=("step",), explains=("BEH006", "BEH008"))
+@rule("LOS010", "error", kind="batch", needs=("step",), explains=("BEH006", "BEH008"))
 def loss_without_grad(evidence: Evidence) -> Iterator[Symptom]:
     """A loss that leads back to nothing.
 
@@ -127,15 +131,15 @@ def loss_without_grad(evidence: Evidence) -> Iterator[Symptom]:
     if step is None or step.loss is None or step.manual:
         return
     remedy = "no detach(), .item(), argmax or no_grad between the model and the loss"
-    trainable = sum(one.requires_grad for one in evidence.model.parameters)
+    trainable = sum(parameter.requires_grad for parameter in evidence.model.parameters)
     if not step.requires_grad:
         message = f"the loss ({step.loss:.3g}) requires no gradient; {trainable} parameters are to be trained"
         yield Symptom("loss", message, remedy)
-    elif trainable and all(one.norm is None for one in step.gradients):
+    elif trainable and all(gradient.norm is None for gradient in step.gradients):
         yield Symptom("loss", f"none of {trainable} trainable parameters gets a gradient from the loss", remedy)
 
 
-@rule("LOS011", "error", kind="B", needs=("trace",))
+@rule("LOS011", "error", kind="batch", needs=("trace",))
 def target_dtype_or_range(evidence: Evidence) -> Iterator[Symptom]:
     """Targets that a cross entropy cannot mean.
 

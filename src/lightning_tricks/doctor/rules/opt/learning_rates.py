@@ -10,7 +10,7 @@ from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
 _ROUNDING = 1 + 1e-6
 
 
-@rule("OPT001", "warning", kind="S", needs=("optimizers",))
+@rule("OPT001", "warning", kind="static", needs=("optimizers",))
 def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 50e6) -> Iterator[Symptom | NotChecked]:
     """A learning rate far from what is customary.
 
@@ -45,7 +45,7 @@ def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 5
             yield Symptom(where, f"lr = {lr:.3g}, outside of {customary}", "tricks/lr_finder finds one", "info")
 
 
-@rule("OPT002", "warning", kind="S", needs=("optimizers",))
+@rule("OPT002", "warning", kind="static", needs=("optimizers",))
 def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
     """A rate for training from scratch on weights that were trained before.
 
@@ -65,7 +65,7 @@ def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
         if family is None or lr is None or lr * _ROUNDING < family.low or _pretrained_share(evidence, group) < 0.5:
             continue
         held = {name.rpartition(".")[0] for name in group.parameters}
-        fact = next(one for one in evidence.model.pretrained if any(_is_in(path, one.module) for path in held))
+        fact = next(part for part in evidence.model.pretrained if any(_is_in(path, part.module) for path in held))
         message = (
             f"lr = {lr:.3g} for weights that were trained before ({fact.module or 'the model'}: {fact.reason}), "
             f"{family.name} trains from scratch from {family.low:g} on"
@@ -74,7 +74,7 @@ def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
         yield Symptom(where, message, remedy)
 
 
-@rule("OPT012", "warning", kind="S", needs=("optimizers",))
+@rule("OPT012", "warning", kind="static", needs=("optimizers",))
 def scheduler_horizon(
     evidence: Evidence, *, tolerance: float = 0.02, epochs: int = 1000
 ) -> Iterator[Symptom | NotChecked]:
@@ -90,19 +90,19 @@ def scheduler_horizon(
     References:        Lightning documentation, ``configure_optimizers``.
     """
     for index, optimizer in enumerate(evidence.optimizers or ()):
-        for one in optimizer.schedulers:
-            horizon = _horizon(one)
+        for scheduler in optimizer.schedulers:
+            horizon = _horizon(scheduler)
             if horizon is None:
                 continue
-            length, unit = _length(evidence, one)
-            said = f"{one.kind} is over after {horizon:g} calls"
+            length, unit = _length(evidence, scheduler)
+            said = f"{scheduler.kind} is over after {horizon:g} calls"
             if length is not None:
                 if abs(horizon - length) > max(1, tolerance * length):
                     message = f"{said}, the run has {length} (once {'an epoch' if unit == 'epoch' else 'a step'})"
-                    yield Symptom(f"optimizer {index}", message, _remedy(one))
-            elif one.interval == "epoch" and horizon > epochs:
+                    yield Symptom(f"optimizer {index}", message, _remedy(scheduler))
+            elif scheduler.interval == "epoch" and horizon > epochs:
                 message = f"{said} once an epoch: more than {epochs} epochs, it seems to be meant in steps"
-                yield Symptom(f"optimizer {index}", message, _remedy(one))
+                yield Symptom(f"optimizer {index}", message, _remedy(scheduler))
             else:
                 yield NotChecked(evidence.missing.get("plan", "the run has no end"))
 
@@ -117,24 +117,26 @@ def peak(group: GroupFact) -> float | None:
 
 
 def _is_large(evidence: Evidence, large: float) -> bool:
-    counts = (one.statistics.count for one in evidence.model.parameters if one.statistics is not None)
+    counts = (parameter.statistics.count for parameter in evidence.model.parameters if parameter.statistics is not None)
     return sum(counts) > large
 
 
 def _is_transformer(evidence: Evidence) -> bool:
-    return any(one.home.startswith("transformers.") or one.isa("MultiheadAttention") for one in evidence.model.modules)
+    return any(
+        module.home.startswith("transformers.") or module.isa("MultiheadAttention") for module in evidence.model.modules
+    )
 
 
 def _pretrained_share(evidence: Evidence, group: GroupFact) -> float:
     """Return the share of a group's trainable numbers that were trained before; the output layer is always new."""
-    known = tuple(one.module for one in evidence.model.pretrained)
+    known = tuple(part.module for part in evidence.model.pretrained)
     last = {name.rpartition(".")[0] for name in output_weights(evidence)}
     sizes = {True: 0, False: 0}
     for name in group.parameters:
-        one = evidence.model.parameter(name)
-        if one is not None and one.requires_grad and one.statistics is not None:
-            old = one.module not in last and any(_is_in(one.module, module) for module in known)
-            sizes[old] += one.statistics.count
+        parameter = evidence.model.parameter(name)
+        if parameter is not None and parameter.requires_grad and parameter.statistics is not None:
+            old = parameter.module not in last and any(_is_in(parameter.module, module) for module in known)
+            sizes[old] += parameter.statistics.count
     return sizes[True] / max(1, sum(sizes.values()))
 
 
@@ -142,19 +144,19 @@ def _is_in(path: str, module: str) -> bool:
     return not module or path == module or path.startswith(f"{module}.")
 
 
-def _horizon(one: SchedulerFact) -> float | None:
-    key = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}.get(one.kind)
-    value = one.settings.get(key) if key else None
+def _horizon(scheduler: SchedulerFact) -> float | None:
+    key = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}.get(scheduler.kind)
+    value = scheduler.settings.get(key) if key else None
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def _length(evidence: Evidence, one: SchedulerFact) -> tuple[int | None, str]:
+def _length(evidence: Evidence, scheduler: SchedulerFact) -> tuple[int | None, str]:
     if evidence.plan is None:
-        return None, one.interval
-    length = evidence.plan.epochs if one.interval == "epoch" else evidence.plan.steps
-    return None if length is None else length // max(1, one.frequency), one.interval
+        return None, scheduler.interval
+    length = evidence.plan.epochs if scheduler.interval == "epoch" else evidence.plan.steps
+    return None if length is None else length // max(1, scheduler.frequency), scheduler.interval
 
 
-def _remedy(one: SchedulerFact) -> str:
-    trick = "tricks/one_cycle" if one.kind == "OneCycleLR" else "tricks/cosine_decay"
+def _remedy(scheduler: SchedulerFact) -> str:
+    trick = "tricks/one_cycle" if scheduler.kind == "OneCycleLR" else "tricks/cosine_decay"
     return f'self.trainer.estimated_stepping_batches with interval="step"; {trick} takes the length by itself'

@@ -7,7 +7,7 @@ from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
-@rule("OPT004", "error", kind="S", needs=("optimizers",))
+@rule("OPT004", "error", kind="static", needs=("optimizers",))
 def params_not_in_optimizer(evidence: Evidence) -> Iterator[Symptom]:
     """Trainable parameters that no optimizer holds.
 
@@ -18,19 +18,21 @@ def params_not_in_optimizer(evidence: Evidence) -> Iterator[Symptom]:
     References:        Humbatova et al., Taxonomy of real faults in deep learning systems, 2020.
     """
     optimizers = evidence.optimizers or ()
-    if not any(group.parameters for one in optimizers for group in one.groups):
+    if not any(group.parameters for optimizer in optimizers for group in optimizer.groups):
         return  # no optimizer at all, or one of tensors that are not the model's: a choice, not a slip
-    held = {name for one in optimizers for group in one.groups for name in group.parameters}
-    missing = [one for one in evidence.model.parameters if one.requires_grad and one.name not in held]
-    for module in dict.fromkeys(one.module for one in missing):
-        names = [one.name for one in missing if one.module == module]
+    held = {name for optimizer in optimizers for group in optimizer.groups for name in group.parameters}
+    missing = [
+        parameter for parameter in evidence.model.parameters if parameter.requires_grad and parameter.name not in held
+    ]
+    for module in dict.fromkeys(parameter.module for parameter in missing):
+        names = [parameter.name for parameter in missing if parameter.module == module]
         found = evidence.model.module(module)
         kind = found.kind if found else "module"
         message = f"{kind}'s {', '.join(name.rpartition('.')[2] for name in names)} in no optimizer"
         yield Symptom(module, message, "give `self.parameters()` to the optimizer, or `requires_grad_(False)`")
 
 
-@rule("OPT009", "error", kind="S")
+@rule("OPT009", "error", kind="static")
 def layers_not_registered(evidence: Evidence) -> Iterator[Symptom]:
     """Layers in a plain list, dict or tuple.
 
@@ -41,15 +43,15 @@ def layers_not_registered(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      a teacher that is hidden on purpose: info where it is frozen.
     References:        PyTorch documentation, ``torch.nn.ModuleList``.
     """
-    for one in evidence.model.hidden:
-        owner = evidence.model.module(one.module)
+    for hidden in evidence.model.hidden:
+        owner = evidence.model.module(hidden.module)
         kind = owner.kind if owner else "module"
-        message = f"{kind}.{one.attribute} holds {one.count} × {one.kind} that PyTorch does not see"
-        remedy = f"self.{one.attribute} = nn.ModuleList(...) (nn.ModuleDict, nn.ParameterList)"
-        yield Symptom(one.module, message, remedy, None if one.trainable else "info")
+        message = f"{kind}.{hidden.attribute} holds {hidden.count} × {hidden.kind} that PyTorch does not see"
+        remedy = f"self.{hidden.attribute} = nn.ModuleList(...) (nn.ModuleDict, nn.ParameterList)"
+        yield Symptom(hidden.module, message, remedy, None if hidden.trainable else "info")
 
 
-@rule("OPT011", "warning", kind="S", needs=("optimizers",))
+@rule("OPT011", "warning", kind="static", needs=("optimizers",))
 def duplicate_parameters(evidence: Evidence) -> Iterator[Symptom]:
     """A parameter that is updated twice.
 
@@ -60,7 +62,7 @@ def duplicate_parameters(evidence: Evidence) -> Iterator[Symptom]:
     References:        PyTorch documentation, ``torch.optim.Optimizer``.
     """
     holders = Counter(
-        name for one in evidence.optimizers or () for group in one.groups for name in set(group.parameters)
+        name for optimizer in evidence.optimizers or () for group in optimizer.groups for name in set(group.parameters)
     )
     for name, count in holders.items():
         if count > 1:

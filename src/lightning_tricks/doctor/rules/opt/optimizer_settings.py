@@ -9,7 +9,7 @@ from lightning_tricks.doctor.facts.roles import is_norm
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
-@rule("OPT003", "warning", kind="S", needs=("optimizers",))
+@rule("OPT003", "warning", kind="static", needs=("optimizers",))
 def weight_decay_out_of_range(
     evidence: Evidence, *, coupled: float = 1e-2, usual: float = 1e-3, decoupled: float = 0.5, customary: float = 0.1
 ) -> Iterator[Symptom]:
@@ -39,7 +39,7 @@ def weight_decay_out_of_range(
         yield Symptom(where, message, remedy, None if decay > limit else "info")
 
 
-@rule("OPT005", "info", kind="S", needs=("optimizers",))
+@rule("OPT005", "info", kind="static", needs=("optimizers",))
 def frozen_params_in_optimizer(evidence: Evidence) -> Iterator[Symptom]:
     """Frozen parameters in an optimizer.
 
@@ -51,11 +51,11 @@ def frozen_params_in_optimizer(evidence: Evidence) -> Iterator[Symptom]:
     References:        PyTorch documentation, ``torch.optim``.
     """
     for where, group, _, _ in groups_of(evidence):
-        frozen = [one for one in _parameters(evidence, group) if not one.requires_grad]
+        frozen = [parameter for parameter in _parameters(evidence, group) if not parameter.requires_grad]
         if not frozen:
             continue
         decay = group.settings.get("weight_decay")
-        stale = [one.name for one in frozen if one.has_grad]
+        stale = [parameter.name for parameter in frozen if parameter.has_grad]
         message = f"{len(frozen)} of {len(group.parameters)} parameters are frozen, {frozen[0].name} for one"
         if stale and decay:
             message = f"{message}, and {len(stale)} still have a gradient: weight_decay = {decay:g} shrinks them"
@@ -63,7 +63,7 @@ def frozen_params_in_optimizer(evidence: Evidence) -> Iterator[Symptom]:
         yield Symptom(where, message, remedy, "warning" if stale and decay else None)
 
 
-@rule("OPT006", "info", kind="S", needs=("optimizers",))
+@rule("OPT006", "info", kind="static", needs=("optimizers",))
 def weight_decay_on_norm_bias(evidence: Evidence) -> Iterator[Symptom]:
     """Weight decay on norms and biases.
 
@@ -77,11 +77,11 @@ def weight_decay_on_norm_bias(evidence: Evidence) -> Iterator[Symptom]:
         decay = group.settings.get("weight_decay")
         if not decay:
             continue
-        norms = {one.path for one in evidence.model.modules if is_norm(one)}
+        norms = {module.path for module in evidence.model.modules if is_norm(module)}
         small = [
-            one
-            for one in _parameters(evidence, group)
-            if one.requires_grad and (one.module in norms or "bias" in one.name.rpartition(".")[2])
+            parameter
+            for parameter in _parameters(evidence, group)
+            if parameter.requires_grad and (parameter.module in norms or "bias" in parameter.name.rpartition(".")[2])
         ]
         if small:
             message = (
@@ -92,7 +92,7 @@ def weight_decay_on_norm_bias(evidence: Evidence) -> Iterator[Symptom]:
             )
 
 
-@rule("OPT007", "warning", kind="S", needs=("optimizers",))
+@rule("OPT007", "warning", kind="static", needs=("optimizers",))
 def optimizer_epsilon_out_of_range(
     evidence: Evidence, *, low: float = 1e-10, high: float = 1e-3, half: float = 1e-7
 ) -> Iterator[Symptom]:
@@ -110,14 +110,14 @@ def optimizer_epsilon_out_of_range(
         adam = family is not None and family.name == "Adam" and "betas.0" in optimizer.defaults
         if not adam or not isinstance(eps, float) or optimizer.kind.lower() == "adabelief":
             continue
-        is_half = any(one.dtype == "torch.float16" for one in _parameters(evidence, group))
+        is_half = any(parameter.dtype == "torch.float16" for parameter in _parameters(evidence, group))
         least = half if is_half else low
         if not least <= eps <= high:
             message = f"{optimizer.kind} has eps = {eps:g}, outside of [{least:g}, {high:g}]"
             yield Symptom(where, message + (" for float16" if is_half else ""), "eps=1e-6" if is_half else "eps=1e-8")
 
 
-@rule("OPT008", "warning", kind="S", needs=("optimizers",))
+@rule("OPT008", "warning", kind="static", needs=("optimizers",))
 def momentum_out_of_range(
     evidence: Evidence, *, low: float = 0.5, high: float = 1.0, beta2: float = 0.9
 ) -> Iterator[Symptom]:
@@ -148,4 +148,4 @@ def momentum_out_of_range(
 
 def _parameters(evidence: Evidence, group: GroupFact) -> list[ParameterFact]:
     held = set(group.parameters)
-    return [one for one in evidence.model.parameters if one.name in held]
+    return [parameter for parameter in evidence.model.parameters if parameter.name in held]

@@ -8,7 +8,7 @@ from lightning_tricks.doctor.facts.operations import LOSSES
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
-@rule("PLC010", "info", kind="B", needs=("trace",))
+@rule("PLC010", "info", kind="batch", needs=("trace",))
 def bias_before_batchnorm(evidence: Evidence) -> Iterator[Symptom]:
     """A bias that batch normalization takes away.
 
@@ -19,15 +19,17 @@ def bias_before_batchnorm(evidence: Evidence) -> Iterator[Symptom]:
     References:        Ioffe & Szegedy, Batch Normalization, 2015, §3.2.
     """
     graph = evidence.graph
-    for index, one in graph.find("linear", "conv1d", "conv2d", "conv3d", "convolution"):
+    for index, operation in graph.find("linear", "conv1d", "conv2d", "conv3d", "convolution"):
         users = graph.reached_by(index)
-        if one.fed_by("bias") is not None and users and all(graph[user].op == "batch_norm" for user in users):
+        if operation.fed_by("bias") is not None and users and all(graph[user].op == "batch_norm" for user in users):
             norm = graph[users[0]]
-            message = f"{kind_of(evidence, one)} has a bias, which {kind_of(evidence, norm)} {norm.module} takes away"
-            yield Symptom(one.module, message, "bias=False")
+            message = (
+                f"{kind_of(evidence, operation)} has a bias, which {kind_of(evidence, norm)} {norm.module} takes away"
+            )
+            yield Symptom(operation.module, message, "bias=False")
 
 
-@rule("PLC011", "warning", kind="B")
+@rule("PLC011", "warning", kind="batch")
 def batchnorm_small_batch(evidence: Evidence, *, values: int = 8) -> Iterator[Symptom]:
     """Batch normalization over few values.
 
@@ -49,18 +51,18 @@ def batchnorm_small_batch(evidence: Evidence, *, values: int = 8) -> Iterator[Sy
                 yield Symptom(module.path, message, remedy)
         return
     few: dict[int, list[str]] = {}
-    for one in evidence.trace.batchnorms:
+    for norm in evidence.trace.batchnorms:
         # the batch that was given may be smaller than those of the run
-        found = one.values * size // one.samples if size and one.samples else one.values
+        found = norm.values * size // norm.samples if size and norm.samples else norm.values
         if found < values:
-            few.setdefault(found, []).append(one.module)
+            few.setdefault(found, []).append(norm.module)
     for found, paths in few.items():
         owner = evidence.model.module(paths[0])
         message = f"{owner.kind if owner else 'batch norm'} over {found} values per channel, fewer than {values}"
         yield Symptom(paths[0], message, remedy, "error" if found <= 1 else None, len(paths))
 
 
-@rule("PLC012", "warning", kind="B", needs=("trace",))
+@rule("PLC012", "warning", kind="batch", needs=("trace",))
 def batchnorm_on_output(evidence: Evidence) -> Iterator[Symptom]:
     """Batch normalization as the last operation before the loss.
 
@@ -72,9 +74,9 @@ def batchnorm_on_output(evidence: Evidence) -> Iterator[Symptom]:
     References:        Nikanjam et al., Automatic Fault Detection for Deep Learning Programs, 2021.
     """
     graph = evidence.graph
-    for index, one in graph.find("batch_norm"):
+    for index, norm in graph.find("batch_norm"):
         for user in graph.reached_by(index):
             loss = graph[user]
             if loss.op in LOSSES and graph.source(loss.fed_by("input") or 0) == index:
-                message = f"{kind_of(evidence, one)} is the last operation before `{loss.op}`"
-                yield Symptom(one.module, message, "remove it, or put it before the last layer")
+                message = f"{kind_of(evidence, norm)} is the last operation before `{loss.op}`"
+                yield Symptom(norm.module, message, "remove it, or put it before the last layer")

@@ -16,7 +16,7 @@ _BATCHNORMS = ("_BatchNorm",)
 _SILENT = ("Identity", "Flatten", "ReLU", "GELU", "SiLU", "LeakyReLU", "ELU", "Tanh", "Sigmoid", "Hardswish")
 
 
-@rule("PLC001", "warning", kind="B")
+@rule("PLC001", "warning", kind="batch")
 def dropout_before_batchnorm(evidence: Evidence) -> Iterator[Symptom]:
     """Dropout straight before batch normalization.
 
@@ -32,10 +32,10 @@ def dropout_before_batchnorm(evidence: Evidence) -> Iterator[Symptom]:
     if evidence.trace is None:
         yield from _by_registration(evidence)
         return
-    yield from _speak(evidence, lambda one: one.fact.level == 0 and _is_pure(one), _always_a_warning)
+    yield from _speak(evidence, lambda arrival: arrival.fact.level == 0 and _is_pure(arrival), _always_a_warning)
 
 
-@rule("PLC002", "warning", kind="B", needs=("trace",))
+@rule("PLC002", "warning", kind="batch", needs=("trace",))
 def dropout_before_batchnorm_through_weights(
     evidence: Evidence, *, low_p: float = 0.1, ratio: float = 0.95
 ) -> Iterator[Symptom]:
@@ -54,10 +54,10 @@ def dropout_before_batchnorm_through_weights(
     def is_mild(p: float | None, measured: float | None) -> bool:
         return (p is not None and p <= low_p) or (measured is not None and measured >= ratio)
 
-    yield from _speak(evidence, lambda one: one.fact.level == 1 and _is_pure(one), is_mild)
+    yield from _speak(evidence, lambda arrival: arrival.fact.level == 1 and _is_pure(arrival), is_mild)
 
 
-@rule("PLC003", "info", kind="B", needs=("trace",))
+@rule("PLC003", "info", kind="batch", needs=("trace",))
 def dropout_before_batchnorm_diluted(evidence: Evidence, *, ratio: float = 0.8) -> Iterator[Symptom]:
     """Dropout before batch normalization, diluted by a residual, or by the sample.
 
@@ -73,14 +73,18 @@ def dropout_before_batchnorm_diluted(evidence: Evidence, *, ratio: float = 0.8) 
     def is_mild(p: float | None, measured: float | None) -> bool:
         return measured is None or measured >= ratio
 
-    direct = _speak(evidence, lambda one: not _is_pure(one) and one.fact.level == 0, is_mild, raised="warning")
-    behind = _speak(evidence, lambda one: not _is_pure(one) and one.fact.level == 1, lambda p, measured: True)
+    direct = _speak(
+        evidence, lambda arrival: not _is_pure(arrival) and arrival.fact.level == 0, is_mild, raised="warning"
+    )
+    behind = _speak(
+        evidence, lambda arrival: not _is_pure(arrival) and arrival.fact.level == 1, lambda p, measured: True
+    )
     yield from direct
     yield from behind
 
 
-def _is_pure(one: Arrival) -> bool:
-    return not one.fact.diluted and one.fact.mask != "sample"
+def _is_pure(arrival: Arrival) -> bool:
+    return not arrival.fact.diluted and arrival.fact.mask != "sample"
 
 
 def _always_a_warning(p: float | None, measured: float | None) -> bool:
@@ -94,35 +98,35 @@ def _speak(
     raised: Severity | None = None,
 ) -> Iterator[Symptom]:
     graph = evidence.graph
-    measured = {one.module: one for one in graph.trace.batchnorms}
+    measured = {norm.module: norm for norm in graph.trace.batchnorms}
     seen: set[tuple[str, str]] = set()
-    for one in _worst(graph, find_arrivals(graph)):
-        made, norm = graph[one.fact.source], graph[one.batchnorm]
-        if not concerns(one) or (made.module, norm.module) in seen:
+    for arrival in _worst(graph, find_arrivals(graph)):
+        made, norm = graph[arrival.fact.source], graph[arrival.batchnorm]
+        if not concerns(arrival) or (made.module, norm.module) in seen:
             continue
         seen.add((made.module, norm.module))
         p, fact = rate_of(made), measured.get(norm.module)
-        shift = None if one.fact.by_rand or fact is None else fact.variance_ratio
+        shift = None if arrival.fact.by_rand or fact is None else fact.variance_ratio
         severity: Severity | None = "info" if is_mild(p, shift) else raised
-        message = _message(evidence, one, made, norm, p, shift)
+        message = _message(evidence, arrival, made, norm, p, shift)
         yield Symptom(made.module, message, _remedy(evidence, norm), severity)
 
 
 def _worst(graph: Graph, arrivals: list[Arrival]) -> list[Arrival]:
     """Leave of each dropout the ways that keep most of its noise: who mends those need not hear of the others."""
     best: dict[str, tuple[bool, int]] = {}
-    for one in arrivals:
-        made = graph[one.fact.source].module
-        best[made] = min(best.get(made, one.fact.rank), one.fact.rank)
-    return [one for one in arrivals if one.fact.rank == best[graph[one.fact.source].module]]
+    for arrival in arrivals:
+        made = graph[arrival.fact.source].module
+        best[made] = min(best.get(made, arrival.fact.rank), arrival.fact.rank)
+    return [arrival for arrival in arrivals if arrival.fact.rank == best[graph[arrival.fact.source].module]]
 
 
 def _message(
-    evidence: Evidence, one: Arrival, made: Operation, norm: Operation, p: float | None, shift: float | None
+    evidence: Evidence, arrival: Arrival, made: Operation, norm: Operation, p: float | None, shift: float | None
 ) -> str:
     source = kind_of(evidence, made)
     rate = "" if p is None else f" (p = {p:g})"
-    path = " → ".join(one.fact.path) or "nothing between"
+    path = " → ".join(arrival.fact.path) or "nothing between"
     target = f"{kind_of(evidence, norm)} {norm.module or 'the model itself'}"
     ratio = "" if shift is None else f"; its input's variance is {shift:.2f}× as large at test as in training"
     return f"{source}{rate} reaches {target} through {path}{ratio}"
@@ -150,4 +154,4 @@ def _by_registration(evidence: Evidence) -> Iterator[Symptom]:
 
 def leaves_in_order(evidence: Evidence) -> Iterator[ModuleFact]:
     """Yield modules without children in the order of registration."""
-    return (one for one in evidence.model.modules if one.path and evidence.model.is_layer(one.path))
+    return (module for module in evidence.model.modules if module.path and evidence.model.is_layer(module.path))

@@ -12,7 +12,7 @@ from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, Symptoms, ru
 _CELLS = frozenset(name for name in RECURRENT if name.endswith("_cell"))
 
 
-@rule("PLC004", "warning", kind="B", needs=("trace",))
+@rule("PLC004", "warning", kind="batch", needs=("trace",))
 def dropout_in_recurrent_cell(evidence: Evidence) -> Iterator[Symptom]:
     """Dropout on the state of a recurrent cell, with a new mask at each step.
 
@@ -50,14 +50,14 @@ def _comes_from_a_cell(graph: Graph, index: int) -> bool:
 
 
 def _steps(graph: Graph, module: str) -> int:
-    return sum(one.module == module for _, one in graph.find(*_CELLS))
+    return sum(cell.module == module for _, cell in graph.find(*_CELLS))
 
 
 def _rate(p: float | None) -> str:
     return "" if p is None else f" (p = {p:g})"
 
 
-@rule("PLC007", "info", kind="B", needs=("trace",))
+@rule("PLC007", "info", kind="batch", needs=("trace",))
 def dropout_order(evidence: Evidence) -> Iterator[Symptom]:
     """Dropout in an early layer and none before the last linear layers.
 
@@ -69,8 +69,8 @@ def dropout_order(evidence: Evidence) -> Iterator[Symptom]:
     References:        Hinton et al., Improving neural networks by preventing co-adaptation of feature detectors, 2012.
     """
     graph = evidence.graph
-    linear = [index for index, one in graph.find("linear")]
-    dropped = [index for index, one in graph.find("dropout") if active_dropout(one)]
+    linear = [index for index, linear in graph.find("linear")]
+    dropped = [index for index, dropout in graph.find("dropout") if active_dropout(dropout)]
     attention = any(True for _ in graph.find("scaled_dot_product_attention", "multi_head_attention_forward", "softmax"))
     if len(linear) < 3 or not dropped or attention or any(index > linear[-3] for index in dropped):
         return
@@ -82,7 +82,7 @@ def dropout_order(evidence: Evidence) -> Iterator[Symptom]:
     yield Symptom(made.module, message, f"begin with a dropout before {last.module or 'the last linear layer'}")
 
 
-@rule("PLC008", "warning", kind="B", needs=("trace",))
+@rule("PLC008", "warning", kind="batch", needs=("trace",))
 def dropout_on_output(evidence: Evidence) -> Iterator[Symptom]:
     """Dropout on what the loss compares, or on the output.
 
@@ -96,7 +96,7 @@ def dropout_on_output(evidence: Evidence) -> Iterator[Symptom]:
     """
     graph = evidence.graph
     facts = follow_dropout(graph)
-    ends = [(i, one.op) for _, one in graph.find(*LOSSES) if (i := one.fed_by("input")) is not None]
+    ends = [(i, loss_call.op) for _, loss_call in graph.find(*LOSSES) if (i := loss_call.fed_by("input")) is not None]
     for end, name in ends or [(i, "") for i in graph.trace.outputs]:
         for fact in facts[end].values():
             made = graph[fact.source]
@@ -108,7 +108,7 @@ def dropout_on_output(evidence: Evidence) -> Iterator[Symptom]:
             yield Symptom(made.module, message, "remove it, or move it before the last layer")
 
 
-@rule("PLC014", "info", kind="B", needs=("trace",))
+@rule("PLC014", "info", kind="batch", needs=("trace",))
 def dropout_before_pooling(evidence: Evidence) -> Iterator[Symptom]:
     """Dropout straight before max pooling.
 
@@ -119,16 +119,18 @@ def dropout_before_pooling(evidence: Evidence) -> Iterator[Symptom]:
     References:        Wu & Gu, Towards Dropout Training for Convolutional Neural Networks, 2015.
     """
     graph = evidence.graph
-    for index, one in graph.find(*DROPOUTS):
-        if not active_dropout(one):
+    for index, dropout in graph.find(*DROPOUTS):
+        if not active_dropout(dropout):
             continue
         for user in graph.reached_by(index, SHAPES | {"relu"}):
             if graph[user].op.startswith(("max_pool", "adaptive_max_pool", "fractional_max_pool")):
-                message = f"{kind_of(evidence, one)}{_rate(rate_of(one))} goes into {call_of(evidence, graph[user])}"
-                yield Symptom(one.module, message, "move it behind the pooling")
+                message = (
+                    f"{kind_of(evidence, dropout)}{_rate(rate_of(dropout))} goes into {call_of(evidence, graph[user])}"
+                )
+                yield Symptom(dropout.module, message, "move it behind the pooling")
 
 
-@rule("PLC006", "warning", kind="S", needs=("train_loader",))
+@rule("PLC006", "warning", kind="static", needs=("train_loader",))
 def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: int = 10) -> Symptoms:
     """Dropout with few samples.
 
@@ -141,7 +143,7 @@ def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: i
     """
     assert evidence.train_loader is not None
     found = evidence.train_loader.rows
-    active = [one for one in evidence.model.modules if one.isa("_DropoutNd") and one.settings.get("p")]
+    active = [module for module in evidence.model.modules if module.isa("_DropoutNd") and module.settings.get("p")]
     if not active:
         return
     if found is None:
@@ -150,8 +152,12 @@ def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: i
         message = f"{active[0].kind} (p = {active[0].settings['p']:g}) with {found} training rows, fewer than {rows}"
         yield Symptom(active[0].path, message, "p=0, and weight decay in the optimizer (1e-4)", repeats=len(active))
     elif evidence.trace is not None:
-        made = [one for one in evidence.trace.operations if one.op == "dropout" and active_dropout(one) and one.shape]
-        widest = max(made, key=lambda one: one.shape[-1], default=None)
+        made = [
+            operation
+            for operation in evidence.trace.operations
+            if operation.op == "dropout" and active_dropout(operation) and operation.shape
+        ]
+        widest = max(made, key=lambda operation: operation.shape[-1], default=None)
         if widest is not None and found < rows_per_unit * widest.shape[-1]:
             message = (
                 f"{kind_of(evidence, widest)} drops {widest.shape[-1]} units with {found} training rows, fewer than "

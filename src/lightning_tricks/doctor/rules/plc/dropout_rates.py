@@ -6,7 +6,7 @@ from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
-@rule("PLC005", "warning", kind="S")
+@rule("PLC005", "warning", kind="static")
 def dropout_p_out_of_range(
     evidence: Evidence, *, low: float = 0.2, high: float = 0.5, limit: float = 0.7
 ) -> Iterator[Symptom]:

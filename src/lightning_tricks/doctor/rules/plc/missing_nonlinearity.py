@@ -12,7 +12,7 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 _AFFINE = SHAPES | DROPOUTS | {"batch_norm", "mul", "add", "div", "sub", "mean", "avg_pool1d"}
 
 
-@rule("PLC013", "warning", kind="B", needs=("trace",))
+@rule("PLC013", "warning", kind="batch", needs=("trace",))
 def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
     """Two linear layers in a row.
 
@@ -39,11 +39,11 @@ def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
 def _next_linear(graph: Graph, index: int) -> Operation | None:
     while len(graph.users[index]) == 1:
         user = graph.users[index][0]
-        one = graph[user]
-        if one.op == "linear":
-            return one if one.fed_by("input") == index else None
-        alone = all(each == index or graph[each].op in ("parameter", "constant", "buffer") for each in one.inputs)
-        if one.op not in _AFFINE or not alone:
+        operation = graph[user]
+        if operation.op == "linear":
+            return operation if operation.fed_by("input") == index else None
+        alone = all(each == index or graph[each].op in ("parameter", "constant", "buffer") for each in operation.inputs)
+        if operation.op not in _AFFINE or not alone:
             return None
         index = user
     return None
@@ -51,8 +51,10 @@ def _next_linear(graph: Graph, index: int) -> Operation | None:
 
 def _are_two_nets(evidence: Evidence, *layers: Operation) -> bool:
     """Say whether two layers are trained by different optimizers, as generator and critic are."""
-    first, second = (evidence.graph[one.fed_by("weight") or 0].module for one in layers)
-    held = [{name for group in one.groups for name in group.parameters} for one in evidence.optimizers or ()]
+    first, second = (evidence.graph[layer.fed_by("weight") or 0].module for layer in layers)
+    held = [
+        {name for group in optimizer.groups for name in group.parameters} for optimizer in evidence.optimizers or ()
+    ]
     together = any({first, second} <= names for names in held)
     return not together and any(first in names for names in held) and any(second in names for names in held)
 

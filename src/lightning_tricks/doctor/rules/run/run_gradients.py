@@ -9,7 +9,7 @@ from lightning_tricks.doctor.facts.run_facts import RunFacts, StepFact
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
-@rule("RUN001", "warning", kind="R", needs=("run",), explains=("RUN004", "RUN007"))
+@rule("RUN001", "warning", kind="run", needs=("run",), explains=("RUN004", "RUN007"))
 def vanishing_gradients(
     evidence: Evidence, *, ratio: float = 1e-4, update: float = 1e-5, checks: int = 5, steps: int = 200
 ) -> Iterator[Symptom]:
@@ -32,7 +32,7 @@ def vanishing_gradients(
     last = run.steps[-checks:]
     if len(last) < checks or last[-1].step < steps or not _has_far_to_go(run):
         return
-    still = [name for name in last[-1].weights if all(_is_lost(name, one, ratio, update) for one in last)]
+    still = [name for name in last[-1].weights if all(_is_lost(name, step, ratio, update) for step in last)]
     if not still:
         return
     first, largest = still[0], max(gradient for gradient, _ in last[-1].weights.values())
@@ -47,11 +47,11 @@ def vanishing_gradients(
 
 def _is_lost(name: str, step: StepFact, ratio: float, update: float) -> bool:
     gradient, moved = step.weights.get(name, (math.nan, math.nan))
-    largest = max(one for one, _ in step.weights.values())
+    largest = max(weight for weight, _ in step.weights.values())
     return 0 < gradient < ratio * largest and moved < update and step.lr > 0
 
 
-@rule("RUN002", "error", kind="R", needs=("run",))
+@rule("RUN002", "error", kind="run", needs=("run",))
 def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Iterator[Symptom]:
     """Gradients that are suddenly a thousand times as large.
 
@@ -66,16 +66,16 @@ def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Iterator[
     """
     run = evidence.run
     assert run is not None
-    for i, one in enumerate(run.steps):
-        if not math.isfinite(one.loss):
+    for i, step in enumerate(run.steps):
+        if not math.isfinite(step.loss):
             continue  # another rule's: NaN or infinite losses
         usual = statistics.median(each.norm for each in run.steps[:i]) if i else math.inf
-        if not math.isfinite(one.norm):
-            message = f"their norm is {one.norm:g} at step {one.step}, at a loss of {one.loss:.3g}"
-        elif run.losses.first and one.norm > growth * usual and one.loss > run.losses.first[0]:
+        if not math.isfinite(step.norm):
+            message = f"their norm is {step.norm:g} at step {step.step}, at a loss of {step.loss:.3g}"
+        elif run.losses.first and step.norm > growth * usual and step.loss > run.losses.first[0]:
             message = (
-                f"their norm is {one.norm:.3g} at step {one.step}, {one.norm / usual:.2g} × the median of the steps "
-                f"before, above {growth:g} ×; the loss is up to {one.loss:.3g}, {run.losses.first[0]:.3g} at the start"
+                f"their norm is {step.norm:.3g} at step {step.step}, {step.norm / usual:.2g} × the median of the steps "
+                f"before, above {growth:g} ×; the loss is up to {step.loss:.3g}, {run.losses.first[0]:.3g} at the start"
             )
         else:
             continue
@@ -83,7 +83,7 @@ def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Iterator[
         return
 
 
-@rule("RUN007", "warning", kind="R", needs=("run",))
+@rule("RUN007", "warning", kind="run", needs=("run",))
 def update_ratio_out_of_range(
     evidence: Evidence,
     *,
@@ -110,11 +110,11 @@ def update_ratio_out_of_range(
     """
     run = evidence.run
     assert run is not None
-    late = [one for one in run.steps[1:] if one.step >= warmup]
+    late = [step for step in run.steps[1:] if step.step >= warmup]
     if len(late) < checks:
         return
-    measured = {name: [one.weights[name][1] for one in late if name in one.weights] for name in late[-1].weights}
-    finite = {name: [one for one in values if math.isfinite(one)] for name, values in measured.items()}
+    measured = {name: [step.weights[name][1] for step in late if name in step.weights] for name in late[-1].weights}
+    finite = {name: [value for value in values if math.isfinite(value)] for name, values in measured.items()}
     usual = {name: statistics.median(values) for name, values in finite.items() if len(values) >= checks}
     fast = [name for name, value in usual.items() if value > high]
     if fast:
@@ -123,7 +123,7 @@ def update_ratio_out_of_range(
         message = f"a step changes {_named(fast)} by {usual[fast[0]]:.2g} of its size, above {limit:g}, at a rate of "
         remedy = "a smaller learning rate; tricks/lr_finder"
         yield Symptom(_module(fast[0]), f"{message}{late[-1].lr:.3g}", remedy, None if limit == severe else "info")
-    is_full = late[-1].lr >= 0.5 * max(one.lr for one in run.steps)
+    is_full = late[-1].lr >= 0.5 * max(step.lr for step in run.steps)
     slow = [name for name, value in usual.items() if value < low]
     if slow and is_full and _has_far_to_go(run):
         message = f"a step changes {_named(slow)} by {usual[slow[0]]:.2g} of its size, below {low:g}, at a rate of "

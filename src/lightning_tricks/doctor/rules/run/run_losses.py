@@ -9,7 +9,7 @@ from lightning_tricks.doctor.facts.run_facts import EvaluationFact, RunFacts, Wi
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
-@rule("RUN004", "warning", kind="R", needs=("run",))
+@rule("RUN004", "warning", kind="run", needs=("run",))
 def loss_not_decreasing(
     evidence: Evidence, *, fall: float = 0.01, steps: int = 1000, least: int = 200
 ) -> Iterator[Symptom]:
@@ -33,7 +33,7 @@ def loss_not_decreasing(
     start = curve.start(precision=0.02)
     if start is None or curve.steps < (least if run.ended else steps):
         return
-    if min(one.mean for one in curve.windows) <= 0 or _warms_up(run):
+    if min(window.mean for window in curve.windows) <= 0 or _warms_up(run):
         return
     now = curve.recent()
     if now > (1 - fall) * start:
@@ -47,7 +47,7 @@ def loss_not_decreasing(
         yield Symptom("loss", message, remedy, "info" if run.start.trained else None)
 
 
-@rule("RUN005", "info", kind="R", needs=("run",))
+@rule("RUN005", "info", kind="run", needs=("run",))
 def loss_oscillating(evidence: Evidence, *, turns: float = 0.4, amplitude: float = 0.3) -> Iterator[Symptom]:
     """A training loss that goes up and down.
 
@@ -62,10 +62,10 @@ def loss_oscillating(evidence: Evidence, *, turns: float = 0.4, amplitude: float
     """
     run = evidence.run
     assert run is not None
-    last = [one for one in run.losses.windows if one.steps == run.losses.size][-20:]
+    last = [window for window in run.losses.windows if window.steps == run.losses.size][-20:]
     if len(last) < 10 or _rises(last):
         return
-    means = [one.mean for one in last]
+    means = [window.mean for window in last]
     mean, slopes = statistics.fmean(means), [after - before for before, after in pairwise(means)]
     turning = sum(before * after < 0 for before, after in pairwise(slopes)) / (len(slopes) - 1)
     size = (statistics.fmean(slope**2 for slope in slopes) / 2) ** 0.5
@@ -77,7 +77,7 @@ def loss_oscillating(evidence: Evidence, *, turns: float = 0.4, amplitude: float
         yield Symptom("loss", message, "a smaller learning rate, tricks/reduce_lr_on_plateau, or larger batches")
 
 
-@rule("RUN006", "warning", kind="R", needs=("run",))
+@rule("RUN006", "warning", kind="run", needs=("run",))
 def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -> Iterator[Symptom]:
     """A validation loss that rises while the training loss falls.
 
@@ -112,7 +112,7 @@ def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -
     yield Symptom("loss", message, "tricks/early_stopping; weight decay, dropout, more data", None if lost else "info")
 
 
-@rule("RUN009", "warning", kind="R", needs=("run",))
+@rule("RUN009", "warning", kind="run", needs=("run",))
 def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3, steps: int = 200) -> Iterator[Symptom]:
     """A validation loss that a constant prediction would reach.
 
@@ -140,7 +140,7 @@ def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3, step
         yield Symptom("validation loss", message, remedy)
 
 
-@rule("RUN010", "info", kind="R", needs=("run",))
+@rule("RUN010", "info", kind="run", needs=("run",))
 def validation_better_than_train(evidence: Evidence, *, share: float = 0.5, checks: int = 3) -> Iterator[Symptom]:
     """A validation loss that is much lower than the training loss.
 
@@ -155,7 +155,7 @@ def validation_better_than_train(evidence: Evidence, *, share: float = 0.5, chec
     """
     run = evidence.run
     assert run is not None
-    pairs = [(one.val, following.train) for one, following in pairwise(run.evaluations)][-checks:]
+    pairs = [(evaluation.val, following.train) for evaluation, following in pairwise(run.evaluations)][-checks:]
     if run.start.dropout or len(pairs) < checks or not all(0 <= val < share * train for val, train in pairs):
         return
     val, train = pairs[-1]
@@ -163,19 +163,19 @@ def validation_better_than_train(evidence: Evidence, *, share: float = 0.5, chec
     yield Symptom("validation loss", message, "compare what the two steps compute, and how the rows were split")
 
 
-def _val(one: EvaluationFact) -> float:
-    return one.val
+def _val(evaluation: EvaluationFact) -> float:
+    return evaluation.val
 
 
 def _warms_up(run: RunFacts) -> bool:
     """Say whether the rate is higher than a third of the run ago."""
-    rates = [one.lr for one in run.losses.windows]
+    rates = [window.lr for window in run.losses.windows]
     return rates[-1] > 1.01 * rates[-1 - len(rates) // 3]
 
 
 def _rises(windows: list[Window]) -> bool:
     """Say whether the rate rises anywhere: after a fall, or while it warms up."""
-    rates = [one.lr for one in windows]
+    rates = [window.lr for window in windows]
     lowest = rates[0]
     for rate in rates:
         lowest = min(lowest, rate)

@@ -10,14 +10,14 @@ from lightning.pytorch import LightningModule, Trainer
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.tracing.examine import examine
-from lightning_tricks.engine.layers.layer_company import wrap_anew
-from lightning_tricks.engine.lr.found_lr import product_of
+from lightning_tricks.engine.layers.layer_group_checks import wrap_anew
+from lightning_tricks.engine.lr.base_lr import product_of
 from lightning_tricks.engine.trial.run_snapshot import reshard_
 
 _SHARDING = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
 
 
-def visit(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence | None:
+def examine_on_rank_zero(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence | None:
     """Return what can be seen of a run's module, on process 0; ``None`` on the others, which wait.
 
     Args:
@@ -27,27 +27,27 @@ def visit(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence 
     """
     try:
         if not _is_shared(trainer):
-            return look(trainer, pl_module, batch)
-        return _look_while_others_wait(trainer, pl_module, batch)
+            return examine_here(trainer, pl_module, batch)
+        return _examine_while_others_wait(trainer, pl_module, batch)
     finally:
         if not why_not_traced(trainer, pl_module):
             wrap_anew(trainer)  # backward passes beside it have touched what it knows of the gradients
 
 
-def _look_while_others_wait(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence | None:
+def _examine_while_others_wait(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence | None:
     reshard_(pl_module)
     alone = dist.new_group([0])
     try:
         if not trainer.is_global_zero:
             return None
         with _only_member_of(alone):
-            return look(trainer, pl_module, batch)
+            return examine_here(trainer, pl_module, batch)
     finally:
         trainer.strategy.barrier("doctor")
         dist.destroy_process_group(alone)
 
 
-def look(trainer: Any, pl_module: LightningModule, batch: Any) -> Evidence:
+def examine_here(trainer: Any, pl_module: LightningModule, batch: Any) -> Evidence:
     """Return what can be seen of a run's module by this process alone; without a batch no step is traced."""
     product = product_of(trainer)
     with _batch_as_it_is(pl_module):
@@ -57,13 +57,13 @@ def look(trainer: Any, pl_module: LightningModule, batch: Any) -> Evidence:
             train_dataloaders=trainer.train_dataloader,
             val_dataloaders=trainer.val_dataloaders,
             optimizers=trainer.optimizers,
-            peaks=product.peaks() if product is not None else (),
+            peaks=product.group_base_lrs() if product is not None else (),
             context=trainer.precision_plugin.forward_context,
             not_traced=why_not_traced(trainer, pl_module) or ("" if batch is not None else "there was no batch"),
         )
 
 
-def share(trainer: Trainer, text: str) -> str:
+def broadcast_text(trainer: Trainer, text: str) -> str:
     """Return what process 0 says, on all of them."""
     return str(trainer.strategy.broadcast(text)) if _is_shared(trainer) else text
 

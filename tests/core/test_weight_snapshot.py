@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_tricks.core.snapshots import Snapshot, is_sharded, named_tensors
+from lightning_tricks.core.weight_snapshot import WeightSnapshot, is_sharded, named_tensors
 
 
 class Model(nn.Module):
@@ -31,7 +31,7 @@ def scramble(module: nn.Module) -> None:
 
 @pytest.mark.parametrize("on_host", [True, False])
 def test_put_back_restores_every_tensor_in_place(on_host: bool) -> None:
-    model, snapshot = Model(), Snapshot(on_host=on_host)
+    model, snapshot = Model(), WeightSnapshot(on_host=on_host)
     before, places = values(model), [tensor.data_ptr() for _, tensor in named_tensors(model)]
     snapshot.take(model)
     scramble(model)
@@ -43,7 +43,7 @@ def test_put_back_restores_every_tensor_in_place(on_host: bool) -> None:
 
 
 def test_a_copy_of_a_copy_is_independent_of_it() -> None:
-    model, first, second = Model(), Snapshot(on_host=False), Snapshot()
+    model, first, second = Model(), WeightSnapshot(on_host=False), WeightSnapshot()
     first.take(model)
     second.take(first)
     scramble(model)
@@ -53,7 +53,7 @@ def test_a_copy_of_a_copy_is_independent_of_it() -> None:
 
 
 def test_memory_is_used_again_unless_it_was_lent() -> None:
-    model, snapshot = Model(), Snapshot()
+    model, snapshot = Model(), WeightSnapshot()
     snapshot.take(model)
     place = snapshot._tensors["hidden"].data_ptr()
     snapshot.take(model)
@@ -66,7 +66,7 @@ def test_memory_is_used_again_unless_it_was_lent() -> None:
 
 
 def test_a_snapshot_taken_in_inference_mode_can_be_taken_again_and_put_back_outside() -> None:
-    model, snapshot = Model(), Snapshot()
+    model, snapshot = Model(), WeightSnapshot()
     with torch.inference_mode():
         snapshot.take(model)
     snapshot.take(model)
@@ -76,7 +76,7 @@ def test_a_snapshot_taken_in_inference_mode_can_be_taken_again_and_put_back_outs
 
 
 def test_a_model_that_was_rebuilt_is_refused_with_the_name_and_both_shapes() -> None:
-    model, snapshot = Model(), Snapshot()
+    model, snapshot = Model(), WeightSnapshot()
     snapshot.take(model)
     model.norm = nn.BatchNorm1d(5)
     with pytest.raises(ValueError, match=r"`norm.weight` has the shape \(5,\), its copy has the shape \(3,\)"):
@@ -87,7 +87,7 @@ def test_a_model_that_was_rebuilt_is_refused_with_the_name_and_both_shapes() -> 
 
 
 def test_adopting_nothing_forgets() -> None:
-    snapshot = Snapshot()
+    snapshot = WeightSnapshot()
     snapshot.take(Model())
     assert snapshot
     snapshot.adopt({})
@@ -103,7 +103,7 @@ def test_a_copy_to_the_host_is_one_copy_a_tensor() -> None:
             copies.append(func.overloadpacket.__name__)
             return func(*args, **(kwargs or {}))
 
-    model, snapshot = Model(), Snapshot()
+    model, snapshot = Model(), WeightSnapshot()
     snapshot.take(model)
     with Count():
         snapshot.take(model)

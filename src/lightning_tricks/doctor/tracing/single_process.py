@@ -9,14 +9,14 @@ import torch
 
 
 @contextmanager
-def run_alone() -> Iterator[None]:
+def single_process() -> Iterator[None]:
     """While entered, whoever asks whether there is a process group is told no: synchronized batch norms and metrics.
 
     The group itself is left as it is. A step that calls a collective without asking waits for the others all the same,
     unless this process is the group's only member; then nothing need be hidden (the ``Doctor`` callback sees to that).
 
     Example:
-        >>> with run_alone():
+        >>> with single_process():
         ...     torch.distributed.is_initialized()
         False
     """

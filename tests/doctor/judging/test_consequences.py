@@ -5,8 +5,8 @@ from clinic import batch, lit, net
 from healthy_nets import mlp
 from torch import nn
 
+from lightning_tricks.doctor.judging.consequences import group_consequences
 from lightning_tricks.doctor.judging.diagnose import diagnose
-from lightning_tricks.doctor.judging.fold import fold
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.rules.registry import all_rules
@@ -25,36 +25,36 @@ def zeros() -> nn.Module:
 def test_zero_weights_explain_that_inputs_are_ignored() -> None:
     torch.manual_seed(0)
     report = diagnose(zeros(), batch(), select=["INI001", "BEH001", "BEH006"])
-    assert [one.code for one in report.findings] == ["INI001"]
+    assert [finding.code for finding in report.findings] == ["INI001"]
     assert any(note.startswith("Follows from INI001 at net.3: error   BEH001") for note in report.notes)
 
 
 def test_alone_a_consequence_is_a_finding() -> None:
     report = diagnose(zeros(), batch(), select=["BEH001"])
-    assert [one.code for one in report.findings] == ["BEH001"]
+    assert [finding.code for finding in report.findings] == ["BEH001"]
 
 
 def test_unscaled_inputs_explain_the_first_loss() -> None:
     x, y = batch()
     report = diagnose(lit(net()), (x * 300, y))
-    assert [one.code for one in report.at_least("warning")] == ["DAT001"]
+    assert [finding.code for finding in report.at_least("warning")] == ["DAT001"]
     assert any("INI005" in note for note in report.notes)
 
 
 def test_nothing_grave_is_put_under_something_milder() -> None:
-    kept, notes = fold([finding("INI001", "info"), finding("BEH001", "error")], all_rules())
-    assert [one.code for one in kept] == ["BEH001", "INI001"]
+    kept, notes = group_consequences([finding("INI001", "info"), finding("BEH001", "error")], all_rules())
+    assert [finding.code for finding in kept] == ["BEH001", "INI001"]
     assert not notes
 
 
 def test_findings_stand_in_the_order_in_which_to_mend_them() -> None:
     codes = ["BEH001", "OPT001", "PLC001", "INI001", "LOS001", "DAT001", "DOC001"]
     report = Report("Net", [finding("RUN001", "error"), *(finding(code, "warning") for code in codes)])
-    assert [one.code for one in report.findings] == ["RUN001", *reversed(codes)]
+    assert [finding.code for finding in report.findings] == ["RUN001", *reversed(codes)]
 
 
 def test_rules_explain_others_that_exist_and_do_not_explain_them_back() -> None:
-    rules = {one.code: one for one in all_rules()}
-    for one in rules.values():
-        for code in one.explains:
-            assert one.code not in rules[code].explains
+    rules = {rule.code: rule for rule in all_rules()}
+    for rule in rules.values():
+        for code in rule.explains:
+            assert rule.code not in rules[code].explains

@@ -21,7 +21,11 @@ def rate_shares(trainer: Trainer) -> list[list[float]]:
         MisconfigurationException: no group has a rate above zero.
     """
     product = product_of(trainer)
-    peaks = product.peaks() if product else [[_peak(group) for group in o.param_groups] for o in trainer.optimizers]
+    peaks = (
+        product.group_base_lrs()
+        if product
+        else [[_peak(group) for group in o.param_groups] for o in trainer.optimizers]
+    )
     top = max((peak for of_one in peaks for peak in of_one), default=0.0)
     if not top > 0:
         raise MisconfigurationException(
@@ -59,7 +63,7 @@ def apply_lr(trainer: Trainer, lr: float) -> None:
 def product_of(trainer: Trainer) -> LRProduct | None:
     """Return what writes the rates of the run, unless a scheduler of the module's own does."""
     products = (callback.product for callback in callbacks_of(trainer, LRFactor))
-    return next((one for one in products if one is not None and not one.stands_aside), None)
+    return next((product for product in products if product is not None and not product.defers_to_scheduler), None)
 
 
 def _peak(group: dict[str, Any]) -> float:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_tricks.core.object_memory import ObjectMemory, remember_random_state
+from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
 
 
 class Holder:
@@ -28,19 +28,19 @@ class Holder:
         self.inner = None
 
 
-def draw(one: Holder) -> list[float]:
+def draw(holder: Holder) -> list[float]:
     return [
-        torch.rand((), generator=one.torch_dice).item(),
-        float(one.numpy_dice.random()),
-        float(one.old_dice.rand()),
-        one.dice.random(),
+        torch.rand((), generator=holder.torch_dice).item(),
+        float(holder.numpy_dice.random()),
+        float(holder.old_dice.rand()),
+        holder.dice.random(),
     ]
 
 
 def test_everything_that_hangs_on_an_object_comes_back_in_place() -> None:
     one = Holder()
     one.inner = one  # type: ignore[assignment]
-    memory = ObjectMemory()
+    memory = ObjectSnapshot()
     memory.remember(one)
     tensor, inner_list = one.tensor, one.nested["list"][1]  # type: ignore[index]
     for _ in range(2):
@@ -71,7 +71,7 @@ def test_a_module_and_its_optimizer_come_back_with_their_lazy_state(make: Any) -
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.LSTM(3, 2))
     optimizer = make(model.parameters())
-    memory = ObjectMemory()
+    memory = ObjectSnapshot()
     memory.remember(model, optimizer)
     before = {name: value.clone() for name, value in model.state_dict().items()}
 
@@ -96,7 +96,7 @@ def test_tensors_of_a_data_set_are_held_but_not_copied() -> None:
     data, module = SimpleNamespace(x=torch.zeros(2), count=[1]), nn.Linear(1, 1)
     owner = Holder()
     owner.inner = data  # type: ignore[assignment]
-    memory = ObjectMemory()
+    memory = ObjectSnapshot()
     memory.remember(owner, tensors=False)
     memory.remember(module)
     owner.tensor.add_(1)
@@ -112,7 +112,7 @@ def test_tensors_of_a_data_set_are_held_but_not_copied() -> None:
 def test_a_state_made_in_inference_mode_comes_back() -> None:
     with torch.inference_mode():
         holder = SimpleNamespace(total=torch.ones(2))
-        memory = ObjectMemory()
+        memory = ObjectSnapshot()
         memory.remember(holder)
         holder.total.add_(1)
     memory.put_back_()

@@ -1,4 +1,4 @@
-"""Clip memory: what was measured of an optimizer's gradients in a step, and what is kept of it until the next."""
+"""Clip state: what was measured of an optimizer's gradients in a step, and what is kept of it until the next."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Measured:
+class GradientNorms:
     """What was measured of one optimizer's gradients, all of it on the device.
 
     Attributes:
@@ -35,7 +35,7 @@ class Measured:
 
 
 @dataclass
-class Memory:
+class ClipState:
     """What is kept of one optimizer from step to step, on its device.
 
     Attributes:
@@ -46,7 +46,7 @@ class Memory:
         rules: what a callback learns, for each group that it clips on its own: dataclasses of tensors.
         thresholds: what it last clipped them to; not state, only logged.
         counted_at: the Trainer's step of the last evaluation.
-        last_bad: the last gradients that were not finite.
+        last_nonfinite: the last gradients that were not finite.
     """
 
     skipped: Tensor
@@ -56,10 +56,10 @@ class Memory:
     rules: dict[int, Any] = field(default_factory=dict)
     thresholds: dict[int, Tensor] = field(default_factory=dict)
     counted_at: int | None = None
-    last_bad: Measured | None = None
+    last_nonfinite: GradientNorms | None = None
 
     def to_plain(self) -> dict[str, Any]:
-        """Return what must survive a restart, in host memory and not shared with what goes on counting."""
+        """Return what must survive a restart, in host state and not shared with what goes on counting."""
         counts = {name: getattr(self, name) for name in ("skipped", "bad_in_a_row", "clipped")}
         rules = {group: _on_host(vars(rule)) for group, rule in self.rules.items()}
         return {**_on_host(counts), "steps": self.steps, "rules": rules}
@@ -69,22 +69,22 @@ def _on_host(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
 
-def restore_memory(
+def restore_clip_state(
     plain: dict[str, Any] | None, device: torch.device, restore_rule: Callable[[dict[str, Tensor]], Any]
-) -> Memory:
-    """Return a memory on a device, empty or as a checkpoint holds it.
+) -> ClipState:
+    """Return a state on a device, empty or as a checkpoint holds it.
 
     Args:
-        plain: what :meth:`Memory.to_plain` returned, if anything.
+        plain: what :meth:`ClipState.to_plain` returned, if anything.
         device: where the gradients are measured.
         restore_rule: makes what is learnt from its tensors.
     """
     if plain is None:
         zero = torch.zeros((), dtype=torch.int64, device=device)
-        return Memory(zero, zero.clone(), zero.clone())
+        return ClipState(zero, zero.clone(), zero.clone())
     counts = {name: plain[name].to(device, copy=True) for name in ("skipped", "bad_in_a_row", "clipped")}
     rules = {
         group: restore_rule({name: tensor.to(device, copy=True) for name, tensor in tensors.items()})
         for group, tensors in plain["rules"].items()
     }
-    return Memory(**counts, steps=plain["steps"], rules=rules)
+    return ClipState(**counts, steps=plain["steps"], rules=rules)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Extended:
+class WrappedMethod:
     """A bound method with calls before and after it.
 
     Lightning calls the hooks of all callbacks before the module's own. What must come after the last callback, or after
@@ -29,26 +29,26 @@ class Extended:
         return self.method.__reduce__()
 
 
-def attach(owner: object, name: str, call: Callable[[], None], *, before: bool = False) -> Callable[[], None]:
+def call_with(owner: object, name: str, call: Callable[[], None], *, before: bool = False) -> Callable[[], None]:
     """Have ``call`` called after (or ``before``) each call of ``owner.name``, on this one object.
 
     Returns:
         A function that takes it off; the last one off leaves the object as it was found.
     """
     found = vars(owner).get(name)
-    extended = found if isinstance(found, Extended) else Extended(getattr(owner, name))
-    object.__setattr__(owner, name, extended)  # a module's own would look for parameters first
-    calls = extended.before if before else extended.after
+    wrapped = found if isinstance(found, WrappedMethod) else WrappedMethod(getattr(owner, name))
+    object.__setattr__(owner, name, wrapped)  # a module's own would look for parameters first
+    calls = wrapped.before if before else wrapped.after
     calls.append(call)
 
     def detach() -> None:
         if call not in calls:
             return
         calls.remove(call)
-        if extended.before or extended.after or vars(owner).get(name) is not extended:
+        if wrapped.before or wrapped.after or vars(owner).get(name) is not wrapped:
             return
         object.__delattr__(owner, name)
-        if getattr(owner, name) != extended.method:  # the object had an attribute of its own
-            object.__setattr__(owner, name, extended.method)
+        if getattr(owner, name) != wrapped.method:  # the object had an attribute of its own
+            object.__setattr__(owner, name, wrapped.method)
 
     return detach

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-class StillWatch:
+class UnchangedParamsWatch:
     """Which trainable parameters an epoch left as they were; the same on every process."""
 
     def __init__(self) -> None:

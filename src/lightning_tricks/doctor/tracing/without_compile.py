@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def run_eagerly() -> Iterator[None]:
+def without_compile() -> Iterator[None]:
     """While entered, whatever ``torch.compile`` returned runs uncompiled.
 
     Example:
-        >>> with run_eagerly():
+        >>> with without_compile():
         ...     pass
     """
     if "torch._dynamo" not in sys.modules:  # nothing was compiled, and importing it takes seconds

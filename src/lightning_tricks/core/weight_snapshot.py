@@ -15,7 +15,7 @@ from torch import Tensor, nn
 _PAGES = 1 << 16
 
 
-class Snapshot:
+class WeightSnapshot:
     """The parameters and buffers of a module at one moment, by name; a tied one once.
 
     Args:
@@ -23,7 +23,7 @@ class Snapshot:
 
     Example:
         >>> model = nn.Linear(1, 1)
-        >>> snapshot = Snapshot()
+        >>> snapshot = WeightSnapshot()
         >>> snapshot.take(model)
         >>> before = model.weight.item()
         >>> _ = nn.init.constant_(model.weight, 7.0)
@@ -41,9 +41,9 @@ class Snapshot:
     def __bool__(self) -> bool:
         return bool(self._tensors)
 
-    def take(self, source: "nn.Module | Snapshot") -> None:
+    def take(self, source: "nn.Module | WeightSnapshot") -> None:
         """Copy a module's tensors, or those of another snapshot, over the last copy."""
-        named = source._tensors if isinstance(source, Snapshot) else dict(named_tensors(source))
+        named = source._tensors if isinstance(source, WeightSnapshot) else dict(named_tensors(source))
         memory = {} if self._lent else self._tensors
         # validation runs in inference mode, whose tensors could not be written again outside it
         with torch.inference_mode(False), torch.no_grad():

@@ -20,7 +20,7 @@ _TORCH_OWN = ("torch.optim", "torch.amp", "torch.cuda.amp", "torch.utils.data")
 _LONG = 10_000
 
 
-class ObjectMemory:
+class ObjectSnapshot:
     """What objects held when they were given to :meth:`remember`.
 
     It follows attributes, lists, dicts, sets and tuples, into modules, optimizers, schedulers, samplers, data sets and
@@ -33,7 +33,7 @@ class ObjectMemory:
     Example:
         >>> model = nn.Linear(1, 1)
         >>> optimizer = torch.optim.Adam(model.parameters())
-        >>> memory = ObjectMemory()
+        >>> memory = ObjectSnapshot()
         >>> memory.remember(model, optimizer)
         >>> before = model.weight.item()
         >>> model(torch.ones(1)).backward()
@@ -50,7 +50,7 @@ class ObjectMemory:
 
     def leave_out(self, *objects: object) -> None:
         """Never look at these."""
-        self._seen.update({id(one): one for one in objects})
+        self._seen.update({id(object): object for object in objects})
 
     def remember(self, *roots: object, tensors: bool = True) -> None:
         """Remember what these objects hold, whatever their class.
@@ -61,31 +61,31 @@ class ObjectMemory:
         """
         waiting: deque[tuple[object, bool]] = deque((root, True) for root in roots)
         while waiting:
-            one, is_root = waiting.popleft()
-            if isinstance(one, _SIMPLE) or id(one) in self._seen:
+            holder, is_root = waiting.popleft()
+            if isinstance(holder, _SIMPLE) or id(holder) in self._seen:
                 continue
-            if not tensors and isinstance(one, (Tensor, nn.Module)) and not is_root:
+            if not tensors and isinstance(holder, (Tensor, nn.Module)) and not is_root:
                 continue  # another call may want them with their values
-            self._seen[id(one)] = one
-            waiting.extend((inner, False) for inner in self._note(one, is_root, tensors))
+            self._seen[id(holder)] = holder
+            waiting.extend((inner, False) for inner in self._note(holder, is_root, tensors))
 
-    def _note(self, one: Any, is_root: bool, tensors: bool) -> list[object]:
+    def _note(self, holder: Any, is_root: bool, tensors: bool) -> list[object]:
         """Note how to put one object back, and return what it holds."""
-        if isinstance(one, Tensor):
-            return self._note_tensor(one) if tensors else []
-        if isinstance(one, tuple):
-            return list(one) if len(one) <= _LONG else []
-        if isinstance(one, (list, deque, set, dict)):
-            return self._note_container(one)
-        if generator := _generator(one):
+        if isinstance(holder, Tensor):
+            return self._note_tensor(holder) if tensors else []
+        if isinstance(holder, tuple):
+            return list(holder) if len(holder) <= _LONG else []
+        if isinstance(holder, (list, deque, set, dict)):
+            return self._note_container(holder)
+        if generator := _generator(holder):
             self._undo.append(generator)
             return []
-        if type(one).__module__ == "numpy" and type(one).__name__ == "ndarray":
-            if tensors and one.flags.writeable:
-                self._note_array(one)
+        if type(holder).__module__ == "numpy" and type(holder).__name__ == "ndarray":
+            if tensors and holder.flags.writeable:
+                self._note_array(holder)
             return []
-        if hasattr(one, "__dict__") and (is_root or self._is_open(one)):
-            return self._note_attributes(vars(one))
+        if hasattr(holder, "__dict__") and (is_root or self._is_open(holder)):
+            return self._note_attributes(vars(holder))
         return []
 
     def _note_tensor(self, tensor: Tensor) -> list[object]:
@@ -108,15 +108,15 @@ class ObjectMemory:
         self._undo.append(undo)
         return []
 
-    def _note_container(self, one: Any) -> list[object]:
-        held = dict(one) if isinstance(one, dict) else list(one)
+    def _note_container(self, container: Any) -> list[object]:
+        held = dict(container) if isinstance(container, dict) else list(container)
 
         def undo() -> None:
-            now = list(one.items() if isinstance(one, dict) else one)
+            now = list(container.items() if isinstance(container, dict) else container)
             then = list(held.items() if isinstance(held, dict) else held)
             if not _are_the_same(now, then):
-                one.clear()
-                one.update(held) if isinstance(one, (dict, set)) else one.extend(held)
+                container.clear()
+                container.update(held) if isinstance(container, (dict, set)) else container.extend(held)
 
         self._undo.append(undo)
         if len(held) > _LONG:
@@ -143,11 +143,11 @@ class ObjectMemory:
         self._undo.append(undo)
         return [value for name, value in held.items() if name not in ("_iterator", "_trainer", "_fabric")]
 
-    def _is_open(self, one: object) -> bool:
+    def _is_open(self, holder: object) -> bool:
         """Say whether the attributes of an object are a part of the training that may be looked at."""
-        homes = [cls.__module__ for cls in type(one).__mro__]
+        homes = [cls.__module__ for cls in type(holder).__mro__]
         packages = {home.partition(".")[0] for home in homes}
-        if isinstance(one, nn.Module) or packages & self._enter:
+        if isinstance(holder, nn.Module) or packages & self._enter:
             return True
         if packages & _TRAINERS:
             return False
@@ -169,17 +169,17 @@ def _are_the_same(now: list[Any], then: list[Any]) -> bool:
     return all(a is b for a, b in pairs)
 
 
-def _generator(one: Any) -> Callable[[], None] | None:
+def _generator(candidate: Any) -> Callable[[], None] | None:
     """Return how to put a generator of random numbers back, if it is one."""
-    kind = f"{type(one).__module__}.{type(one).__name__}"
-    if isinstance(one, torch.Generator):
-        return _later(one.set_state, one.get_state())
-    if isinstance(one, random.Random):
-        return _later(one.setstate, one.getstate())
+    kind = f"{type(candidate).__module__}.{type(candidate).__name__}"
+    if isinstance(candidate, torch.Generator):
+        return _later(candidate.set_state, candidate.get_state())
+    if isinstance(candidate, random.Random):
+        return _later(candidate.setstate, candidate.getstate())
     if kind == "numpy.random.mtrand.RandomState":
-        return _later(one.set_state, one.get_state())
+        return _later(candidate.set_state, candidate.get_state())
     if kind == "numpy.random._generator.Generator":
-        return _later(lambda state: setattr(one.bit_generator, "state", state), one.bit_generator.state)
+        return _later(lambda state: setattr(candidate.bit_generator, "state", state), candidate.bit_generator.state)
     return None
 
 

@@ -12,13 +12,13 @@ from lightning_tricks.doctor.rules.rule import Rule
 _MEND_FIRST = ("DOC", "DAT", "LOS", "INI", "ACT", "PLC", "OPT", "BEH", "RUN")
 
 
-def mending_order(finding: Finding) -> tuple[int, int, str]:
+def fix_order(finding: Finding) -> tuple[int, int, str]:
     """Return the key that sorts findings by what to mend first.
 
     Example:
         >>> codes = ["BEH001", "INI001", "DAT001"]
         >>> findings = [Finding(code, "", "error", "", "", "") for code in codes]
-        >>> [one.code for one in sorted(findings, key=mending_order)]
+        >>> [finding.code for finding in sorted(findings, key=fix_order)]
         ['DAT001', 'INI001', 'BEH001']
     """
     return SEVERITIES.index(finding.severity), _place(finding), finding.code
@@ -29,22 +29,24 @@ def _place(finding: Finding) -> int:
     return _MEND_FIRST.index(family) if family in _MEND_FIRST else len(_MEND_FIRST)
 
 
-def fold(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[list[Finding], list[str]]:
+def group_consequences(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[list[Finding], list[str]]:
     """Return the findings that stand for themselves, and a line for each that follows from one of them.
 
     A rule says in ``explains`` which rules' findings follow from its own. Nothing grave is put under something milder.
     """
-    explains = {one.code: one.explains for one in rules}
+    explains = {rule.code: rule.explains for rule in rules}
     kept: list[Finding] = []
     notes: list[str] = []
-    findings = sorted(findings, key=mending_order)
-    for one in findings:
+    findings = sorted(findings, key=fix_order)
+    for finding in findings:
         causes = [
-            other for other in findings if one.code in explains.get(other.code, ()) and other.at_least(one.severity)
+            other
+            for other in findings
+            if finding.code in explains.get(other.code, ()) and other.at_least(finding.severity)
         ]
         cause = min(causes, key=_place, default=None)
         if cause is None:
-            kept.append(one)
+            kept.append(finding)
         else:
-            notes.append(f"Follows from {cause.code} at {cause.where or 'the model'}: {one}")
+            notes.append(f"Follows from {cause.code} at {cause.where or 'the model'}: {finding}")
     return kept, notes

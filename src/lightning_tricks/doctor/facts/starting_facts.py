@@ -9,17 +9,17 @@ from lightning_tricks.doctor.facts.run_facts import StartFact
 _CLASS_LOSSES = ("cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits")
 
 
-def foresee(evidence: Evidence) -> StartFact:
+def starting_facts(evidence: Evidence) -> StartFact:
     """Return what is kept of the first look for the rules on the run.
 
     Example:
         >>> from torch import nn
         >>> from lightning_tricks.doctor.tracing.examine import examine
-        >>> foresee(examine(nn.Linear(2, 1)))
+        >>> starting_facts(examine(nn.Linear(2, 1)))
         StartFact(trained=False, dropout=False, guess=None)
     """
-    called = {one.op for one in evidence.trace.operations} if evidence.trace is not None else set()
-    has_dropout = any(one.isa("Dropout", "_DropoutNd") for one in evidence.model.modules)
+    called = {operation.op for operation in evidence.trace.operations} if evidence.trace is not None else set()
+    has_dropout = any(module.isa("Dropout", "_DropoutNd") for module in evidence.model.modules)
     trained = bool(evidence.model.pretrained) or (evidence.plan is not None and evidence.plan.done > 0)
     return StartFact(trained, has_dropout or bool(called & DROPOUTS), _loss_of_prior(evidence))
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from torch import nn
 
-from lightning_tricks.engine.run.module_calls import attach
+from lightning_tricks.engine.run.wrapped_method import call_with
 
 
 class Speaker(nn.Module):
@@ -20,8 +20,8 @@ class Speaker(nn.Module):
 
 def test_calls_come_before_and_after_with_the_method_s_result_unchanged() -> None:
     speaker = Speaker()
-    attach(speaker, "speak", lambda: speaker.said.append("after"))
-    attach(speaker, "speak", lambda: speaker.said.append("before"), before=True)
+    call_with(speaker, "speak", lambda: speaker.said.append("after"))
+    call_with(speaker, "speak", lambda: speaker.said.append("before"), before=True)
     assert speaker.speak("word") == "word"
     assert speaker.said == ["before", "word", "after"]
 
@@ -30,7 +30,7 @@ def test_calls_come_before_and_after_with_the_method_s_result_unchanged() -> Non
 def test_taken_off_in_any_order_nothing_is_left(order: tuple[int, ...]) -> None:
     speaker = Speaker()
     before = set(vars(speaker))
-    detach = [attach(speaker, "speak", lambda i=i: speaker.said.append(str(i)), before=i == 1) for i in range(3)]
+    detach = [call_with(speaker, "speak", lambda i=i: speaker.said.append(str(i)), before=i == 1) for i in range(3)]
     for i in order:
         detach[i]()
         detach[i]()  # a second time does nothing
@@ -43,7 +43,7 @@ def test_an_attribute_of_the_object_s_own_is_put_back() -> None:
     speaker = Speaker()
     own = lambda word: speaker.said.append("own " + word)  # noqa: E731
     speaker.speak = own  # type: ignore[method-assign]
-    attach(speaker, "speak", lambda: None)()
+    call_with(speaker, "speak", lambda: None)()
     assert vars(speaker)["speak"] is own
 
 
@@ -54,7 +54,7 @@ def test_a_call_that_takes_itself_off_is_called_once() -> None:
         detach()
         speaker.said.append("once")
 
-    detach = attach(speaker, "speak", once)
+    detach = call_with(speaker, "speak", once)
     speaker.speak("a")
     speaker.speak("b")
     assert speaker.said == ["a", "once", "b"]
@@ -63,7 +63,7 @@ def test_a_call_that_takes_itself_off_is_called_once() -> None:
 
 def test_what_somebody_else_put_on_top_stays() -> None:
     speaker = Speaker()
-    detach = attach(speaker, "speak", lambda: speaker.said.append("ours"))
+    detach = call_with(speaker, "speak", lambda: speaker.said.append("ours"))
     inner = speaker.speak
     speaker.speak = lambda word: inner(word + "!")  # type: ignore[method-assign]
     detach()

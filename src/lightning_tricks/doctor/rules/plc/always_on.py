@@ -1,0 +1,31 @@
+"""Dropout that is active where it should not be."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.finding import Severity
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+
+@rule("PLC009", "error", kind="batch", needs=("behaviour",))
+def dropout_always_on(evidence: Evidence) -> Iterator[Symptom]:
+    """Dropout that is active in eval mode.
+
+    What it looks at:  dropout calls with ``training=True`` while the model is in eval mode; masks made by hand are
+                       info, for who writes them by hand may mean it.
+    Why it matters:    predictions are thinned and differ from call to call.
+    Try:               ``F.dropout(x, p, training=self.training)``, or ``nn.Dropout``.
+    False alarms:      ensembles by dropout at inference; models that sample on purpose (normal numbers are drawn, too):
+                       info.
+    References:        PyTorch documentation, ``torch.nn.functional.dropout``: "training: apply dropout if is True".
+    """
+    behaviour = evidence.behaviour
+    assert behaviour is not None
+    severity: Severity | None = "info" if "randn" in behaviour.random else None
+    for call in behaviour.always_on:
+        owner = evidence.model.module(call.module)
+        message = f"`{call.function}` (p = {call.p:g}) in {owner.kind if owner else 'the model'} is active in eval mode"
+        yield Symptom(call.module, message, f"F.{call.function}(x, p, training=self.training)", severity)
+    if not behaviour.always_on and behaviour.repeat_change and "bernoulli" in behaviour.random:
+        message = f"a mask is drawn in eval mode; outputs change by {behaviour.repeat_change:.2g} from call to call"
+        yield Symptom(behaviour.module, message, "if self.training: around the mask", "info")
