@@ -14,7 +14,7 @@ from person import Person, Watch, there
 from tiny import Net, fit, trainer
 
 from lightning_tricks import CosineDecay, LiveControl, LRFinder
-from lightning_tricks.callbacks import control_file
+from lightning_tricks.engine.control import control_file
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tricks.callbacks import control_file
+from lightning_tricks.engine.control import control_file
 from lightning_tricks.engine.control.control_file import ControlFile, parse_order
 from lightning_tricks.functional.live_orders import KEYS, write_order
 
