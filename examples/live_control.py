@@ -1,6 +1,6 @@
 """A hand on the wheel: the rate is too high, the loss jumps about, and somebody turns it down while training goes on.
 
-Here the somebody is a thread; in your project it is you, in another terminal: lightning-tricks control FOLDER lr=x0.1
+Here the somebody is a thread; in your project it is you, in another terminal: lightning-tricks control FOLDER lr=x0.05
 
 Usage: python examples/live_control.py [FOLDER]
 """
@@ -25,14 +25,13 @@ def turn_down(trainer: L.Trainer, epoch: int) -> None:
     """Wait until that epoch, look at the loss, sigh, and turn the rate down."""
     while trainer.current_epoch < epoch:
         time.sleep(0.05)
-    lightning_tricks(["control", trainer.default_root_dir, "lr=x0.05"])
+    lightning_tricks(["control", trainer.log_dir, "lr=x0.05"])
 
 
 def main(folder: str = "outputs/live_control") -> tuple[float, float]:
     """Train with too high a rate; return the mean validation loss of five epochs before the order and at the end."""
     warnings.filterwarnings("ignore", ".*does not have many workers|.*is not empty")
     Path(folder).mkdir(parents=True, exist_ok=True)
-    (Path(folder) / "control.yaml").unlink(missing_ok=True)  # an order of an earlier run would count here too
     L.seed_everything(0)
     live = LiveControl(every_n_steps=5, log_factors=True)
     trainer = L.Trainer(

@@ -4,33 +4,36 @@ from pathlib import Path
 
 import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
-from person import Watch, there
+from person import Watch, at_once
 from tiny import Net, fit, same, trainer, weights
 
 from lightning_tricks import EarlyStopping, LiveControl
+from lightning_tricks.engine.control import control_file
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file counts at once, not after half a second."""
+    monkeypatch.setattr(control_file, "QUIET", 0.0)
 
 
 @pytest.mark.parametrize(("min_epochs", "steps"), [(None, 4), (2, 12)])
 def test_stop_ends_the_run_as_soon_as_the_trainer_may(min_epochs: int | None, steps: int) -> None:
-    there("stop: true")
     live = LiveControl(every_n_steps=4)
-    net = fit(live, min_epochs=min_epochs, limit_val_batches=0)
+    net = fit(live, at_once("stop: true"), min_epochs=min_epochs, limit_val_batches=0)
     assert len(net.trace) == steps
     assert live.applied == [{"step": 4, "content": {"stop": True}}]
     assert live.stopping_reason_message == "told to at step 4"
 
 
 def test_the_closing_line_says_who_stopped_the_run(caplog: pytest.LogCaptureFixture) -> None:
-    there("stop: true")
     with caplog.at_level("INFO"):
-        fit(LiveControl(every_n_steps=4), EarlyStopping(patience=50))
-    assert "control.yaml, in which there is an order already." in caplog.text
+        fit(LiveControl(every_n_steps=4), at_once("stop: true"), EarlyStopping(patience=50))
     assert "Training stopped by LiveControl: told to at step 4 (epoch" in caplog.text
 
 
 def test_a_run_that_was_stopped_goes_on_when_it_is_resumed(tmp_path: Path) -> None:
-    there("stop: true\ncheckpoint: true\n")
-    fit(LiveControl(every_n_steps=4), default_root_dir=tmp_path)
+    fit(LiveControl(every_n_steps=4), at_once("stop: true\ncheckpoint: true\n"), default_root_dir=tmp_path)
     resumed = fit(LiveControl(every_n_steps=4), ckpt_path=tmp_path / "control-4.ckpt", default_root_dir=tmp_path)
     assert resumed.trace == fit().trace[4:]
 
@@ -40,11 +43,12 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_resumed(tmp_path: Path) -> No
 def test_a_checkpoint_that_was_ordered_lies_beside_the_others_and_resumes(
     keeper: bool, accumulate: int, tmp_path: Path
 ) -> None:
-    there("lr: x0.5\ncheckpoint: true\nstop: false")
     keepers = [ModelCheckpoint(tmp_path / "kept")] if keeper else []
     arguments = {"val_check_interval": 3, "accumulate_grad_batches": accumulate}
     callbacks = [LiveControl(every_n_steps=4), EarlyStopping(patience=50)]
-    whole = fit(*callbacks, *keepers, **arguments, default_root_dir=tmp_path)
+    whole = fit(
+        *callbacks, *keepers, at_once("lr: x0.5\ncheckpoint: true\nstop: false"), **arguments, default_root_dir=tmp_path
+    )
     saved = (tmp_path / "kept" if keeper else tmp_path) / ("control-3.ckpt" if accumulate == 1 else "control-2.ckpt")
     again = [LiveControl(every_n_steps=4), EarlyStopping(patience=50)]
     resumed = fit(*again, ckpt_path=saved, **arguments, default_root_dir=tmp_path)
@@ -55,9 +59,14 @@ def test_a_checkpoint_that_was_ordered_lies_beside_the_others_and_resumes(
 
 
 def test_a_checkpoint_ordered_with_a_validation_is_saved_after_it(tmp_path: Path) -> None:
-    there("checkpoint: true\nvalidate: true\n")
     stop = EarlyStopping(patience=50)
-    whole = fit(LiveControl(every_n_steps=4), stop, net=Watch(), default_root_dir=tmp_path)
+    whole = fit(
+        LiveControl(every_n_steps=4),
+        at_once("checkpoint: true\nvalidate: true\n"),
+        stop,
+        net=Watch(),
+        default_root_dir=tmp_path,
+    )
     assert whole.validated == [4, 6, 12, 18]
     again, resumed = EarlyStopping(patience=50), Watch()
     fit(LiveControl(every_n_steps=4), again, net=resumed, ckpt_path=tmp_path / "control-4.ckpt")
@@ -69,9 +78,12 @@ def test_a_checkpoint_ordered_with_a_validation_is_saved_after_it(tmp_path: Path
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there("checkpoint: true")
     (tmp_path / "taken").write_text("a file where the folder would be")
-    runner = trainer(LiveControl(tmp_path / "control.yaml", every_n_steps=4), default_root_dir=tmp_path / "taken")
+    runner = trainer(
+        LiveControl(tmp_path / "control.yaml", every_n_steps=4),
+        at_once("checkpoint: true"),
+        default_root_dir=tmp_path / "taken",
+    )
     with pytest.warns(UserWarning, match="no checkpoint was saved, training goes on: .*taken"):
         runner.fit(Net())
     assert runner.global_step == 18
@@ -88,26 +100,30 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(
 def test_validate_runs_the_trainers_own_validation_and_changes_no_weight(
     manual: bool, accumulate: int, validated: list[int]
 ) -> None:
-    there("validate: true")
     arguments = {"accumulate_grad_batches": accumulate, "max_epochs": 2}
-    net = fit(LiveControl(every_n_steps=2), net=Watch(manual=manual), **arguments)
+    net = fit(LiveControl(every_n_steps=2), at_once("validate: true"), net=Watch(manual=manual), **arguments)
     assert net.validated == validated
     assert same(weights(net), weights(fit(net=Net(manual=manual), **arguments)))
 
 
 def test_the_validations_that_are_due_come_when_they_would_have_come() -> None:
-    there("validate: true")
-    assert fit(LiveControl(every_n_steps=4), net=Watch(), val_check_interval=3).validated == [3, 6, 9, 12, 15, 18]
+    assert fit(
+        LiveControl(every_n_steps=4), at_once("validate: true"), net=Watch(), val_check_interval=3
+    ).validated == [3, 6, 9, 12, 15, 18]
     every = {"check_val_every_n_epoch": None, "val_check_interval": 7}
-    there("validate: true\nid: 2")
-    assert fit(LiveControl(every_n_steps=4), net=Watch(), **every).validated == [4, 7, 14]
-    assert fit(LiveControl(every_n_steps=4), net=Watch(), check_val_every_n_epoch=2).validated == [4, 12]
+    assert fit(LiveControl(every_n_steps=4), at_once("validate: true\nid: 2"), net=Watch(), **every).validated == [
+        4,
+        7,
+        14,
+    ]
+    assert fit(
+        LiveControl(every_n_steps=4), at_once("validate: true"), net=Watch(), check_val_every_n_epoch=2
+    ).validated == [4, 12]
 
 
 def test_a_run_that_was_validated_by_order_resumes_from_there(tmp_path: Path) -> None:
-    there("validate: true\nlr: x0.5\n")
     keeper = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, save_on_train_epoch_end=False)
-    whole = fit(LiveControl(every_n_steps=4), keeper, net=Watch())
+    whole = fit(LiveControl(every_n_steps=4), at_once("validate: true\nlr: x0.5\n"), keeper, net=Watch())
     resumed = fit(LiveControl(every_n_steps=4), net=Watch(), ckpt_path=tmp_path / "step=4.ckpt")
     assert resumed.trace == whole.trace[4:]
     assert resumed.validated == whole.validated[1:] == [6, 12, 18]
@@ -115,6 +131,5 @@ def test_a_run_that_was_validated_by_order_resumes_from_there(tmp_path: Path) ->
 
 
 def test_an_order_to_validate_without_anything_to_validate_with_is_warned_about() -> None:
-    there("validate: true")
     with pytest.warns(UserWarning, match="nothing to validate with"):
-        assert len(fit(LiveControl(every_n_steps=4), limit_val_batches=0).trace) == 18
+        assert len(fit(LiveControl(every_n_steps=4), at_once("validate: true"), limit_val_batches=0).trace) == 18

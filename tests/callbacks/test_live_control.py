@@ -1,23 +1,27 @@
 """Live control: what a file says is done at the next look, once, on all ranks, and is in the checkpoint."""
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
-from person import Person, Watch, there
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.logger import DummyLogger
+from person import Person, Watch, at_once
 from tiny import Net, fit, trainer
 
 from lightning_tricks import CosineDecay, LiveControl, LRFinder
 from lightning_tricks.engine.control import control_file
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file counts at once, not after half a second: a run of eighteen steps is over by then."""
     monkeypatch.setattr(control_file, "QUIET", 0.0)
@@ -35,7 +39,6 @@ def watchers() -> list[threading.Thread]:
 # -- the learning rate --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("soon")
 def test_an_order_is_obeyed_once_at_the_next_look_and_a_second_one_multiplies_on() -> None:
     live = LiveControl(every_n_steps=2)
     same_again = "# another comment, the same order\nlr:  x0.5\n"
@@ -52,24 +55,21 @@ def test_an_order_is_obeyed_once_at_the_next_look_and_a_second_one_multiplies_on
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_number_is_from_then_on_the_rate_of_the_largest_group_whatever_a_schedule_says(first: bool) -> None:
-    there("lr: 2e-2")
     live, schedule = LiveControl(every_n_steps=6), CosineDecay()
-    net = fit(*((live, schedule) if first else (schedule, live)), limit_val_batches=0)
+    net = fit(at_once("lr: 2e-2"), *((live, schedule) if first else (schedule, live)), limit_val_batches=0)
     plain = fit(CosineDecay())
     assert net.trace[:6] == plain.trace[:6]
     assert [lrs for _, lrs in net.trace[6:]] == [pytest.approx([0.002, 0.02])] * 12
     assert live.applied == [{"step": 6, "content": {"lr": 0.02}}]
 
 
-@pytest.mark.usefixtures("soon")
 def test_a_resumed_run_keeps_the_number_and_further_factors_multiply_it(tmp_path: Path) -> None:
     orders = {2: "lr: 0.02", 8: "lr: x0.5"}
     whole = fit(LiveControl(every_n_steps=2), Person(orders), CosineDecay(), limit_val_batches=0)
     assert head(whole)[4:10] == [pytest.approx(0.02)] * 6
     assert head(whole)[10:] == [pytest.approx(0.01)] * 8
-    first = trainer(LiveControl(every_n_steps=2), CosineDecay(), max_epochs=3, limit_val_batches=0)
+    first = trainer(LiveControl(every_n_steps=2), CosineDecay(), at_once("lr: 0.02"), max_epochs=3, limit_val_batches=0)
     first.fit_loop.max_epochs, resumed = 1, Net()
-    there("lr: 0.02")
     first.fit(Net())
     first.save_checkpoint(tmp_path / "first.ckpt")
     live = LiveControl(every_n_steps=2)
@@ -78,7 +78,6 @@ def test_a_resumed_run_keeps_the_number_and_further_factors_multiply_it(tmp_path
     assert head(resumed) == [pytest.approx(0.02)] * 12
 
 
-@pytest.mark.usefixtures("soon")
 def test_a_file_that_is_no_order_changes_nothing_and_is_warned_about_once_with_its_line() -> None:
     live = LiveControl(every_n_steps=1)
     bad = "lr: x0.5\nlearning_rate: 0.1\n"
@@ -94,16 +93,28 @@ def test_a_file_that_is_no_order_changes_nothing_and_is_warned_about_once_with_i
 
 
 def test_a_smoke_test_reads_nothing() -> None:
-    there("lr: x0.5")
     live = LiveControl(every_n_steps=1)
-    assert head(fit(live, fast_dev_run=3)) == [0.1] * 3
+    writer = Writer("control.yaml")
+    assert head(fit(live, writer, fast_dev_run=3)) == [0.1] * 3
+    assert writer.written
     assert live.applied == []
 
 
+class Writer(Callback):
+    """Write an order before the first batch, whoever watches."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self.written = Path(path), False
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if not self.written:
+            self.path.write_text("lr: x0.5")
+            self.written = True
+
+
 def test_a_finders_rate_is_multiplied_on() -> None:
-    there("lr: x0.5")
     finder = LRFinder(min_lr=1e-4, max_lr=1.0, num_steps=20, at_epochs=(1,), suggestion="minimum")
-    net = fit(finder, LiveControl(every_n_steps=2), max_epochs=2, limit_val_batches=0)
+    net = fit(finder, LiveControl(every_n_steps=2), at_once("lr: x0.5"), max_epochs=2, limit_val_batches=0)
     assert finder.result is not None
     assert head(net)[6:] == pytest.approx([finder.result.suggestion * 0.5] * 6)
 
@@ -131,6 +142,84 @@ def test_a_module_with_a_scheduler_of_its_own_is_refused_unless_it_may_be_droppe
 def test_wrong_arguments_are_refused_with_their_value(arguments: dict[str, Any], error: str) -> None:
     with pytest.raises((ValueError, TypeError), match=error):
         LiveControl(**arguments)
+
+
+# -- whose file it is ---------------------------------------------------------------------------------------------
+
+
+def test_an_order_that_is_older_than_the_run_is_not_obeyed_and_one_line_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    Path("control.yaml").write_text("stop: true\n")
+    live = LiveControl(every_n_steps=1)
+    with caplog.at_level("INFO"):
+        net = fit(live, Person({8: "stop: true\n"}))
+    assert len(net.trace) == 9, "the same words, written in this run, count"
+    assert live.applied == [{"step": 9, "content": {"stop": True}}]
+    said = [record.message for record in caplog.records if "watches" in record.message]
+    old = "The order in it (stop: true) is older than this run and is not obeyed."
+    assert said == [f"LiveControl watches {Path('control.yaml').resolve()}. {old}"]
+    assert len(fit(LiveControl(every_n_steps=1)).trace) == 18, "the order that stopped this run does not stop the next"
+
+
+def test_the_file_lies_in_the_runs_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def watched(**arguments: Any) -> Path:
+        seen = Seen()
+        fit(LiveControl(), seen, max_epochs=1, **arguments)
+        assert seen.path is not None
+        return seen.path
+
+    job = tmp_path / "outputs" / "17-05-00"
+    loggers = [NoFolder(), CSVLogger(tmp_path / "logs", name="", version="7")]
+    assert watched() == tmp_path / "control.yaml"
+    assert watched(default_root_dir=tmp_path / "root") == tmp_path / "root" / "control.yaml"
+    monkeypatch.setitem(sys.modules, "hydra.core.hydra_config", hydra_job(job))
+    assert watched(default_root_dir=tmp_path / "root") == job / "control.yaml"
+    assert watched(logger=loggers) == tmp_path / "logs" / "7" / "control.yaml"
+    assert watched(default_root_dir="s3://bucket/runs") == job / "control.yaml"
+    monkeypatch.delitem(sys.modules, "hydra.core.hydra_config")
+    assert watched(default_root_dir="memory://runs") == tmp_path / "control.yaml"
+
+
+def test_two_runs_in_one_folder_never_share_a_file() -> None:
+    class Inner(Callback):
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            if trainer.global_step == 3:
+                self.net = fit(self.live, at_once("lr: x0.1"), limit_val_batches=0)
+
+    inner, outer = Inner(), LiveControl(every_n_steps=1)
+    inner.live = LiveControl(every_n_steps=1)
+    assert head(fit(outer, inner, limit_val_batches=0)) == [0.1] * 18
+    assert head(inner.net) == [0.1] + [pytest.approx(0.01)] * 17
+    assert outer.applied == []
+    assert sorted(path.name for path in Path().iterdir()) == ["control-2.yaml"]
+
+
+def test_a_folder_that_cannot_be_written_does_not_end_the_run(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file where the folder would be")
+    with pytest.warns(UserWarning, match="cannot be told from that of another run: .*taken"):
+        assert fit(LiveControl(), default_root_dir=tmp_path / "taken").trace == fit().trace
+
+
+class Seen(Callback):
+    """Note which file is watched."""
+
+    path: Path | None = None
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        live = next(cb for cb in trainer.callbacks if isinstance(cb, LiveControl))
+        assert live._file is not None
+        self.path = Path(live._file.path)
+
+
+class NoFolder(DummyLogger):
+    """A logger of a service, without a folder."""
+
+
+def hydra_job(folder: Path) -> SimpleNamespace:
+    """What Hydra's module says while a job runs."""
+    config = SimpleNamespace(runtime=SimpleNamespace(output_dir=str(folder)))
+    return SimpleNamespace(HydraConfig=SimpleNamespace(initialized=lambda: True, get=lambda: config))
 
 
 # -- threads, ranks, cost ------------------------------------------------------------------------------------------
@@ -194,9 +283,8 @@ class Ranks(Callback):
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_two_ranks_obey_together_what_rank_0_alone_reads(accumulate: int, tmp_path: Path) -> None:
-    there("lr: x0.5\nvalidate: true\ncheckpoint: true\n")
     live = LiveControl(every_n_steps=2)
-    person = Person({8: "stop: yes"})
+    person = Person({0: "lr: x0.5\nvalidate: true\ncheckpoint: true\n", 8: "stop: yes"})
     arguments = {"strategy": "ddp_fork", "devices": 2, "accumulate_grad_batches": accumulate}
     fit(live, Ranks(live, tmp_path), person, net=Watch(), **arguments)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))

@@ -1,6 +1,5 @@
-"""A person at the wheel: somebody who writes orders into a control file while a run goes on."""
+"""A person who writes orders into a control file while a run goes on."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,16 @@ from typing import Any
 from lightning.pytorch import Callback
 from tiny import Net
 
-from lightning_tricks import LiveControl
+import lightning_tricks
+
+
+def write_and_wait(live: Any, order: str | None) -> None:
+    """Write an order where LiveControl looks, or delete the file, and wait until that counts; on the reading rank."""
+    path = Path(live._file.path)
+    path.write_text(order) if order is not None else path.unlink()
+    deadline = time.monotonic() + 30
+    while live._file.settled() != order and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 class Person(Callback):
@@ -21,12 +29,13 @@ class Person(Callback):
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         self.batch += 1
         if self.batch in self.orders and trainer.is_global_zero:
-            order, path = self.orders[self.batch], Path("control.yaml")
-            path.write_text(order) if order is not None else path.unlink()
-            file = next(cb._file for cb in trainer.callbacks if isinstance(cb, LiveControl))
-            deadline = time.monotonic() + 30
-            while file.settled() != order and time.monotonic() < deadline:
-                time.sleep(0.002)
+            live = next(cb for cb in trainer.callbacks if isinstance(cb, lightning_tricks.LiveControl))
+            write_and_wait(live, self.orders[self.batch])
+
+
+def at_once(order: str) -> Person:
+    """Give an order before the first batch."""
+    return Person({0: order})
 
 
 class Watch(Net):
@@ -39,9 +48,3 @@ class Watch(Net):
     def on_validation_start(self) -> None:
         if not self.trainer.sanity_checking:
             self.validated.append(self.trainer.global_step)
-
-
-def there(order: str) -> None:
-    """Have the file stand there long before training starts."""
-    Path("control.yaml").write_text(order)
-    os.utime("control.yaml", (0, 0))

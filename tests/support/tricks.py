@@ -2,13 +2,26 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback
 
 import lightning_tricks as lt
 
-CONTROL = Path(__file__).with_name("control.yaml")
-"""An order that is there when training starts."""
+
+class LiveControl(lt.LiveControl):
+    """One that is given an order as soon as training starts: an order that was there before would not be obeyed."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        super().on_train_start(trainer, pl_module)
+        if self._file is not None:
+            self._file._end.set()
+            self._file._thread.join()
+            Path(self._file.path).write_text("lr: x0.5")
+            self._file.look_again()
+            assert self._file._look is not None
+            self._file._look = self._file._look._replace(since=float("-inf"))
+
 
 TINY: dict[str, Callable[[], Callback]] = {
     "AdaptiveGradientClipping": lambda: lt.AdaptiveGradientClipping(0.05, exclude=["head.*"], log=True),
@@ -25,7 +38,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "InverseTimeDecay": lambda: lt.InverseTimeDecay(0.5, decay_steps=0.5),
     "LRFinder": lambda: lt.LRFinder(min_lr=1e-4, max_lr=1.0, num_steps=20, at_epochs=(0, 2), suggestion="minimum"),
     "LRSchedule": lambda: lt.LRSchedule(lt.cosine_decay(7), unit="st", name="steps"),
-    "LiveControl": lambda: lt.LiveControl(CONTROL, every_n_steps=2),
+    "LiveControl": lambda: LiveControl(every_n_steps=2),
     "OneCycle": lambda: lt.OneCycle("0.9dur", div_factor=5, final_div_factor=10),
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, "0.5dur"], [0.5, 1, 0.3]),
     "PlacementCheck": lambda: lt.PlacementCheck(ignore=["PLC001:body.*"]),

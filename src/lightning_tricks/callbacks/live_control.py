@@ -12,6 +12,8 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from lightning_tricks.core.arguments import check_count, check_flag, check_name, check_text
 from lightning_tricks.core.durations import Moment
 from lightning_tricks.engine.control.control_file import ControlFile, parse_order
+from lightning_tricks.engine.control.run_folder import hydra_job_folder, run_folders
+from lightning_tricks.engine.control.run_marker import RunMarker
 from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.engine.run.wrapped_method import call_with
 from lightning_tricks.engine.watch.watch_report import publish
@@ -23,7 +25,9 @@ class LiveControl(LRFactor):
     """Let a person turn the learning rate down, save, validate or stop while training goes on, through a small file.
 
     Write ``lr: x0.5`` into ``control.yaml`` in the run's folder with any editor, or let ``lightning-tricks control
-    FOLDER lr=x0.5`` do it. The keys, each optional:
+    RUN lr=x0.5`` do it. The run's folder is that of its first logger with a ``log_dir``, else that of the Hydra job,
+    else ``trainer.default_root_dir``; the log says where the file is, and ``lightning-tricks control`` without
+    arguments lists the runs below the current folder. The keys, each optional:
 
     - ``lr``: ``x0.5`` multiplies the learning rates by a further 0.5; a number is from then on the learning rate of
       the group whose rate is largest, whatever schedule, warm-up and plateau say, and the other groups keep their
@@ -42,15 +46,17 @@ class LiveControl(LRFactor):
 
     Where it acts: every ``every_n_steps`` optimizer steps (``on_train_batch_end``) and at the end of each validation
     run, if the file has not changed for half a second. A thread of rank 0 reads it, the other ranks need not see it;
-    all ranks join one small broadcast at these points and nothing at others. A file that is there before the run
-    counts at the first of them. ``fast_dev_run`` reads nothing.
+    all ranks join one small broadcast at these points and nothing at others. An order that is older than the run is
+    not obeyed, and the log says so. ``fast_dev_run`` reads nothing. No two runs share a file: while another run
+    watches it, this one takes ``control-2.yaml``, and so on. A hidden file next to it says who watches it; it is
+    removed when the fit ends.
 
     Interacts with: every other LR callback, whose factors go on multiplying in whatever order they stand, until a
     number is ordered: then those by layer alone do. A module that returns a scheduler of its own is refused, unless
     ``replace_scheduler=True``.
 
     Args:
-        path: the file; a relative path lies under ``trainer.default_root_dir``.
+        path: the file; a relative path lies in the run's own folder.
         every_n_steps: optimizer steps between two looks, >= 1; 50 is a few seconds of most runs, and a broadcast each.
         log_factors: log the factor as ``LiveControl/lr_factor``, every ``log_every_n_steps``.
         replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
@@ -98,6 +104,7 @@ class LiveControl(LRFactor):
         self.replace_scheduler = check_flag("replace_scheduler", replace_scheduler)
         self.name = check_name("name", name)
         self._file: ControlFile | None = None
+        self._job_folder = hydra_job_folder()  # a process that a strategy spawns knows of no job
         self._undo: list[Callable[[], None]] = []
         self._forget()
 
@@ -128,9 +135,21 @@ class LiveControl(LRFactor):
         self._step = trainer.global_step
         self._watches = not trainer.fast_dev_run  # type: ignore[attr-defined]
         if self._watches and trainer.is_global_zero:
-            self._file = ControlFile(os.path.abspath(os.path.join(trainer.default_root_dir, self.path)))
-            already = ", in which there is an order already" if os.path.exists(self._file.path) else ""
-            rank_zero_info(f"{self.state_key} watches {self._file.path}{already}.")
+            self._file = self._watch(trainer)
+
+    def _watch(self, trainer: Trainer) -> ControlFile:
+        """Claim the file in the run's folder, and say where it is."""
+        own, *others = run_folders(trainer, hydra_job_folder() or self._job_folder)
+        path, marker = os.path.join(own, self.path), None
+        try:
+            marker = RunMarker(path, [own, *others])
+        except OSError as error:
+            rank_zero_warn(f"`{self.state_key}`: {path} cannot be told from that of another run: {error}")
+        file = ControlFile(marker.path if marker else path, marker)
+        old = ", ".join(file.left_over.splitlines())
+        old = f" The order in it ({old}) is older than this run and is not obeyed." if old else ""
+        rank_zero_info(f"{self.state_key} watches {file.path}.{old}")
+        return file
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Log the factor of the coming step where that was asked for."""

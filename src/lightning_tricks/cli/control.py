@@ -3,14 +3,15 @@
 import argparse
 import os
 import sys
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from lightning_tricks.engine.control.run_marker import WatchedFile, watched_files
 from lightning_tricks.functional.live_orders import KEYS, Order, read_entry, write_order
 
-_FILE = "control.yaml"
+_TRIES = 20
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,28 +19,29 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "control",
         help="turn the learning rate down, save, validate or stop while a run goes on",
-        description="Write the file that LiveControl watches; the run obeys at its next look, within every_n_steps.",
+        description="Write the file that LiveControl watches; the run obeys at its next look, within every_n_steps. "
+        "Without an order, list the runs that can be controlled.",
         epilog="example: lightning-tricks control outputs/2026-11-21/17-05-00 lr=x0.5 checkpoint=true",
     )
     parser.add_argument(
-        "run",
-        type=Path,
-        metavar="RUN",
-        help="the Trainer's default_root_dir, the folder of a Hydra job, or the control file itself",
-    )
-    parser.add_argument(
-        "orders",
-        nargs="+",
-        metavar="KEY=VALUE",
-        help="lr=x0.5 (halve), lr=0.01 (set), stop=true, checkpoint=true, validate=true",
+        "words",
+        nargs="*",
+        metavar="RUN | KEY=VALUE",
+        help="RUN: a folder of the run (of its logs, of its Hydra job, the Trainer's default_root_dir) or one above "
+        "it, or the control file; by default the current folder. KEY=VALUE: lr=x0.5 (halve), lr=0.01 (set), "
+        "stop=true, checkpoint=true, validate=true",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the order; 2 if it is none, or if there is no such run."""
+    """Write the order, or list the runs; 2 if the order is invalid, or there is not exactly one such run."""
+    words = list(args.words)
+    folder = Path(words.pop(0)) if words and ("=" not in words[0] or Path(words[0]).exists()) else Path()
     try:
-        order = read_order(args.orders)
-        path = find_control_file(args.run)
+        if not words:
+            return _list_runs(folder)
+        order = read_order(words)
+        path = find_run(folder).path
         before = path.read_text(encoding="utf-8").split() if path.is_file() else []
         _write_atomically(path, write_order(order))
     except (ValueError, OSError) as error:
@@ -74,76 +76,59 @@ def read_order(words: Sequence[str]) -> Order:
     return order
 
 
-def find_control_file(run: Path) -> Path:
-    """Return the file that the LiveControl of a run watches.
+def find_run(run: Path) -> WatchedFile:
+    """Return the file that the LiveControl of a run watches at this moment.
 
     Args:
-        run: the file itself, which need not exist yet if its name ends in ``.yaml``; the folder of a Hydra job, whose
-            configuration says where the file is; or the Trainer's ``default_root_dir``, where it has its default name.
+        run: the control file, or a folder by which the run is known, or one above it.
 
     Raises:
-        ValueError: there is no such run, or it is a sweep of many.
+        ValueError: no run is there, or several; the message lists those that can be seen.
     """
-    if run.is_file() or (run.suffix in (".yaml", ".yml") and run.parent.is_dir()):
-        return run.resolve()
-    if not run.is_dir():
-        raise ValueError(f"There is no run {run}: neither a folder nor a control file in one.")
-    if all((run / ".hydra" / name).is_file() for name in ("config.yaml", "hydra.yaml")):
-        return _of_hydra_job(run.resolve())
-    jobs = sorted(job.parent.name for job in run.glob("*/.hydra"))
-    if jobs:
-        raise ValueError(
-            f"{run} is a sweep of {len(jobs)} jobs ({', '.join(jobs[:4])} ...): name one, {run / jobs[0]}."
-        )
-    return run.resolve() / _FILE
+    runs = _runs_of(run)
+    if len(runs) == 1:
+        return runs[0]
+    if runs:
+        raise ValueError(f"{len(runs)} runs are in {run}; name one of them:\n{_table(runs)}")
+    others = watched_files(Path())
+    seen = f"Runs below the current folder:\n{_table(others)}" if others else "None is below the current folder either."
+    raise ValueError(f"No run with LiveControl is training in {run}. {seen}")
 
 
-def _of_hydra_job(job: Path) -> Path:
-    """Ask what the job was composed of: where its Trainer's root is, and what its LiveControl watches.
-
-    A Trainer without a ``default_root_dir`` takes the process's folder: the job's, if Hydra changes to it, else the one
-    from which the application was started.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    cfg: Any = OmegaConf.load(job / ".hydra" / "config.yaml")
-    hydra: Any = OmegaConf.load(job / ".hydra" / "hydra.yaml").hydra
-    hydra.runtime.output_dir = str(job)  # it may have been moved since
-    OmegaConf.register_new_resolver("hydra", lambda key: OmegaConf.select(hydra, key), replace=True)
-    try:
-        nodes = list(_nodes(OmegaConf.to_container(cfg)))
-        controls = [OmegaConf.select(cfg, f"{at}.path") or _FILE for at, kind in nodes if kind == "LiveControl"]
-        roots = [OmegaConf.select(cfg, f"{at}.default_root_dir") for at, kind in nodes if kind == "Trainer"]
-    except OmegaConfBaseException as error:
-        raise ValueError(f"{job} does not say where its control file is ({error}): name the file itself.") from error
-    finally:
-        OmegaConf.clear_resolver("hydra")
-    if len(controls) > 1:
-        raise ValueError(f"{job} has {len(controls)} LiveControl ({', '.join(controls)}): name the file itself.")
-    if not controls:  # its code may add one
-        print(f"note: {job} was composed without a LiveControl.", file=sys.stderr)
-        return job / _FILE
-    started_in = Path(hydra.runtime.cwd)
-    root = next(filter(None, roots), job if hydra.job.get("chdir") else started_in)
-    return started_in / root / controls[0]
+def _runs_of(run: Path) -> list[WatchedFile]:
+    """Return the runs that are in a folder; logs elsewhere, but below the current folder, are found as well."""
+    here = run.resolve()
+    if run.is_file() or run.suffix in (".yaml", ".yml"):
+        return [watched for watched in watched_files(here.parent) if watched.path == here]
+    return watched_files(here) or [watched for watched in watched_files(Path()) if watched.belongs_to(here)]
 
 
-def _nodes(node: Any, at: str = "") -> Iterator[tuple[str, str]]:
-    """Yield where there is something to build, and the name of its class."""
-    if isinstance(node, dict) and "_target_" in node:
-        yield at, str(node["_target_"]).rpartition(".")[2]
-    if isinstance(node, (dict, list)):
-        for key, child in node.items() if isinstance(node, dict) else enumerate(node):
-            yield from _nodes(child, f"{at}.{key}" if at else str(key))
+def _list_runs(folder: Path) -> int:
+    """Print the runs in a folder; 2 if there is none."""
+    runs = _runs_of(folder)
+    if runs:
+        print(_table(runs))
+        return 0
+    print(f"lightning-tricks control: No run with LiveControl is training in {folder.resolve()}.", file=sys.stderr)
+    return 2
+
+
+def _table(runs: Sequence[WatchedFile]) -> str:
+    return "\n".join(f"  {run.path}  (process {run.pid} on {run.host})" for run in runs)
 
 
 def _write_atomically(path: Path, text: str) -> None:
     """Replace the file in one go: whoever reads it sees the old order or the new one."""
-    path = path.resolve()
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                beside.replace(path)
+                break
+            except PermissionError:  # Windows: the run reads it at this moment
+                if not tries_left:
+                    raise
+                time.sleep(0.05)
     finally:
         beside.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import yaml
 
+from lightning_tricks.engine.control.run_marker import RunMarker
 from lightning_tricks.functional.live_orders import Order, read_entry
 
 QUIET = 0.5
@@ -65,67 +66,84 @@ def parse_order(text: str) -> Order:
 
 
 class _Look(NamedTuple):
-    """What a file held, a problem with reading it, and since when (on this process's clock) it has been so."""
+    """What a file held, a problem with reading it, its date, and since when (on this process's clock) it is so."""
 
     text: str
     problem: str
+    modified: float
     since: float
+
+    def is_same_as(self, other: "_Look | None") -> bool:
+        return other is not None and self[:3] == other[:3]
 
 
 class ControlFile:
     """A file that a person may write, replace or delete at any time, watched by a daemon thread.
 
     Args:
-        path: where the file is, or will be.
+        path: where the file is, or will be; one that is there already is older than the run and is never handed out.
+        marker: tells others that the file is watched; released together with the thread.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._look: _Look | None = None
-        self._look_again(first=True)  # what is there before the run counts at its first check
+    def __init__(self, path: str, marker: RunMarker | None = None) -> None:
+        self.path, self._marker = path, marker
+        self._look = self._read()
+        self._left_over = None if self._look is None or self._look.problem else self._look
         self._end = threading.Event()
         self._thread = threading.Thread(
             target=_watch, args=(weakref.ref(self), self._end), name=f"control file {path}", daemon=True
         )
         self._thread.start()
 
+    @property
+    def left_over(self) -> str:
+        """What was in the file before the run."""
+        return self._left_over.text if self._left_over else ""
+
     def close(self) -> None:
         """End the thread."""
         self._end.set()
         self._thread.join(timeout=2.0)  # one that hangs in a dead network drive is left behind
+        if self._marker is not None:
+            self._marker.release()
 
     def settled(self) -> str | None:
-        """Return the text, if there is a file and it has not changed for half a second.
+        """Return the text, if there is a file that was written in this run and has not changed for half a second.
 
         Raises:
             ValueError: the file cannot be read.
         """
         look = self._look
-        if look is None or time.monotonic() - look.since < QUIET:
+        if look is None or look.is_same_as(self._left_over) or time.monotonic() - look.since < QUIET:
             return None
         if look.problem:
             raise ValueError(look.problem)
         return look.text
 
-    def _look_again(self, first: bool = False) -> None:
-        text, problem, age = "", "", 0.0
+    def look_again(self) -> None:
+        """Read the file, and note since when it has been as it is."""
+        look = self._read()
+        if look is None or not look.is_same_as(self._look):
+            self._look = look
+        if self._marker is not None:
+            self._marker.beat()
+
+    def _read(self) -> _Look | None:
+        text, problem, modified = "", "", 0.0
         try:
             with open(self.path, "rb") as file:
-                age = max(0.0, time.time() - os.fstat(file.fileno()).st_mtime)
+                modified = os.fstat(file.fileno()).st_mtime
                 content = file.read(_LONGEST + 1)
             text = content.decode("utf-8-sig")
             if len(content) > _LONGEST:
                 problem = f"it is longer than {_LONGEST} bytes."
-        except FileNotFoundError:
-            self._look = None
-            return
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except (OSError, UnicodeDecodeError) as error:
             problem = f"it cannot be read: {error}."
-        if self._look is not None and (self._look.text, self._look.problem) == (text, problem):
-            return
+        age = time.time() - modified
         # an old date of a file that is new here says nothing: it was moved here, or a server's clock is behind
-        trusted = age if first or age < QUIET else 0.0
-        self._look = _Look(text, problem, time.monotonic() - trusted)
+        return _Look(text, problem, modified, time.monotonic() - (age if 0 <= age < QUIET else 0.0))
 
 
 def _watch(reference: "weakref.ref[ControlFile]", end: threading.Event) -> None:
@@ -134,5 +152,5 @@ def _watch(reference: "weakref.ref[ControlFile]", end: threading.Event) -> None:
         file = reference()
         if file is None:
             return
-        file._look_again()
+        file.look_again()
         del file

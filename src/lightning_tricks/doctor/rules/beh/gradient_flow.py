@@ -122,9 +122,7 @@ def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
         lost = [graph[each].module for each in before if graph[each].op == "parameter" and graph[each].module in cut]
         if lost:
             first = sorted(lost)[0]
-            message = (
-                f"{call_of(evidence, operation)} cuts {len(lost)} parameters off from the loss ({first}, ...)"
-            )
+            message = f"{call_of(evidence, operation)} cuts {len(lost)} parameters off from the loss ({first}, ...)"
             yield Symptom(operation.module, message, "take it away, or freeze what lies before it")
 
 
