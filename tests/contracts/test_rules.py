@@ -65,8 +65,13 @@ def test_every_patient_is_some_rules() -> None:
     assert {patient.code for patient in all_patients()} <= {rule.code for rule in RULES}
 
 
-def test_every_option_that_is_tried_next_exists() -> None:
-    """Options are named in messages as `tricks/gradient_clipping`; the doctor cannot import them to find out."""
-    named = {name for file in FOLDER.rglob("*.py") for name in re.findall(r"tricks/(\w+)", file.read_text())}
+def test_every_option_that_is_tried_next_exists_and_can_be_pasted() -> None:
+    """Remedies are commands, `tricks=[gradient_clipping]`; the doctor cannot import the callbacks to find out."""
+    sources = [file.read_text() for file in FOLDER.rglob("*.py")]
+    named = {
+        name for text in sources for names in re.findall(r"tricks=\[([^\]]*)\]", text) for name in names.split(",")
+    }
     assert named
     assert named <= {card.option for card in read_cards()}
+    other_forms = [found for text in sources for found in re.findall(r"(?<!_)tricks[/.]\w+", text)]
+    assert other_forms == [], "write tricks=[name]"

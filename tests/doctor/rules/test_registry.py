@@ -43,6 +43,6 @@ def test_unknown_names_are_answered_with_the_closest(arguments: dict, message: s
 def test_options_lie_over_the_defaults_under_code_or_name() -> None:
     rule = find_rule("PLC005")
     assert merge_options([rule], {"dropout-p-out-of-range": {"high": 0.6}}) == {
-        "PLC005": {"low": 0.2, "high": 0.6, "limit": 0.7}
+        "PLC005": {"low": 0.2, "high": 0.6, "limit": 0.7, "low_with_attention": 0.1}
     }
     assert rule.options["high"] == 0.5

@@ -20,7 +20,7 @@ class Finding:
         where: a module's path, ``""`` for the model itself; else ``batch``, ``loss``, ``optimizer 0`` …; a repeated
             block is ``encoder.layers.*``.
         message: class, number seen, threshold.
-        try_next: what to do about it: an option's name (``tricks/gradient_clipping``) or a change of one line.
+        try_next: what to do about it: an option to paste (``tricks=[gradient_clipping]``) or a change of one line.
 
     Example:
         >>> finding = Finding("LOS005", "softmax-single-output", "error", "head", "of size 1", "use a sigmoid")

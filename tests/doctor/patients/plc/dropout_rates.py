@@ -1,6 +1,10 @@
 """Patients of the rules on dropout's rate."""
 
-from patient import healthy, sick
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from patient import Calling, healthy, sick
 from torch import nn
 
 
@@ -15,7 +19,7 @@ def all_is_dropped() -> dict:
 
 
 @sick("PLC005", "p = 0.1", "[0.2, 0.5]", "3 times", severity="info")
-def a_transformers_rate_is_only_mentioned_once() -> dict:
+def a_low_rate_in_repeated_blocks_is_mentioned_once() -> dict:
     blocks = [nn.ModuleDict({"layer": nn.Linear(4, 4), "drop": nn.Dropout(0.1)}) for _ in range(3)]
     return {"model": nn.Sequential(*blocks)}
 
@@ -23,6 +27,31 @@ def a_transformers_rate_is_only_mentioned_once() -> dict:
 @healthy("PLC005")
 def customary_rate() -> dict:
     return {"model": nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.3), nn.Dropout(0.0), nn.Linear(4, 1))}
+
+
+@healthy("PLC005")
+def torchs_transformer_layer_at_its_default() -> dict:
+    layer = nn.TransformerEncoderLayer(8, 2, 16)
+    return {"model": nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)}
+
+
+@healthy("PLC005")
+def a_transformer_of_ones_own_at_the_published_rate() -> dict:
+    block = nn.ModuleDict({"mixer": nn.MultiheadAttention(8, 2), "drop": nn.Dropout(0.1)})
+    return {"model": nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), block)}
+
+
+@healthy("PLC005")
+def a_transformer_of_functions_at_the_published_rate() -> dict:
+    def forward(parts: Any, x: torch.Tensor) -> torch.Tensor:
+        return parts.drop(F.scaled_dot_product_attention(*parts.qkv(x).chunk(3, -1)))
+
+    return {"model": Calling(forward, qkv=nn.Linear(8, 24), drop=nn.Dropout(0.1)), "batch": torch.randn(4, 6, 8)}
+
+
+@sick("PLC005", "p = 0.02", "[0.1, 0.5]", severity="info")
+def a_transformer_far_below_the_published_rate() -> dict:
+    return {"model": nn.TransformerEncoderLayer(8, 2, 16, dropout=0.02)}
 
 
 @healthy("PLC005")

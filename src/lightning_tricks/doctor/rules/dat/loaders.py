@@ -66,7 +66,7 @@ def batch_size_out_of_range(
     if effective == 1:
         yield Symptom("train loader", f"{said}: each step follows one row", "batch_size=32")
     elif effective > limit:
-        yield Symptom("train loader", f"{said}, above {limit}", "batch_size=256, or a warm-up: tricks/cosine_decay")
+        yield Symptom("train loader", f"{said}, above {limit}", "batch_size=256, or a warm-up: tricks=[cosine_decay]")
     elif effective > high:
         yield Symptom("train loader", f"{said}, above {high}", "batch_size=256, or a warm-up", "info")
 

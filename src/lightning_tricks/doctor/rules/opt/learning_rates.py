@@ -20,7 +20,7 @@ def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 5
     Why it matters:    too high diverges, too low looks like a model that cannot learn.
     Options:           ``widen``: the range is widened so many times before it is a warning, within that it is info;
                        ``large``: parameters from which a model is judged as in fine-tuning.
-    Try:               ``tricks/lr_finder``.
+    Try:               ``tricks=[lr_finder]``.
     False alarms:      what was trained before, transformers and models of more than 50 million parameters may have
                        rates a hundred times lower; unknown optimizers are not judged.
     References:        Smith, A disciplined approach to hyper-parameters, 2018; Bengio, Practical recommendations, 2012.
@@ -36,13 +36,13 @@ def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 5
         low = family.low / (100 if gentle or _pretrained_share(evidence, group) > 0 else 1)
         customary = f"{family.name}'s customary range [{low:g}, {family.high:g}]"
         if lr == 0:
-            yield Symptom(where, "lr = 0: nothing moves", f"lr={family.low:g}; tricks/lr_finder finds one")
+            yield Symptom(where, "lr = 0: nothing moves", f"lr={family.low:g}; tricks=[lr_finder] finds one")
         elif not low / widen <= lr * _ROUNDING or not lr <= family.high * widen * _ROUNDING:
             yield Symptom(
-                where, f"lr = {lr:.3g}, more than {widen:g} × outside of {customary}", "tricks/lr_finder finds one"
+                where, f"lr = {lr:.3g}, more than {widen:g} × outside of {customary}", "tricks=[lr_finder] finds one"
             )
         elif not low <= lr * _ROUNDING or not lr <= family.high * _ROUNDING:
-            yield Symptom(where, f"lr = {lr:.3g}, outside of {customary}", "tricks/lr_finder finds one", "info")
+            yield Symptom(where, f"lr = {lr:.3g}, outside of {customary}", "tricks=[lr_finder] finds one", "info")
 
 
 @rule("OPT002", "warning", kind="static", needs=("optimizers",))
@@ -52,7 +52,7 @@ def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
     What it looks at:  groups that hold trainable parts which were trained before (a checkpoint that is named, frozen
                        neighbours, batch norms that have counted, weights that no initializer draws).
     Why it matters:    the first steps wash out what was learnt.
-    Try:               one or two orders of magnitude less; ``tricks/discriminative_lr``, ``tricks/gradual_unfreezing``.
+    Try:               one or two orders of magnitude less; ``tricks=[discriminative_lr,gradual_unfreezing]``.
     False alarms:      a group of the new output layer alone and a model after steps of its own Trainer are left out;
                        training that goes on under another Trainer looks like fine-tuning.
     References:        Howard & Ruder, ULMFiT, 2018.
@@ -70,7 +70,7 @@ def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
             f"lr = {lr:.3g} for weights that were trained before ({fact.module or 'the model'}: {fact.reason}), "
             f"{family.name} trains from scratch from {family.low:g} on"
         )
-        remedy = f"lr={family.low / 10:g} to {family.low / 100:g}; tricks/discriminative_lr, tricks/gradual_unfreezing"
+        remedy = f"lr={family.low / 10:g} to {family.low / 100:g}; tricks=[discriminative_lr,gradual_unfreezing]"
         yield Symptom(where, message, remedy)
 
 
@@ -85,7 +85,7 @@ def scheduler_horizon(
     Why it matters:    a schedule that is cut off never reaches its low rates; one that is too short raises or repeats.
     Options:           ``tolerance``: how far it may be off; ``epochs``: more are no epochs, where no Trainer says.
     Try:               ``total_steps=self.trainer.estimated_stepping_batches`` and ``interval="step"``, or
-                       ``tricks/one_cycle``, ``tricks/cosine_decay``, which take the run's length by themselves.
+                       ``tricks=[one_cycle]``, ``tricks=[cosine_decay]``, which take the run's length by themselves.
     False alarms:      a run that is meant to end early.
     References:        Lightning documentation, ``configure_optimizers``.
     """
@@ -158,5 +158,5 @@ def _length(evidence: Evidence, scheduler: SchedulerFact) -> tuple[int | None, s
 
 
 def _remedy(scheduler: SchedulerFact) -> str:
-    trick = "tricks/one_cycle" if scheduler.kind == "OneCycleLR" else "tricks/cosine_decay"
+    trick = "tricks=[one_cycle]" if scheduler.kind == "OneCycleLR" else "tricks=[cosine_decay]"
     return f'self.trainer.estimated_stepping_batches with interval="step"; {trick} takes the length by itself'

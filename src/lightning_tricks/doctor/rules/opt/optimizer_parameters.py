@@ -14,7 +14,7 @@ def params_not_in_optimizer(evidence: Evidence) -> Iterator[Symptom]:
     What it looks at:  parameters with ``requires_grad`` that are in no group of any optimizer.
     Why it matters:    they get gradients and never change: a part of the model stays as it was drawn.
     Try:               ``self.parameters()``, or the missing module's parameters as a further group.
-    False alarms:      staged training that adds them later: freeze them until then (``tricks/gradual_unfreezing``).
+    False alarms:      staged training that adds them later: freeze them until then (``tricks=[gradual_unfreezing]``).
     References:        Humbatova et al., Taxonomy of real faults in deep learning systems, 2020.
     """
     optimizers = evidence.optimizers or ()

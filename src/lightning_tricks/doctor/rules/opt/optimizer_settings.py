@@ -69,7 +69,7 @@ def weight_decay_on_norm_bias(evidence: Evidence) -> Iterator[Symptom]:
 
     What it looks at:  groups with weight decay that hold parameters of norms, or biases.
     Why it matters:    they are few and do not overfit; decay only holds them where they are of no use.
-    Try:               ``tricks/discriminative_lr`` with ``no_decay``, or a group of their own.
+    Try:               ``tricks=[discriminative_lr]`` with ``no_decay``, or a group of their own.
     False alarms:      plain recipes decay everything and train well, hence info.
     References:        He et al., Bag of tricks, 2019, §3.1.
     """
@@ -88,7 +88,7 @@ def weight_decay_on_norm_bias(evidence: Evidence) -> Iterator[Symptom]:
                 f"weight_decay = {decay:g} on {len(small)} biases and parameters of norms, {small[0].name} for one"
             )
             yield Symptom(
-                where, message, "tricks/discriminative_lr with no_decay, or weight_decay=0 in a group of theirs"
+                where, message, "tricks=[discriminative_lr] with no_decay, or weight_decay=0 in a group of theirs"
             )
 
 

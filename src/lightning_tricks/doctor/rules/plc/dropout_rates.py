@@ -5,20 +5,30 @@ from collections.abc import Iterator
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
+_ATTENTION_CALLS = frozenset({"scaled_dot_product_attention", "multi_head_attention_forward"})
+
 
 @rule("PLC005", "warning", kind="static")
 def dropout_p_out_of_range(
-    evidence: Evidence, *, low: float = 0.2, high: float = 0.5, limit: float = 0.7
+    evidence: Evidence,
+    *,
+    low: float = 0.2,
+    high: float = 0.5,
+    limit: float = 0.7,
+    low_with_attention: float = 0.1,
 ) -> Iterator[Symptom]:
-    """Dropout with a rate that is not customary.
+    """Dropout with a rate that is not typical.
 
     What it looks at:  ``p`` of each dropout module that is not 0.
     Why it matters:    above 0.7 little of the signal is left, at 1 nothing; far below 0.2 it hardly regularizes.
-    Options:           ``low``, ``high``: info outside of them; ``limit``: a warning above it.
-    Try:               0.2 in small nets, 0.5 in wide hidden layers.
-    False alarms:      transformers use 0.1 throughout, hence info alone; attention dropout is left out.
-    References:        Srivastava et al., Dropout, 2014, §7.3.
+    Options:           ``low``, ``high``: info outside of them; ``limit``: a warning above it;
+                       ``low_with_attention``: in place of ``low`` in models with attention.
+    Try:               0.1 in Transformers, 0.2 in small nets, 0.5 in wide hidden layers.
+    False alarms:      dropout on attention weights is left out.
+    References:        Srivastava et al., Dropout, 2014, §7.3; Vaswani et al., Attention Is All You Need, 2017, §5.4.
     """
+    if _has_attention(evidence):
+        low = min(low, low_with_attention)
     for module in evidence.model.modules:
         p = module.settings.get("p")
         if not module.isa("_DropoutNd") or not isinstance(p, (int, float)) or not p or "att" in module.path.lower():
@@ -29,4 +39,14 @@ def dropout_p_out_of_range(
             yield Symptom(module.path, f"{module.kind} has p = {p:g}, above {limit:g}", f"p={high:g}")
         elif not low <= p <= high:
             message = f"{module.kind} has p = {p:g}, outside of [{low:g}, {high:g}]"
-            yield Symptom(module.path, message, f"p={low:g} in small nets, p={high:g} in wide layers", "info")
+            yield Symptom(module.path, message, f"p={low:g} to p={high:g}", "info")
+
+
+def _has_attention(evidence: Evidence) -> bool:
+    """Say whether a module is named after attention or Transformers, or the traced step calls torch's attention."""
+    if any(
+        "attention" in module.kind.lower() or "transformer" in module.kind.lower() for module in evidence.model.modules
+    ):
+        return True
+    trace = evidence.trace
+    return trace is not None and any(operation.op in _ATTENTION_CALLS for operation in trace.operations)

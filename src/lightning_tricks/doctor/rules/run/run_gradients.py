@@ -59,7 +59,7 @@ def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Iterator[
                        those before, where the loss is higher than at the start, too; or a norm that is not finite.
     Why it matters:    one such step throws the weights far away; what was learnt is lost.
     Options:           ``growth``: of the norm over the median of those before it.
-    Try:               ``tricks/gradient_clipping``; a smaller or warmed-up learning rate.
+    Try:               ``tricks=[gradient_clipping]``; a smaller or warmed-up learning rate.
     False alarms:      steps that a GradScaler leaves out are not looked at; a rare hard sample late in training has
                        gradients far above the median, but does not raise the loss above its start.
     References:        Pascanu et al., On the difficulty of training recurrent neural networks, 2013; AutoTrainer, 2021.
@@ -79,7 +79,7 @@ def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Iterator[
             )
         else:
             continue
-        yield Symptom("gradients", message, "tricks/gradient_clipping; a smaller rate, or one that warms up")
+        yield Symptom("gradients", message, "tricks=[gradient_clipping]; a smaller rate, or one that warms up")
         return
 
 
@@ -101,7 +101,7 @@ def update_ratio_out_of_range(
                        changes by a millionth will not get anywhere. About a thousandth is customary.
     Options:           ``high``, ``low``: the range; ``severe``: above this it is a warning; ``checks``: how many steps
                        must have been looked at; ``warmup``: after so many.
-    Try:               a smaller or larger learning rate; ``tricks/lr_finder``.
+    Try:               a smaller or larger learning rate; ``tricks=[lr_finder]``.
     False alarms:      weights that still grow from zero, or that hardly matter, change by up to a third at the peak of
                        a one-cycle rate: hence info up to ``severe``. Below the range it is info, too, and only while
                        the loss is above half of where it started and the rate has not been turned down; what was
@@ -121,13 +121,13 @@ def update_ratio_out_of_range(
         fast = [name for name in fast if usual[name] > severe] or fast
         limit = severe if usual[fast[0]] > severe else high
         message = f"a step changes {_named(fast)} by {usual[fast[0]]:.2g} of its size, above {limit:g}, at a rate of "
-        remedy = "a smaller learning rate; tricks/lr_finder"
+        remedy = "a smaller learning rate; tricks=[lr_finder]"
         yield Symptom(_module(fast[0]), f"{message}{late[-1].lr:.3g}", remedy, None if limit == severe else "info")
     is_full = late[-1].lr >= 0.5 * max(step.lr for step in run.steps)
     slow = [name for name, value in usual.items() if value < low]
     if slow and is_full and _has_far_to_go(run):
         message = f"a step changes {_named(slow)} by {usual[slow[0]]:.2g} of its size, below {low:g}, at a rate of "
-        remedy = "a larger learning rate; tricks/lr_finder"
+        remedy = "a larger learning rate; tricks=[lr_finder]"
         yield Symptom(_module(slow[0]), f"{message}{late[-1].lr:.3g}", remedy, "info")
 
 

@@ -21,7 +21,7 @@ def loss_not_decreasing(
                        targets do not belong together.
     Options:           ``fall``: the share by which it must have fallen; ``steps``: after how many batches it is judged,
                        for deep nets may take hundreds to set off; ``least``: so many are enough when the fit is over.
-    Try:               ``tricks/lr_finder``; ``diagnose(select=["BEH003"])``: can the model learn one batch by heart?
+    Try:               ``tricks=[lr_finder]``; ``diagnose(select=["BEH003"])``: can the model learn one batch by heart?
     False alarms:      losses that rise by design: adversarial ones, rewards, terms whose weight grows. Losses that are
                        not positive, rates that still warm up, and parts trained before (info) are allowed for. A loss
                        that stays flat far above zero after it fell may be all there is to learn: it is left out.
@@ -43,7 +43,7 @@ def loss_not_decreasing(
             f"{start:.4g} at the start, {now:.4g} over the last third of {curve.steps} batches: it {change}, "
             f"at a rate of {curve.windows[-1].lr:.3g}"
         )
-        remedy = 'tricks/lr_finder for the rate; diagnose(select=["BEH003"]) for whether one batch can be learnt'
+        remedy = 'tricks=[lr_finder] for the rate; diagnose(select=["BEH003"]) for whether one batch can be learnt'
         yield Symptom("loss", message, remedy, "info" if run.start.trained else None)
 
 
@@ -56,7 +56,7 @@ def loss_oscillating(evidence: Evidence, *, turns: float = 0.4, amplitude: float
     Why it matters:    steps that are too large jump over the minimum.
     Options:           ``turns``: the share of the windows at which it turns; ``amplitude``: the usual difference,
                        relative to their mean.
-    Try:               a smaller or decaying learning rate (``tricks/reduce_lr_on_plateau``), larger batches.
+    Try:               a smaller or decaying learning rate (``tricks=[reduce_lr_on_plateau]``), larger batches.
     False alarms:      very noisy batches look alike, hence info; a rate that goes up and down itself is left out.
     References:        Zhang et al., AutoTrainer, ICSE 2021.
     """
@@ -74,7 +74,7 @@ def loss_oscillating(evidence: Evidence, *, turns: float = 0.4, amplitude: float
             f"windows of {run.losses.size} batches differ by {size / mean:.0%} of their mean {mean:.3g}, above "
             f"{amplitude:.0%}, and turn at {turning:.0%} of them, above {turns:.0%}, at a rate of {last[-1].lr:.3g}"
         )
-        yield Symptom("loss", message, "a smaller learning rate, tricks/reduce_lr_on_plateau, or larger batches")
+        yield Symptom("loss", message, "a smaller learning rate, tricks=[reduce_lr_on_plateau], or larger batches")
 
 
 @rule("RUN006", "warning", kind="run", needs=("run",))
@@ -87,7 +87,7 @@ def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -
                        before the first step; else info.
     Why it matters:    what is learnt since the best evaluation does not carry over to new data.
     Options:           ``rise``: by how much they are above the best; ``checks``: how many evaluations in a row.
-    Try:               ``tricks/early_stopping``, which keeps the best weights; weight decay, dropout, more data.
+    Try:               ``tricks=[early_stopping]``, which keeps the best weights; weight decay, dropout, more data.
     False alarms:      a validation set of few rows. Small sets trained for long go this way as a rule, while scores
                        such as accuracy may still rise: hence info until all that was learnt is lost.
     References:        UMLAUT, CHI 2021; Prechelt, Early Stopping - But When?, 1998.
@@ -109,7 +109,9 @@ def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -
         f"{f', and above the {before:.3g} that it began with' if lost else ''}; "
         f"the training loss fell from {best.train:.3g} to {train:.3g}"
     )
-    yield Symptom("loss", message, "tricks/early_stopping; weight decay, dropout, more data", None if lost else "info")
+    yield Symptom(
+        "loss", message, "tricks=[early_stopping]; weight decay, dropout, more data", None if lost else "info"
+    )
 
 
 @rule("RUN009", "warning", kind="run", needs=("run",))
@@ -120,7 +122,7 @@ def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3, step
                        frequencies; where the loss is a plain mean cross entropy of one class a row.
     Why it matters:    the model makes nothing of its inputs that holds on new data.
     Options:           ``epochs``, ``steps``: after how many epochs, and optimizer steps, it is judged.
-    Try:               inputs and targets that belong together (shuffled apart?), scaled inputs, ``tricks/lr_finder``.
+    Try:               inputs and targets that belong together (shuffled apart?), scaled inputs, ``tricks=[lr_finder]``.
     False alarms:      a validation loss of another kind than the training loss. Weighted, smoothed and summed losses,
                        samplers and regression are left out.
     References:        Karpathy, A recipe for training neural networks, 2019 ("input-independent baseline").
@@ -136,7 +138,7 @@ def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3, step
     if best.val >= guess:
         when = f"epoch {best.epoch} of {seen[-1].epoch + 1}"
         message = f"{best.val:.4g} at best, in {when}; predicting the class frequencies alone has {guess:.4g}"
-        remedy = "check that rows and targets belong together; scale the inputs; tricks/lr_finder"
+        remedy = "check that rows and targets belong together; scale the inputs; tricks=[lr_finder]"
         yield Symptom("validation loss", message, remedy)
 
 
