@@ -1,5 +1,6 @@
 """The command: what it prints comes from docstrings and options, quickly, and a wrong name is answered."""
 
+import re
 import subprocess
 import sys
 
@@ -7,8 +8,10 @@ import pytest
 from tricks import public_callbacks
 
 import lightning_tricks as lt
-from lightning_tricks.cli.catalogue import find_card, plain_text, read_cards
+from lightning_tricks.cli.catalogue import Card, find_card, plain_text, read_cards
+from lightning_tricks.cli.explain import explain
 from lightning_tricks.cli.main import main
+from lightning_tricks.cli.recipes import Recipe, read_recipes
 from lightning_tricks.doctor.rules.registry import all_rules
 
 
@@ -29,6 +32,48 @@ def test_explain_prints_the_card_and_the_option(name: str, capsys: pytest.Captur
         assert expected in out
     assert ":func:" not in out
     assert "``" not in out
+
+
+@pytest.mark.parametrize("card", read_cards(), ids=lambda card: card.option)
+def test_explain_shows_what_a_card_refers_to(card: Card) -> None:
+    blocks = explain(card.option).split("\n\n")
+    references = [i for i, block in enumerate(blocks) if re.match(r"[A-Z][a-z ]+: +as [A-Z]", block)]
+    for i in references:
+        name = blocks[i].split()[blocks[i].split().index("as") + 1].strip(",.;:")
+        assert blocks[i + 1].startswith(f"    {name}: ")
+    assert (
+        bool(references) == (" as :class:`" in (getattr(lt, card.callback).__doc__ or "")) if card.docstring else True
+    )
+
+
+def test_the_section_that_is_shown_is_the_whole_section_of_the_other_card() -> None:
+    out = explain("one_cycle")
+    assert "    LRSchedule: the rate of a step is set right after" in out
+    assert "`on_before_optimizer_step`. Accumulation does not advance it." in out
+
+
+@pytest.mark.parametrize("recipe", read_recipes(), ids=lambda recipe: recipe.name)
+def test_explain_knows_recipes_and_what_their_tricks_do(recipe: Recipe, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", recipe.name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{recipe.name} (+recipes={recipe.name})\n\n{recipe.page}")
+    assert recipe.tricks
+    for card in read_cards():
+        assert (f"    {card.option} " in out.partition("The option,")[0]) == (card.option in recipe.tricks)
+        assert card.option not in recipe.tricks or card.title in out
+    assert "defaults:\n      - /tricks@_here_:" in out
+
+
+def test_explain_offers_the_closest_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "fine_tun"]) == 2
+    assert "There is no trick or recipe named 'fine_tun'. Did you mean fine_tune?" in capsys.readouterr().err
+
+
+def test_list_recipes_names_each_with_its_tricks_and_its_purpose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "recipes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [[each.name, ",".join(each.tricks)] for each in read_recipes()]
+    assert all(line.endswith(each.title) and each.title for line, each in zip(lines, read_recipes(), strict=True))
 
 
 def test_explain_offers_the_closest_names_and_exits_with_two(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,8 +98,14 @@ def test_list_rules_names_every_rule_with_what_it_finds(capsys: pytest.CaptureFi
 def test_explain_prints_the_page_of_a_rule_by_code_and_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", name]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("PLC005 dropout-p-out-of-range: warning\n\nDropout with a rate that is not customary.")
-    for expected in ("What it looks at:", "References:", "'high': 0.5", "# lt: ignore[PLC005]", "Checked static"):
+    assert out.startswith("PLC005 dropout-p-out-of-range: warning\n\nDropout with a rate that is not typical.")
+    for expected in (
+        "What it looks at:",
+        "References:",
+        "'high': 0.5",
+        "# lt: ignore[PLC005]",
+        "Checked from the model",
+    ):
         assert expected in out
     assert "``" not in out
 

@@ -1,9 +1,12 @@
-"""`lightning-tricks explain NAME`: a trick's method card and option, or the page of a rule of the doctor's."""
+"""`lightning-tricks explain NAME`: the card of a trick, the file of a recipe, or the page of a rule."""
 
 import argparse
 import sys
+from difflib import get_close_matches
 
 from lightning_tricks.cli.catalogue import Card, find_card, plain_text, read_cards
+from lightning_tricks.cli.full_card import full_card
+from lightning_tricks.cli.recipes import Recipe, read_recipes
 from lightning_tricks.doctor.rules.registry import find_rule
 from lightning_tricks.doctor.rules.rule import Rule
 
@@ -16,28 +19,53 @@ _KINDS = {
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the arguments."""
-    parser = subparsers.add_parser("explain", help="print what a trick does, or what a rule of the doctor's means")
+    parser = subparsers.add_parser("explain", help="print what a trick or a recipe does, or what a doctor's rule means")
     parser.add_argument(
-        "name", help="an option, a callback, or a rule: cosine_decay, CosineDecay, PLC001, dropout-before-batchnorm"
+        "name",
+        help="an option, a callback, a recipe, or a rule: cosine_decay, CosineDecay, fine_tune, PLC001, "
+        "dropout-before-batchnorm",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the card or the page; 2 if there is none."""
     try:
-        print(explain_rule(find_rule(args.name)) if _is_rule(args.name) else explain_trick(_card(args.name)))
+        print(explain(args.name))
     except LookupError as error:
         print(error.args[0], file=sys.stderr)
         return 2
     return 0
 
 
+def explain(name: str) -> str:
+    """Return what there is to say about a rule, a recipe or a trick.
+
+    Raises:
+        LookupError: nothing has this name; the message offers the closest names.
+    """
+    if _is_rule(name):
+        return explain_rule(find_rule(name))
+    recipes = {recipe.name: recipe for recipe in read_recipes()}
+    return explain_recipe(recipes[name]) if name in recipes else explain_trick(_card(name, list(recipes)))
+
+
 def explain_trick(card: Card) -> str:
-    """Return the method card of a trick and its option."""
-    yaml = "\n".join(f"    {line}" for line in card.yaml.splitlines())
+    """Return the method card of a trick, complete in itself, and its option."""
+    page = full_card(card.docstring, _docstring_of) or card.title
     return (
-        f"{card.callback} (tricks=[{card.option}])\n\n{card.docstring or card.title}\n\n"
-        f"The option, conf/tricks/{card.option}.yaml:\n\n{yaml}"
+        f"{card.callback} (tricks=[{card.option}])\n\n{page}\n\n"
+        f"The option, conf/tricks/{card.option}.yaml:\n\n{_indent(card.yaml)}"
+    )
+
+
+def explain_recipe(recipe: Recipe) -> str:
+    """Return what a recipe is for, what each of its tricks does, and its file."""
+    titles = {card.option: card.title for card in read_cards()}
+    width = max(map(len, recipe.tricks), default=0)
+    tricks = "\n".join(f"    {option:<{width}}  {titles[option]}" for option in recipe.tricks)
+    return (
+        f"{recipe.name} (+recipes={recipe.name})\n\n{recipe.page}\n\nIts tricks:\n\n{tricks}\n\n"
+        f"The option, conf/recipes/{recipe.name}.yaml:\n\n{_indent(recipe.yaml)}"
     )
 
 
@@ -64,11 +92,21 @@ def _is_rule(name: str) -> bool:
     return True
 
 
-def _card(name: str) -> Card:
-    """Return a card; what is spelt like a rule is answered with the closest rules."""
+def _docstring_of(callback: str) -> str:
+    return next((card.docstring for card in read_cards() if card.callback == callback), "")
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
+
+
+def _card(name: str, recipes: list[str]) -> Card:
+    """Return a card; a name that is spelt like a rule or a recipe is answered with the closest of these."""
     try:
         return find_card(name, read_cards())
     except LookupError:
         if "-" in name or name[-3:].isdigit():
             find_rule(name)  # raises
+        if close := get_close_matches(name, recipes, n=1, cutoff=0.75):
+            raise LookupError(f"There is no trick or recipe named {name!r}. Did you mean {close[0]}?") from None
         raise

@@ -1,10 +1,11 @@
-"""`lightning-tricks list [tricks|rules]`: what there is, a line each."""
+"""`lightning-tricks list [tricks|recipes|rules]`: what there is, a line each."""
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lightning_tricks.cli.catalogue import plain_text, read_cards
+from lightning_tricks.cli.recipes import read_recipes
 from lightning_tricks.doctor.rules.registry import all_rules
 
 
@@ -19,15 +20,17 @@ class Table:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the arguments."""
-    parser = subparsers.add_parser("list", help="list the tricks, or the doctor's rules, a line each")
-    parser.add_argument("what", nargs="?", choices=["tricks", "rules"], default="tricks", help="default: tricks")
+    parser = subparsers.add_parser("list", help="list the tricks, the recipes, or the doctor's rules, a line each")
+    choices = ["tricks", "recipes", "rules"]
+    parser.add_argument("what", nargs="?", choices=choices, default="tricks", help="default: tricks")
     parser.add_argument("--format", choices=["text", "markdown"], default="text", help="text, or the README's table")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the list."""
     markdown = args.format == "markdown"
-    table = tricks_table(own=markdown) if args.what == "tricks" else rules_table()
+    tables = {"tricks": lambda: tricks_table(own=markdown), "recipes": recipes_table, "rules": rules_table}
+    table = tables[args.what]()
     print(markdown_table(table) if markdown else text_table(table))
     return 0
 
@@ -36,6 +39,12 @@ def tricks_table(own: bool = False) -> Table:
     """Return option, callback and what it does of each trick; only our own ones where Lightning's have no place."""
     rows = [(card.option, card.callback, card.title) for card in read_cards() if card.docstring or not own]
     return Table(("option", "callback", "what it does"), rows, code=2)
+
+
+def recipes_table() -> Table:
+    """Return name, tricks and purpose of each recipe."""
+    rows = [(recipe.name, ",".join(recipe.tricks), recipe.title) for recipe in read_recipes()]
+    return Table(("recipe", "tricks", "what it is for"), rows, code=2)
 
 
 def rules_table() -> Table:
