@@ -16,7 +16,7 @@ from measure import report_alarms
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 from healthy import programs
-from trainings import trainings
+from healthy_trainings import trainings
 
 # at this rate, with momentum and without a warm-up, the loss of this one is NaN after 32 steps
 SICK = {"transformer-cosine-128"}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from poisoned import GOOD, Poisoned, batches
+from scaled_grad_net import GOOD, ScaledGradNet, batches
 from tiny import Net, fit, same, trainer, weights
 from torch import nn
 
@@ -44,7 +44,7 @@ def test_an_optimizer_of_excluded_parameters_alone_is_left_alone() -> None:
 
 @pytest.mark.parametrize("optimizer", ["SGD", "fused AdamW"])
 def test_a_bad_gradient_of_an_excluded_parameter_is_seen(optimizer: str) -> None:
-    clipper, module = AdaptiveGradientClipping(0.1, exclude=["body.*"], max_skips=0), Poisoned(optimizer)
+    clipper, module = AdaptiveGradientClipping(0.1, exclude=["body.*"], max_skips=0), ScaledGradNet(optimizer)
     with pytest.raises(RuntimeError, match=r"such a gradient: body.weight, body.bias\."):
         trainer(clipper, max_epochs=1).fit(module, batches([GOOD, math.nan, GOOD]))
 

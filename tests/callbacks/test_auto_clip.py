@@ -7,7 +7,7 @@ from typing import Any
 import numpy
 import pytest
 from lightning.pytorch.loggers import CSVLogger
-from poisoned import GOOD, Poisoned, batches
+from scaled_grad_net import GOOD, ScaledGradNet, batches
 from tiny import Net, fit, logged, trainer
 
 from lightning_tricks import AutoClip
@@ -15,10 +15,10 @@ from lightning_tricks import AutoClip
 
 def test_it_clips_to_the_percentile_of_the_norms_so_far_and_forgets_what_was_not_finite(tmp_path: Path) -> None:
     logger = CSVLogger(tmp_path)
-    poisons = [math.nan, 1.0, 50.0, 0.1, math.inf, 1.0, 7.0, 1.0, 0.5, 1.0, 30.0, 1.0]
+    factors = [math.nan, 1.0, 50.0, 0.1, math.inf, 1.0, 7.0, 1.0, 0.5, 1.0, 30.0, 1.0]
     clipper = AutoClip(30, window=4, log=True)
     runner = trainer(clipper, logger=logger, log_every_n_steps=1, max_epochs=1)
-    runner.fit(Poisoned(), batches(poisons))
+    runner.fit(ScaledGradNet(), batches(factors))
     seen: list[float] = []
     before, after, threshold = (
         dict(logged(logger, name)) for name in ("grad_norm", "grad_norm_clipped", "clip_threshold")
@@ -51,14 +51,14 @@ def test_each_group_may_have_a_history_and_a_threshold_of_its_own() -> None:
 
 @pytest.mark.parametrize("window", [3, 30])
 def test_a_window_changed_on_resume_wins_and_keeps_the_latest_norms(window: int, tmp_path: Path) -> None:
-    first, clipper = Poisoned(), AutoClip(50, window=10)
+    first, clipper = ScaledGradNet(), AutoClip(50, window=10)
     runner = trainer(clipper, max_epochs=1)
     runner.fit(first, batches([GOOD] * 12))
     runner.save_checkpoint(tmp_path / "a.ckpt")
     norms = clipper.state_dict()["optimizers"][0]["rules"][0]["norms"].tolist()
     in_order = norms[2:] + norms[:2]
     resumed = AutoClip(50, window=window)
-    trainer(resumed, max_epochs=2).fit(Poisoned(), batches([GOOD]), ckpt_path=tmp_path / "a.ckpt")
+    trainer(resumed, max_epochs=2).fit(ScaledGradNet(), batches([GOOD]), ckpt_path=tmp_path / "a.ckpt")
     rule = resumed.state_dict()["optimizers"][0]["rules"][0]
     assert len(rule["norms"]) == window
     kept = [norm for norm in rule["norms"].tolist() if norm in in_order]

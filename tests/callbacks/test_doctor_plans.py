@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from clinic import lit, loader, net
+from doctor_inputs import lit, loader, net
 
 from lightning_tricks import CosineDecay, Doctor
 from lightning_tricks.doctor.judging.report import Report

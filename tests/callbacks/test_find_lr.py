@@ -7,10 +7,10 @@ import lightning.pytorch as lightning_pytorch
 import numpy as np
 import pytest
 import torch
-from eventful import DATA, LOADERS, Eventful, ended
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
+from stateful_net import DATA, LOADERS, StatefulNet, end_state
 from tiny import Net, OtherNet, StatefulLoader, same, trainer, weights
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -18,7 +18,7 @@ from lightning_tricks import CosineDecay, LRFinder, find_lr
 
 
 def test_two_lines_find_a_rate_and_leave_model_and_random_numbers_as_they_were() -> None:
-    net, loader = Eventful(), DataLoader(DATA, 20, shuffle=True, generator=torch.Generator().manual_seed(5))
+    net, loader = StatefulNet(), DataLoader(DATA, 20, shuffle=True, generator=torch.Generator().manual_seed(5))
     attributes = {name: dict(vars(module)) for name, module in net.named_modules()}
     before = [weights(net), torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()]
     position = loader.generator.get_state()
@@ -37,7 +37,7 @@ def test_two_lines_find_a_rate_and_leave_model_and_random_numbers_as_they_were()
 def test_a_fit_after_it_with_the_same_trainer_equals_one_without_it(of_trainer: dict[str, Any], tmp_path: Any) -> None:
     def run(look: bool) -> dict[str, Any]:
         torch.manual_seed(1), random.seed(1), np.random.seed(1)
-        net, loader = Eventful(scheduler="cosine"), LOADERS["global generator"]()
+        net, loader = StatefulNet(scheduler="cosine"), LOADERS["global generator"]()
         runner = trainer(CosineDecay(replace_scheduler=True), ModelCheckpoint(tmp_path), max_epochs=2, **of_trainer)
         if look:
             before = list(runner.callbacks)
@@ -49,7 +49,7 @@ def test_a_fit_after_it_with_the_same_trainer_equals_one_without_it(of_trainer: 
         runner.fit(net, loader)
         for path in tmp_path.iterdir():
             path.unlink()
-        return ended(runner, net)
+        return end_state(runner, net)
 
     assert same(run(look=True), run(look=False))
 

@@ -1,22 +1,19 @@
 """GradualUnfreezing: what trains when, what rests, and that nothing of it outlives the fit."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import thawing
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
-from thawing import GROUPS, Deep, Watch, modules_of
+from subprocesses import run_script
 from tiny import BATCHES, Endless, Net, StatefulLoader, fit, same, trainer, weights
 from torch import nn
 from torch.utils.data import DataLoader
+from unfreezing import GROUPS, Deep, LayerRecorder, modules_of
 
 from lightning_tricks import (
     CosineDecay,
@@ -32,7 +29,7 @@ HEAD, UPPER, ALL = ["head"], ["body.1", "head"], ["body.0", "body.1", "head"]
 
 
 def stages(*callbacks: Any, net: Any = None, **arguments: Any) -> list[list[str]]:
-    watch = Watch()
+    watch = LayerRecorder()
     fit(*callbacks, watch, net=net or Deep(), **arguments)
     return [modules_of(names) for names in watch.training]
 
@@ -77,7 +74,7 @@ def test_shares_of_the_run_and_accumulation_thaw_at_the_first_batch_of_a_step() 
 
 
 def test_several_optimizers_under_manual_optimization_thaw_on_their_own_clocks() -> None:
-    watch = Watch()
+    watch = LayerRecorder()
     fit(GradualUnfreezing([0, "4st", "6st"], groups=GROUPS), watch, net=Net(manual=True))
     body = [modules_of(names) for names in watch.training]
     assert body[:3] == [HEAD] * 3
@@ -86,7 +83,7 @@ def test_several_optimizers_under_manual_optimization_thaw_on_their_own_clocks()
 
 
 def test_what_is_frozen_is_bit_identical_until_it_thaws_without_gradient_and_without_state() -> None:
-    watch, net = Watch(), Deep()
+    watch, net = LayerRecorder(), Deep()
     before = weights(net)
     fit(GradualUnfreezing(groups=GROUPS), watch, net=net)
     assert watch.grads == watch.training
@@ -103,7 +100,7 @@ def test_batchnorm_and_dropout_of_frozen_groups_stay_in_eval_and_come_back() -> 
         def on_train_epoch_start(self) -> None:
             self.train()
 
-    watch, net = Watch(), Eager()
+    watch, net = LayerRecorder(), Eager()
     fit(GradualUnfreezing(groups=["body.*", "head.*"]), watch, net=net)
     for step, resting in enumerate(watch.resting):
         assert ("body.1" in resting, "body.2" in resting) == ((True, True) if step < 2 * BATCHES else (False, False))
@@ -118,7 +115,7 @@ def test_a_batchnorm_that_the_user_put_in_eval_stays_there() -> None:
 
 
 def test_what_the_user_froze_stays_frozen_in_and_after_fit() -> None:
-    net, watch = Deep(), Watch()
+    net, watch = Deep(), LayerRecorder()
     net.body[0].bias.requires_grad_(False)
     bias = net.body[0].bias.clone()
     fit(GradualUnfreezing(groups=GROUPS), watch, net=net)
@@ -163,7 +160,7 @@ def test_each_stage_survives_a_resume_with_rates_in_closed_form(step: int, tmp_p
         warmups = [max(0.0, min(1.0, (s / BATCHES - start) / 0.5)) for start in (2, 1)] + [1.0]
         expected = [0.1 * m * w * cosine_decay(3)(s / BATCHES) for m, w in zip((0.25, 0.5, 1), warmups, strict=True)]
         assert lrs == pytest.approx(expected, rel=1e-9, abs=1e-15)
-    watch = Watch()
+    watch = LayerRecorder()
     rest = fit(*callbacks(), watch, net=Deep(), ckpt_path=tmp_path / f"step={step}.ckpt")
     assert rest.trace == whole.trace[step:]
     assert same(weights(rest), weights(whole))
@@ -235,9 +232,7 @@ def test_two_ranks_resume_in_the_middle_of_the_thaw(tmp_path: Path) -> None:
 
 
 def test_sharded_ranks_thaw_and_resume_in_each_stage(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(thawing.__file__).parent), *sys.path])}
-    command = [sys.executable, thawing.__file__, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    done = run_script("unfreezing_ranks", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     for rank in (0, 1):
         seen = json.loads((tmp_path / f"rank{rank}.json").read_text())
@@ -271,7 +266,10 @@ def test_a_thaw_after_the_runs_end_is_refused_with_all_times() -> None:
 
 def test_a_loader_without_length_thaws_at_epochs_and_refuses_parts_of_them() -> None:
     def run(every: Any) -> list[list[str]]:
-        watch, runner = Watch(), trainer(unfreezing := GradualUnfreezing(groups=GROUPS, every=every), max_epochs=3)
+        watch, runner = (
+            LayerRecorder(),
+            trainer(unfreezing := GradualUnfreezing(groups=GROUPS, every=every), max_epochs=3),
+        )
         runner.callbacks.append(watch)
         runner.fit(Deep(), DataLoader(Endless(), batch_size=4))
         assert unfreezing.thawed == [0, 1, 2]
@@ -371,7 +369,7 @@ def test_a_module_that_toggles_its_optimizers_keeps_what_is_frozen_frozen() -> N
                 optimizer.step()
                 self.untoggle_optimizer(optimizer)
 
-    watch, net = Watch(), Toggling(manual=True)
+    watch, net = LayerRecorder(), Toggling(manual=True)
     before = weights(net)
     fit(GradualUnfreezing(groups=GROUPS, every="4st"), watch, net=net)
     assert all(torch.equal(now["body.0.weight"], before["body.0.weight"]) for now in watch.weights[:16])

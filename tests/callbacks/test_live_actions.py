@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from control_orders import ValidationRecorder, at_once
 from lightning.pytorch.callbacks import ModelCheckpoint
-from person import Watch, at_once
 from tiny import Net, fit, same, trainer, weights
 
 from lightning_tricks import EarlyStopping, LiveControl
@@ -64,11 +64,11 @@ def test_a_checkpoint_ordered_with_a_validation_is_saved_after_it(tmp_path: Path
         LiveControl(every_n_steps=4),
         at_once("checkpoint: true\nvalidate: true\n"),
         stop,
-        net=Watch(),
+        net=ValidationRecorder(),
         default_root_dir=tmp_path,
     )
     assert whole.validated == [4, 6, 12, 18]
-    again, resumed = EarlyStopping(patience=50), Watch()
+    again, resumed = EarlyStopping(patience=50), ValidationRecorder()
     fit(LiveControl(every_n_steps=4), again, net=resumed, ckpt_path=tmp_path / "control-4.ckpt")
     assert resumed.validated == [6, 12, 18]
     assert same(weights(resumed), weights(whole))
@@ -101,30 +101,34 @@ def test_validate_runs_the_trainers_own_validation_and_changes_no_weight(
     manual: bool, accumulate: int, validated: list[int]
 ) -> None:
     arguments = {"accumulate_grad_batches": accumulate, "max_epochs": 2}
-    net = fit(LiveControl(every_n_steps=2), at_once("validate: true"), net=Watch(manual=manual), **arguments)
+    net = fit(
+        LiveControl(every_n_steps=2), at_once("validate: true"), net=ValidationRecorder(manual=manual), **arguments
+    )
     assert net.validated == validated
     assert same(weights(net), weights(fit(net=Net(manual=manual), **arguments)))
 
 
 def test_the_validations_that_are_due_come_when_they_would_have_come() -> None:
     assert fit(
-        LiveControl(every_n_steps=4), at_once("validate: true"), net=Watch(), val_check_interval=3
+        LiveControl(every_n_steps=4), at_once("validate: true"), net=ValidationRecorder(), val_check_interval=3
     ).validated == [3, 6, 9, 12, 15, 18]
     every = {"check_val_every_n_epoch": None, "val_check_interval": 7}
-    assert fit(LiveControl(every_n_steps=4), at_once("validate: true\nid: 2"), net=Watch(), **every).validated == [
+    assert fit(
+        LiveControl(every_n_steps=4), at_once("validate: true\nid: 2"), net=ValidationRecorder(), **every
+    ).validated == [
         4,
         7,
         14,
     ]
     assert fit(
-        LiveControl(every_n_steps=4), at_once("validate: true"), net=Watch(), check_val_every_n_epoch=2
+        LiveControl(every_n_steps=4), at_once("validate: true"), net=ValidationRecorder(), check_val_every_n_epoch=2
     ).validated == [4, 12]
 
 
 def test_a_run_that_was_validated_by_order_resumes_from_there(tmp_path: Path) -> None:
     keeper = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, save_on_train_epoch_end=False)
-    whole = fit(LiveControl(every_n_steps=4), at_once("validate: true\nlr: x0.5\n"), keeper, net=Watch())
-    resumed = fit(LiveControl(every_n_steps=4), net=Watch(), ckpt_path=tmp_path / "step=4.ckpt")
+    whole = fit(LiveControl(every_n_steps=4), at_once("validate: true\nlr: x0.5\n"), keeper, net=ValidationRecorder())
+    resumed = fit(LiveControl(every_n_steps=4), net=ValidationRecorder(), ckpt_path=tmp_path / "step=4.ckpt")
     assert resumed.trace == whole.trace[4:]
     assert resumed.validated == whole.validated[1:] == [6, 12, 18]
     assert same(weights(resumed), weights(whole))

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from control_orders import OrderWriter, ValidationRecorder, at_once
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.logger import DummyLogger
-from person import Person, Watch, at_once
 from tiny import Net, fit, trainer
 
 from lightning_tricks import CosineDecay, LiveControl, LRFinder
@@ -43,7 +43,7 @@ def test_an_order_is_obeyed_once_at_the_next_look_and_a_second_one_multiplies_on
     live = LiveControl(every_n_steps=2)
     same_again = "# another comment, the same order\nlr:  x0.5\n"
     orders = {2: "lr: x0.5", 6: same_again, 8: "lr: x0.5\nid: 2", 10: None, 12: "id: 2\nlr: x0.5"}
-    net = fit(live, Person(orders), limit_val_batches=0)
+    net = fit(live, OrderWriter(orders), limit_val_batches=0)
     assert head(net) == [0.1] * 4 + [0.05] * 6 + [0.025] * 8
     assert all(body == pytest.approx(top / 10) for _, (body, top) in net.trace)
     assert live.applied == [
@@ -65,7 +65,7 @@ def test_a_number_is_from_then_on_the_rate_of_the_largest_group_whatever_a_sched
 
 def test_a_resumed_run_keeps_the_number_and_further_factors_multiply_it(tmp_path: Path) -> None:
     orders = {2: "lr: 0.02", 8: "lr: x0.5"}
-    whole = fit(LiveControl(every_n_steps=2), Person(orders), CosineDecay(), limit_val_batches=0)
+    whole = fit(LiveControl(every_n_steps=2), OrderWriter(orders), CosineDecay(), limit_val_batches=0)
     assert head(whole)[4:10] == [pytest.approx(0.02)] * 6
     assert head(whole)[10:] == [pytest.approx(0.01)] * 8
     first = trainer(LiveControl(every_n_steps=2), CosineDecay(), at_once("lr: 0.02"), max_epochs=3, limit_val_batches=0)
@@ -83,7 +83,7 @@ def test_a_file_that_is_no_order_changes_nothing_and_is_warned_about_once_with_i
     bad = "lr: x0.5\nlearning_rate: 0.1\n"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        net = fit(live, Person({1: bad, 4: None, 6: bad, 8: "stop: [true"}))
+        net = fit(live, OrderWriter({1: bad, 4: None, 6: bad, 8: "stop: [true"}))
     found = [str(w.message) for w in caught if "changes nothing" in str(w.message)]
     assert len(found) == 2
     assert "control.yaml changes nothing: line 2 ('learning_rate: 0.1'): `learning_rate` is no order" in found[0]
@@ -153,7 +153,7 @@ def test_an_order_that_is_older_than_the_run_is_not_obeyed_and_one_line_says_so(
     Path("control.yaml").write_text("stop: true\n")
     live = LiveControl(every_n_steps=1)
     with caplog.at_level("INFO"):
-        net = fit(live, Person({8: "stop: true\n"}))
+        net = fit(live, OrderWriter({8: "stop: true\n"}))
     assert len(net.trace) == 9, "the same words, written in this run, count"
     assert live.applied == [{"step": 9, "content": {"stop": True}}]
     said = [record.message for record in caplog.records if "watches" in record.message]
@@ -284,9 +284,9 @@ class Ranks(Callback):
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_two_ranks_obey_together_what_rank_0_alone_reads(accumulate: int, tmp_path: Path) -> None:
     live = LiveControl(every_n_steps=2)
-    person = Person({0: "lr: x0.5\nvalidate: true\ncheckpoint: true\n", 8: "stop: yes"})
+    writer = OrderWriter({0: "lr: x0.5\nvalidate: true\ncheckpoint: true\n", 8: "stop: yes"})
     arguments = {"strategy": "ddp_fork", "devices": 2, "accumulate_grad_batches": accumulate}
-    fit(live, Ranks(live, tmp_path), person, net=Watch(), **arguments)
+    fit(live, Ranks(live, tmp_path), writer, net=ValidationRecorder(), **arguments)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert (first.pop("threads"), second.pop("threads")) == (1, 0)
     assert first == second

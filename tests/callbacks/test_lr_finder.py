@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from eventful import Eventful, run_eventful
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from stateful_net import StatefulNet, fit_stateful
 from tiny import Net, StatefulLoader, fit, same, trainer, weights
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -142,7 +142,7 @@ def test_it_says_in_one_line_what_it_found(caplog: pytest.LogCaptureFixture) -> 
     assert "where the loss is lowest" in lines[0]
 
 
-class Fails(Eventful):
+class Fails(StatefulNet):
     """Fail in the training step of that number, once."""
 
     def __init__(self, step: int) -> None:
@@ -175,7 +175,7 @@ def test_an_error_in_the_users_step_leaves_everything_as_before(step: int) -> No
 
     finder = small()
     with pytest.raises(ZeroDivisionError) as caught:
-        run_eventful(finder, net=net, callbacks=[Look()])
+        fit_stateful(finder, net=net, callbacks=[Look()])
     if hasattr(caught.value, "__notes__"):
         assert f"in step {step - 1} of the range test" in caught.value.__notes__[0]
     assert same(weights(net), before)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from lightning.pytorch.loggers import CSVLogger
-from poisoned import Poisoned, batches
+from scaled_grad_net import ScaledGradNet, batches
 from tiny import Net, fit, logged, trainer
 
 from lightning_tricks import ZClip
@@ -14,11 +14,11 @@ from lightning_tricks import ZClip
 
 def test_it_clips_outliers_as_the_paper_does_and_forgets_what_was_not_finite(tmp_path: Path) -> None:
     logger = CSVLogger(tmp_path)
-    poisons = [1.0, math.nan, 2.0, 0.5, 1.0, 500.0, 1.0, math.inf, 1.0, 90.0, 1.0, 400.0]
+    factors = [1.0, math.nan, 2.0, 0.5, 1.0, 500.0, 1.0, math.inf, 1.0, 90.0, 1.0, 400.0]
     z, alpha, warmup = 1.5, 0.8, 3
     clipper = ZClip(z, alpha=alpha, warmup=warmup, log=True)
     runner = trainer(clipper, logger=logger, log_every_n_steps=1, max_epochs=1)
-    runner.fit(Poisoned(), batches(poisons))
+    runner.fit(ScaledGradNet(), batches(factors))
     collected: list[float] = []
     mean = variance = 0.0
     spikes = 0

@@ -2,21 +2,19 @@
 
 import copy
 import signal
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import killed
 import lightning.pytorch as lightning_pytorch
 import pytest
 import pytorch_lightning
 import torch
-from killed import every_batch
+from killed_fit import every_batch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
+from subprocesses import run_script
 from tiny import Net, OtherNet, StatefulLoader, fit, same, trainer, weights
 from torch.utils._python_dispatch import TorchDispatchMode
 from tricks import TINY, public_callbacks
@@ -77,7 +75,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(name: str, mode: str, point
 
 
 def test_a_killed_process_resumes_as_if_it_had_not_been(tmp_path: Path) -> None:
-    run = subprocess.run([sys.executable, killed.__file__, str(tmp_path), "9"], capture_output=True, text=True)
+    run = run_script("killed_fit", tmp_path, 9)
     assert run.returncode == -signal.SIGKILL, run.stderr
     last = saved(tmp_path)[-1]
     whole = fit(*[make() for make in TINY.values()], every_batch(str(tmp_path / "whole")))

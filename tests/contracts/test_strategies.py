@@ -11,7 +11,7 @@ def test_the_page_is_what_the_callbacks_do() -> None:
         reason is None or "Use" in reason or "Build" in reason or "Find" in reason for reason in refused.values()
     )
     page = markdown({case: reason for case, reason in refused.items() if reason})
-    assert PAGE.read_text() == page, "run `python tests/support/strategy_matrix.py --page`"
+    assert PAGE.read_text() == page, "run `python tests/support/scripts/strategy_matrix.py --page`"
 
 
 def test_a_remark_is_about_a_callback_and_a_strategy_that_exist() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from checkups import NAMES, checkup
+from transformers_batches import NAMES, model_and_batch
 
 from lightning_tricks.doctor.judging.diagnose import diagnose
 
@@ -14,7 +14,7 @@ KNOWN = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_traced_left_as_it_was_and_warned_of_what_is_known(name: str) -> None:
-    model, batch = checkup(name)
+    model, batch = model_and_batch(name)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     flags = [module.training for module in model.modules()]
     generator = torch.get_rng_state()

@@ -5,8 +5,8 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from checkups import NAMES, checkup
 from healthy import programs
+from transformers_batches import NAMES, model_and_batch
 
 from lightning_tricks.doctor.judging.diagnose import diagnose
 
@@ -35,7 +35,7 @@ def test_healthy_programs_get_fewer_than_one_false_alarm_in_fifty() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_transformer_at_a_customary_rate_of_fine_tuning_is_healthy(name: str) -> None:
-    model, batch = checkup(name)
+    model, batch = model_and_batch(name)
     rate = (2e-5, 5e-5, 1e-4)[len(name) % 3]
     report = diagnose(FineTuned(model, rate), batch)
     assert {finding.code for finding in report.at_least("warning")} <= KNOWN.get(name, set()), str(report)

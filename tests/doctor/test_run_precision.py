@@ -1,7 +1,7 @@
 """All rules together keep quiet while healthy programs train on real data, for as long as trends need to show."""
 
 import pytest
-from trainings import Training, trainings
+from healthy_trainings import Training, trainings
 
 from lightning_tricks import Doctor
 

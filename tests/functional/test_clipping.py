@@ -158,11 +158,11 @@ def test_complex_gradients_are_clipped_by_their_modulus() -> None:
     torch.testing.assert_close(torch.linalg.vector_norm(param.grad, dim=1), torch.full((2,), 0.1 * 2**0.5))
 
 
-@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
-def test_a_gradient_that_is_not_finite_shows_in_what_is_returned(poison: float) -> None:
+@pytest.mark.parametrize("nonfinite", [math.nan, math.inf, -math.inf])
+def test_a_gradient_that_is_not_finite_shows_in_what_is_returned(nonfinite: float) -> None:
     for clip in (lambda p: clip_by_norm_(grads(p), 1.0), lambda p: clip_by_value_(grads(p), 1.0), adaptive_clip_):
         params = parameters(0)
-        params[4].grad.view(-1)[2] = poison
+        params[4].grad.view(-1)[2] = nonfinite
         assert not clip(params).isfinite()
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from thawing import Deep
 from tiny import BATCHES, fit
+from unfreezing import Deep
 
 from hydra import compose, initialize_config_dir
 from lightning_tricks import CosineDecay, DiscriminativeLR, GradualUnfreezing, instantiate_callbacks

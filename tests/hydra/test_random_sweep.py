@@ -5,12 +5,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import swept
-from swept import sweep
+import sweep_app
+from subprocesses import run_script
+from sweep_app import sweep
 
 from lightning_tricks.hydra.sweep_folder import only_sweep_in
 from lightning_tricks.sweeps.sweep_records import JobRecord, write_job
@@ -39,10 +39,8 @@ def first(count: int, folder: Path) -> dict[str, str]:
 
 
 def start_process(folder: Path, *overrides: str, **environment: str) -> subprocess.CompletedProcess:
-    inherited = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    options = ["-m", "hydra/sweeper=lightning_tricks_random", f"hydra.sweep.dir={folder}", *swept.QUIET, *overrides]
-    command = [sys.executable, swept.__file__, *options]
-    return subprocess.run(command, env=inherited | environment, cwd=folder.parent, capture_output=True, text=True)
+    options = ["-m", "hydra/sweeper=lightning_tricks_random", f"hydra.sweep.dir={folder}", *sweep_app.QUIET, *overrides]
+    return run_script("sweep_app", *options, cwd=folder.parent, **environment)
 
 
 def result(folder: Path, number: int) -> dict:
@@ -93,9 +91,9 @@ def test_failed_jobs_do_not_stop_the_others_and_are_run_again_with_those_that_ar
     monkeypatch.delenv("FAIL")
     monkeypatch.delenv("EXIT")
     shutil.rmtree(folder / "3")
-    swept.RAN.clear()
+    sweep_app.RAN.clear()
     assert sweep(folder, *FOUR)[0] == 0
-    assert swept.RAN == ["0", "2", "3"]
+    assert sweep_app.RAN == ["0", "2", "3"]
     assert left_by(folder) == first(4, whole)
 
 
@@ -103,9 +101,9 @@ def test_more_trials_extend_a_sweep_and_fewer_leave_it_alone(whole: Path, tmp_pa
     assert sweep(tmp_path, *TWO)[0] == 0
     assert sweep(tmp_path, FOUR[0], *SPACE)[0] == 0  # without a seed: the recorded one
     assert left_by(tmp_path) == first(4, whole)
-    swept.RAN.clear()
+    sweep_app.RAN.clear()
     assert sweep(tmp_path, *TWO)[0] == 0
-    assert swept.RAN == []
+    assert sweep_app.RAN == []
     assert len(json.loads((tmp_path / "sweep.json").read_text())["jobs"]) == 4
 
 
@@ -181,7 +179,7 @@ def test_two_ranks_of_a_job_have_the_same_drawn_values(strategy: str, tmp_path: 
         run = start_process(folder, "hydra/callbacks=lightning_tricks_ddp", *options, STRATEGY="ddp")
         assert run.returncode == 0, run.stderr
     else:
-        assert sweep(folder, *options, task=swept.fit_on_two_ranks)[0] == 0
+        assert sweep(folder, *options, task=sweep_app.fit_on_two_ranks)[0] == 0
     ranks = [(folder / "0" / f"rank{rank}").read_text() for rank in (0, 1)]
     assert ranks[0] == ranks[1]
     (drawn,) = json.loads((folder / "sweep.json").read_text())["jobs"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from swept import sweep
+from sweep_app import sweep
 
 
 def overrides_in(folder: Path) -> list[list[str]]:

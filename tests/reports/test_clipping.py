@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from lightning.pytorch.loggers import CSVLogger
-from poisoned import Poisoned, batches
+from scaled_grad_net import ScaledGradNet, batches
 from tiny import Net, trainer
 
 from lightning_tricks import GradientClipping, ZClip
@@ -25,9 +25,9 @@ def metrics_of(clipper: Any, net: Any, data: Any, folder: Path) -> Any:
 
 
 def test_a_run_is_drawn_with_its_threshold_and_its_bad_steps(tmp_path: Path) -> None:
-    poisons = [1.0, 2.0, 1.0, 1.0, math.nan, 300.0, 1.0]
-    metrics = metrics_of(ZClip(1.0, warmup=2, log=True), Poisoned(), batches(poisons), tmp_path)
-    figure = plot_clipping(metrics, tmp_path / "clip.png", title="poisoned")
+    factors = [1.0, 2.0, 1.0, 1.0, math.nan, 300.0, 1.0]
+    metrics = metrics_of(ZClip(1.0, warmup=2, log=True), ScaledGradNet(), batches(factors), tmp_path)
+    figure = plot_clipping(metrics, tmp_path / "clip.png", title="apply_factors")
     assert labels(figure) == ["norm", "norm after clipping", "threshold", "not finite"]
     norm, clipped = (line.get_ydata() for line in figure.axes[0].lines[:2])
     assert math.isnan(norm[4])

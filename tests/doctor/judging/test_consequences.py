@@ -1,7 +1,7 @@
 """What follows from one cause stands under it, and what to mend first stands first."""
 
 import torch
-from clinic import batch, lit, net
+from doctor_inputs import batch, lit, net
 from healthy_nets import mlp
 from torch import nn
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers as hf
 from architectures import build
-from clinic import lit, net
+from doctor_inputs import lit, net
 from healthy import TASKS, data
 from healthy_nets import Block, resnet
 from torch import nn

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from clinic import lit, loader, net, rows
+from doctor_inputs import lit, loader, net, rows
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, TensorDataset
 
 from lightning_tricks.doctor.facts.evidence import Evidence

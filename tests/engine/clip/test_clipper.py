@@ -9,7 +9,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.precision import MixedPrecision
-from poisoned import GOOD, Poisoned, batches
+from scaled_grad_net import GOOD, ScaledGradNet, batches
 from tiny import Net, fit, logged, same, trainer, weights
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -76,7 +76,7 @@ def norms_without(net: Any) -> list[float]:
     return seen
 
 
-class Scaled(Poisoned):
+class Scaled(ScaledGradNet):
     """Under fp16-AMP on a CPU, with a scale that shows if nobody divides by it; a backward that can be left out."""
 
     leave_out = False
@@ -123,11 +123,11 @@ def test_under_a_gradient_scaler_the_true_gradients_are_clipped(kind: str, modul
 @pytest.mark.parametrize("optimizer", ["SGD", "fused SGD", "AdamW", "fused AdamW"])
 def test_under_a_gradient_scaler_the_scaler_skips_and_its_skips_count_but_are_borne(optimizer: str) -> None:
     ended = []
-    poisons = [torch.inf, GOOD, torch.nan, torch.inf, GOOD]
+    factors = [torch.inf, GOOD, torch.nan, torch.inf, GOOD]
     for keep_bad in (True, False):
         clipper, net = GradientClipping(0.5, max_skips=0), Scaled(optimizer)
         runner = trainer(clipper, max_epochs=1, plugins=[amp(1.0)])
-        runner.fit(net, batches(poisons, keep_bad=keep_bad))
+        runner.fit(net, batches(factors, keep_bad=keep_bad))
         ended.append((clipper.num_skipped, runner.precision_plugin.scaler.get_scale()))
     assert [skipped for skipped, _ in ended] == [3, 0]
     assert [scale for _, scale in ended] == [0.125, 1.0]
@@ -257,7 +257,7 @@ def test_several_optimizers_are_told_apart_in_the_log() -> None:
 
 def test_how_many_were_skipped_comes_back_from_forked_processes() -> None:
     runner = trainer(GradientClipping(log=True), strategy="ddp_fork", devices=2, max_epochs=1)
-    runner.fit(Poisoned(), batches([GOOD, torch.nan, GOOD, torch.nan]))
+    runner.fit(ScaledGradNet(), batches([GOOD, torch.nan, GOOD, torch.nan]))
     assert float(runner.callback_metrics["num_skipped"]) >= 1
 
 
@@ -274,7 +274,7 @@ class CountReads(TorchDispatchMode):
 def reads_in(steps: int, optimizer: str, *callbacks: Any) -> int:
     with CountReads() as counter:
         runner = trainer(*callbacks, max_epochs=1, log_every_n_steps=1000)
-        runner.fit(Poisoned(optimizer), batches([GOOD] * (steps - 1) + [torch.nan]))
+        runner.fit(ScaledGradNet(optimizer), batches([GOOD] * (steps - 1) + [torch.nan]))
     return counter.count
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from poisoned import GOOD, OPTIMIZERS, Keep, Loaders, Poisoned, batches, run
+from scaled_grad_net import GOOD, OPTIMIZERS, Keep, Loaders, ScaledGradNet, batches, run
 from tiny import same, trainer, weights
 
 from lightning_tricks import AdaptiveGradientClipping, AutoClip, GradientClipping, ZClip
 
 NAN, INF = math.nan, math.inf
-POISONS = [NAN, GOOD, GOOD, INF, NAN, GOOD, -INF, GOOD, GOOD, NAN]
+FACTORS = [NAN, GOOD, GOOD, INF, NAN, GOOD, -INF, GOOD, GOOD, NAN]
 CLIPPERS = {
     "norm": lambda **more: GradientClipping(0.5, **more),
     "value": lambda **more: GradientClipping(clip_value=0.01, **more),
@@ -23,11 +23,11 @@ CLIPPERS = {
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("kind", CLIPPERS)
-def test_a_poisoned_run_ends_as_one_without_the_bad_steps(kind: str, optimizer: str) -> None:
+def test_a_run_with_bad_steps_ends_as_one_without_the_bad_steps(kind: str, optimizer: str) -> None:
     clipper, other = CLIPPERS[kind](), CLIPPERS[kind]()
-    poisoned = run(clipper, POISONS, optimizer)
-    clean = run(other, POISONS, optimizer, keep_bad=False)
-    assert same(weights(poisoned), weights(clean))
+    skipping = run(clipper, FACTORS, optimizer)
+    clean = run(other, FACTORS, optimizer, keep_bad=False)
+    assert same(weights(skipping), weights(clean))
     assert clipper.num_skipped == 5
     assert other.num_skipped == 0
     rules = [cb.state_dict()["optimizers"][0]["rules"] for cb in (clipper, other)]
@@ -55,7 +55,7 @@ def test_two_ranks_leave_out_the_same_steps_where_one_alone_has_them(optimizer: 
         fit = trainer(
             clipper, Keep(folder, clipper), strategy="ddp_fork", devices=2, max_epochs=1, use_distributed_sampler=False
         )
-        fit.fit(Poisoned(optimizer), datamodule=Loaders(POISONS, keep_bad, bad_rank=1))
+        fit.fit(ScaledGradNet(optimizer), datamodule=Loaders(FACTORS, keep_bad, bad_rank=1))
         ended[keep_bad] = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert [rank["skipped"] for rank in ended[True]] == [5, 5]
     assert same(ended[True][0]["weights"], ended[True][1]["weights"])
@@ -71,7 +71,7 @@ def test_max_skips_bears_so_many_in_a_row_then_names_the_parameters_and_keeps_th
     run(clipper, [GOOD, NAN, NAN, GOOD, INF, INF, GOOD, NAN, NAN], optimizer)
     assert clipper.num_skipped == 6
 
-    module = Poisoned(optimizer)
+    module = ScaledGradNet(optimizer)
     fit = trainer(CLIPPERS[kind](max_skips=2), max_epochs=1)
     with pytest.raises(RuntimeError, match=r"3 steps in a row .* `max_skips=2`.*: body.weight, body.bias\. "):
         fit.fit(module, batches([GOOD, GOOD, NAN, INF, NAN, GOOD, GOOD]))
@@ -87,15 +87,15 @@ def test_the_very_last_step_of_a_run_may_be_the_one_too_many(optimizer: str) -> 
 @pytest.mark.parametrize("optimizer", ["AdamW", "fused AdamW"])
 def test_bad_steps_in_a_row_are_counted_across_a_resume(optimizer: str, tmp_path: Path) -> None:
     path = tmp_path / "after.ckpt"
-    module, clipper = Poisoned(optimizer), GradientClipping(max_skips=2)
+    module, clipper = ScaledGradNet(optimizer), GradientClipping(max_skips=2)
     first = trainer(clipper, max_epochs=1)
     first.fit(module, batches([GOOD, NAN, NAN]))
     first.save_checkpoint(path)
     again = trainer(GradientClipping(max_skips=2), max_epochs=2)
     with pytest.raises(RuntimeError, match="3 steps in a row"):
-        again.fit(Poisoned(optimizer), batches([NAN, GOOD, GOOD]), ckpt_path=path)
+        again.fit(ScaledGradNet(optimizer), batches([NAN, GOOD, GOOD]), ckpt_path=path)
     tolerant = GradientClipping(max_skips=3)
-    trainer(tolerant, max_epochs=2).fit(Poisoned(optimizer), batches([NAN, GOOD, NAN]), ckpt_path=path)
+    trainer(tolerant, max_epochs=2).fit(ScaledGradNet(optimizer), batches([NAN, GOOD, NAN]), ckpt_path=path)
     assert tolerant.num_skipped == 4
 
 
@@ -110,7 +110,7 @@ def test_without_skipping_a_bad_step_is_taken() -> None:
 @pytest.mark.parametrize("optimizer", ["SGD", "fused AdamW"])
 def test_two_clippers_leave_out_a_step_that_one_of_them_would_hide(value_first: bool, optimizer: str) -> None:
     """Clipping by value turns an infinity into a finite number before the other one looks."""
-    module, clean = Poisoned(optimizer), Poisoned(optimizer)
+    module, clean = ScaledGradNet(optimizer), ScaledGradNet(optimizer)
     module.head.bias.register_hook(lambda grad: grad * INF if module.global_step == 1 else grad)
     for net, data in ((module, batches([GOOD] * 4)), (clean, batches([GOOD, NAN, GOOD, GOOD], keep_bad=False))):
         both = [GradientClipping(clip_value=0.1), AdaptiveGradientClipping(0.1)]
@@ -120,26 +120,26 @@ def test_two_clippers_leave_out_a_step_that_one_of_them_would_hide(value_first: 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_run_without_bad_steps_is_not_touched_by_the_guard(optimizer: str) -> None:
-    bare = Poisoned(optimizer)
+    bare = ScaledGradNet(optimizer)
     trainer(max_epochs=1).fit(bare, batches([GOOD] * 5))
     assert same(weights(run(GradientClipping(1e6, max_skips=0), [GOOD] * 5, optimizer)), weights(bare))
 
 
 def test_a_fused_sgd_with_dampening_skips_its_first_step_too() -> None:
-    poisons = [NAN, GOOD, NAN, GOOD]
+    factors = [NAN, GOOD, NAN, GOOD]
     OPTIMIZERS["dampened"] = lambda params: torch.optim.SGD(params, 0.1, momentum=0.9, dampening=0.5, fused=True)
     try:
-        poisoned = run(GradientClipping(1e6), poisons, "dampened")
-        clean = Poisoned("dampened")
-        trainer(max_epochs=1).fit(clean, batches(poisons, keep_bad=False))
+        skipping = run(GradientClipping(1e6), factors, "dampened")
+        clean = ScaledGradNet("dampened")
+        trainer(max_epochs=1).fit(clean, batches(factors, keep_bad=False))
     finally:
         del OPTIMIZERS["dampened"]
-    assert same(weights(poisoned), weights(clean))
+    assert same(weights(skipping), weights(clean))
 
 
 @pytest.mark.parametrize("breaks", [False, True])
 def test_a_fused_optimizer_is_left_as_it_was_found(breaks: bool) -> None:
-    module = Poisoned("fused AdamW")
+    module = ScaledGradNet("fused AdamW")
     fit = trainer(GradientClipping(max_skips=0 if breaks else None), max_epochs=1)
     optimizers = []
     module.on_train_start = lambda: optimizers.append(module.optimizers().optimizer)

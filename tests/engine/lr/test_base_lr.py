@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from eventful import Eventful, ended, run_eventful
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
+from stateful_net import StatefulNet, end_state, fit_stateful
 from tiny import Net, StatefulLoader, fit, same, trainer, weights
 
 from lightning_tricks import (
@@ -110,14 +110,14 @@ def test_groups_that_were_built_with_one_tensor_get_the_found_rate_once(others: 
 def test_discriminative_rates_keep_their_ratios(scheduler: str | None, finder_first: bool) -> None:
     seen: list[list[float]] = []
 
-    class Watched(Eventful):
+    class Watched(StatefulNet):
         def on_before_optimizer_step(self, optimizer: Any) -> None:
             seen.append(sorted(group["lr"] for group in optimizer.param_groups))
 
     found = LRFinder(min_lr=1e-4, max_lr=1.0, suggestion="minimum")
     rates = DiscriminativeLR(2.0, groups=["body.*", "head.*"])
     callbacks = [found, rates] if finder_first else [rates, found]
-    runner, _ = run_eventful(None, "large batches", net=Watched(scheduler=scheduler), callbacks=callbacks)
+    runner, _ = fit_stateful(None, "large batches", net=Watched(scheduler=scheduler), callbacks=callbacks)
     low, high = seen[-runner.global_step]
     assert high == pytest.approx(found.result.suggestion)  # type: ignore[union-attr]
     assert low == pytest.approx(high / 20)
@@ -127,7 +127,7 @@ def test_training_that_unfreezes_goes_on_as_without_a_finder() -> None:
     def run(look: bool) -> dict[str, Any]:
         finder = LRFinder(min_lr=1e-4, max_lr=1.0, apply=False, at_epochs=(0, 1)) if look else None
         unfreezing = GradualUnfreezing(groups=["body.*", "head.*"])
-        return ended(*run_eventful(finder, "large batches", callbacks=[unfreezing]))
+        return end_state(*fit_stateful(finder, "large batches", callbacks=[unfreezing]))
 
     assert same(run(look=True), run(look=False))
 
@@ -162,12 +162,12 @@ def test_a_scheduler_of_the_modules_own_follows(name: str) -> None:
     found = LRFinder(min_lr=1e-4, max_lr=1.0, suggestion="minimum")
     rates: list[list[float]] = []
 
-    class Watched(Eventful):
+    class Watched(StatefulNet):
         def on_before_optimizer_step(self, optimizer: Any) -> None:
             rates.append([group["lr"] for group in optimizer.param_groups])
 
     net = Watched(scheduler=name)
-    runner, _ = run_eventful(found, "large batches", net=net)
+    runner, _ = fit_stateful(found, "large batches", net=net)
     top = found.result.suggestion  # type: ignore[union-attr]
     assert top is not None
     taken = rates[-runner.global_step :]
@@ -182,11 +182,11 @@ def test_a_scheduler_that_remembers_rates_elsewhere_follows_too(name: str) -> No
     for callback in (found, once):
         seen: list[float] = []
 
-        class Watched(Eventful):
+        class Watched(StatefulNet):
             def on_before_optimizer_step(self, optimizer: Any, seen: list[float] = seen) -> None:
                 seen.append(float(optimizer.param_groups[1]["lr"]))
 
-        runner, _ = run_eventful(callback, "large batches", net=Watched(scheduler=name), max_epochs=5)
+        runner, _ = fit_stateful(callback, "large batches", net=Watched(scheduler=name), max_epochs=5)
         peaks.append(seen[-runner.global_step :])
     built = 0.1 if name == "cycle" else 0.01
     top = found.result.suggestion  # type: ignore[union-attr]
@@ -199,7 +199,7 @@ def test_a_scheduler_that_remembers_rates_elsewhere_follows_too(name: str) -> No
 
 def test_a_tensor_rate_is_written_in_place() -> None:
     found = LRFinder(min_lr=1e-4, max_lr=1.0, suggestion="minimum")
-    runner, _ = run_eventful(found, "large batches", optimizer="tensor")
+    runner, _ = fit_stateful(found, "large batches", optimizer="tensor")
     rate = runner.optimizers[0].param_groups[0]["lr"]
     assert isinstance(rate, torch.Tensor)
     assert float(rate) == pytest.approx(found.result.suggestion)  # type: ignore[union-attr]

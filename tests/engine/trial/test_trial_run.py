@@ -2,18 +2,15 @@
 
 import copy
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import finder_ranks
 import pytest
 import torch
-from eventful import LOADERS, ended, run_eventful
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.profilers import SimpleProfiler
+from stateful_net import LOADERS, end_state, fit_stateful
+from subprocesses import run_script
 from tiny import fit, same
 
 import lightning_tricks
@@ -25,8 +22,8 @@ def quiet(**arguments: Any) -> LRFinder:
 
 
 def assert_transparent(finder: LRFinder, loader: str = "global generator", **arguments: Any) -> None:
-    with_finder = ended(*run_eventful(finder, loader, **copy.deepcopy(arguments)))
-    without = ended(*run_eventful(None, loader, **copy.deepcopy(arguments)))
+    with_finder = end_state(*fit_stateful(finder, loader, **copy.deepcopy(arguments)))
+    without = end_state(*fit_stateful(None, loader, **copy.deepcopy(arguments)))
     assert finder.result is not None
     assert len(finder.result.losses) > 5
     for name in without:
@@ -73,10 +70,10 @@ def test_training_after_it_equals_training_without_it_under_a_scaler(optimizer: 
         return MixedPrecision("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=256.0))
 
     finder = quiet(max_lr=1e4)
-    one = run_eventful(finder, "large batches", optimizer=optimizer, plugins=[scaled()])
-    other = run_eventful(None, "large batches", optimizer=optimizer, plugins=[scaled()])
+    one = fit_stateful(finder, "large batches", optimizer=optimizer, plugins=[scaled()])
+    other = fit_stateful(None, "large batches", optimizer=optimizer, plugins=[scaled()])
     assert finder.result is not None
-    assert same(ended(*one), ended(*other))
+    assert same(end_state(*one), end_state(*other))
     states = [runner.precision_plugin.scaler.state_dict() for runner, _ in (one, other)]
     assert states[0] == states[1]
 
@@ -89,18 +86,16 @@ def test_clipping_acts_in_the_trial_and_forgets_it(name: str) -> None:
 
     finders, clippers = [quiet(max_lr=1e3), None], [clip(), clip()]
     pairs = zip(finders, clippers, strict=True)
-    with_finder, without = (ended(*run_eventful(finder, "large batches", callbacks=[c])) for finder, c in pairs)
+    with_finder, without = (end_state(*fit_stateful(finder, "large batches", callbacks=[c])) for finder, c in pairs)
     assert same(with_finder, without)
     assert same(clippers[0].state_dict(), clippers[1].state_dict())
     bare = quiet(max_lr=1e3)
-    run_eventful(bare, "large batches")
+    fit_stateful(bare, "large batches")
     assert finders[0].result.losses != bare.result.losses  # type: ignore[union-attr]
 
 
 def test_two_sharded_processes_train_on_as_without(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(finder_ranks.__file__).parent), *sys.path])}
-    command = [sys.executable, finder_ranks.__file__, str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    run = run_script("finder_ranks", tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     ranks = [torch.load(tmp_path / f"both{rank}.pt", weights_only=True) for rank in (0, 1)]
     for with_finder, without in ranks:

@@ -8,10 +8,10 @@ import lightning.pytorch as lightning_pytorch
 import pytest
 import pytorch_lightning
 import torch
-from eventful import LOADERS, Eventful
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from stateful_net import LOADERS, StatefulNet
 from tiny import StatefulLoader, same, trainer
 from torch import Tensor, nn
 
@@ -85,7 +85,7 @@ def overriding(base: type, hook: str, seen: list[str]) -> Any:
 def watched(seen: list[Any], **of_net: Any) -> Any:
     """Return a module that says, where no trial takes it back, what its steps do in which order."""
 
-    class Watched(Eventful):
+    class Watched(StatefulNet):
         def training_step(self, batch: Any, batch_idx: int) -> Tensor:
             loss = super().training_step(batch, batch_idx)
             seen.append(("loss", loss.detach().clone(), torch.is_grad_enabled()))

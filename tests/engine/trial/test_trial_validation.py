@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 import torchmetrics
-from eventful import DATA, Eventful, ended, run_eventful
 from lightning.pytorch import Callback
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
+from stateful_net import DATA, StatefulNet, end_state, fit_stateful
 from tiny import Net, StatefulLoader, fit, same, trainer, weights
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -143,7 +143,7 @@ def test_of_several_loaders_the_first_one_counts(mode: str) -> None:
     assert asked(Step(of_first, loaders)) == 1.0
 
 
-class Lively(Eventful):
+class Lively(StatefulNet):
     """A module whose validation has hooks, draws random numbers and changes what it can."""
 
     def on_validation_epoch_start(self) -> None:
@@ -186,8 +186,8 @@ def test_a_training_after_trials_that_validated_equals_one_without(loader: str) 
     def run(finder: LRFinder | None) -> tuple[dict[str, Any], int]:
         net, heard = Lively(), Heard()
         net.val_dataloader = VALIDATION[loader]
-        runner, net = run_eventful(finder, "large batches", net=net, callbacks=[heard])
-        return ended(runner, net), heard.validations
+        runner, net = fit_stateful(finder, "large batches", net=net, callbacks=[heard])
+        return end_state(runner, net), heard.validations
 
     finder = LRFinder(apply=False, num_steps=25, min_lr=1e-4, max_lr=1.0, refine=5)
     with_finder, without = run(finder), run(None)

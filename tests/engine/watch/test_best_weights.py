@@ -1,20 +1,17 @@
 """Two and three processes with different data: one decision, one set of best weights."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import watch_ranks
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from ranks import SaveRank
 from scripted import Scripted, endless
+from subprocesses import run_script
 from tiny import Net, same, trainer, weights
-from two_ranks import WriteDown
 
 from lightning_tricks import EarlyStopping, ReduceLROnPlateau
 
@@ -40,7 +37,7 @@ def test_ranks_that_see_different_scores_decide_alike(where: str, log: Any, tmp_
     if where == "torchmetrics" and log:
         log = {}
     rules = EarlyStopping("score", patience=5), ReduceLROnPlateau("score", patience=2)
-    fit_forked(Parted([0.0], where=where, **log), *rules, WriteDown(tmp_path))
+    fit_forked(Parted([0.0], where=where, **log), *rules, SaveRank(tmp_path))
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first["trace"] == second["trace"]
     assert same(first["states"], second["states"])
@@ -127,9 +124,7 @@ def test_a_forked_run_saves_rank_zeros_copy_and_resumes_with_it(tmp_path: Path) 
 
 
 def test_sharded_ranks_put_their_own_shards_back_and_save_none(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(watch_ranks.__file__).parent), *sys.path])}
-    command = [sys.executable, watch_ranks.__file__, str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    run = run_script("watch_ranks", tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
     ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
     assert sum(whole["share"] for whole, _ in ranks) == 8

@@ -1,7 +1,7 @@
 """Patients of the rules on activations."""
 
 import torch
-from clinic import batch, lit, net
+from doctor_inputs import batch, lit, net
 from healthy_nets import Gated, Recurrent, mlp
 from patient import healthy, sick
 from torch import Tensor, nn

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from clinic import lit, loader, net, rows
+from doctor_inputs import lit, loader, net, rows
 from patient import healthy, sick
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset, TensorDataset, WeightedRandomSampler

@@ -1,7 +1,7 @@
 """Patients of the rules on loaders."""
 
 import torch
-from clinic import lit, net, on_loader, rows
+from doctor_inputs import lit, net, on_loader, rows
 from patient import healthy, sick
 from torch import nn
 from torch.utils.data import TensorDataset

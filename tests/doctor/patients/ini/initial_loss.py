@@ -1,7 +1,7 @@
 """Patients of the rule on the first loss."""
 
 import torch
-from clinic import batch, lit, net
+from doctor_inputs import batch, lit, net
 from patient import healthy, sick
 from torch import Tensor
 from torch.nn import functional as F

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from clinic import net, with_optimizer
+from doctor_inputs import net, with_optimizer
 from patient import healthy, sick
 from torch import nn
 from torch.optim import SGD, Adadelta, Adam, AdamW

@@ -34,7 +34,7 @@ _SPEECH = {
 NAMES = [*ARCHITECTURES, *_IMAGES, "PatchTST", "Wav2Vec2", "SpeechT5"]
 
 
-def checkup(name: str) -> tuple[Any, dict[str, torch.Tensor]]:
+def model_and_batch(name: str) -> tuple[Any, dict[str, torch.Tensor]]:
     """Return a model in training mode and a batch."""
     torch.manual_seed(0)
     return _OTHERS[name]() if name in _OTHERS else _common(name)

@@ -1,4 +1,4 @@
-"""A person who writes orders into a control file while a run goes on."""
+"""Write orders into a control file while a run goes on, and record when the run validated."""
 
 import time
 from pathlib import Path
@@ -19,7 +19,7 @@ def write_and_wait(live: Any, order: str | None) -> None:
         time.sleep(0.002)
 
 
-class Person(Callback):
+class OrderWriter(Callback):
     """Write orders before the batches of given numbers, or delete the file, and wait until they count."""
 
     def __init__(self, orders: dict[int, str | None]) -> None:
@@ -33,12 +33,12 @@ class Person(Callback):
             write_and_wait(live, self.orders[self.batch])
 
 
-def at_once(order: str) -> Person:
+def at_once(order: str) -> OrderWriter:
     """Give an order before the first batch."""
-    return Person({0: order})
+    return OrderWriter({0: order})
 
 
-class Watch(Net):
+class ValidationRecorder(Net):
     """Remember at which steps validation ran."""
 
     def __init__(self, **of_net: Any) -> None:

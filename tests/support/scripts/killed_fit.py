@@ -1,6 +1,6 @@
 """Fit all public callbacks at once, saving at each batch, until this process kills itself.
 
-Usage: python killed.py FOLDER BATCH
+Usage: python killed_fit.py FOLDER BATCH
 """
 
 import os

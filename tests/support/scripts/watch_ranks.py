@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
+from ranks import strategy_named
 from scripted import Scripted, endless
 from tiny import same, trainer, weights
 from torch.distributed.fsdp import fully_shard
-from two_ranks import strategy_named
 
 from lightning_tricks import EarlyStopping, ReduceLROnPlateau
 

@@ -17,7 +17,7 @@ Y = X.sum(1, keepdim=True).tanh()
 DATA = TensorDataset(X, Y)
 
 
-class Eventful(lightning_pytorch.LightningModule):
+class StatefulNet(lightning_pytorch.LightningModule):
     """Everything that a step may change: dropout, BatchNorm, buffers, a metric, counters, recurrent state, logs."""
 
     def __init__(self, optimizer: str = "adam", scheduler: str | None = None) -> None:
@@ -126,11 +126,11 @@ LOADERS = {
 }
 
 
-def run_eventful(finder: Callback | None, loader: str = "global generator", **arguments: Any) -> tuple[Any, Any]:
+def fit_stateful(finder: Callback | None, loader: str = "global generator", **arguments: Any) -> tuple[Any, Any]:
     of_net = {key: arguments.pop(key) for key in ("optimizer", "scheduler") if key in arguments}
     random.seed(0)
     np.random.seed(0)
-    net = arguments.pop("net", None) or Eventful(**of_net)
+    net = arguments.pop("net", None) or StatefulNet(**of_net)
     torch.manual_seed(7)
     callbacks = [*arguments.pop("callbacks", []), *([finder] if finder else [])]
     runner = trainer(*callbacks, **{"max_epochs": 2, **arguments})
@@ -138,7 +138,7 @@ def run_eventful(finder: Callback | None, loader: str = "global generator", **ar
     return runner, net
 
 
-def ended(runner: Any, net: Any) -> dict[str, Any]:
+def end_state(runner: Any, net: Any) -> dict[str, Any]:
     """Everything that could tell a run from another."""
     return {
         "weights": weights(net),

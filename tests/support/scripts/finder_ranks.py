@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ranks import SaveRank, ShardedNet, strategy_named
 from tiny import StatefulLoader, trainer, weights
-from two_ranks import ShardedNet, WriteDown, strategy_named
 
 from lightning_tricks import LRFinder
 
@@ -25,7 +25,7 @@ def run(finder: LRFinder | None, out: Path) -> dict[str, Any]:
     out.mkdir(exist_ok=True)
     net = Wide()
     callbacks = [finder] if finder else []
-    runner = trainer(*callbacks, WriteDown(out), strategy=strategy_named("fsdp2"), devices=2, max_epochs=2)
+    runner = trainer(*callbacks, SaveRank(out), strategy=strategy_named("fsdp2"), devices=2, max_epochs=2)
     runner.fit(net)
     found = finder.result.to_dict() if finder and finder.result else None
     return {"weights": weights(net), "trace": net.trace, "rank": runner.global_rank, "found": found}

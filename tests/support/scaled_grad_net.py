@@ -1,4 +1,4 @@
-"""A module whose gradients are not finite in the batches that say so, and a fit over such batches."""
+"""A module whose gradients are scaled or made non-finite in chosen batches, and a fit over such batches."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +22,8 @@ OPTIMIZERS = {
 GOOD = 1.0
 
 
-class Poisoned(lightning_pytorch.LightningModule):
-    """Two layers; a batch is ``(x, y, poison)``, and the poison, 1 in a good batch, multiplies one layer's gradient."""
+class ScaledGradNet(lightning_pytorch.LightningModule):
+    """Two layers; a batch is ``(x, y, factor)``, and the factor, 1 in a good batch, multiplies one layer's gradient."""
 
     def __init__(self, optimizer: str = "SGD", **of_optimizer: Any) -> None:
         super().__init__()
@@ -32,36 +32,36 @@ class Poisoned(lightning_pytorch.LightningModule):
         self.optimizer = optimizer
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        x, y, poison = batch
+        x, y, factor = batch
         hidden = self.body(x).tanh()
-        hidden.register_hook(lambda grad: grad * poison[0])
+        hidden.register_hook(lambda grad: grad * factor[0])
         return (self.head(hidden) - y).pow(2).mean()
 
     def configure_optimizers(self) -> Any:
         return OPTIMIZERS[self.optimizer](self.parameters())
 
 
-def batches(poisons: Sequence[float], rank: int = 0, keep_bad: bool = True, poisoned: bool = True) -> DataLoader:
-    """One batch for each poison, other data on each rank; without the bad ones if ``keep_bad`` is false."""
+def batches(factors: Sequence[float], rank: int = 0, keep_bad: bool = True, apply_factors: bool = True) -> DataLoader:
+    """One batch for each factor, other data on each rank; without the bad ones if ``keep_bad`` is false."""
     generator = torch.Generator().manual_seed(rank)
     made = []
-    for poison in poisons:
+    for factor in factors:
         x = torch.randn(5, 4, generator=generator)
-        if keep_bad or poison == GOOD:
-            made.append((x, x.sum(1, keepdim=True), torch.tensor([poison if poisoned else GOOD])))
+        if keep_bad or factor == GOOD:
+            made.append((x, x.sum(1, keepdim=True), torch.tensor([factor if apply_factors else GOOD])))
     return DataLoader(made, batch_size=None)
 
 
 class Loaders(lightning_pytorch.LightningDataModule):
     """The batches, of which one rank alone has the bad ones."""
 
-    def __init__(self, poisons: Sequence[float], keep_bad: bool, bad_rank: int) -> None:
+    def __init__(self, factors: Sequence[float], keep_bad: bool, bad_rank: int) -> None:
         super().__init__()
-        self.poisons, self.keep_bad, self.bad_rank = poisons, keep_bad, bad_rank
+        self.factors, self.keep_bad, self.bad_rank = factors, keep_bad, bad_rank
 
     def train_dataloader(self) -> Any:
         rank = self.trainer.global_rank
-        return batches(self.poisons, rank, self.keep_bad, poisoned=rank == self.bad_rank)
+        return batches(self.factors, rank, self.keep_bad, apply_factors=rank == self.bad_rank)
 
 
 class Keep(Callback):
@@ -76,9 +76,9 @@ class Keep(Callback):
 
 
 def run(
-    clipper: Callback, poisons: Sequence[float], optimizer: str = "SGD", keep_bad: bool = True, **arguments: Any
-) -> Poisoned:
+    clipper: Callback, factors: Sequence[float], optimizer: str = "SGD", keep_bad: bool = True, **arguments: Any
+) -> ScaledGradNet:
     """Fit one epoch and return the module."""
-    module = Poisoned(optimizer)
-    trainer(clipper, max_epochs=1, **arguments).fit(module, batches(poisons, keep_bad=keep_bad))
+    module = ScaledGradNet(optimizer)
+    trainer(clipper, max_epochs=1, **arguments).fit(module, batches(factors, keep_bad=keep_bad))
     return module

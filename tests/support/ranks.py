@@ -1,18 +1,13 @@
-"""Fit all public callbacks at once on two processes, and write down what each of them saw.
+"""A sharded module, its strategy and a recorder of what each rank saw, for programs on two processes."""
 
-Usage: python two_ranks.py STRATEGY OUT, with STRATEGY of ddp, ddp_spawn, fsdp2.
-"""
-
-import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.strategies import ModelParallelStrategy
-from tiny import Net, trainer, weights
+from tiny import Net, weights
 from torch.distributed.fsdp import fully_shard
-from tricks import TINY
 
 
 class ShardedNet(Net):
@@ -23,8 +18,8 @@ class ShardedNet(Net):
             fully_shard(self.head, mesh=self.device_mesh["data_parallel"])
 
 
-class WriteDown(Callback):
-    """Write what this rank saw to a file of its own."""
+class SaveRank(Callback):
+    """Save the rates, weights and callback states of this rank to a file of its own."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -36,17 +31,7 @@ class WriteDown(Callback):
 
 
 def strategy_named(name: str) -> Any:
+    """Return what `Trainer(strategy=...)` takes; "fsdp2" shards over two processes with gloo."""
     if name != "fsdp2":
         return name
     return ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1, process_group_backend="gloo")
-
-
-def main(strategy: str, out: Path) -> None:
-    torch.set_num_threads(1)
-    callbacks = [make() for make in TINY.values()]
-    net = ShardedNet() if strategy == "fsdp2" else Net()
-    trainer(*callbacks, WriteDown(out), strategy=strategy_named(strategy), devices=2, max_epochs=2).fit(net)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

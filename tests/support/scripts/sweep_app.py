@@ -1,8 +1,8 @@
-"""A light Hydra application to sweep: a bowl over lr and width, which writes the file that a CSVLogger would.
+"""A light Hydra application to sweep: a quadratic in lr, momentum and width, which writes the file that a CSVLogger would.
 
 The environment tells it to fail (FAIL=1,3), to call sys.exit (EXIT=2) or to be killed (KILL=7) in those jobs, or to fit
 on two processes instead (STRATEGY=ddp).
-Usage: python swept.py OVERRIDES
+Usage: python sweep_app.py OVERRIDES
 """
 
 import contextlib
@@ -25,7 +25,7 @@ RAN: list[str] = []  # the numbers of the jobs that this process ran
 QUIET = ("hydra/hydra_logging=none", "hydra/job_logging=none")
 
 
-def bowl(cfg: Any) -> float:
+def quadratic(cfg: Any) -> float:
     job = HydraConfig.get().job
     number = str(job.get("num", ""))
     RAN.append(number)
@@ -58,15 +58,15 @@ def fit_on_two_ranks(cfg: Any) -> float:
     return float(cfg.model.lr)
 
 
-def sweep(folder: Path, *overrides: str, task: Callable[[Any], float] = bowl) -> tuple[int, str]:
+def sweep(folder: Path, *overrides: str, task: Callable[[Any], float] = quadratic) -> tuple[int, str]:
     """Sweep in this process; return the status, and what went to stderr."""
     errors = io.StringIO()
     before = sys.argv
-    sys.argv = ["swept.py", "-m", "hydra/sweeper=lightning_tricks_random", f"hydra.sweep.dir={folder}", *QUIET]
+    sys.argv = ["sweep_app.py", "-m", "hydra/sweeper=lightning_tricks_random", f"hydra.sweep.dir={folder}", *QUIET]
     sys.argv += overrides
     try:
         with contextlib.redirect_stderr(errors):
-            hydra.main(version_base="1.3", config_path=HERE, config_name="bowl")(task)()
+            hydra.main(version_base="1.3", config_path=HERE, config_name="sweep_app")(task)()
     except SystemExit as end:
         return int(end.code or 0), errors.getvalue()
     finally:
@@ -76,5 +76,5 @@ def sweep(folder: Path, *overrides: str, task: Callable[[Any], float] = bowl) ->
 
 
 if __name__ == "__main__":
-    main = fit_on_two_ranks if "STRATEGY" in os.environ else bowl
-    hydra.main(version_base="1.3", config_path=HERE, config_name="bowl")(main)()
+    main = fit_on_two_ranks if "STRATEGY" in os.environ else quadratic
+    hydra.main(version_base="1.3", config_path=HERE, config_name="sweep_app")(main)()

@@ -2,9 +2,9 @@
 
 Usage::
 
-    python tests/support/strategy_matrix.py            # run every case (minutes), compare with docs/strategies.md
-    python tests/support/strategy_matrix.py --write    # and write the page
-    python tests/support/strategy_matrix.py --page     # write the page, leaving what a CPU can serve to the suite
+    python tests/support/scripts/strategy_matrix.py          # run every case (minutes), compare with docs/strategies.md
+    python tests/support/scripts/strategy_matrix.py --write  # and write the page
+    python tests/support/scripts/strategy_matrix.py --page   # write the page without running what a CPU can serve
 
 The suite runs the cheap part: each callback under ddp_fork, all of them at once under ddp, ddp_spawn and FSDP2
 (tests/contracts/test_ranks.py), each against the strategies that a CPU cannot serve (test_strategies.py).
@@ -20,13 +20,15 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from tiny import Net, fit, same
-from tricks import TINY, public_callbacks
-from two_ranks import ShardedNet, WriteDown, strategy_named
 
 import lightning_tricks as lt
 
-ROOT = Path(__file__).parents[2]
+sys.path.append(str(Path(__file__).parents[1]))
+from ranks import SaveRank, ShardedNet, strategy_named
+from tiny import Net, fit, same
+from tricks import TINY, public_callbacks
+
+ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "strategies.md"
 RUN = ("ddp", "ddp_spawn", "ddp_fork", "fsdp2")
 """Strategies that run on two CPU processes with gloo."""
@@ -53,7 +55,8 @@ REMARKS = {
 TEXT = """\
 # Tricks and strategies
 
-Written by `python tests/support/strategy_matrix.py --write`, which runs each case; a test keeps this page equal to it.
+Written by `python tests/support/scripts/strategy_matrix.py --write`, which runs each case; a test keeps this page
+equal to it.
 
 - **works**: run on two CPU processes with gloo: both ranks take the same decisions and use the same learning rates, on
   different data. (*One process* is run by the whole test suite.)
@@ -133,7 +136,7 @@ def run_inside(strategy: str, out: Path) -> None:
         net = ShardedNet() if strategy == "fsdp2" else Net()
         fit(
             instance(name),
-            WriteDown(out / name),
+            SaveRank(out / name),
             net=net,
             strategy=strategy_named(strategy),
             devices=2,
