@@ -1,4 +1,4 @@
-"""A light Hydra application to sweep: a quadratic in lr, momentum and width, which writes the file that a CSVLogger would.
+"""A light Hydra application to sweep: a quadratic in three settings, written to the file that a CSVLogger would write.
 
 The environment tells it to fail (FAIL=1,3), to call sys.exit (EXIT=2) or to be killed (KILL=7) in those jobs, or to fit
 on two processes instead (STRATEGY=ddp).
