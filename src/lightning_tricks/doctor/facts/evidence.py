@@ -11,6 +11,7 @@ from functools import cached_property
 from lightning_tricks.doctor.facts.context_facts import ColumnsFact, PlanFacts, RowsFacts
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
+from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.facts.run_facts import RunFacts
 from lightning_tricks.doctor.facts.trace_facts import Scalar, TensorFact, TraceFacts
@@ -201,6 +202,7 @@ class Evidence:
         overfit: measured only where a rule that needs it is asked for.
         error: the model's own exception, where it raised one.
         run: what training showed, where it was watched.
+        numerics: of a step that is not finite, the operations that made it so.
         missing: for each part that is ``None``, the reason.
     """
 
@@ -217,6 +219,7 @@ class Evidence:
     overfit: OverfitFacts | None = None
     error: ErrorFact | None = None
     run: RunFacts | None = None
+    numerics: NumericFacts = field(default_factory=NumericFacts)
     missing: dict[str, str] = field(default_factory=dict)
 
     @cached_property

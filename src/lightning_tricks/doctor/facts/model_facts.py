@@ -54,6 +54,7 @@ class ParameterFact:
         statistics: of its values; ``None`` while it is lazy or on no device.
         duplicate_rows: the share of its rows (first dimension) that equal an earlier one; ``None`` for vectors.
         has_grad: it holds a gradient before the step.
+        zero_rows: how many of its rows are exactly zero.
     """
 
     name: str
@@ -65,6 +66,16 @@ class ParameterFact:
     statistics: Statistics | None
     duplicate_rows: float | None = None
     has_grad: bool = False
+    zero_rows: int = 0
+
+
+@dataclass(frozen=True)
+class BufferFact:
+    """A float buffer: its name in the model, and how many of its values are NaN and how many infinite."""
+
+    name: str
+    nan: int
+    infinite: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ class HiddenFact:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The model: modules in registration order, parameters each once, parts that were trained before."""
+    """The model: modules in registration order, parameters each once, what was trained before, broken buffers."""
 
     kind: str
     modules: tuple[ModuleFact, ...]
@@ -88,6 +99,7 @@ class ModelFacts:
     hidden: tuple[HiddenFact, ...] = ()
     pretrained: tuple[PretrainedFact, ...] = ()
     is_lightning: bool = False
+    nonfinite_buffers: tuple[BufferFact, ...] = ()
 
     def module(self, path: str) -> ModuleFact | None:
         """Return the module of that path."""

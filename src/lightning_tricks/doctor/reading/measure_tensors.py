@@ -82,6 +82,20 @@ def share_of_duplicate_rows(tensor: Tensor) -> float | None:
         return 1 - len(torch.unique(marks)) / len(marks)
 
 
+def count_zero_rows(tensor: Tensor) -> int:
+    """Return how many rows, of the first dimension, hold nothing but zeros; 0 below two dimensions.
+
+    Example:
+        >>> count_zero_rows(torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
+        1
+    """
+    tensor = local_part(tensor)
+    if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.dim() < 2 or not tensor.numel():
+        return 0
+    with torch.no_grad():
+        return int((~tensor.detach().flatten(1).any(1)).sum())
+
+
 def local_part(tensor: Any) -> Tensor:
     """Return this process's shard of a distributed tensor, any other tensor as it is."""
     shard: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor

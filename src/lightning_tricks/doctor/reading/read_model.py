@@ -5,7 +5,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.model_facts import HiddenFact, ModelFacts, ModuleFact, ParameterFact
-from lightning_tricks.doctor.reading.measure_tensors import measure, plain_settings, share_of_duplicate_rows
+from lightning_tricks.doctor.reading.measure_tensors import (
+    count_zero_rows,
+    measure,
+    plain_settings,
+    share_of_duplicate_rows,
+)
+from lightning_tricks.doctor.reading.read_buffers import read_nonfinite_buffers
 from lightning_tricks.doctor.reading.read_pretraining import read_pretraining
 from lightning_tricks.doctor.reading.read_source import Source, read_source
 
@@ -26,6 +32,7 @@ def read_model(model: nn.Module) -> ModelFacts:
         hidden=tuple(_read_hidden(model)),
         pretrained=read_pretraining(model),
         is_lightning=is_lightning(model),
+        nonfinite_buffers=tuple(read_nonfinite_buffers(model)),
     )
 
 
@@ -72,6 +79,7 @@ def _read_parameter(names: list[str], value: nn.Parameter) -> ParameterFact:
         statistics=measure(value),
         duplicate_rows=share_of_duplicate_rows(value),
         has_grad=value.grad is not None,
+        zero_rows=count_zero_rows(value),
     )
 
 

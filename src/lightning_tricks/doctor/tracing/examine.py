@@ -16,6 +16,7 @@ from lightning_tricks.doctor.facts.evidence import (
     LoaderFact,
     OverfitFacts,
 )
+from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.reading.read_data import first_batch, first_loader, read_batch, read_loader
 from lightning_tricks.doctor.reading.read_datasets import read_datasets
 from lightning_tricks.doctor.reading.read_model import read_model
@@ -23,6 +24,7 @@ from lightning_tricks.doctor.reading.read_optimizers import normalize_optimizer_
 from lightning_tricks.doctor.reading.read_plan import read_plan
 from lightning_tricks.doctor.tracing.eval_passes import observe_behaviour
 from lightning_tricks.doctor.tracing.lazy_memory import remember_lazy
+from lightning_tricks.doctor.tracing.nonfinite_search import is_suspect, search_nonfinite
 from lightning_tricks.doctor.tracing.one_pass import describe_error, find_entry, move
 from lightning_tricks.doctor.tracing.overfit_batch import overfit_batch_
 from lightning_tricks.doctor.tracing.single_process import single_process
@@ -108,12 +110,13 @@ class _Examination:
             batch, reason = self._draw(train)
         else:
             reason = "no batch was given"
-        facts, traced, behaviour, overfit = None, Traced(), None, None
+        facts, traced, behaviour, overfit, numerics = None, Traced(), None, None, NumericFacts()
         if batch is not None:
             facts, batch = read_batch(batch), move(batch, _device_of(self._model))
             patient = Patient(self._model, batch, optimizers or (), schedulers, trainer, self._put_back, self._context)
             traced, behaviour, overfit = self._trace(patient, facts)
             reason = traced.missing or "the model raised on the batch"
+            numerics = self._search(patient, traced)
         parts = {"batch": facts, "trace": traced.trace, "step": traced.step, "behaviour": behaviour, "overfit": overfit}
         self._missing.update({part: self._missing.get(part, reason) for part, value in parts.items() if value is None})
         rows = read_datasets(first_loader(train), first_loader(val))
@@ -131,6 +134,7 @@ class _Examination:
             step=traced.step,
             behaviour=behaviour,
             overfit=overfit,
+            numerics=numerics,
             error=self._error or traced.error,
             missing=self._missing,
         )
@@ -183,6 +187,12 @@ class _Examination:
             with patient.context():
                 behaviour = self._observe(patient, traced, facts)
                 return traced, behaviour, self._learn_by_heart(patient) if self._overfit else None
+
+    def _search(self, patient: Patient, traced: Traced) -> NumericFacts:
+        if not is_suspect(traced.step, traced.error):
+            return NumericFacts()
+        with without_compile(), single_process(), torch.inference_mode(False):
+            return search_nonfinite(patient)
 
     def _observe(self, patient: Patient, traced: Traced, facts: BatchFacts) -> BehaviourFacts:
         try:

@@ -15,7 +15,10 @@ _CUTTING = words("relu relu6 leaky_relu threshold hardtanh hardswish")
 
 
 def measure_arguments(operation: Operation, given: Sequence[tuple[str, Tensor]]) -> list[tuple[Tensor, Statistics]]:
-    """Return the statistics of what a loss compares."""
+    """Return the statistics of what a loss compares, and of what a batch norm normalizes."""
+    if operation.op == "batch_norm":
+        given_to_norm = measure(given[0][1])
+        return [(given[0][1], given_to_norm)] if given_to_norm is not None else []
     if operation.op not in LOSSES:
         return []
     found = []

@@ -89,7 +89,7 @@ def find_loss(entry: Entry, returned: Any) -> Tensor | None:
 def describe_error(error: BaseException, phase: str, module: str) -> ErrorFact:
     """Return an exception's last line, and the deepest place that is neither PyTorch's nor ours."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(_ROOMS) and not frame.filename.startswith("<")]
+    own = [frame for frame in frames if is_own_source(frame.filename)]
     place = own[-1] if own else None
     lines = [line for line in str(error).strip().splitlines() if line.strip()] or ["no message"]
     return ErrorFact(
@@ -101,6 +101,11 @@ def describe_error(error: BaseException, phase: str, module: str) -> ErrorFact:
         line=(place.lineno or 0) if place else 0,
         function=place.name if place else "",
     )
+
+
+def is_own_source(filename: str) -> bool:
+    """Return whether a file is neither PyTorch's nor the doctor's."""
+    return not filename.startswith(_ROOMS) and not filename.startswith("<")
 
 
 def move(batch: Any, device: torch.device) -> Any:

@@ -1,0 +1,32 @@
+"""How many rows validation has."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
+
+
+@rule("DAT014", "info", kind="static", needs=("train_loader", "val_loader"))
+def split_size(
+    evidence: Evidence, *, low: float = 0.1, high: float = 0.3, large: int = 100_000
+) -> Iterator[Symptom | NotChecked]:
+    """A validation set that is small or large for its training set.
+
+    What it looks at:  the validation rows as a share of all rows.
+    Why it matters:    few rows make a noisy score, which early stopping and tuning then follow; many are missing in
+                       training.
+    Options:           ``low``, ``high``: the range of the share; ``large``: more rows than this need no fixed share.
+    Try:               ``train_val_split(dataset, val=0.2)``.
+    False alarms:      data that come with a split of their own.
+    References:        Guyon, A scaling law for the validation-set training-set size ratio, 1997.
+    """
+    assert evidence.train_loader is not None
+    assert evidence.val_loader is not None
+    train, val = evidence.train_loader.rows, evidence.val_loader.rows
+    if not train or not val:
+        yield NotChecked("a data set has no length")
+        return
+    share = val / (train + val)
+    if train + val <= large and not low <= share <= high:
+        message = f"{val} of {train + val} rows are for validation, {share:.1%}, outside [{low:.0%}, {high:.0%}]"
+        yield Symptom("val loader", message, "train_val_split(dataset, val=0.2)")

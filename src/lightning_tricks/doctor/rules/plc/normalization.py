@@ -1,0 +1,116 @@
+"""What a normalization computes its statistics over, and where it is used."""
+
+import math
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.naming import call_of
+from lightning_tricks.doctor.facts.trace_facts import Operation, Statistics
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+
+@rule("PLC015", "error", kind="batch", needs=("trace",))
+def normalization_over_one_value(evidence: Evidence) -> Iterator[Symptom]:
+    """A normalization whose statistics are over a single value.
+
+    What it looks at:  the number of values that each layer, RMS, group or instance norm averages over.
+    Why it matters:    a value minus its own mean is 0: the result is the bias whatever comes in. (An RMS norm leaves
+                       the sign.)
+    Try:               normalize over another axis, use fewer groups, or remove the norm.
+    False alarms:      none known.
+    References:        Ba et al., Layer Normalization, 2016; Wu & He, Group Normalization, 2018.
+    """
+    for _, norm in evidence.graph.find("layer_norm", "rms_norm", "group_norm", "instance_norm"):
+        if _values(norm) == 1:
+            message = f"{call_of(evidence, norm)} normalizes {list(norm.input_shapes[0])} over 1 value"
+            message += ", which leaves its sign" if norm.op == "rms_norm" else ", which makes it 0 (plus the bias)"
+            yield Symptom(norm.module, message, "normalize over another axis, use fewer groups, or remove it")
+
+
+def _values(norm: Operation) -> int | None:
+    """Return how many values a norm averages over; ``None`` where that is not known."""
+    shape = norm.input_shapes[0] if norm.input_shapes else ()
+    if norm.op in ("layer_norm", "rms_norm"):
+        axes = sum(key.startswith("normalized_shape.") for key in norm.settings)
+        return math.prod(shape[-axes:]) if axes and len(shape) >= axes else None
+    if len(shape) < 2:
+        return None
+    positions = math.prod(shape[2:])
+    if norm.op == "instance_norm":
+        return positions if norm.settings.get("use_input_stats", True) else None
+    groups = norm.settings.get("num_groups")
+    return positions * (shape[1] // int(groups)) if isinstance(groups, int) and groups else None
+
+
+@rule("PLC016", "warning", kind="batch", needs=("trace",))
+def batchnorm_shared(evidence: Evidence, *, shift: float = 1.0, ratio: float = 2.0) -> Iterator[Symptom]:
+    """One batch norm used in several places.
+
+    What it looks at:  batch norms that one step calls on the results of different layers; the mean and the standard
+                       deviation of what arrives.
+    Why it matters:    the running statistics are an average over the places and fit none of them: the model is another
+                       one in eval mode.
+    Options:           ``shift``: in standard deviations, how far the means may be apart; ``ratio``: how far the
+                       standard deviations.
+    Try:               a batch norm for each place.
+    False alarms:      a network that is applied to several inputs (siamese branches, real and generated images) calls
+                       its batch norms in one place, and is left out.
+    References:        Cooijmans et al., Recurrent Batch Normalization, 2017, §3.
+    """
+    graph = evidence.graph
+    calls: dict[str, dict[str, Statistics]] = {}
+    for _, norm in graph.find("batch_norm"):
+        given = norm.fed_by("input")
+        if given is None or not norm.settings.get("training", True) or not evidence.model.is_layer(norm.module):
+            continue
+        statistics = graph[given].statistics
+        if statistics is not None:
+            calls.setdefault(norm.module, {}).setdefault(_source(graph, given), statistics)
+    for path, places in calls.items():
+        first, *others = places.values()
+        far = [other for other in others if _are_apart(first, other, shift, ratio)]
+        module = evidence.model.module(path)
+        if far and module is not None:
+            message = (
+                f"{module.kind} is called in {len(places)} places ({', '.join(places)}), on values of mean "
+                f"{first.mean:.2g} ± {first.std:.2g} and {far[0].mean:.2g} ± {far[0].std:.2g}"
+            )
+            yield Symptom(path, message, "a batch norm for each place")
+
+
+def _source(graph: Graph, index: int) -> str:
+    """Return the layer that fed a batch norm, the parameter where it was called as a function."""
+    while graph[index].inputs and not graph[index].module:
+        index = graph[index].inputs[0]
+    named = [graph[each].module for each in graph[index].inputs if graph[each].op == "parameter"]
+    return named[0].rpartition(".")[0] if named else graph[index].module or graph[index].op
+
+
+def _are_apart(first: Statistics, other: Statistics, shift: float, ratio: float) -> bool:
+    low, high = sorted((first.std, other.std))
+    return abs(first.mean - other.mean) > shift * max(high, 1e-12) or high > ratio * max(low, 1e-12)
+
+
+@rule("PLC017", "warning", kind="static")
+def batchnorm_momentum(evidence: Evidence, *, low: float = 0.003, high: float = 0.5) -> Iterator[Symptom]:
+    """A batch norm whose momentum is out of range.
+
+    What it looks at:  ``momentum`` of each batch norm that learns its statistics.
+    Why it matters:    in PyTorch the momentum is the weight of the *new* batch. At 0.99 the running statistics are
+                       those of the last batch; at 0.001 they take thousands of steps to leave their first values.
+    Options:           ``low``, ``high``: the range, both ends included.
+    Try:               0.1, or 0.01 with many steps. Keras' and TensorFlow's 0.99 is 0.01 in PyTorch.
+    False alarms:      ``momentum=None``, a plain average over all batches, is fine.
+    References:        PyTorch documentation, ``BatchNorm2d``, note on momentum.
+    """
+    for module in evidence.model.modules:
+        momentum = module.settings.get("momentum")
+        learns = module.isa("_BatchNorm") and module.settings.get("track_running_stats", True)
+        if not learns or not isinstance(momentum, (int, float)) or low <= momentum <= high:
+            continue
+        what = "the weight of the new batch"
+        message = f"{module.kind} has momentum = {momentum:g}, {what}, outside [{low:g}, {high:g}]"
+        meant = 1 - momentum
+        hint = f"momentum={meant:.3g}, if another framework's {momentum:g} was meant" if momentum > high else ""
+        yield Symptom(module.path, message, hint if hint and low <= meant <= high else "momentum=0.1")

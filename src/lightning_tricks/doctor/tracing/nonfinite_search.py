@@ -1,0 +1,56 @@
+"""Nonfinite search: run a step that is known to go wrong once more, and find the operation that made the first NaN."""
+
+import math
+import re
+from contextlib import ExitStack
+
+import torch
+
+from lightning_tricks.doctor.facts.evidence import ErrorFact, StepFacts
+from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
+from lightning_tricks.doctor.tracing.module_stack import ModuleStack
+from lightning_tricks.doctor.tracing.nonfinite_watch import NonfiniteWatch
+from lightning_tricks.doctor.tracing.one_pass import find_entry, find_loss
+from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
+from lightning_tricks.doctor.tracing.trace_step import Patient
+
+_OF_NUMBERS = re.compile(r"\b(nan|inf|finite|constraint|invalid values)\b", re.IGNORECASE)
+
+
+def is_suspect(step: StepFacts | None, error: ErrorFact | None) -> bool:
+    """Return whether a step's loss or gradients are not finite, or it raised because of such numbers."""
+    if error is not None:
+        return bool(_OF_NUMBERS.search(error.message))
+    if step is None:
+        return False
+    return (step.loss is not None and not math.isfinite(step.loss)) or any(each.nonfinite for each in step.gradients)
+
+
+def search_nonfinite(patient: Patient) -> NumericFacts:
+    """Run the step again and return where the first value that is not finite was made; whoever calls puts it back.
+
+    The pass keeps all of its tensors and reads each of them: it takes several times as long as the step.
+    """
+    patient.put_back()
+    model = patient.model
+    for parameter in model.parameters():
+        parameter.grad = None
+    if not model.training:
+        model.train()
+    stack = ModuleStack(model)
+    watch = NonfiniteWatch(stack)
+    stand_in_(model, Step(patient.optimizers, patient.schedulers), patient.trainer)
+    loss = None
+    try:
+        with ExitStack() as contexts:
+            for context in (patient.context(), torch.enable_grad(), stack, watch):
+                contexts.enter_context(context)
+            entry = find_entry(model, patient.batch)
+            loss = find_loss(entry, entry.call())
+        is_finite = loss is not None and bool(torch.isfinite(loss.detach()).all())
+        is_manual = getattr(model, "automatic_optimization", True) is False
+        if loss is not None and is_finite and loss.requires_grad and not is_manual:
+            loss.float().mean().backward()  # type: ignore[no-untyped-call]
+    except Exception:  # the model's own, which the trace has reported
+        return NumericFacts(watch.first_forward(None))
+    return NumericFacts(None if is_finite else watch.first_forward(loss), watch.first_backward())
