@@ -7,6 +7,7 @@ from transformers_batches import NAMES, model_and_batch
 from lightning_tricks.doctor.judging.diagnose import diagnose
 
 KNOWN = {
+    "MobileNetV2": ["batchnorm-momentum"],  # 0.997, TensorFlow's, where PyTorch's is 0.003
     "PatchTST": ["dropout-before-batchnorm"],  # positional_dropout -> norm_sublayer1.batchnorm
     "SpeechT5": ["dropout-before-batchnorm-through-weights"],  # the postnet
 }

@@ -104,13 +104,15 @@ def batchnorm_momentum(evidence: Evidence, *, low: float = 0.003, high: float = 
     False alarms:      ``momentum=None``, a plain average over all batches, is fine.
     References:        PyTorch documentation, ``BatchNorm2d``, note on momentum.
     """
+    held: dict[tuple[str, float], list[str]] = {}
     for module in evidence.model.modules:
         momentum = module.settings.get("momentum")
         learns = module.isa("_BatchNorm") and module.settings.get("track_running_stats", True)
-        if not learns or not isinstance(momentum, (int, float)) or low <= momentum <= high:
-            continue
+        if learns and isinstance(momentum, (int, float)) and not low <= momentum <= high:
+            held.setdefault((module.kind, momentum), []).append(module.path)
+    for (kind, momentum), paths in held.items():
         what = "the weight of the new batch"
-        message = f"{module.kind} has momentum = {momentum:g}, {what}, outside [{low:g}, {high:g}]"
-        meant = 1 - momentum
-        hint = f"momentum={meant:.3g}, if another framework's {momentum:g} was meant" if momentum > high else ""
-        yield Symptom(module.path, message, hint if hint and low <= meant <= high else "momentum=0.1")
+        message = f"{kind} has momentum = {momentum:g}, {what}, outside [{low:g}, {high:g}]"
+        is_swapped = low <= 1 - momentum <= high
+        remedy = f"momentum={1 - momentum:.3g}: other frameworks give the weight of the old value"
+        yield Symptom(paths[0], message, remedy if is_swapped else "momentum=0.1", repeats=len(paths))
