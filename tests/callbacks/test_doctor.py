@@ -17,7 +17,7 @@ from tiny import Net, StatefulLoader, fit, logged, same, trainer, weights
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_tricks import Doctor, Report
+from lightning_tricks import CosineDecay, Doctor, Report
 from lightning_tricks.doctor.tracing.stand_in import TrainerStandIn
 from lightning_tricks.engine.checkup.examination import why_not_traced
 
@@ -315,3 +315,11 @@ def test_two_ranks_end_together_where_it_fails(tmp_path: Any) -> None:
         on_two_ranks(doctor.folder, doctor)
     for rank in (0, 1):
         assert "PLC001" in (doctor.folder / f"raised{rank}").read_text()
+
+
+def test_a_fit_with_nothing_left_to_train_is_judged_next_to_a_schedule() -> None:
+    doctor = Doctor()
+    runner = trainer(CosineDecay(), doctor, max_epochs=1)
+    runner.fit(Net())
+    runner.fit(Net())
+    assert doctor.report is not None

@@ -1,10 +1,11 @@
 """Tricks for any script, unchanged: ``LIGHTNING_TRICKS=doctor,lr_finder python train.py``.
 
 Lightning calls the function of this file for each Trainer that is built, in every process that has this package
-installed. Without the variable it does nothing and imports nothing.
+installed. Without the variable, and outside of Hydra jobs, it does nothing and imports nothing.
 """
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ VARIABLE = "LIGHTNING_TRICKS"
 
 def tricks_from_environment() -> "list[Callback]":
     """Return the tricks that the variable ``LIGHTNING_TRICKS`` names, with a mark; none if it is unset or empty.
+
+    In a Hydra job that selects tricks, a check comes along that they reach the Trainer.
 
     The variable holds names of options, or ``@file.yaml`` for some with settings, separated by commas. The file is a
     mapping from names to settings: ``cosine_decay: {warmup: 100st}``. A callback of the same class that the script
@@ -35,8 +38,24 @@ def tricks_from_environment() -> "list[Callback]":
         []
     """
     given = os.environ.get(VARIABLE, "").strip()
-    if not given:
+    return [*(_named(given) if given else []), *_checks()]
+
+
+def _checks() -> "list[Callback]":
+    """Return what looks at a Hydra job's selection; whoever has not imported Hydra runs no job."""
+    if "hydra.core.hydra_config" not in sys.modules:
         return []
+    from lightning_tricks.hydra.selection_check import checks_of_job
+
+    return checks_of_job()
+
+
+def _named(given: str) -> "list[Callback]":
+    """Build what the variable names.
+
+    Raises:
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: it cannot be had.
+    """
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from lightning_tricks.hydra.compose import REFUSALS

@@ -23,6 +23,7 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, flag_override
 
 from lightning_tricks.hydra.pinning import pin_values_
+from lightning_tricks.hydra.task_config import config_of_task
 
 _log = logging.getLogger(__name__)
 _VARIABLES = (
@@ -73,7 +74,7 @@ class DDPMultirun(Callback):
         """Have the job's children started with its configuration."""
         if "LOCAL_RANK" in os.environ:  # somebody else has started the processes
             return
-        job_config = _config_of_task()
+        job_config = config_of_task()
         if job_config is not None:
             pin_values_(job_config, job_config, config)
         pin_values_(config, config)
@@ -156,15 +157,6 @@ def _launcher_modules() -> list[Any]:
             if package.startswith("lightning."):
                 raise
     return found
-
-
-def _config_of_task() -> DictConfig | None:
-    """Return the configuration that the job's function is about to get; Hydra gives callbacks another copy of it."""
-    frame = sys._getframe()
-    while frame is not None and frame.f_code.co_name != "run_job":
-        frame = frame.f_back  # type: ignore[assignment]
-    found = None if frame is None else frame.f_locals.get("task_cfg")
-    return found if isinstance(found, DictConfig) else None
 
 
 def _see_children_off(succeeded: bool) -> None:

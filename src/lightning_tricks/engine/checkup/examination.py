@@ -57,7 +57,7 @@ def examine_here(trainer: Any, pl_module: LightningModule, batch: Any) -> Eviden
             train_dataloaders=trainer.train_dataloader,
             val_dataloaders=trainer.val_dataloaders,
             optimizers=trainer.optimizers,
-            peaks=product.group_base_lrs() if product is not None else (),
+            peaks=product.group_base_lrs() if product is not None and product.has_started else (),
             context=trainer.precision_plugin.forward_context,
             not_traced=why_not_traced(trainer, pl_module) or ("" if batch is not None else "there was no batch"),
         )

@@ -206,6 +206,11 @@ class LRProduct:
             contributor.reset_factor()
         self.rewrite()
 
+    @property
+    def has_started(self) -> bool:
+        """Whether training began: a fit that has nothing left to train starts no clock."""
+        return self._position is not None
+
     def _move(self, trainer: Trainer, epoch: int, batches: int) -> None:
         """Move the clock, and write if that moved the time of the next step."""
         part, step = batches // trainer.accumulate_grad_batches, trainer.global_step

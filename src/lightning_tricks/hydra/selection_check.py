@@ -1,0 +1,144 @@
+"""Selection check: warn of options that a Hydra job selects and that reach no Trainer, or overwrite the application's.
+
+Hydra composes whatever is selected, and cannot know whether the application builds it.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_warn
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lightning_tricks.hydra.task_config import config_of_task
+
+_PLACED = re.compile(r"\+{0,2}(?:tricks|recipes)@([\w.]+)=")
+_BY_TRAINER = {"ModelCheckpoint", "ModelSummary", "RichModelSummary", "RichProgressBar", "TQDMProgressBar"}
+"""What a Trainer builds without being asked, so that its presence says nothing."""
+
+
+class SelectionCheck(Callback):
+    """Look once, when a fit begins, whether any of the selected callbacks is there; then leave the Trainer.
+
+    Args:
+        package: where the options were put, ``"tricks"`` as a rule.
+        selected: names of classes, by name of option.
+        overwritten: what the selection changed in the application's own nodes, a sentence each.
+    """
+
+    def __init__(self, package: str, selected: dict[str, str], overwritten: list[str]) -> None:
+        self.package, self.selected, self.overwritten = package, selected, overwritten
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Warn, and leave: in a new list, since Lightning goes through the old one."""
+        if stage != "fit":
+            return
+        trainer.callbacks = [callback for callback in trainer.callbacks if callback is not self]  # type: ignore[attr-defined]
+        present = {_name_of(type(callback)) for callback in trainer.callbacks}  # type: ignore[attr-defined]
+        if self.selected and present.isdisjoint(self.selected.values()):
+            rank_zero_warn(_unused(self.package, list(self.selected)))
+        for sentence in self.overwritten:
+            rank_zero_warn(sentence)
+
+
+def checks_of_job() -> list[Callback]:
+    """Return the checks that a Trainer built at this moment needs: none outside of Hydra jobs or without selections."""
+    cfg = config_of_task()
+    if cfg is None or not HydraConfig.initialized():
+        return []
+    try:
+        return list(_checks(cfg))
+    except OmegaConfBaseException:  # a node that cannot be resolved is the application's to report
+        return []
+
+
+def _checks(cfg: DictConfig) -> Iterator[Callback]:
+    overrides = list(HydraConfig.get().overrides.task)
+    placed = [match.group(1) for match in map(_PLACED.match, overrides) if match]
+    for package in dict.fromkeys(["tricks", *placed]):
+        selected = dict(_selected(OmegaConf.select(cfg, package)))
+        if selected:
+            changes = list(_overwritten(cfg, package, overrides)) if package in placed else []
+            yield SelectionCheck(package, selected, changes)
+
+
+def _selected(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield the entries of a node that are ours, by name; under ``tricks`` all belong to somebody who selected them."""
+    if not isinstance(node, DictConfig):
+        return
+    for key, entry in OmegaConf.to_container(node).items():  # type: ignore[union-attr]
+        target = entry.get("_target_") if isinstance(entry, dict) else None
+        name = _short(str(target))
+        if target and name.rpartition(".")[2] not in _BY_TRAINER and name.partition(".")[0] in ("ours", "lightning"):
+            yield str(key), name
+
+
+def _short(target: str) -> str:
+    """Return the package and class of a target: where in a package a class lives differs from where it is found.
+
+    Example:
+        >>> _short("lightning_tricks.callbacks.one_cycle.OneCycle"), _short("pytorch_lightning.callbacks.Timer")
+        ('ours.OneCycle', 'lightning.Timer')
+    """
+    package, name = target.partition(".")[0], target.rpartition(".")[2]
+    family = {"lightning_tricks": "ours", "lightning": "lightning", "pytorch_lightning": "lightning"}
+    return f"{family.get(package, package)}.{name}"
+
+
+def _name_of(kind: type) -> str:
+    return _short(f"{kind.__module__}.{kind.__name__}")
+
+
+def _unused(package: str, names: list[str]) -> str:
+    chosen = ",".join(names)
+    return (
+        f"The configuration selects `{package}=[{chosen}]`, and the Trainer has none of these callbacks: the "
+        f"application does not build `cfg.{package}`. Either put the options where it builds its callbacks "
+        f"(`+tricks@callbacks=[{chosen}]`, if that is its `callbacks` node), or give the Trainer "
+        f"`callbacks=instantiate_callbacks(cfg.{package})`, from `lightning_tricks.hydra`."
+    )
+
+
+def _overwritten(cfg: DictConfig, package: str, overrides: list[str]) -> Iterator[str]:
+    """Yield a sentence for each node of the application's own that the selection was merged over."""
+    own = _application_alone(package, overrides)
+    merged = OmegaConf.to_container(OmegaConf.select(cfg, package))
+    for name, before in own.items():
+        after = merged.get(name) if isinstance(merged, dict) else None
+        if not isinstance(before, dict) or not isinstance(after, dict):
+            continue
+        if before.get("_target_") in (None, after.get("_target_")):
+            continue
+        changed = {key: value for key, value in before.items() if key != "_target_" and after.get(key) != value}
+        if changed:
+            yield _merged_over(f"{package}.{name}", before["_target_"], changed, after)
+
+
+def _application_alone(package: str, overrides: list[str]) -> dict[Any, Any]:
+    """Compose the package once more without the tricks put there; empty if that cannot be had."""
+    without = [
+        text for text in overrides if not _PLACED.match(text) and not text.lstrip("+~").startswith(f"{package}.")
+    ]
+    try:
+        loader = GlobalHydra.instance().config_loader()
+        config = loader.load_configuration(HydraConfig.get().job.config_name, without, RunMode.RUN)
+        node = OmegaConf.select(config, package)
+    except (AssertionError, HydraException, OmegaConfBaseException):  # a launcher's worker has no Hydra around it
+        return {}
+    content = OmegaConf.to_container(node) if isinstance(node, DictConfig) else {}
+    return content if isinstance(content, dict) else {}
+
+
+def _merged_over(path: str, target: str, changed: dict[Any, Any], after: dict[Any, Any]) -> str:
+    now = ", ".join(f"`{key}` is {after.get(key)!r} and was {value!r}" for key, value in changed.items())
+    keep = " ".join(f"{path}.{key}={'null' if value is None else value}" for key, value in changed.items())
+    return (
+        f"The selected option is merged over the application's own `{path}` ({target}), and its values win: {now}. "
+        f"To keep the application's: {keep}"
+    )
