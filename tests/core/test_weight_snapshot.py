@@ -3,7 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
+from lightning_tricks.core.tensor_copies import overwrite_
 from lightning_tricks.core.weight_snapshot import WeightSnapshot, is_sharded, named_tensors
 
 
@@ -75,15 +77,116 @@ def test_a_snapshot_taken_in_inference_mode_can_be_taken_again_and_put_back_outs
     assert not any(tensor.is_inference() for tensor in snapshot.lend().values())
 
 
-def test_a_model_that_was_rebuilt_is_refused_with_the_name_and_both_shapes() -> None:
+def test_where_a_parameter_does_not_fit_nothing_is_written_and_it_is_named_with_both_shapes() -> None:
     model, snapshot = Model(), WeightSnapshot()
     snapshot.take(model)
     model.norm = nn.BatchNorm1d(5)
-    with pytest.raises(ValueError, match=r"`norm.weight` has the shape \(5,\), its copy has the shape \(3,\)"):
-        snapshot.put_back_(model)
-    model.norm, model.extra = nn.BatchNorm1d(3), nn.Linear(1, 1)
-    with pytest.raises(ValueError, match=r"`extra.weight` has the shape .* does not exist"):
-        snapshot.put_back_(model)
+    scramble(model)
+    before = values(model)
+    written, misfits = snapshot.put_back_(model)
+    assert not written
+    assert "`norm.weight` has the shape (5,), its copy (3,)" in misfits
+    assert all(torch.equal(tensor, before[name]) for name, tensor in named_tensors(model))
+
+
+@pytest.mark.parametrize("change", ["new", "gone", "tied"])
+def test_a_parameter_that_came_went_or_was_tied_is_named(change: str) -> None:
+    model, snapshot = Model(), WeightSnapshot()
+    model.second = nn.Linear(3, 3)
+    snapshot.take(model)
+    if change == "new":
+        model.extra = nn.Linear(1, 1)
+    elif change == "gone":
+        del model.image
+    else:
+        model.second.weight = model.first.weight
+    expected = {
+        "new": ["`extra.weight` is new", "`extra.bias` is new"],
+        "gone": ["`image.weight` is gone", "`image.bias` is gone"],
+        "tied": ["`second.weight` is gone"],
+    }
+    written, misfits = snapshot.put_back_(model)
+    assert not written
+    assert sorted(misfits) == sorted(expected[change])
+
+
+def test_buffers_that_do_not_fit_stay_and_are_named_unless_they_are_caches() -> None:
+    model, snapshot = Model(), WeightSnapshot()
+    model.register_buffer("history", torch.zeros(2))
+    model.register_buffer("old", torch.zeros(2), persistent=False)
+    snapshot.take(model)
+    before = model.first.weight.clone()
+    model.register_buffer("history", torch.ones(3))
+    model.register_buffer("hidden", torch.ones(5), persistent=False)
+    model.register_buffer("fresh", torch.ones(1), persistent=False)
+    del model.old
+    with torch.no_grad():
+        model.first.weight.add_(1)
+    assert snapshot.put_back_(model) == (True, ["`history` has the shape (3,), its copy (2,)"])
+    assert torch.equal(model.first.weight, before)
+    assert (model.history.tolist(), model.hidden.tolist(), model.fresh.tolist()) == ([1] * 3, [1] * 5, [1])
+
+
+EXOTIC = {
+    "sparse": lambda value: (value * torch.eye(4)).to_sparse(),
+    "csr": lambda value: (torch.eye(4) * value if value == 1 else torch.full((4, 4), value)).to_sparse_csr(),
+    "bsr": lambda value: torch.full((4, 4), value).to_sparse_bsr((2, 2)),
+    "expanded": lambda value: torch.full((4,), value).expand(3, 4),
+    "windows": lambda value: torch.full((6,), value).unfold(0, 3, 1),
+    "quantized": lambda value: torch.quantize_per_tensor(torch.full((4,), value), 0.1, 0, torch.qint8),
+    "nested": lambda value: torch.nested.nested_tensor([torch.full((2,), value), torch.full((3,), value)]),
+    "jagged": lambda value: torch.nested.nested_tensor(
+        [torch.full((2,), value), torch.full((3,), value)], layout=torch.jagged
+    ),
+    "mkldnn": lambda value: torch.full((4,), value).to_mkldnn(),
+    "conjugated": lambda value: torch.full((4,), value, dtype=torch.complex64).conj(),
+    "in inference mode": lambda value: torch.inference_mode()(torch.full)((4,), value),
+}
+
+
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_nested:
+        return torch.cat(list(tensor.unbind()))
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return tensor if tensor.layout == torch.strided else tensor.to_dense()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("on_host", [True, False])
+@pytest.mark.parametrize("kind", EXOTIC)
+def test_a_buffer_of_any_layout_is_copied_and_put_back(kind: str, on_host: bool) -> None:
+    model, snapshot = nn.Linear(2, 2), WeightSnapshot(on_host=on_host)
+    model.register_buffer("constant", EXOTIC[kind](1.0))
+    place = model.constant
+    for _ in range(2):
+        snapshot.take(model)
+    overwrite_(model.constant, EXOTIC[kind](2.0) if kind != "jagged" else model.constant * 2)
+    assert not torch.equal(dense(model.constant), dense(EXOTIC[kind](1.0)))
+    assert snapshot.put_back_(model) == (True, [])
+    assert model.constant is place
+    assert torch.equal(dense(model.constant), dense(EXOTIC[kind](1.0)))
+
+
+def test_tensors_without_values_are_left_alone() -> None:
+    model, snapshot = (
+        nn.ModuleDict({"lazy": nn.LazyLinear(2), "meta": nn.Linear(2, 2, device="meta")}),
+        WeightSnapshot(),
+    )
+    snapshot.take(model)
+    assert snapshot.put_back_(model) == (True, [])
+
+
+def test_a_pruned_weight_is_put_back_where_its_mask_has_been_removed_since() -> None:
+    model, snapshot = nn.Linear(4, 4), WeightSnapshot()
+    prune.l1_unstructured(model, "weight", amount=0.5)
+    before = model.weight.detach().clone()
+    snapshot.take(model)
+    prune.remove(model, "weight")
+    with torch.no_grad():
+        model.weight.add_(1)
+    assert snapshot.put_back_(model) == (True, [])
+    assert torch.equal(model.weight, before)
 
 
 def test_adopting_nothing_forgets() -> None:

@@ -1,18 +1,28 @@
-"""Snapshots: copy the parameters and buffers of a module, to the host or beside them, and put them back.
+"""Weight snapshots: copy the parameters and buffers of a module, to the host or beside them, and put them back.
 
 A copy from a CUDA device goes to pinned memory without waiting; whoever asks for the copies waits. Of a sharded
 parameter the local shard is copied: what a process has, it keeps.
 """
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from lightning_tricks.core.tensor_copies import is_plain, overwrite_, without_repeats
 
 _PAGES = 1 << 16
+
+
+class Restored(NamedTuple):
+    """Whether copies were written, and which tensors of the module they do not fit, in words."""
+
+    written: bool
+    misfits: list[str]
 
 
 class WeightSnapshot:
@@ -28,6 +38,7 @@ class WeightSnapshot:
         >>> before = model.weight.item()
         >>> _ = nn.init.constant_(model.weight, 7.0)
         >>> snapshot.put_back_(model)
+        Restored(written=True, misfits=[])
         >>> model.weight.item() == before
         True
     """
@@ -35,6 +46,8 @@ class WeightSnapshot:
     def __init__(self, *, on_host: bool = True) -> None:
         self.on_host = on_host
         self._tensors: dict[str, Tensor] = {}
+        self._parameters: set[str] = set()
+        self._caches: set[str] = set()
         self._lent = False
         self._arrival: torch.cuda.Event | None = None
 
@@ -43,7 +56,12 @@ class WeightSnapshot:
 
     def take(self, source: "nn.Module | WeightSnapshot") -> None:
         """Copy a module's tensors, or those of another snapshot, over the last copy."""
-        named = source._tensors if isinstance(source, WeightSnapshot) else dict(named_tensors(source))
+        if isinstance(source, WeightSnapshot):
+            named, self._parameters, self._caches = source._tensors, source._parameters, source._caches
+        else:
+            named, self._caches = dict(named_tensors(source)), set(non_persistent_names(source))
+            self._parameters = {name for name, _ in source.named_parameters()}
+        named = {name: tensor for name, tensor in named.items() if not tensor.is_meta}
         memory = {} if self._lent else self._tensors
         # validation runs in inference mode, whose tensors could not be written again outside it
         with torch.inference_mode(False), torch.no_grad():
@@ -54,6 +72,8 @@ class WeightSnapshot:
             self._arrival.record()
 
     def _copy(self, tensor: Tensor, memory: Tensor | None) -> Tensor:
+        if not is_plain(tensor):
+            return tensor.clone().cpu() if self.on_host else tensor.clone()
         pinned = self.on_host and tensor.is_cuda
         if memory is None or memory.shape != tensor.shape or memory.dtype != tensor.dtype:
             device = torch.device("cpu") if self.on_host else tensor.device
@@ -69,26 +89,33 @@ class WeightSnapshot:
         return dict(self._tensors)
 
     def adopt(self, tensors: dict[str, Tensor]) -> None:
-        """Take over tensors by name, those of a checkpoint for instance; an empty dict forgets."""
+        """Load tensors by name, those of a checkpoint for instance; an empty dict forgets."""
         self._tensors, self._lent, self._arrival = dict(tensors), True, None
+        self._parameters, self._caches = set(), set()
 
-    def put_back_(self, module: nn.Module) -> None:
-        """Write the copies into the module's own tensors, so that optimizers go on with them.
+    def put_back_(self, module: nn.Module) -> Restored:
+        """Write the copies into the module's own tensors, so that optimizers continue with them.
 
-        Raises:
-            ValueError: a tensor of the module has another shape now, or is not among the copies.
+        If a parameter has no copy of its shape, or a copied one is gone, nothing is written: a mixture of two moments
+        is a model that was never trained. Buffers that do not fit stay as they are. Those that are not persistent are
+        caches, which may come, go and change their size.
+
+        Returns:
+            Whether the copies were written, and what does not fit: the parameters if they were not, else buffers.
         """
         self._wait()
-        with torch.inference_mode(False), torch.no_grad():
-            for name, tensor in named_tensors(module):
-                copy = self._tensors.get(name)
-                if copy is None or copy.shape != tensor.shape:
-                    found = "does not exist" if copy is None else f"has the shape {tuple(copy.shape)}"
-                    raise ValueError(
-                        f"The best weights cannot be put back: `{name}` has the shape {tuple(tensor.shape)}, its copy "
-                        f"{found}. The model was rebuilt during the run; set `restore_best=False`."
-                    )
-                tensor.detach().copy_(copy)
+        now = {name: tensor for name, tensor in named_tensors(module) if not tensor.is_meta}
+        copies = _without_masks(self._tensors, now)
+        parameters = {name for name, _ in module.named_parameters()}
+        misfits = {name: misfit for name, tensor in now.items() if (misfit := _misfit(tensor, copies.get(name)))}
+        misfits.update({name: "is gone" for name in copies.keys() - now.keys() if not _is_meta(module, name)})
+        wrong = [name for name in misfits if name in parameters or name in self._parameters]
+        if wrong:
+            return Restored(False, [f"`{name}` {misfits[name]}" for name in wrong])
+        for name in now.keys() - misfits.keys():
+            _write(now[name], copies[name], name, misfits)
+        left = sorted(misfits.keys() - self._caches - set(non_persistent_names(module)))
+        return Restored(True, [f"`{name}` {misfits[name]}" for name in left])
 
     def _wait(self) -> None:
         if self._arrival is not None:
@@ -105,15 +132,61 @@ def _map_memory(tensor: Tensor) -> Tensor:
     return torch.frombuffer(mmap.mmap(-1, tensor.nbytes), dtype=tensor.dtype).view(tensor.shape)
 
 
+def _misfit(tensor: Tensor, copy: Tensor | None) -> str:
+    """Return why a copy cannot be written into a tensor, an empty string if it can."""
+    if copy is None:
+        return "is new"
+    if not tensor.is_nested and copy.shape != tensor.shape:
+        return f"has the shape {tuple(tensor.shape)}, its copy {tuple(copy.shape)}"
+    return ""
+
+
+def _write(tensor: Tensor, copy: Tensor, name: str, misfits: dict[str, str]) -> None:
+    try:
+        overwrite_(tensor, copy)
+    except RuntimeError as error:  # the end of a training is too late to fail for one tensor
+        misfits[name] = f"cannot be written ({error})"
+
+
+def _is_meta(module: nn.Module, name: str) -> bool:
+    owner, _, leaf = name.rpartition(".")
+    try:
+        return bool(getattr(module.get_submodule(owner), leaf).is_meta)
+    except AttributeError:
+        return False
+
+
+def _without_masks(copies: dict[str, Tensor], now: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies of pruned parameters under the name that ``torch.nn.utils.prune`` gives them when it is removed."""
+    merged = dict(copies)
+    for name in copies:
+        plain = name.removesuffix("_orig")
+        if name.endswith("_orig") and plain in now and name not in now and f"{plain}_mask" in merged:
+            mask = merged.pop(f"{plain}_mask")
+            merged[plain] = merged.pop(name) * mask
+    return merged
+
+
+def non_persistent_names(module: nn.Module) -> Iterator[str]:
+    """Yield the names of the buffers that are left out of the module's ``state_dict``."""
+    for prefix, part in module.named_modules():
+        for name in part._non_persistent_buffers_set:
+            yield f"{prefix}.{name}" if prefix else name
+
+
 def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Yield the parameters and all buffers by name; of a sharded one this process's shard."""
+    """Yield the initialized parameters and all buffers by name, each value once.
+
+    Of a sharded tensor it is this process's shard, of an expanded one the values before it was expanded.
+    """
     part: Any
     for part in module.modules():
         # after a forward pass the outermost layers of `fully_shard` may still hold the gathered parameters
         if hasattr(part, "reshard") and hasattr(part, "unshard"):
             part.reshard()
     for name, tensor in chain(module.named_parameters(), module.named_buffers()):
-        yield name, _shard_of(tensor)
+        if not is_lazy(tensor):
+            yield name, without_repeats(_shard_of(tensor))
 
 
 def is_sharded(module: nn.Module) -> bool:

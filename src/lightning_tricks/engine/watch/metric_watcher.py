@@ -10,7 +10,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from lightning_tricks.engine.run.clock import epoch_is_over
 from lightning_tricks.engine.run.trick import Trick, callbacks_of
 from lightning_tricks.engine.run.wrapped_method import call_with
-from lightning_tricks.engine.watch.best_weights import BestWeights, changes_for_validation
+from lightning_tricks.engine.watch.best_weights import BestWeights
 from lightning_tricks.engine.watch.metric_reader import MetricReader, Reading
 from lightning_tricks.engine.watch.monitor_conflicts import refuse_other_modes, warn_of_other_bests
 from lightning_tricks.engine.watch.watch_record import WatchRecord
@@ -42,7 +42,7 @@ class MetricWatcher(Trick):
         self._weights = BestWeights()
         self._is_running = self._has_run = self._is_resumed = False
         self._has_validated = self._sanity_logs = False
-        self._looks = self._looks_now = False
+        self._looks_now = False
 
     @property
     def best_score(self) -> float:
@@ -88,8 +88,8 @@ class MetricWatcher(Trick):
         return f"Best {self.monitor} {self.best_score:.4g} ({where})"
 
     def restores_best(self) -> bool:
-        """Say whether the weights of the best check are put back in the end."""
-        return self.restore_best and self._weights.score is not None
+        """Return whether the weights of the best check have been restored."""
+        return self._weights.was_restored
 
     def summary_sentences(self) -> list[str]:
         """Return further sentences about the run."""
@@ -113,6 +113,8 @@ class MetricWatcher(Trick):
             call_with(pl_module, "on_train_epoch_end", lambda: self._end_epoch(trainer, pl_module)),
             # averaging callbacks write their weights in `on_train_end`, the module may export them in its own
             call_with(pl_module, "on_train_end", lambda: self._finish(trainer, pl_module), before=True),
+            # the first hook of a validation: callbacks exchange weights in later ones
+            call_with(pl_module, "on_validation_model_eval", lambda: self._begin(trainer, pl_module), before=True),
         ]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -122,7 +124,6 @@ class MetricWatcher(Trick):
         self._is_resumed = self._record.position >= 0 or trainer.global_step > 0
         if self.restore_best:
             self._weights.start(trainer, pl_module)
-            self._looks = self.check_on_train_epoch_end is True or changes_for_validation(trainer, pl_module)
             if self.state.best_score is not None and self._weights.score is None:
                 rank_zero_warn(
                     f"`{type(self).__name__}` goes on with a best `{self.monitor}` of {self.best_score:g}, but the "
@@ -134,6 +135,8 @@ class MetricWatcher(Trick):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if self.restore_best and batch_idx == 0:
+            self._weights.begin_epoch(pl_module)
         if self._record.rewind:
             self._record.rewind = False
             self._weights.put_back(pl_module)
@@ -143,17 +146,21 @@ class MetricWatcher(Trick):
     def _watches(self, trainer: Trainer) -> bool:
         return bool(trainer.state.fn == "fit" and not trainer.fast_dev_run)  # type: ignore[attr-defined]
 
+    def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._looks_now = self.restore_best and self._watches(trainer) and not trainer.sanity_checking
+        if self._looks_now:
+            self._weights.begin_validation(pl_module)
+
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._watches(trainer):
             self._reader.mark_seen(trainer)
-            self._looks_now = self._looks and not trainer.sanity_checking
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         if self._looks_now:
             self._looks_now = False
-            self._weights.copy_evaluated(pl_module)
+            self._weights.begin_batches(pl_module, later=self.check_on_train_epoch_end is True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._watches(trainer):
@@ -177,6 +184,8 @@ class MetricWatcher(Trick):
 
     def _end_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check what training logged, its own ``on_train_epoch_end`` included."""
+        if self.restore_best and self._watches(trainer):
+            self._weights.note_trained(pl_module)
         if not self._watches(trainer) or self.check_on_train_epoch_end is False:
             return
         reading = self._record.take_held() if self._is_validations() else self._reader.read(trainer)
@@ -237,6 +246,8 @@ class MetricWatcher(Trick):
         self._is_running = False
         if self.restore_best and self._weights.score is not None and self._watches(trainer):
             self._weights.put_back_for_good(trainer, pl_module, together=not interrupted)
+            for watcher in callbacks_of(trainer, MetricWatcher) if self._weights.was_restored else ():
+                watcher._weights.note_trained(pl_module)
         publish(trainer, self.state_key, self.outcome())
         if self._record.position < 0 and self._watches(trainer) and not interrupted:
             rank_zero_warn(
