@@ -9,6 +9,7 @@ from lightning_tricks.core.arguments import check_flag, check_number
 from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.engine.clip.norm_groups import lies_within, measure_norms, scale_to
+from lightning_tricks.engine.run.combinations import Purpose
 from lightning_tricks.functional.clipping import check_norm_type
 from lightning_tricks.functional.gradients import clamp_, join_norms, real_parts, tensor_norms
 
@@ -70,6 +71,11 @@ class GradientClipping(Clipper):
         self.norm_type = check_norm_type(norm_type)
         self.per_group = check_flag("per_group", per_group)
         super().__init__(skip_nonfinite, max_skips, log)
+
+    @property
+    def purpose(self) -> Purpose | None:
+        """Clipping by value may come in addition to a norm."""
+        return "norm clipping" if self.clip_value is None else None
 
     def measure(self, groups: Sequence[Sequence[Tensor]]) -> GradientNorms:
         return measure_norms(groups, self.norm_type, self.per_group)

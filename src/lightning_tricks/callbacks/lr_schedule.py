@@ -20,6 +20,7 @@ from lightning_tricks.core.durations import (
     placeholder_lengths,
 )
 from lightning_tricks.engine.lr.lr_factor import LRFactor
+from lightning_tricks.engine.run.combinations import Purpose
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.schedule_cycles import in_each_cycle, moves_early
 from lightning_tricks.functional.schedules import Schedule, cosine_decay, cosine_warm_restarts, linear_warmup
@@ -97,6 +98,12 @@ class LRSchedule(LRFactor):
         self.name = check_name("name", name)
         self._now: dict[str, Any] = {}
 
+    @property
+    def purpose(self) -> Purpose | None:
+        """A run has one schedule; a warm-up alone, or a function of the user's own, goes with any."""
+        rule = getattr(getattr(self, "schedule", None), "rule", None)
+        return None if rule in (None, linear_warmup(0).rule) else "schedule"
+
     def plan(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
         """Return the function of time and its clock, for a run of that length."""
         return self.schedule, self.unit
@@ -153,6 +160,11 @@ class NamedSchedule(LRSchedule):
     """The pure schedule; its arguments are this class's."""
     lengths: ClassVar[tuple[str, ...]] = ()
     """Those arguments that are Durations here and times there."""
+
+    @property
+    def purpose(self) -> Purpose | None:
+        """It is a schedule of the whole run."""
+        return "schedule"
 
     def durations(self) -> dict[str, Duration]:
         """Return the lengths as they were given, by name."""

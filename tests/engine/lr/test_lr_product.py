@@ -98,7 +98,7 @@ def test_a_second_writer_is_named_once_with_both_values_and_overwritten() -> Non
 
 def test_nothing_is_warned_about_where_there_is_one_writer() -> None:
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*learning rate.*")
+        warnings.filterwarnings("error", message="The learning rate of group|Group .* is built with a learning rate")
         assert fit(*trio()).trace
         assert fit(*trio(), net=Net(manual=True)).trace
 

@@ -19,6 +19,7 @@ from lightning_tricks.engine.clip.step_guard import (
     name_nonfinite,
     unscale_gradients,
 )
+from lightning_tricks.engine.run.combinations import Purpose
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.gradients import join_norms, tensor_norms
 
@@ -45,6 +46,11 @@ class Clipper(Trick):
             raise ValueError(f"`max_skips` bounds what `skip_nonfinite=False` never does, got {max_skips}. Drop one.")
         self._logs = check_flag("log", log)  # a Trainer puts a method of its own under the name `log`
         self._start_anew()
+
+    @property
+    def purpose(self) -> Purpose | None:
+        """It bounds a norm."""
+        return "norm clipping"
 
     def _start_anew(self) -> None:
         self._states: dict[int, ClipState] = {}

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_tricks.engine.run.combinations import Purpose, warn_of_shared_purposes
 from lightning_tricks.engine.run.ranks import check_ranks_agree, plain, warn_if_nothing_is_sharded
 
 _Kind = TypeVar("_Kind", bound=Callback)
@@ -54,6 +55,11 @@ class Trick(Callback):
         given = ", ".join(f"{name}={value}" for name, value in marks.items() if value is not None)
         return type(self).__name__ + (f"[{given}]" if given else "")
 
+    @property
+    def purpose(self) -> Purpose | None:
+        """What a run has one trick for, as a rule: two with the same purpose are warned about."""
+        return None
+
     # Lightning refuses two stateful callbacks of one key before any hook of theirs runs, in words that do not say what
     # to change. It looks through `wraps`, so this one passes its check, and `setup` says it better.
     @functools.wraps(Callback.state_dict)
@@ -88,6 +94,7 @@ class Trick(Callback):
         if tricks[0] is self:
             check_ranks_agree(trainer, {trick.state_key: trick.settings() for trick in tricks})
             warn_if_nothing_is_sharded(trainer, pl_module)
+            warn_of_shared_purposes(tricks)
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments as plain values that can be compared between processes."""

@@ -1,0 +1,40 @@
+"""Combinations: warn of tricks in one Trainer that serve the same purpose, which is accepted and rarely meant."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Literal, Protocol
+
+from lightning_utilities.core.rank_zero import rank_zero_warn
+
+Purpose = Literal["schedule", "norm clipping"]
+"""What a run has one trick for, as a rule."""
+
+_EXPLANATIONS: dict[Purpose, str] = {
+    "schedule": (
+        "schedule the learning rate over the whole run, and their factors multiply. Keep one of them. To follow "
+        "one schedule with another, use `LRSchedule(join(...))`; if a product is intended, `LRSchedule(product(...))`."
+    ),
+    "norm clipping": "bound the norm of the same gradient, one after the other. Keep one of them.",
+}
+
+
+class HasPurpose(Protocol):
+    """What is asked of a trick."""
+
+    @property
+    def purpose(self) -> Purpose | None: ...
+
+    @property
+    def state_key(self) -> str: ...
+
+
+def warn_of_shared_purposes(tricks: Iterable[HasPurpose]) -> None:
+    """Warn, once for each purpose, of tricks that share it; those without a purpose go with any other."""
+    sharing: dict[Purpose, list[str]] = defaultdict(list)
+    for trick in tricks:
+        if trick.purpose is not None:
+            sharing[trick.purpose].append(trick.state_key)
+    for purpose, names in sharing.items():
+        if len(names) > 1:
+            listed = ", ".join(f"`{name}`" for name in names[:-1]) + f" and `{names[-1]}`"
+            rank_zero_warn(f"{listed} {'both' if len(names) == 2 else 'all'} {_EXPLANATIONS[purpose]}")
