@@ -9,10 +9,11 @@ import pytest
 import torch
 import torchmetrics
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy
+from ranks import SaveRank, load_ranks
+from recorders import Recorder
 from tiny import Net, StatefulLoader, fit, logged, same, trainer, weights
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -53,18 +54,15 @@ class Busy(Sick):
         return DataLoader(data, batch_size=4, shuffle=True, generator=generator)
 
 
-class Keep(Callback):
-    """What a run came to."""
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        self.came_to = {
-            "weights": weights(pl_module),
-            "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
-            "random": torch.get_rng_state(),
-            "loops": trainer.fit_loop.state_dict(),
-            "logged": dict(trainer.callback_metrics),
-            "module": (pl_module.seen, pl_module.history),
-        }
+def final_state(trainer: Any, pl_module: Any) -> dict[str, Any]:
+    return {
+        "weights": weights(pl_module),
+        "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
+        "random": torch.get_rng_state(),
+        "loops": trainer.fit_loop.state_dict(),
+        "logged": dict(trainer.callback_metrics),
+        "module": (pl_module.seen, pl_module.history),
+    }
 
 
 def codes(report: Report | None) -> list[str]:
@@ -78,9 +76,9 @@ def test_training_with_it_is_training_without_it_to_the_last_bit(arguments: dict
     came_to = []
     for callbacks in ([Doctor()], []):
         torch.manual_seed(3)
-        keep = Keep()
+        keep = Recorder(on_train_end=final_state)
         fit(*callbacks, keep, net=Busy(manual=manual), max_epochs=2, **arguments)
-        came_to.append(keep.came_to)
+        came_to.append(keep.seen["on_train_end"][0])
     for part, value in came_to[0].items():
         assert same(value, came_to[1][part]), part
 
@@ -264,15 +262,6 @@ class Talkative(Sick):
         return self.loss((x + 0 * spread, y))
 
 
-class WriteDown(Callback):
-    def __init__(self, folder: Any, doctor: Doctor | None) -> None:
-        self.folder, self.doctor = folder, doctor
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        report = self.doctor.report.to_json() if self.doctor and self.doctor.report else ""
-        torch.save({"weights": weights(pl_module), "report": report}, self.folder / f"rank{trainer.global_rank}.pt")
-
-
 class Raises(Doctor):
     """Write down what this rank raises, and wait for the other: the launcher ends all as soon as one has ended."""
 
@@ -290,12 +279,16 @@ class Raises(Doctor):
 
 
 def on_two_ranks(folder: Any, doctor: Doctor | None, **of_strategy: Any) -> list[Any]:
+    def read(trainer: Any, pl_module: Any) -> dict[str, Any]:
+        report = doctor.report.to_json() if doctor and doctor.report else ""
+        return {"weights": weights(pl_module), "report": report}
+
     folder.mkdir()
-    callbacks = [*([doctor] if doctor else []), WriteDown(folder, doctor)]
+    callbacks = [*([doctor] if doctor else []), SaveRank(folder, read)]
     strategy = DDPStrategy(start_method="fork", **of_strategy)
     arguments = {"strategy": strategy, "devices": 2, "max_epochs": 1, "use_distributed_sampler": False}
     trainer(*callbacks, **arguments).fit(Talkative())
-    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    return load_ranks(folder)
 
 
 @pytest.mark.parametrize("of_strategy", [{}, {"static_graph": True}], ids=["plain", "static graph"])

@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import (
     WeightAveraging,
 )
 from lightning.pytorch.loggers import CSVLogger
+from recorders import Recorder, weights_now
 from scripted import Scripted, endless, fit_scripted
 from tiny import Endless, Net, StatefulLoader, fit, same, trainer, weights
 
@@ -113,17 +114,6 @@ def test_the_score_that_reaches_the_threshold_is_the_best_and_its_weights_are_ke
     assert trainer().validate(net, verbose=False)[0]["val_loss"] == rule.best_score
 
 
-class Evaluated(Callback):
-    """The weights of each check, as the module holds them while it is validated."""
-
-    def __init__(self) -> None:
-        self.checks: list[Any] = []
-
-    def on_validation_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-        if not trainer.sanity_checking:
-            self.checks.append(weights(pl_module))
-
-
 class Steady(Net):
     """Its validation set comes in one order, so that the mean has one last bit."""
 
@@ -187,21 +177,17 @@ def test_a_module_that_swaps_weights_for_its_validation_gets_those_back() -> Non
 
 @pytest.mark.parametrize("check", [None, True, False])
 def test_the_weights_are_those_of_the_validation_also_if_the_check_comes_later(check: bool | None) -> None:
-    rule, seen = EarlyStopping("score", check_on_train_epoch_end=check), Evaluated()
+    rule, seen = EarlyStopping("score", check_on_train_epoch_end=check), Recorder(on_validation_batch_end=weights_now)
     net = Scripted(endless(3.0, 1.0))
     fit_scripted(net, rule, seen, max_epochs=4, limit_train_batches=5, val_check_interval=3)
-    assert same(weights(net), seen.checks[1])
+    assert same(weights(net), seen.seen["on_validation_batch_end"][1])
 
 
 def test_a_training_metric_keeps_the_weights_at_the_end_of_its_epoch() -> None:
-    class AtEpochEnd(Callback):
-        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-            kept.append(weights(pl_module))
-
-    kept: list[Any] = []
+    recorder = Recorder(on_train_epoch_end=weights_now)
     net = Scripted(endless(3.0, 1.0), where="on_train_epoch_end")
-    fit_scripted(net, AtEpochEnd(), EarlyStopping("score"), EMAWeightAveraging(), max_epochs=4)
-    assert same(weights(net), kept[1])
+    fit_scripted(net, recorder, EarlyStopping("score"), EMAWeightAveraging(), max_epochs=4)
+    assert same(weights(net), recorder.seen["on_train_epoch_end"][1])
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, ZeroDivisionError])
@@ -215,13 +201,13 @@ def test_ctrl_c_keeps_the_best_and_any_other_exception_leaves_the_weights(
                 raise interrupt
 
     last: dict[str, Any] = {}
-    seen, net = Evaluated(), Scripted(endless(3.0, 1.0))
+    seen, net = Recorder(on_validation_batch_end=weights_now), Scripted(endless(3.0, 1.0))
     keep = ModelCheckpoint(tmp_path, filename="stopped", save_on_exception=True, every_n_epochs=100)
     runner = trainer(EarlyStopping("score"), seen, Interrupt(), keep, limit_train_batches=1, max_epochs=9)
     with pytest.raises((SystemExit, interrupt)), caplog.at_level("INFO"):
         runner.fit(net)
     assert ("Training interrupted (" in caplog.text) == (interrupt is KeyboardInterrupt)
-    assert same(weights(net), seen.checks[2] if interrupt is KeyboardInterrupt else last)
+    assert same(weights(net), seen.seen["on_validation_batch_end"][2] if interrupt is KeyboardInterrupt else last)
     # what was saved on the way out is the training, not the best: it can be resumed
     files = [torch.load(path, weights_only=True)["state_dict"] for path in tmp_path.glob("*.ckpt")]
     assert len(files) == 1
@@ -230,27 +216,31 @@ def test_ctrl_c_keeps_the_best_and_any_other_exception_leaves_the_weights(
 
 
 def test_where_no_check_was_a_number_nothing_is_put_back(caplog: Any) -> None:
-    seen, net = Evaluated(), Scripted([math.nan])
+    seen, net = Recorder(on_validation_batch_end=weights_now), Scripted([math.nan])
     with caplog.at_level("INFO"):
         fit_scripted(net, EarlyStopping("score", check_finite=False, patience=3), seen)
-    assert same(weights(net), seen.checks[-1])
+    assert same(weights(net), seen.seen["on_validation_batch_end"][-1])
     assert "No score was better than inf." in caplog.text
 
 
 def test_checkpoints_hold_the_training_weights_and_beside_them_the_best(tmp_path: Path) -> None:
     keep = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
-    rule, seen, net = EarlyStopping("score", patience=3), Evaluated(), Scripted(endless(3.0, 1.0))
+    rule, seen, net = (
+        EarlyStopping("score", patience=3),
+        Recorder(on_validation_batch_end=weights_now),
+        Scripted(endless(3.0, 1.0)),
+    )
     fit_scripted(net, rule, seen, keep)
     saved = torch.load(tmp_path / "epoch=3.ckpt", weights_only=True)
-    assert same(dict(saved["state_dict"]), seen.checks[3])
+    assert same(dict(saved["state_dict"]), seen.seen["on_validation_batch_end"][3])
     best = saved["callbacks"][rule.state_key]["weights"]["tensors"]
-    assert same(best, {name: seen.checks[1][name] for name in best})
-    assert set(best) == set(seen.checks[1])
+    assert same(best, {name: seen.seen["on_validation_batch_end"][1][name] for name in best})
+    assert set(best) == set(seen.seen["on_validation_batch_end"][1])
     lean = EarlyStopping("score", patience=3, restore_best=False)
     net = Scripted(endless(3.0, 1.0))
     fit_scripted(net, lean, seen)
     assert lean.state_dict()["weights"] == {}
-    assert same(weights(net), seen.checks[-1])
+    assert same(weights(net), seen.seen["on_validation_batch_end"][-1])
 
 
 def test_a_run_resumed_after_its_best_check_puts_those_weights_back(tmp_path: Path) -> None:
@@ -289,12 +279,12 @@ def test_a_score_that_waits_for_the_end_of_the_epoch_outlives_a_resume(interval:
 def test_a_checkpoint_without_best_weights_is_resumed_with_a_warning(tmp_path: Path) -> None:
     keep = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
     fit_scripted(Scripted([1.0]), EarlyStopping("score", restore_best=False), keep, max_epochs=2)
-    net, seen = Scripted([4.0, 3.0, 9.0]), Evaluated()
+    net, seen = Scripted([4.0, 3.0, 9.0]), Recorder(on_validation_batch_end=weights_now)
     with pytest.warns(UserWarning, match="goes on with a best `score` of 1, but the checkpoint does not hold the wei"):
         trainer(EarlyStopping("score"), seen, max_epochs=5, limit_val_batches=1).fit(
             net, ckpt_path=str(tmp_path / "epoch=1.ckpt")
         )
-    assert same(weights(net), seen.checks[1])  # the best of the checks since
+    assert same(weights(net), seen.seen["on_validation_batch_end"][1])  # the best of the checks since
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
+from ranks import SaveRank, load_ranks
+from recorders import Recorder
 from subprocesses import run_script
 from tiny import BATCHES, Endless, Net, StatefulLoader, fit, same, trainer, weights
 from torch import nn
@@ -47,15 +48,10 @@ def test_halves_of_five_groups_rounds_the_upper_half_up() -> None:
             layers = [nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8)]
             self.body = nn.Sequential(*layers)
 
-    seen: list[list[int]] = []
-
-    class Ask(Callback):
-        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-            seen.append(list(unfreezing.thawed))
-
     unfreezing = GradualUnfreezing()
-    fit(unfreezing, Ask(), net=Five())
-    assert seen == [[4], [2, 3, 4], [0, 1, 2, 3, 4]]
+    stages = Recorder(on_train_epoch_end=lambda trainer, module: list(unfreezing.thawed))
+    fit(unfreezing, stages, net=Five())
+    assert stages.seen["on_train_epoch_end"] == [[4], [2, 3, 4], [0, 1, 2, 3, 4]]
 
 
 def test_one_per_epoch_goes_down_a_group_a_stage() -> None:
@@ -174,18 +170,18 @@ def test_a_changed_time_wins_over_the_checkpoints(tmp_path: Path) -> None:
     assert stages(later, ckpt_path=tmp_path / "step=7.ckpt", max_epochs=4)[:3] == [HEAD, HEAD, UPPER]
 
 
-class Keep(Callback):
-    """Each rank's weights and stages, in a file of its own."""
+def fit_two_ranks(folder: Path, *callbacks: Any, **arguments: Any) -> list[dict[str, Any]]:
+    """Unfreeze on two processes; return each rank's weights, rates and what trained at each step."""
+    layers, net = LayerRecorder(), Deep(norm=nn.LayerNorm)
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.training = folder, []
+    def read(trainer: Any, pl_module: Any) -> dict[str, Any]:
+        return {"weights": weights(pl_module), "training": layers.training, "trace": pl_module.trace}
 
-    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
-        self.training.append([name for name, value in pl_module.named_parameters() if value.requires_grad])
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        seen = {"weights": weights(pl_module), "training": self.training, "trace": pl_module.trace}
-        torch.save(seen, self.folder / f"{trainer.global_rank}.pt")
+    folder.mkdir()
+    # DDP as it is by default: an unused parameter would be an error
+    two = {"strategy": "ddp_fork", "devices": 2}
+    fit(GradualUnfreezing(groups=GROUPS), layers, SaveRank(folder, read), *callbacks, net=net, **two, **arguments)
+    return load_ranks(folder)
 
 
 def mean_of_two_ranks(net: Deep) -> Deep:
@@ -206,10 +202,7 @@ def mean_of_two_ranks(net: Deep) -> Deep:
 
 
 def test_two_ranks_reduce_just_what_trains_and_thawed_parameters_stay_equal(tmp_path: Path) -> None:
-    net = Deep(norm=nn.LayerNorm)
-    # DDP as it is by default: an unused parameter would be an error
-    fit(GradualUnfreezing(groups=GROUPS), Keep(tmp_path), net=net, strategy="ddp_fork", devices=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    first, second = fit_two_ranks(tmp_path / "ranks")
     assert same(first["weights"], second["weights"])
     assert [modules_of(names) for names in first["training"]] == [HEAD] * 6 + [UPPER] * 6 + [ALL] * 6
     assert first["training"] == second["training"]
@@ -220,13 +213,8 @@ def test_two_ranks_reduce_just_what_trains_and_thawed_parameters_stay_equal(tmp_
 
 def test_two_ranks_resume_in_the_middle_of_the_thaw(tmp_path: Path) -> None:
     keep = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, every_n_train_steps=1)
-    two = {"strategy": "ddp_fork", "devices": 2}
-    for name in ("whole", "rest"):
-        (tmp_path / name).mkdir()
-    fit(GradualUnfreezing(groups=GROUPS), Keep(tmp_path / "whole"), keep, net=Deep(norm=nn.LayerNorm), **two)
-    again = {**two, "ckpt_path": tmp_path / "step=8.ckpt"}
-    fit(GradualUnfreezing(groups=GROUPS), Keep(tmp_path / "rest"), net=Deep(norm=nn.LayerNorm), **again)
-    whole, rest = (torch.load(tmp_path / name / "1.pt") for name in ("whole", "rest"))
+    _, whole = fit_two_ranks(tmp_path / "whole", keep)
+    _, rest = fit_two_ranks(tmp_path / "rest", ckpt_path=tmp_path / "step=8.ckpt")
     assert rest["training"] == whole["training"][8:]
     assert same(rest["weights"], whole["weights"])
 
@@ -294,14 +282,14 @@ def test_a_modules_own_scheduler_is_borne_without_a_rewarmup_and_refused_with_on
 
 def test_what_is_frozen_can_be_asked() -> None:
     unfreezing = GradualUnfreezing(groups=GROUPS)
-    asked: list[str] = []
-
-    class Ask(Callback):
-        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-            asked.append(unfreezing.describe())
-
-    fit(unfreezing, Ask(), net=Deep())
-    assert [line.split()[-1] for line in asked[1].splitlines()] == ["state", "frozen", "trains", "trains"]
+    texts = Recorder(on_train_epoch_end=lambda trainer, module: unfreezing.describe())
+    fit(unfreezing, texts, net=Deep())
+    assert [line.split()[-1] for line in texts.seen["on_train_epoch_end"][1].splitlines()] == [
+        "state",
+        "frozen",
+        "trains",
+        "trains",
+    ]
     assert unfreezing.describe(Deep()).count("\n") == 3
 
 

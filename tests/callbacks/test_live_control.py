@@ -15,6 +15,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.logger import DummyLogger
+from ranks import SaveRank, load_ranks
+from recorders import Recorder
 from tiny import Net, fit, trainer
 
 from lightning_tricks import CosineDecay, LiveControl, LRFinder
@@ -164,10 +166,9 @@ def test_an_order_that_is_older_than_the_run_is_not_obeyed_and_one_line_says_so(
 
 def test_the_file_lies_in_the_runs_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def watched(**arguments: Any) -> Path:
-        seen = Seen()
+        seen = Recorder(on_train_batch_start=watched_path)
         fit(LiveControl(), seen, max_epochs=1, **arguments)
-        assert seen.path is not None
-        return seen.path
+        return seen.seen["on_train_batch_start"][-1]
 
     job = tmp_path / "outputs" / "17-05-00"
     loggers = [NoFolder(), CSVLogger(tmp_path / "logs", name="", version="7")]
@@ -201,15 +202,11 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_run(tmp_path: Path) ->
         assert fit(LiveControl(), default_root_dir=tmp_path / "taken").trace == fit().trace
 
 
-class Seen(Callback):
-    """Note which file is watched."""
-
-    path: Path | None = None
-
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        live = next(cb for cb in trainer.callbacks if isinstance(cb, LiveControl))
-        assert live._file is not None
-        self.path = Path(live._file.path)
+def watched_path(trainer: Any, pl_module: Any) -> Path:
+    """Return which file is watched."""
+    live = next(callback for callback in trainer.callbacks if isinstance(callback, LiveControl))
+    assert live._file is not None
+    return Path(live._file.path)
 
 
 class NoFolder(DummyLogger):
@@ -262,32 +259,19 @@ def test_all_join_one_broadcast_every_n_steps_and_at_each_validation() -> None:
     assert net.calls == [4, 6, 8, 12, 12, 16, 18]
 
 
-class Ranks(Callback):
-    """Write down what a rank saw."""
-
-    def __init__(self, live: LiveControl, folder: Path) -> None:
-        self.live, self.folder = live, folder
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        seen = {
-            "trace": pl_module.trace,
-            "applied": self.live.applied,
-            "validated": pl_module.validated,
-            "threads": self.reads,
-        }
-        torch.save(seen, self.folder / f"{trainer.global_rank}.pt")
-
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        self.reads = len(watchers())
-
-
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_two_ranks_obey_together_what_rank_0_alone_reads(accumulate: int, tmp_path: Path) -> None:
     live = LiveControl(every_n_steps=2)
     writer = OrderWriter({0: "lr: x0.5\nvalidate: true\ncheckpoint: true\n", 8: "stop: yes"})
     arguments = {"strategy": "ddp_fork", "devices": 2, "accumulate_grad_batches": accumulate}
-    fit(live, Ranks(live, tmp_path), writer, net=ValidationRecorder(), **arguments)
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    threads = Recorder(on_train_batch_start=lambda trainer, module: len(watchers()))
+
+    def read(trainer: Any, pl_module: Any) -> dict[str, Any]:
+        seen = {"trace": pl_module.trace, "applied": live.applied, "validated": pl_module.validated}
+        return {**seen, "threads": threads.seen["on_train_batch_start"][-1]}
+
+    fit(live, SaveRank(tmp_path, read), threads, writer, net=ValidationRecorder(), **arguments)
+    first, second = load_ranks(tmp_path)
     assert (first.pop("threads"), second.pop("threads")) == (1, 0)
     assert first == second
     assert [order["content"] for order in first["applied"]] == [

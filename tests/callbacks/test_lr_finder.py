@@ -11,8 +11,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from ranks import SaveRank, load_ranks
 from stateful_net import StatefulNet, fit_stateful
-from tiny import Net, StatefulLoader, fit, same, trainer, weights
+from tiny import LargeBatchNet, Net, StatefulLoader, fit, same, trainer, weights
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tricks import LRFinder, LRFinderResult
@@ -36,13 +37,6 @@ WRONG = {
 def test_an_argument_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises((ValueError, TypeError), match=f"`{name}`"):
         LRFinder(**{name: value})
-
-
-class Wide(Net):
-    """Batches that are large enough for a loss without much noise."""
-
-    def train_dataloader(self) -> StatefulLoader:
-        return StatefulLoader(batch_size=32, seed=self.trainer.global_rank)
 
 
 def small(**arguments: Any) -> LRFinder:
@@ -72,39 +66,37 @@ def test_the_losses_are_those_of_training_at_these_rates(manual: bool) -> None:
     finder = small(apply=False, num_steps=10, max_lr=0.1, stop_factor=math.inf)
     fit(finder, net=Net(manual=manual))
 
-    class Follow(Callback):
-        """The same rates in an ordinary run."""
+    class Follow(Net):
+        """Train at the same rates in an ordinary run."""
 
         def __init__(self) -> None:
-            self.losses: list[float] = []
+            super().__init__(manual=manual)
+            self.losses: list[list[float]] = []
 
-        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        def loss(self, batch: Any) -> torch.Tensor:
+            loss = super().loss(batch)
+            self.losses[-1].append(loss.item())
+            return loss
+
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+            if len(self.losses) == 10:
+                return -1  # skip the rest of the epoch
             lr = finder.result.lrs[len(self.losses)]  # type: ignore[union-attr]
-            for optimizer, shares in zip(trainer.optimizers, ([0.1], [1.0]) if manual else ([0.1, 1.0],), strict=True):
+            both = ([0.1], [1.0]) if manual else ([0.1, 1.0],)
+            for optimizer, shares in zip(self.trainer.optimizers, both, strict=True):
                 for group, share in zip(optimizer.param_groups, shares, strict=True):
                     group["lr"] = lr * share
-            with torch.no_grad():
-                body = [buffer.clone() for buffer in pl_module.buffers()]
-                self.losses.append(float(pl_module.loss(batch)))
-                for buffer, before in zip(pl_module.buffers(), body, strict=True):
-                    buffer.copy_(before)
-            if len(self.losses) == 10:
-                trainer.should_stop = True
+            self.losses.append([])
+            return None
 
     class OnePass(StatefulLoader):
         """The finder goes round the same epoch, in the same order."""
 
         def set_epoch(self, epoch: int) -> None: ...
 
-    follow = Follow()
-    net = Net(manual=manual)
-    runner = trainer(follow, max_epochs=2, limit_val_batches=0)
-    runner.fit(net, OnePass())
-    expected = finder.result.losses  # type: ignore[union-attr]
-    if manual:  # of two optimizers that step in turn, the mean of what went backward
-        assert follow.losses[0] == pytest.approx(expected[0], rel=1e-6)
-        return
-    assert follow.losses[:10] == pytest.approx(expected, rel=1e-6)
+    net = Follow()
+    trainer(max_epochs=2, limit_val_batches=0).fit(net, OnePass())
+    assert [sum(losses) / len(losses) for losses in net.losses] == pytest.approx(finder.result.losses, rel=1e-6)
 
 
 def test_a_flat_loss_leaves_the_rate_alone_with_a_warning_and_the_reason() -> None:
@@ -276,7 +268,7 @@ def test_a_resumed_run_does_not_look_again_and_one_that_never_did_may(tmp_path: 
 
 def test_at_epochs_looks_when_that_epoch_starts_and_trains_on_with_the_rate() -> None:
     finder = small(at_epochs=(1,))
-    net = fit(finder, net=Wide(lr=1e-3))
+    net = fit(finder, net=LargeBatchNet(lr=1e-3))
     assert finder.result is not None
     assert finder.result.suggestion is not None
     tops = [lrs[1] for _, lrs in net.trace]
@@ -292,7 +284,7 @@ def test_its_result_goes_round_through_a_dict_and_can_be_printed_and_drawn(tmp_p
     assert str(result).startswith(f"learning rate {result.suggestion:.3g}: ")
     assert result._repr_html_().startswith("<div>")
     result.plot().savefig(tmp_path / "lr.png")
-    assert {name: result.suggest(name) is not None for name in ("valley", "steep", "minimum", "slide", "auto")}
+    assert all(result.suggest(name) is not None for name in ("valley", "steep", "minimum", "slide", "auto"))
     with pytest.raises(ValueError, match="`method` must be one of"):
         result.suggest("best")  # type: ignore[arg-type]
 
@@ -331,23 +323,17 @@ def test_under_fast_dev_run_it_stays_out() -> None:
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_forked_ranks_find_the_same_and_train_on_as_without(ranks: int, tmp_path: Path) -> None:
-    class Keep(Callback):
-        def __init__(self, name: str) -> None:
-            self.name = name
+    def read(trainer: Any, pl_module: Any) -> dict[str, Any]:
+        found = next((cb.result.to_dict() for cb in trainer.callbacks if isinstance(cb, LRFinder)), None)
+        state = trainer.optimizers[0].state_dict()["state"]
+        return {"found": found, "weights": weights(pl_module), "state": state, "trace": pl_module.trace}
 
-        def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-            found = next((cb.result.to_dict() for cb in trainer.callbacks if isinstance(cb, LRFinder)), None)
-            state = trainer.optimizers[0].state_dict()["state"]
-            kept = {"found": found, "weights": weights(pl_module), "state": state, "trace": pl_module.trace}
-            torch.save(kept, tmp_path / f"{self.name}{trainer.global_rank}.pt")
-
+    for name in ("with", "without"):
+        (tmp_path / name).mkdir()
     arguments = {"strategy": "ddp_fork", "devices": ranks, "max_epochs": 2}
-    fit(small(apply=False, refine=5), Keep("with"), **arguments)
-    fit(Keep("without"), **arguments)
-    with_finder, without = (
-        [torch.load(tmp_path / f"{name}{rank}.pt", weights_only=True) for rank in range(ranks)]
-        for name in ("with", "without")
-    )
+    fit(small(apply=False, refine=5), SaveRank(tmp_path / "with", read), **arguments)
+    fit(SaveRank(tmp_path / "without", read), **arguments)
+    with_finder, without = (load_ranks(tmp_path / name, ranks) for name in ("with", "without"))
     assert all(kept["found"] == with_finder[0]["found"] for kept in with_finder)
     assert len(with_finder[0]["found"]["losses"]) > 10
     assert len(with_finder[0]["found"]["trials"]) == 7
@@ -357,7 +343,7 @@ def test_forked_ranks_find_the_same_and_train_on_as_without(ranks: int, tmp_path
 
 def test_the_parent_of_forked_processes_reads_the_suggestion_from_the_metrics() -> None:
     runner = trainer(small(), strategy="ddp_fork", devices=2, max_epochs=1)
-    runner.fit(Wide())
+    runner.fit(LargeBatchNet())
     assert 1e-3 < float(runner.callback_metrics["LRFinder/suggestion"]) < 1
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping as LightningsEarlyStopping
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from recorders import Recorder, weights_now
 from scripted import Scripted, endless, fit_scripted
 from tiny import Net, fit, logged, same, trainer, weights
 
@@ -133,34 +134,21 @@ def test_the_monitor_shows_each_step_s_rate_and_the_factor_can_be_logged(tmp_pat
     assert factors == [rate / 0.1 for rate in heads(net)]
 
 
-class Remember(Callback):
-    """Keep the weights as they are before each batch and in each check, and the checkpoints' on the way."""
-
-    def __init__(self) -> None:
-        self.before_batches: list[Any] = []
-        self.evaluated: list[Any] = []
-
-    def on_train_batch_start(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-        self.before_batches.append(weights(pl_module))
-
-    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        self.evaluated.append(weights(pl_module))
-
-
 def test_restore_best_goes_on_from_the_best_weights_after_each_cut_and_ends_with_them(tmp_path: Path) -> None:
-    seen = Remember()
+    recorder = Recorder(on_train_batch_start=weights_now, on_validation_end=weights_now)
     keep = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, save_on_train_epoch_end=False)
     rule = ReduceLROnPlateau("score", patience=2, min_factor=0.25, restore_best=True)
     net = Scripted(endless(3.0, 1.0))
-    fit_scripted(net, rule, seen, keep)
-    best = seen.evaluated[1]
-    assert len(seen.evaluated) == 6
+    fit_scripted(net, rule, recorder, keep)
+    before_batches, evaluated = recorder.seen["on_train_batch_start"], recorder.seen["on_validation_end"]
+    best = evaluated[1]
+    assert len(evaluated) == 6
     for batch in range(1, 6):  # the cuts came with the checks 3 and 5
-        assert same(seen.before_batches[batch], best if batch in (2, 4) else seen.evaluated[batch - 1]), batch
+        assert same(before_batches[batch], best if batch in (2, 4) else evaluated[batch - 1]), batch
     assert same(weights(net), best)
     for step in range(1, 7):  # a file holds the weights that its score belongs to
         saved = torch.load(tmp_path / f"step={step}.ckpt", weights_only=True)["state_dict"]
-        assert same(dict(saved), seen.evaluated[step - 1])
+        assert same(dict(saved), evaluated[step - 1])
 
 
 def test_a_run_resumed_at_a_cut_puts_the_best_weights_back_as_the_whole_run_did(tmp_path: Path) -> None:

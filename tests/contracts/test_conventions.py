@@ -1,6 +1,6 @@
 """Every public callback, by being public: its option, its docstring, its arguments, its tests."""
 
-import importlib
+import ast
 import inspect
 import re
 from collections.abc import Callable
@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 from hydra.utils import instantiate
-from jsonargparse import ArgumentParser
-from lightning.pytorch import Callback
 from omegaconf import MISSING, OmegaConf
 from tricks import public_callbacks
 
@@ -93,26 +91,44 @@ def test_its_arguments_can_be_built_by_hydra_and_jsonargparse(name: str) -> None
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY or i < 2, f"`{key}` must be keyword-only"
 
 
-WITHOUT_DEFAULT = {
-    "LRSchedule": ["--callback.schedule=lightning_tricks.functional.schedules.linear_warmup"],
-    "PiecewiseConstant": ["--callback.boundaries=[1, '2ep']", "--callback.factors=[1, 0.5, 0.1]"],
-}
+def checking_tests(name: str, file: Path) -> list[str]:
+    """The tests of a file that use a name in code, directly or through other names of the file, and check something."""
+    tree = ast.parse(file.read_text())
+    mentions: dict[str, set[str]] = {}
+    for node in tree.body:
+        names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
+        names |= {inner.attr for inner in ast.walk(node) if isinstance(inner, ast.Attribute)}
+        targets = node.targets if isinstance(node, ast.Assign) else [node]
+        for target in targets:
+            defined = getattr(target, "name", None) or getattr(target, "id", None)
+            mentions.setdefault(str(defined), set()).update(names)
+    using = {name}
+    while more := {defined for defined, names in mentions.items() if names & using} - using:
+        using |= more
+    tests = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return [test.name for test in tests if test.name in using and checks_something(test)]
+
+
+def checks_something(test: ast.FunctionDef) -> bool:
+    nodes = list(ast.walk(test))
+    raising = any(isinstance(node, ast.Attribute) and node.attr in ("raises", "warns") for node in nodes)
+    return raising or any(isinstance(node, ast.Assert) for node in nodes)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_lightning_cli_can_build_it_and_write_down_what_it_built(name: str) -> None:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Callback, "callback")
-    config = parser.parse_args([f"--callback=lightning_tricks.{name}", *WITHOUT_DEFAULT.get(name, [])])
-    build = parser.instantiate if hasattr(parser, "instantiate") else parser.instantiate_classes
-    assert type(build(config).callback) is getattr(lt, name)
-    assert f"class_path: lightning_tricks.{name}" in parser.dump(config)
+def test_a_test_in_the_file_of_its_module_uses_it_and_checks_something(name: str) -> None:
+    file = ROOT / "tests" / "callbacks" / f"test_{getattr(lt, name).__module__.rsplit('.', 1)[1]}.py"
+    assert checking_tests(name, file)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_it_has_tests_of_its_own(name: str) -> None:
-    home = importlib.import_module(getattr(lt, name).__module__).__name__.rsplit(".", 1)[1]
-    assert name in (ROOT / "tests" / "callbacks" / f"test_{home}.py").read_text()
+def test_a_name_in_a_comment_or_an_import_is_no_test(tmp_path: Path) -> None:
+    file = tmp_path / "test_it.py"
+    file.write_text("from x import It\n\n\ndef make():\n    return It()\n\n\ndef test_it():\n    make()\n")
+    assert checking_tests("It", file) == []
+    file.write_text(file.read_text().replace("    make()", "    assert make()"))
+    assert checking_tests("It", file) == ["test_it"]
+    file.write_text("from x import It  # It\n\n\ndef test_other():\n    assert 'It'\n")
+    assert checking_tests("It", file) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,14 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from ranks import SaveRank
+from ranks import SaveRank, load_ranks
 from subprocesses import run_script
 from tiny import Net, fit, same
 from tricks import TINY, public_callbacks
-
-
-def ranks_of(folder: Path) -> list[dict]:
-    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
 @pytest.mark.parametrize("manual", [False, True])
@@ -19,7 +15,7 @@ def ranks_of(folder: Path) -> list[dict]:
 def test_two_forked_ranks_agree(name: str, manual: bool, tmp_path: Path) -> None:
     strategy = "ddp_fork" if not manual else "ddp_fork_find_unused_parameters_true"
     fit(TINY[name](), SaveRank(tmp_path), net=Net(manual=manual), strategy=strategy, devices=2, max_epochs=2)
-    first, second = ranks_of(tmp_path)
+    first, second = load_ranks(tmp_path)
     assert first["trace"] == second["trace"]
     assert first["trace"]
     assert same(first["states"], second["states"])
@@ -31,7 +27,7 @@ def test_two_forked_ranks_agree(name: str, manual: bool, tmp_path: Path) -> None
 def test_two_ranks_agree_on_all_callbacks_at_once(strategy: str, tmp_path: Path) -> None:
     run = run_script("two_ranks", strategy, tmp_path)
     assert run.returncode == 0, run.stdout + run.stderr
-    first, second = ranks_of(tmp_path)
+    first, second = load_ranks(tmp_path)
     assert len(first["trace"]) == 12
     assert first["trace"] == second["trace"]
     assert same(first["states"], second["states"])

@@ -1,5 +1,6 @@
-"""A sharded module, its strategy and a recorder of what each rank saw, for programs on two processes."""
+"""A sharded module, its strategy and a record of what each rank saw, for programs on two processes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,26 @@ class ShardedNet(Net):
             fully_shard(self.head, mesh=self.device_mesh["data_parallel"])
 
 
+def decisions(trainer: Any, pl_module: Any) -> dict[str, Any]:
+    """Return the rates of each step, the weights and the states of all callbacks."""
+    states = {callback.state_key: callback.state_dict() for callback in trainer.callbacks}
+    return {"trace": pl_module.trace, "weights": weights(pl_module), "states": states}
+
+
 class SaveRank(Callback):
-    """Save the rates, weights and callback states of this rank to a file of its own."""
+    """Save what ``read(trainer, module)`` returns in a hook, each rank to a file of its own."""
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
+    def __init__(self, folder: Path, read: Callable[[Any, Any], Any] = decisions, hook: str = "on_train_end") -> None:
+        self.folder, self.read = folder, read
+        setattr(self, hook, self.save)
 
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        states = {cb.state_key: cb.state_dict() for cb in trainer.callbacks}
-        seen = {"trace": pl_module.trace, "weights": weights(pl_module), "states": states}
-        torch.save(seen, self.out / f"rank{trainer.global_rank}.pt")
+    def save(self, trainer: Any, pl_module: Any) -> None:
+        torch.save(self.read(trainer, pl_module), self.folder / f"rank{trainer.global_rank}.pt")
+
+
+def load_ranks(folder: Path, count: int = 2) -> list[Any]:
+    """Return what each rank saved."""
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(count)]
 
 
 def strategy_named(name: str) -> Any:

@@ -1,7 +1,6 @@
 """A module whose gradients are scaled or made non-finite in chosen batches, and a fit over such batches."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as lightning_pytorch
@@ -62,17 +61,6 @@ class Loaders(lightning_pytorch.LightningDataModule):
     def train_dataloader(self) -> Any:
         rank = self.trainer.global_rank
         return batches(self.factors, rank, self.keep_bad, apply_factors=rank == self.bad_rank)
-
-
-class Keep(Callback):
-    """Keep what a rank ended with in a file."""
-
-    def __init__(self, folder: Path, clipper: Any) -> None:
-        self.folder, self.clipper = folder, clipper
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        ended = {"weights": pl_module.state_dict(), "skipped": self.clipper.num_skipped}
-        torch.save(ended, self.folder / f"{trainer.global_rank}.pt")
 
 
 def run(

@@ -124,6 +124,13 @@ class Net(_Net, lightning_pytorch.LightningModule):
     """The tiny module of the `lightning` package."""
 
 
+class LargeBatchNet(Net):
+    """`Net` with batches of 32 rows, large enough for a loss without much noise."""
+
+    def train_dataloader(self) -> StatefulLoader:
+        return StatefulLoader(batch_size=32, seed=self.trainer.global_rank)
+
+
 class OtherNet(_Net, pytorch_lightning.LightningModule):
     """The tiny module of the `pytorch_lightning` package."""
 

@@ -12,6 +12,7 @@ from doctor_inputs import lit, loader, net
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy
+from ranks import SaveRank, load_ranks
 from tiny import Net, trainer
 from torch import nn
 from torch.nn import functional as F
@@ -278,23 +279,16 @@ class Unequal(Fit):
         return super().training_step(batch, index) * (1 + self.trainer.global_rank)
 
 
-class Write(L.Callback):
-    def __init__(self, folder: Any, doctor: Doctor) -> None:
-        self.folder, self.doctor = folder, doctor
-
-    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
-        (self.folder / f"{trainer.global_rank}").write_text(self.doctor.state_dict()["run"])
-        (self.folder / f"report{trainer.global_rank}").write_text(self.doctor.state_dict()["report"])
-
-
 def test_two_ranks_see_and_say_the_same(tmp_path: Any) -> None:
     doctor = Doctor(select=["RUN"])
+    state = SaveRank(tmp_path, lambda trainer, module: doctor.state_dict(), hook="on_fit_end")
     strategy = DDPStrategy(start_method="fork")
     arguments = {"strategy": strategy, "devices": 2, "max_epochs": 101, "log_every_n_steps": 10}
-    trainer(doctor, Write(tmp_path, doctor), **arguments).fit(Unequal(dense(16), sgd(1e-9)))
-    assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()
-    assert (tmp_path / "report0").read_text() == (tmp_path / "report1").read_text()
-    assert "RUN004" in (tmp_path / "report0").read_text()
+    trainer(doctor, state, **arguments).fit(Unequal(dense(16), sgd(1e-9)))
+    first, second = load_ranks(tmp_path)
+    assert first["run"] == second["run"]
+    assert first["report"] == second["report"]
+    assert "RUN004" in first["report"]
 
 
 class Unevenly(Net):

@@ -2,10 +2,12 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from scaled_grad_net import GOOD, OPTIMIZERS, Keep, Loaders, ScaledGradNet, batches, run
+from ranks import SaveRank, load_ranks
+from scaled_grad_net import GOOD, OPTIMIZERS, Loaders, ScaledGradNet, batches, run
 from tiny import same, trainer, weights
 
 from lightning_tricks import AdaptiveGradientClipping, AutoClip, GradientClipping, ZClip
@@ -52,11 +54,14 @@ def test_two_ranks_leave_out_the_same_steps_where_one_alone_has_them(optimizer: 
         folder = tmp_path / str(keep_bad)
         folder.mkdir()
         clipper = GradientClipping(0.5)
-        fit = trainer(
-            clipper, Keep(folder, clipper), strategy="ddp_fork", devices=2, max_epochs=1, use_distributed_sampler=False
-        )
+
+        def read(trainer: Any, pl_module: Any, clipper: Any = clipper) -> dict[str, Any]:
+            return {"weights": pl_module.state_dict(), "skipped": clipper.num_skipped}
+
+        two = {"strategy": "ddp_fork", "devices": 2, "use_distributed_sampler": False}
+        fit = trainer(clipper, SaveRank(folder, read), max_epochs=1, **two)
         fit.fit(ScaledGradNet(optimizer), datamodule=Loaders(FACTORS, keep_bad, bad_rank=1))
-        ended[keep_bad] = [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+        ended[keep_bad] = load_ranks(folder)
     assert [rank["skipped"] for rank in ended[True]] == [5, 5]
     assert same(ended[True][0]["weights"], ended[True][1]["weights"])
     assert same(ended[True][0]["weights"], ended[False][0]["weights"])

@@ -9,7 +9,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from stateful_net import StatefulNet, end_state, fit_stateful
-from tiny import Net, StatefulLoader, fit, same, trainer, weights
+from tiny import LargeBatchNet, Net, fit, same, trainer, weights
 
 from lightning_tricks import (
     CosineDecay,
@@ -20,13 +20,6 @@ from lightning_tricks import (
     ReduceLROnPlateau,
 )
 from lightning_tricks.engine.lr.lr_factor import LRFactor
-
-
-class Wide(Net):
-    """Batches that are large enough for a loss without much noise."""
-
-    def train_dataloader(self) -> StatefulLoader:
-        return StatefulLoader(batch_size=32, seed=self.trainer.global_rank)
 
 
 def finder() -> LRFinder:
@@ -41,11 +34,11 @@ def decay() -> ExponentialDecay:
 def test_the_factors_act_on_the_found_rate_whatever_the_order_of_the_callbacks(order: tuple[int, ...]) -> None:
     found, cosine = finder(), CosineDecay("18st")
     callbacks = [found, decay(), cosine]
-    net = fit(*(callbacks[place] for place in order), net=Wide())
+    net = fit(*(callbacks[place] for place in order), net=LargeBatchNet())
     top = found.result.suggestion  # type: ignore[union-attr]
     assert top is not None
     factors = [lr / top for _, (_, lr) in net.trace]
-    unfound = fit(*(callbacks[place] for place in (1, 2)), net=Wide(), max_epochs=3)
+    unfound = fit(*(callbacks[place] for place in (1, 2)), net=LargeBatchNet(), max_epochs=3)
     assert factors == pytest.approx([lr / 0.1 for _, (_, lr) in unfound.trace])
     assert [low / high for _, (low, high) in net.trace] == pytest.approx([0.1] * 18)
 
@@ -66,14 +59,14 @@ class Learnt(LRFactor):
 
 def test_a_factor_learnt_under_the_old_base_returns_to_one() -> None:
     found = finder()
-    net = fit(Learnt(), found, net=Wide())
+    net = fit(Learnt(), found, net=LargeBatchNet())
     assert net.trace[0][1][1] == found.result.suggestion  # type: ignore[union-attr]
 
 
 def test_a_plateau_starts_anew_from_the_found_rate() -> None:
     found = LRFinder(min_lr=1e-4, num_steps=60, at_epochs=(2,))
     plateau = ReduceLROnPlateau(patience=1, min_delta=9.0, stop_at_min=False)
-    net = fit(plateau, found, net=Wide(), max_epochs=4)
+    net = fit(plateau, found, net=LargeBatchNet(), max_epochs=4)
     top = found.result.suggestion  # type: ignore[union-attr]
     assert [lrs[1] for _, lrs in net.trace[::6]] == pytest.approx([0.1, 0.1, top, top / 2])
 
@@ -87,7 +80,7 @@ class PerGroup(Learnt):
 
 def test_layer_multipliers_belong_to_the_ratios() -> None:
     found = finder()
-    net = fit(PerGroup(), found, net=Wide())
+    net = fit(PerGroup(), found, net=LargeBatchNet())
     low, high = net.trace[0][1]
     assert high == pytest.approx(found.result.suggestion)  # type: ignore[union-attr]
     assert low == pytest.approx(high / 5)
@@ -95,7 +88,7 @@ def test_layer_multipliers_belong_to_the_ratios() -> None:
 
 @pytest.mark.parametrize("others", [[], [CosineDecay()]])
 def test_groups_that_were_built_with_one_tensor_get_the_found_rate_once(others: list[Any]) -> None:
-    class Tensors(Wide):
+    class Tensors(LargeBatchNet):
         def configure_optimizers(self) -> Any:
             groups = [{"params": self.body.parameters()}, {"params": self.head.parameters()}]
             return torch.optim.Adam(groups, lr=torch.tensor(0.01))
@@ -134,7 +127,7 @@ def test_training_that_unfreezes_goes_on_as_without_a_finder() -> None:
 
 def test_two_optimizers_keep_their_ratio() -> None:
     found = finder()
-    net = fit(found, net=Wide(manual=True))
+    net = fit(found, net=LargeBatchNet(manual=True))
     top = found.result.suggestion  # type: ignore[union-attr]
     rates = dict(net.trace)
     assert rates == {0: [pytest.approx(top / 10)], 1: [pytest.approx(top)]}
@@ -144,8 +137,8 @@ def test_a_resumed_run_goes_on_from_the_found_base_without_a_warning(
     tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
     saver = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
-    whole = fit(finder(), decay(), saver, net=Wide())
-    resumed = fit(finder(), decay(), net=Wide(), ckpt_path=tmp_path / "epoch=0.ckpt")
+    whole = fit(finder(), decay(), saver, net=LargeBatchNet())
+    resumed = fit(finder(), decay(), net=LargeBatchNet(), ckpt_path=tmp_path / "epoch=0.ckpt")
     assert resumed.trace == whole.trace[6:]
     assert same(weights(resumed), weights(whole))
     assert not [w for w in recwarn if "is built with a learning rate" in str(w.message) or "wrote" in str(w.message)]

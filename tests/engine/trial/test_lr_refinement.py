@@ -5,18 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import Net, StatefulLoader, fit
+from tiny import LargeBatchNet, Net, StatefulLoader, fit
 from torch import Tensor
 
 from lightning_tricks import LRFinder, LRFinderResult, find_lr
 from lightning_tricks.functional.lr_trials import best_trial, settle, trial_rates
-
-
-class Wide(Net):
-    """Batches that are large enough for a loss without much noise."""
-
-    def train_dataloader(self) -> StatefulLoader:
-        return StatefulLoader(batch_size=32, seed=self.trainer.global_rank)
 
 
 def refined(net: Net, max_epochs: int = 3, **arguments: Any) -> LRFinderResult:
@@ -28,8 +21,8 @@ def refined(net: Net, max_epochs: int = 3, **arguments: Any) -> LRFinderResult:
 
 
 def test_a_trial_is_no_longer_than_the_training_and_then_believed_in_full() -> None:
-    result = refined(Wide())
-    plain = refined(Wide(), refine=0)
+    result = refined(LargeBatchNet())
+    plain = refined(LargeBatchNet(), refine=0)
     assert plain.suggestion is not None
     assert [lr for lr, _ in result.trials] == trial_rates(plain.suggestion, 18, 180, 18)
     assert result.suggestion == pytest.approx(best_trial(result.trials))
@@ -37,7 +30,7 @@ def test_a_trial_is_no_longer_than_the_training_and_then_believed_in_full() -> N
 
 
 def test_of_a_longer_training_it_says_what_the_trials_make_of_the_suggestion() -> None:
-    result, plain = refined(Wide(), max_epochs=30), refined(Wide(), max_epochs=30, refine=0)
+    result, plain = refined(LargeBatchNet(), max_epochs=30), refined(LargeBatchNet(), max_epochs=30, refine=0)
     rates, best = [lr for lr, _ in result.trials], best_trial(result.trials)
     assert plain.suggestion is not None
     assert best is not None
@@ -45,7 +38,7 @@ def test_of_a_longer_training_it_says_what_the_trials_make_of_the_suggestion() -
     assert f"so {result.suggestion:.2g} instead of {plain.suggestion:.2g} for 180 steps" in result.reason
 
 
-class Judged(Wide):
+class Judged(LargeBatchNet):
     """A module whose validation prefers the smaller ones of the rates it was trained with, or the larger."""
 
     def __init__(self, sign: float) -> None:
@@ -79,7 +72,7 @@ def test_without_validation_a_trial_passes_over_the_data_once(batches: int, rate
 
 
 def test_where_every_trial_breaks_there_is_no_suggestion() -> None:
-    class Breaking(Wide):
+    class Breaking(LargeBatchNet):
         def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
             return torch.tensor(math.nan)
 
@@ -91,7 +84,7 @@ def test_where_every_trial_breaks_there_is_no_suggestion() -> None:
 
 
 def test_an_error_of_the_users_in_a_validation_is_theirs_to_see() -> None:
-    class Faulty(Wide):
+    class Faulty(LargeBatchNet):
         def validation_step(self, batch: Any, batch_idx: int) -> None:
             if self.global_step == 0 and not self.trainer.sanity_checking:
                 raise KeyError("label")
@@ -101,7 +94,7 @@ def test_an_error_of_the_users_in_a_validation_is_theirs_to_see() -> None:
 
 
 def test_a_validation_never_sees_the_weights_that_the_sweep_has_broken() -> None:
-    class Careful(Wide):
+    class Careful(LargeBatchNet):
         def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
             seen.append(float(self.head.weight.abs().max()))
             return self.loss(batch)
@@ -115,7 +108,7 @@ def test_a_validation_never_sees_the_weights_that_the_sweep_has_broken() -> None
 
 
 def test_with_weights_that_a_rate_has_broken_nobody_validates() -> None:
-    class Strict(Wide):
+    class Strict(LargeBatchNet):
         def validation_step(self, batch: Any, batch_idx: int) -> Tensor:
             loss = self.loss(batch)
             if not loss.isfinite():
@@ -142,7 +135,7 @@ def test_with_weights_that_a_rate_has_broken_nobody_validates() -> None:
 def test_find_lr_refines_on_validation_batches_that_it_is_given() -> None:
     arguments = {"min_lr": 1e-4, "num_steps": 60, "refine": 20}
     loaders = StatefulLoader(batch_size=32), StatefulLoader(2, batch_size=32)
-    with_validation = find_lr(Wide(), loaders[0], val_dataloaders=loaders[1], **arguments)
+    with_validation = find_lr(LargeBatchNet(), loaders[0], val_dataloaders=loaders[1], **arguments)
     assert "best validation loss" in with_validation.reason
     assert loaders[1].epoch == 0
-    assert find_lr(Wide(), loaders[0], val_dataloaders=loaders[1], min_lr=1e-4, num_steps=60).trials == []
+    assert find_lr(LargeBatchNet(), loaders[0], val_dataloaders=loaders[1], min_lr=1e-4, num_steps=60).trials == []

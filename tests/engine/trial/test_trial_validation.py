@@ -8,8 +8,10 @@ import torch
 import torchmetrics
 from lightning.pytorch import Callback
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
+from ranks import SaveRank, load_ranks
+from recorders import Recorder
 from stateful_net import DATA, StatefulNet, end_state, fit_stateful
-from tiny import Net, StatefulLoader, fit, same, trainer, weights
+from tiny import LargeBatchNet, Net, StatefulLoader, fit, same, trainer, weights
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -28,13 +30,6 @@ class Ask(Callback):
         self.heard = validation_loss(trainer, pl_module, self.limit)
         assert trainer.training
         assert all(module.training for module in pl_module.modules())
-
-
-class Wide(Net):
-    """Batches that are large enough for a loss without much noise."""
-
-    def train_dataloader(self) -> StatefulLoader:
-        return StatefulLoader(batch_size=32, seed=self.trainer.global_rank)
 
 
 class Step(Net):
@@ -115,7 +110,7 @@ def test_a_step_that_fetches_its_own_batches_is_left_alone() -> None:
 
 
 def test_a_loader_that_can_be_read_only_once_is_left_to_the_validation() -> None:
-    class Once(Wide):
+    class Once(LargeBatchNet):
         def val_dataloader(self) -> Any:
             return (batch for batch in StatefulLoader(batches=2))
 
@@ -162,16 +157,6 @@ class Lively(StatefulNet):
         self.logger.log_metrics({"direct": 2.0}) if self.logger else None
 
 
-class Heard(Callback):
-    """Notice each validation."""
-
-    def __init__(self) -> None:
-        self.validations = 0
-
-    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
-        self.validations += 1
-
-
 VALIDATION = {
     "in order": lambda: DataLoader(DATA, 8),
     "shuffled": lambda: DataLoader(DATA, 8, shuffle=True),
@@ -184,10 +169,10 @@ VALIDATION = {
 @pytest.mark.parametrize("loader", VALIDATION)
 def test_a_training_after_trials_that_validated_equals_one_without(loader: str) -> None:
     def run(finder: LRFinder | None) -> tuple[dict[str, Any], int]:
-        net, heard = Lively(), Heard()
+        net, heard = Lively(), Recorder(on_validation_start=lambda trainer, module: True)
         net.val_dataloader = VALIDATION[loader]
         runner, net = fit_stateful(finder, "large batches", net=net, callbacks=[heard])
-        return end_state(runner, net), heard.validations
+        return end_state(runner, net), len(heard.seen["on_validation_start"])
 
     finder = LRFinder(apply=False, num_steps=25, min_lr=1e-4, max_lr=1.0, refine=5)
     with_finder, without = run(finder), run(None)
@@ -200,7 +185,7 @@ def test_a_training_after_trials_that_validated_equals_one_without(loader: str) 
     assert with_finder[1] == without[1]
 
 
-class Averaged(Wide):
+class Averaged(LargeBatchNet):
     """A module that validates with averaged weights, to which its parameters point meanwhile."""
 
     def on_fit_start(self) -> None:
@@ -229,7 +214,7 @@ def test_weights_that_point_elsewhere_for_a_validation_point_back() -> None:
     assert same(one.shadow, other.shadow)
 
 
-class OneSided(Wide):
+class OneSided(LargeBatchNet):
     """A module that reports its validation loss on process 0 alone."""
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -238,14 +223,12 @@ class OneSided(Wide):
 
 
 def test_where_one_process_hears_no_loss_none_of_them_validates(tmp_path: Any) -> None:
-    class Keep(Callback):
-        def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-            found = next(cb.result for cb in trainer.callbacks if isinstance(cb, LRFinder))
-            (tmp_path / str(trainer.global_rank)).write_text(found.reason)
+    def reason(trainer: Any, pl_module: Any) -> str:
+        return next(callback.result.reason for callback in trainer.callbacks if isinstance(callback, LRFinder))
 
     finder = LRFinder(num_steps=30, min_lr=1e-4, refine=5)
-    fit(finder, Keep(), net=OneSided(), strategy="ddp_fork", devices=2, max_epochs=1)
-    reasons = [(tmp_path / str(rank)).read_text() for rank in (0, 1)]
+    fit(finder, SaveRank(tmp_path, reason), net=OneSided(), strategy="ddp_fork", devices=2, max_epochs=1)
+    reasons = load_ranks(tmp_path)
     assert "training loss" in reasons[0]
     assert reasons[0] == reasons[1]
 
@@ -259,5 +242,5 @@ def test_a_validation_loader_is_asked_where_it_stands_only_by_who_will_read_it(r
 
     asked: list[bool] = []
     finder = LRFinder(apply=False, num_steps=30, min_lr=1e-4, refine=refine)
-    trainer(finder, max_epochs=1).fit(Wide(), val_dataloaders=Asked(batches=2))
+    trainer(finder, max_epochs=1).fit(LargeBatchNet(), val_dataloaders=Asked(batches=2))
     assert bool(asked) == bool(refine)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from ranks import SaveRank
+from ranks import SaveRank, load_ranks
 from scripted import Scripted, endless
 from subprocesses import run_script
 from tiny import Net, same, trainer, weights
@@ -38,7 +38,7 @@ def test_ranks_that_see_different_scores_decide_alike(where: str, log: Any, tmp_
         log = {}
     rules = EarlyStopping("score", patience=5), ReduceLROnPlateau("score", patience=2)
     fit_forked(Parted([0.0], where=where, **log), *rules, SaveRank(tmp_path))
-    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    first, second = load_ranks(tmp_path)
     assert first["trace"] == second["trace"]
     assert same(first["states"], second["states"])
     stop = first["states"][rules[0].state_key]
@@ -90,7 +90,7 @@ def test_validate_after_a_forked_fit_equals_the_best_score(averages: bool, tmp_p
     runner = fit_forked(
         net, rule, *averaging, Leave(), max_epochs=5, limit_val_batches=2, limit_train_batches=6, val_check_interval=2
     )
-    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    first, second = load_ranks(tmp_path)
     assert same(first, second)
     again = trainer(strategy="ddp_fork", devices=2).validate(net, verbose=False)[0]["val_loss"]
     assert again == runner.callback_metrics[f"{rule.state_key}/best_score"]

@@ -9,21 +9,18 @@ from typing import Any
 
 import torch
 from ranks import SaveRank, ShardedNet, strategy_named
-from tiny import StatefulLoader, trainer, weights
+from tiny import LargeBatchNet, trainer, weights
 
 from lightning_tricks import LRFinder
 
 
-class Wide(ShardedNet):
-    """Batches that are large enough for a loss without much noise."""
-
-    def train_dataloader(self) -> StatefulLoader:
-        return StatefulLoader(batch_size=32, seed=self.trainer.global_rank)
+class LargeBatchShardedNet(LargeBatchNet, ShardedNet):
+    """Sharded weights, and a loss without much noise."""
 
 
 def run(finder: LRFinder | None, out: Path) -> dict[str, Any]:
     out.mkdir(exist_ok=True)
-    net = Wide()
+    net = LargeBatchShardedNet()
     callbacks = [finder] if finder else []
     runner = trainer(*callbacks, SaveRank(out), strategy=strategy_named("fsdp2"), devices=2, max_epochs=2)
     runner.fit(net)

@@ -1,0 +1,33 @@
+"""A callback that records what a test wants to see in the hooks that the test names."""
+
+from collections.abc import Callable
+from typing import Any
+
+from lightning.pytorch import Callback
+from tiny import weights
+
+Read = Callable[[Any, Any], Any]
+
+
+class Recorder(Callback):
+    """Append what ``read(trainer, module)`` returns to ``seen[hook]``, each time that a hook is called.
+
+    The sanity check is not recorded.
+    """
+
+    def __init__(self, **reads: Read) -> None:
+        self.seen: dict[str, list[Any]] = {hook: [] for hook in reads}
+        for hook, read in reads.items():
+            setattr(self, hook, self._recorded(hook, read))
+
+    def _recorded(self, hook: str, read: Read) -> Callable[..., None]:
+        def record(trainer: Any, pl_module: Any, *_: Any, **__: Any) -> None:
+            if not trainer.sanity_checking:
+                self.seen[hook].append(read(trainer, pl_module))
+
+        return record
+
+
+def weights_now(trainer: Any, pl_module: Any) -> dict[str, Any]:
+    """Return a copy of all parameters and buffers, to be given to a `Recorder`."""
+    return weights(pl_module)
