@@ -1,7 +1,10 @@
 """Doctor: one look before the first step of which nothing stays, and the numbers of the run."""
 
+import io
 import logging
+import sys
 import time
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +12,8 @@ import pytest
 import torch
 import torchmetrics
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy
 from ranks import SaveRank, load_ranks
@@ -107,7 +111,7 @@ def test_a_healthy_model_is_worth_one_line_of_information(caplog: pytest.LogCapt
         fit(doctor)
     assert doctor.report is not None
     assert doctor.report.ok
-    assert "Doctor: Net: healthy (3 rules checked)" in caplog.text
+    assert "Doctor: Net: healthy (3 rules judged)" in caplog.text
 
 
 def test_it_ends_the_fit_with_the_report_where_that_is_asked_for() -> None:
@@ -117,6 +121,68 @@ def test_it_ends_the_fit_with_the_report_where_that_is_asked_for() -> None:
         fit(doctor, net=net)
     assert net.trace == []
     fit(Doctor(fail_on="error", select=["PLC"]), net=Sick(), max_epochs=1)
+
+
+def test_a_report_that_ends_the_fit_is_told_once_in_the_exception(
+    recwarn: pytest.WarningsRecorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO), pytest.raises(MisconfigurationException) as error:
+        fit(Doctor(fail_on="warning"), net=Sick())
+    assert str(error.value).count("PLC001 dropout-before-batchnorm") == 1
+    assert "PLC001" not in caplog.text
+    assert not [warning for warning in recwarn if "PLC001" in str(warning.message)]
+
+
+def screen(stream: str) -> list[str]:
+    """The lines that a terminal shows: what follows a carriage return overwrites the line."""
+    lines = []
+    for line in stream.split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip())
+    return lines
+
+
+@pytest.mark.parametrize("fail_on", [None, "warning"])
+def test_findings_stand_on_lines_of_their_own_beside_a_progress_bar(
+    fail_on: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *_: terminal.write(f"UserWarning: {message}\n"))
+    arguments: Any = {"enable_progress_bar": True, "max_epochs": 1}
+    try:
+        fit(TQDMProgressBar(), Doctor(fail_on=fail_on), net=Sick(), **arguments)
+    except MisconfigurationException as error:
+        terminal.write(f"{type(error).__name__}: {error}\n")
+    lines = [line for line in screen(terminal.getvalue()) if "Doctor" in line and "healthy" in line]
+    assert len(lines) == 1, terminal.getvalue()
+    assert "Epoch" not in lines[0]
+    assert any(line.startswith("Epoch 0") for line in screen(terminal.getvalue()))
+
+
+def test_rules_of_a_run_are_watched_first_and_judged_later() -> None:
+    doctor = Doctor(select=["RUN003", "PLC005"])
+    trainer_ = trainer(doctor, Outcomes(doctor), max_epochs=1, log_every_n_steps=1)
+    trainer_.fit(Net())
+    first = next(callback for callback in trainer_.callbacks if isinstance(callback, Outcomes)).first
+    assert first["RUN003"] == ("not checked", "watched while the model trains")
+    assert doctor.report is not None
+    assert {outcome.code: outcome.status for outcome in doctor.report.outcomes}["RUN003"] == "passed"
+
+
+class Outcomes(Callback):
+    """What a doctor knew of each rule at the first batch."""
+
+    def __init__(self, doctor: Doctor) -> None:
+        self.doctor = doctor
+        self.first: dict[str, tuple[str, str]] = {}
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if not self.first and self.doctor.report:
+            self.first = {outcome.code: (outcome.status, outcome.detail) for outcome in self.doctor.report.outcomes}
 
 
 class RefusesTheDoctor(Sick):

@@ -21,9 +21,11 @@ from lightning_tricks.doctor.judging.project import plan_checks
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.reading.read_model import read_model
 from lightning_tricks.doctor.rules.finding import Finding
+from lightning_tricks.doctor.rules.outcome import Outcome
 from lightning_tricks.doctor.rules.registry import as_words
 from lightning_tricks.engine.checkup.examination import broadcast_text, examine_here, examine_on_rank_zero
 from lightning_tricks.engine.checkup.run_watch import RunWatch, reading_distance
+from lightning_tricks.engine.run.progress_line import above_progress_bar, end_progress_line
 from lightning_tricks.engine.run.trick import Trick
 
 
@@ -48,7 +50,8 @@ class Doctor(Trick):
         ignore: those not to check; ``"PLC001:encoder.*"`` leaves out what a rule says of modules whose path fits. A
             comment ``# lt: ignore[PLC001]`` in a class's source does so for that module.
         options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
-        fail_on: end the fit on every process where something as bad is found: ``"warning"`` or ``"error"``.
+        fail_on: end the fit on every process where something as bad is found: ``"warning"`` or ``"error"``. The report
+            is then the exception's message, and is not logged as well.
 
     Attributes:
         report: the :class:`Report` of the last fit, ``None`` before.
@@ -87,8 +90,7 @@ class Doctor(Trick):
         self.options, self.fail_on = options, fail_on
         self._checks = plan_checks(self.select, self.ignore, options)
         late = tuple(rule for rule in self._checks.rules if rule.kind == "run")
-        its_options = {rule.code: self._checks.options[rule.code] for rule in late}
-        self._late_checks = self._checks._replace(rules=late, options=its_options)
+        self._late_checks = self._checks._replace(rules=late, notes=(), contracts=None)
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -114,9 +116,9 @@ class Doctor(Trick):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what can be said now that the run is over, even of one without a single batch."""
         if self.report is None:
-            self._tell(self._judge_all(examine_here(trainer, pl_module, None)))
+            self._tell(trainer, self._judge_all(examine_here(trainer, pl_module, None)))
         elif self._late_checks.rules:
-            self._judge_run(pl_module, ended=True)
+            self._judge_and_tell(trainer, pl_module, ended=True)
 
     def _examine(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
         found = ""
@@ -132,16 +134,24 @@ class Doctor(Trick):
         self.report = self.report or Report.from_json(report)
         self._watch.facts = replace(self._watch.facts, start=from_plain(StartFact, start))
         self._model = read_model(pl_module) if self.report.evidence is None else self.report.evidence.model
-        self._tell(self.report)
+        self._tell(trainer, self.report)
 
     def _judge_all(self, evidence: Evidence) -> Report:
-        self.report = judge(replace(evidence, run=RunFacts()), *self._checks)
+        report = judge(replace(evidence, run=RunFacts()), *self._checks)
+        late = {rule.code for rule in self._late_checks.rules}
+        outcomes = [_still_to_see(outcome) if outcome.code in late else outcome for outcome in report.outcomes]
+        self.report = replace(report, outcomes=outcomes)
         return self.report
 
-    def _tell(self, report: Report) -> None:
-        (rank_zero_info if report.ok else rank_zero_warn)(f"{type(self).__name__}: {report}")
+    def _tell(self, trainer: Trainer, report: Report) -> None:
+        """Log a report; one that ends the fit is the exception's message, and stands last, once."""
         if self.fail_on is not None and report.at_least(self.fail_on):
-            raise MisconfigurationException(f"`{type(self).__name__}(fail_on={self.fail_on!r})`: {report}")
+            end_progress_line(trainer)
+            codes = ", ".join(dict.fromkeys(finding.code for finding in report.at_least(self.fail_on)))
+            told = str(report) if trainer.is_global_zero else f"{codes}; process 0 shows the report"
+            raise MisconfigurationException(f"`{type(self).__name__}(fail_on={self.fail_on!r})`: {told}")
+        with above_progress_bar():
+            (rank_zero_info if report.ok else rank_zero_warn)(f"{type(self).__name__}: {report}")
 
     # -- during training --------------------------------------------------------------------------------------------
 
@@ -199,24 +209,28 @@ class Doctor(Trick):
         """Judge events at once; trends only now and then, for short epochs would judge them at every few steps."""
         due = self._watch.batches - self._judged_at >= reading_distance(trainer)
         if due or self._watch.facts.events != self._judged_events:
-            self._judge_run(pl_module)
+            self._judge_and_tell(trainer, pl_module)
 
-    def _judge_run(self, pl_module: LightningModule, ended: bool = False) -> None:
-        """Say what has come to light since the last time; the same on every process."""
+    def _judge_and_tell(self, trainer: Trainer, pl_module: LightningModule, ended: bool = False) -> None:
+        late = self._judge_run(pl_module, ended)
+        if late is not None and late.findings:
+            self._tell(trainer, late)
+
+    def _judge_run(self, pl_module: LightningModule, ended: bool = False) -> Report | None:
+        """Add to the report what has come to light since the last time, and return that; the same on every process."""
         if self.report is None:
-            return
+            return None
         self._judged_at, self._judged_events = self._watch.batches, self._watch.facts.events
         self._model = self._model or read_model(pl_module)
         late = judge(Evidence(self._model, run=replace(self._watch.facts, ended=ended)), *self._late_checks)
         late.findings = [
             finding for finding in late.findings if not any(_covers(said, finding) for said in self.report.findings)
         ]
-        if late.findings:
-            still = [
-                said for said in self.report.findings if not any(_covers(finding, said) for finding in late.findings)
-            ]
-            self.report = replace(self.report, findings=[*still, *late.findings])
-            self._tell(late)
+        judged = {outcome.code: outcome for outcome in late.outcomes}
+        outcomes = [judged.get(outcome.code, outcome) for outcome in self.report.outcomes]
+        still = [said for said in self.report.findings if not any(_covers(finding, said) for finding in late.findings)]
+        self.report = replace(self.report, findings=[*still, *late.findings], outcomes=outcomes)
+        return late
 
     # -- the state --------------------------------------------------------------------------------------------------
 
@@ -232,6 +246,13 @@ class Doctor(Trick):
             self._watch.load_json(state_dict["run"])
         else:  # nobody watched how it started
             self._watch.facts = RunFacts(StartFact(trained=True))
+
+
+def _still_to_see(outcome: Outcome) -> Outcome:
+    """Return what is known of a rule that watches a run, before its first step."""
+    if outcome.status != "passed":
+        return outcome
+    return replace(outcome, status="not checked", detail="watched while the model trains")
 
 
 def _covers(finding: Finding, other: Finding) -> bool:

@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 from lightning_tricks.cli.catalogue import Card, find_card, plain_text, read_cards
 from lightning_tricks.cli.full_card import full_card
 from lightning_tricks.cli.recipes import Recipe, read_recipes
+from lightning_tricks.doctor.judging.project import known_rules
 from lightning_tricks.doctor.rules.registry import find_rule
 from lightning_tricks.doctor.rules.rule import Rule
 
@@ -31,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the card or the page; 2 if there is none."""
     try:
         print(explain(args.name))
-    except LookupError as error:
+    except (LookupError, ValueError) as error:
         print(error.args[0], file=sys.stderr)
         return 2
     return 0
@@ -42,9 +44,11 @@ def explain(name: str) -> str:
 
     Raises:
         LookupError: nothing has this name; the message offers the closest names.
+        ValueError: the project's settings are wrong.
     """
-    if _is_rule(name):
-        return explain_rule(find_rule(name))
+    rules = known_rules()
+    if _is_rule(name, rules):
+        return explain_rule(find_rule(name, rules))
     recipes = {recipe.name: recipe for recipe in read_recipes()}
     return explain_recipe(recipes[name]) if name in recipes else explain_trick(_card(name, list(recipes)))
 
@@ -84,9 +88,9 @@ def _page(rule: Rule) -> str:
     return plain_text(rule.page)
 
 
-def _is_rule(name: str) -> bool:
+def _is_rule(name: str, rules: Sequence[Rule]) -> bool:
     try:
-        find_rule(name)
+        find_rule(name, rules)
     except LookupError:
         return False
     return True

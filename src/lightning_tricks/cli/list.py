@@ -1,12 +1,15 @@
 """`lightning-tricks list [tricks|recipes|rules]`: what there is, a line each."""
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lightning_tricks.cli.catalogue import plain_text, read_cards
 from lightning_tricks.cli.recipes import read_recipes
+from lightning_tricks.doctor.judging.project import known_rules
 from lightning_tricks.doctor.rules.registry import all_rules
+from lightning_tricks.doctor.rules.rule import Rule
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the list."""
+    """Print the list; 2 if the project's settings are wrong."""
     markdown = args.format == "markdown"
-    tables = {"tricks": lambda: tricks_table(own=markdown), "recipes": recipes_table, "rules": rules_table}
-    table = tables[args.what]()
+    rules = all_rules if markdown else known_rules  # the README lists the packaged rules
+    tables: dict[str, Callable[[], Table]] = {
+        "tricks": lambda: tricks_table(own=markdown),
+        "recipes": recipes_table,
+        "rules": lambda: rules_table(rules()),
+    }
+    try:
+        table = tables[args.what]()
+    except ValueError as error:  # in the project's settings
+        print(f"lightning-tricks list: {error}", file=sys.stderr)
+        return 2
     print(markdown_table(table) if markdown else text_table(table))
     return 0
 
@@ -47,11 +59,11 @@ def recipes_table() -> Table:
     return Table(("recipe", "tricks", "what it is for"), rows, code=2)
 
 
-def rules_table() -> Table:
-    """Return code, name, severity and meaning of each rule."""
+def rules_table(rules: Sequence[Rule] | None = None) -> Table:
+    """Return code, name, severity and meaning of each rule, by default of the packaged ones."""
     rows = [
         (rule.code, rule.name, f"{rule.severity}{' (preview)' if rule.preview else ''}", plain_text(rule.title))
-        for rule in all_rules()
+        for rule in (all_rules() if rules is None else rules)
     ]
     return Table(("code", "name", "severity", "what it finds"), rows, code=2)
 

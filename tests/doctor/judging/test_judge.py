@@ -1,15 +1,18 @@
 """What rules yield becomes a report: the worst first, repeats together, what was not checked with its reason."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
+from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.judging.diagnose import diagnose
 from lightning_tricks.doctor.judging.judge import block_pattern, judge, put_repeats_together
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.rules.registry import choose_rules
-from lightning_tricks.doctor.rules.rule import Symptom
+from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule, rule_of
 from lightning_tricks.doctor.tracing.examine import examine
 
 
@@ -58,6 +61,38 @@ def test_what_is_not_checked_is_said_with_the_reason() -> None:
         "Not checked: LOS001 (no batch was given).",
         "Not checked: OPT004 (the model has no `configure_optimizers`).",
     ]
+
+
+def test_every_rule_has_an_outcome_that_goes_to_json_and_back() -> None:
+    chosen = choose_rules(["PLC005", "PLC010", "LOS001", "OPT009"])
+    report = judge(examine(model()), chosen, ignore=["OPT009:*"])
+    assert [outcome.code for outcome in report.outcomes] == [rule.code for rule in chosen]
+    status = {outcome.code: (outcome.status, outcome.detail) for outcome in report.outcomes}
+    assert status["PLC005"] == ("found", "at 0: Dropout has p = 0.1, outside of [0.2, 0.5] (and 2 more)")
+    assert status["LOS001"] == ("not checked", "no batch was given")
+    assert status["OPT009"] == ("passed", "")
+    plain = json.loads(report.to_json())
+    assert plain["judged"] == [code for code, (said, _) in status.items() if said != "not checked"]
+    assert plain["not_judged"]["no batch was given"] == [
+        code for code, (said, _) in status.items() if said[:3] == "not"
+    ]
+    assert Report.from_json(report.to_json()).outcomes == report.outcomes
+
+
+def test_a_rule_whose_findings_are_all_ignored_says_so() -> None:
+    report = diagnose(model(), select=["PLC005"], ignore=["PLC005:*"])
+    assert [outcome.status for outcome in report.outcomes if outcome.code == "PLC005"] == ["ignored"]
+
+
+def test_a_rule_that_passes_states_the_number_that_it_saw() -> None:
+    @rule("OWN001", "info", kind="static")
+    def observes(evidence: Evidence, *, limit: int = 3) -> Symptoms:
+        yield Observed(f"{len(evidence.model.modules)} modules, at most {limit}")
+
+    observing = rule_of(observes)
+    assert observing is not None
+    report = judge(examine(model()), [observing], {"OWN001": {"limit": 7}})
+    assert str(report.outcomes[0]) == "passed      OWN001 observes: 5 modules, at most 7"
 
 
 def test_a_finding_knows_its_rank() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from lightning_tricks.doctor.judging.diagnose import diagnose
-from lightning_tricks.doctor.rules.registry import all_rules, choose_rules, find_rule, merge_options
+from lightning_tricks.doctor.rules.registry import all_rules, choose_rules, find_rule, options_by_code
 
 
 def codes(**arguments: object) -> set[str]:
@@ -40,9 +40,8 @@ def test_unknown_names_are_answered_with_the_closest(arguments: dict, message: s
         diagnose(None, **arguments)  # type: ignore[arg-type]
 
 
-def test_options_lie_over_the_defaults_under_code_or_name() -> None:
+def test_options_are_kept_by_code_whichever_way_they_were_named() -> None:
     rule = find_rule("PLC005")
-    assert merge_options([rule], {"dropout-p-out-of-range": {"high": 0.6}}) == {
-        "PLC005": {"low": 0.2, "high": 0.6, "limit": 0.7, "low_with_attention": 0.1}
-    }
+    given = {"dropout-p-out-of-range": {"high": 0.6}, "PLC005": {"low": 0.1}}
+    assert options_by_code(given) == {"PLC005": {"high": 0.6, "low": 0.1}}
     assert rule.options["high"] == 0.5

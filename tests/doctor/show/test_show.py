@@ -3,6 +3,7 @@
 import json
 import linecache
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -12,10 +13,11 @@ from torch import nn
 
 from lightning_tricks import Finding, Report, diagnose
 from lightning_tricks.doctor.reading.read_model import read_model
+from lightning_tricks.doctor.rules.outcome import Outcome
 from lightning_tricks.doctor.show.module_tree import module_tree
 from lightning_tricks.doctor.show.show_github import show_github
 from lightning_tricks.doctor.show.show_html import show_html
-from lightning_tricks.doctor.show.show_text import show_text
+from lightning_tricks.doctor.show.show_text import show_text, verdict
 
 
 class Block(nn.Module):
@@ -59,6 +61,50 @@ def test_the_text_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_healthy_report_is_one_line() -> None:
     assert str(Report("Net", checked=["PLC005"])) == "Net: healthy (1 rule checked)"
+
+
+def outcomes(**reasons: int) -> list[Outcome]:
+    """Two rules that passed, and for each reason so many that were not checked."""
+    passed = [Outcome(f"PLC00{i}", "passes", "passed", "p = 0.1") for i in range(2)]
+    return passed + [
+        Outcome(f"LOS{i:03}", "waits", "not checked", reason.replace("_", " "))
+        for reason, count in reasons.items()
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        ({}, "2 rules judged"),
+        ({"no_batch": 1}, "2 rules judged, 1 not: no batch"),
+        ({"no_batch": 1, "no_loader": 3}, "2 rules judged, 4 not: no loader (3), no batch (1)"),
+        ({"a": 1, "b": 3, "c": 2, "d": 1}, "2 rules judged, 7 not: b (3), c (2), other reasons (2)"),
+    ],
+)
+def test_the_verdict_says_how_many_rules_were_judged_and_why_others_were_not(
+    reasons: dict[str, int], said: str
+) -> None:
+    healthy = Report("Net", outcomes=outcomes(**reasons))
+    sick = replace(healthy, findings=[LOUD])
+    assert verdict(healthy) == f"Net: healthy ({said})"
+    assert verdict(sick) == f"Net: not healthy (1 error; {said})"
+    for report in (healthy, sick):
+        assert show_text(report, 200).splitlines()[0] == verdict(report)
+        assert show_github(report).splitlines()[-1] == verdict(report)
+        assert said in Reader(show_html(report)).text
+
+
+def test_the_long_text_has_a_line_for_each_rule_and_the_short_one_none() -> None:
+    report = Report("Net", outcomes=outcomes(no_batch=1))
+    assert "p = 0.1" not in str(report)
+    lines = report.to_text(verbose=True).splitlines()
+    assert lines[-3:] == [
+        "passed      PLC000 passes: p = 0.1",
+        "passed      PLC001 passes: p = 0.1",
+        "not checked LOS000 waits: no batch",
+    ]
+    assert "LOS000 waits" in Reader(show_html(report)).text
 
 
 class Reader(HTMLParser):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from lightning_tricks.doctor.facts.context_facts import ColumnsFact, PlanFacts, RowsFacts
+from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
@@ -203,6 +204,7 @@ class Evidence:
         error: the model's own exception, where it raised one.
         run: what training showed, where it was watched.
         numerics: of a step that is not finite, the operations that made it so.
+        contracts: what the user states about the model.
         missing: for each part that is ``None``, the reason.
     """
 
@@ -220,6 +222,7 @@ class Evidence:
     error: ErrorFact | None = None
     run: RunFacts | None = None
     numerics: NumericFacts = field(default_factory=NumericFacts)
+    contracts: Contracts | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
     @cached_property

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.judging.judge import judge
 from lightning_tricks.doctor.judging.project import plan_checks
 from lightning_tricks.doctor.judging.report import Report
@@ -23,6 +24,7 @@ def diagnose(
     ignore: Iterable[str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
     preview: bool = False,
+    contracts: Contracts | None = None,
 ) -> Report:
     """Say what is wrong with a model, from one batch, and what to try.
 
@@ -40,9 +42,10 @@ def diagnose(
             comment ``# lt: ignore[PLC001]`` in a class's source does so for that module.
         options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
         preview: check rules in preview, too.
+        contracts: what must hold for this model: frozen parts, shape and range of the output.
 
-    What ``[tool.lightning-tricks.doctor]`` of the project's ``pyproject.toml`` says is taken over: its ``ignore`` and
-    ``options`` beside those given here, its ``select`` where none is given.
+    The settings in ``[tool.lightning-tricks.doctor]`` of the project's ``pyproject.toml`` apply: its ``ignore`` and
+    ``options`` in addition to those given here, its ``select`` and ``contracts`` where none are given, its ``rules``.
 
     Returns:
         The findings, the worst first.
@@ -55,11 +58,10 @@ def diagnose(
         >>> print(report.findings[0])
         warning PLC005 dropout-p-out-of-range at 1: Dropout has p = 0.9, above 0.7
     """
-    checks = plan_checks(select, ignore, options, preview=preview)  # a slip of the pen is said before anything is run
-    if not as_words(select):
-        checks = checks._replace(
-            rules=tuple(rule for rule in checks.rules if rule.kind != "run")
-        )  # nobody would miss those
+    # first, so that a misspelt argument is reported before anything is run
+    checks = plan_checks(select, ignore, options, preview=preview, contracts=contracts)
+    if not as_words(select):  # rules of a run are missed only by those who ask for them
+        checks = checks._replace(rules=tuple(rule for rule in checks.rules if rule.kind != "run"))
     if datamodule is not None:
         train_dataloaders, val_dataloaders = _loaders(datamodule)
     evidence = examine(

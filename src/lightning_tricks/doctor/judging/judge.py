@@ -1,17 +1,22 @@
 """Judge: run rules over evidence and make a report of what they find."""
 
 import re
+import traceback
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.judging.consequences import group_consequences
 from lightning_tricks.doctor.judging.ignores import Ignore, ignores_among, ignores_in_source
+from lightning_tricks.doctor.judging.own_rules import is_packaged
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.rules.finding import Finding
-from lightning_tricks.doctor.rules.registry import as_words, merge_options
-from lightning_tricks.doctor.rules.rule import NotChecked, Rule, Symptom
+from lightning_tricks.doctor.rules.outcome import Outcome, codes_by_reason
+from lightning_tricks.doctor.rules.registry import as_words
+from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Rule, Symptom
 
 _NEEDS = {"run": "it needs a training run: use the callback `Doctor`"}
 
@@ -21,14 +26,18 @@ def judge(
     rules: Iterable[Rule],
     options: Mapping[str, Mapping[str, Any]] | None = None,
     ignore: Iterable[str] = (),
+    notes: Iterable[str] = (),
+    contracts: Contracts | None = None,
 ) -> Report:
     """Return the report of these rules on this evidence.
 
     Args:
         evidence: what is known.
         rules: those to check.
-        options: by code or name, see :func:`lightning_tricks.doctor.rules.registry.merge_options`.
+        options: by code, as :func:`lightning_tricks.doctor.rules.registry.options_by_code` returns them.
         ignore: of these words the ones about a place, ``"PLC001:encoder.*"``; comments in the source count as well.
+        notes: lines that belong into the report.
+        contracts: what the user stated about the model.
 
     Example:
         >>> from torch import nn
@@ -39,28 +48,70 @@ def judge(
         ['PLC005']
     """
     chosen = tuple(rules)
-    merged = merge_options(chosen, options)
+    evidence = replace(evidence, contracts=contracts) if contracts is not None else evidence
     ignores = [*ignores_in_source(evidence.model), *ignores_among(as_words(ignore))]
     findings: list[Finding] = []
-    reasons: dict[str, list[str]] = {}
+    outcomes: list[Outcome] = []
+    failures: list[str] = []
     for rule in chosen:
-        symptoms, not_checked = _check(rule, evidence, merged[rule.code])
-        symptoms = [each for each in symptoms if not _is_ignored(rule, each, ignores)]
-        for reason in not_checked:
-            reasons.setdefault(reason, []).append(rule.code)
-        findings += [_finding(rule, symptom) for symptom in put_repeats_together(symptoms, evidence.model)]
-    findings, notes = group_consequences(findings, chosen)
-    notes += [f"Not checked: {', '.join(codes)} ({reason})." for reason, codes in reasons.items()]
-    return Report(evidence.model.kind, findings, notes, [rule.code for rule in chosen], evidence)
+        said, failure = _ask(rule, evidence, rule.options | dict((options or {}).get(rule.code, {})))
+        failures += failure
+        symptoms = [each for each in said if isinstance(each, Symptom)]
+        kept = [each for each in symptoms if not _is_ignored(rule, each, ignores)]
+        found = [_finding(rule, each) for each in put_repeats_together(kept, evidence.model)]
+        findings += found
+        outcomes.append(_outcome(rule, found, len(kept) < len(symptoms), said))
+    findings, follows = group_consequences(findings, chosen)
+    not_checked = [
+        f"Not checked: {', '.join(codes)} ({reason})." for reason, codes in codes_by_reason(outcomes).items()
+    ]
+    return Report(
+        evidence.model.kind,
+        findings,
+        [*notes, *failures, *follows, *not_checked],
+        [rule.code for rule in chosen],
+        evidence,
+        outcomes,
+        rules=chosen,
+    )
 
 
-def _check(rule: Rule, evidence: Evidence, options: Mapping[str, Any]) -> tuple[list[Symptom], list[str]]:
-    absent = [part for part in rule.needs if getattr(evidence, part) is None]
+def _ask(
+    rule: Rule, evidence: Evidence, options: Mapping[str, Any]
+) -> tuple[list[Symptom | NotChecked | Observed], list[str]]:
+    """Return what a rule says, and a note if it is not one of the package's and raised."""
+    absent = [part for part in rule.needs if _part(evidence, part) is None]
     if absent:
-        return [], [evidence.missing.get(absent[0], _NEEDS.get(absent[0], f"no {absent[0]}"))]
-    found = list(rule.check(evidence, **options))
-    symptoms = [each for each in found if isinstance(each, Symptom)]
-    return symptoms, list(dict.fromkeys(each.reason for each in found if isinstance(each, NotChecked)))
+        return [NotChecked(evidence.missing.get(absent[0], _NEEDS.get(absent[0], f"no {absent[0]}")))], []
+    try:
+        return list(rule.check(evidence, **options)), []
+    except Exception as error:  # the user's own rule may raise anything
+        if is_packaged(rule):
+            raise
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"the rule raised {type(error).__name__}: {error}"
+        return [NotChecked(reason)], [f"Rule {rule.code} failed: {reason} ({frame.filename}:{frame.lineno})."]
+
+
+def _part(evidence: Evidence, path: str) -> Any:
+    value: Any = evidence
+    for name in path.split("."):
+        value = getattr(value, name, None)
+    return value
+
+
+def _outcome(
+    rule: Rule, found: list[Finding], some_ignored: bool, said: list[Symptom | NotChecked | Observed]
+) -> Outcome:
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return Outcome(rule.code, rule.name, "found", f"at {found[0].where or 'the model'}: {found[0].message}{more}")
+    reasons = [each.reason for each in said if isinstance(each, NotChecked)]
+    if reasons:
+        return Outcome(rule.code, rule.name, "not checked", reasons[0])
+    if some_ignored:
+        return Outcome(rule.code, rule.name, "ignored")
+    return Outcome(rule.code, rule.name, "passed", "; ".join(each.text for each in said if isinstance(each, Observed)))
 
 
 def _is_ignored(rule: Rule, symptom: Symptom, ignores: list[Ignore]) -> bool:

@@ -1,10 +1,15 @@
-"""Project: what a project's ``pyproject.toml`` says to the doctor, taken over by every call in it.
+"""Project: what a project's ``pyproject.toml`` says to the doctor, which every call in the project follows.
 
 .. code-block:: toml
 
     [tool.lightning-tricks.doctor]
     select = ["PLC", "LOS"]                 # these rules alone
     ignore = ["weight-decay-on-norm-bias"]  # codes, prefixes of codes, names
+    rules = "tools/doctor_rules"            # a folder of rules of one's own, from this file
+
+    [tool.lightning-tricks.doctor.contracts]
+    frozen = ["backbone.*"]
+    output_shape = ["N", 10]
 
     [tool.lightning-tricks.doctor.options.PLC005]
     high = 0.7
@@ -14,13 +19,15 @@ The file is the nearest ``pyproject.toml``, from the working directory upwards, 
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightning_tricks.doctor.rules.registry import as_words, choose_rules, find_rule, merge_options
+from lightning_tricks.doctor.facts.contracts import Contracts
+from lightning_tricks.doctor.judging.own_rules import load_own_rules
+from lightning_tricks.doctor.rules.registry import all_rules, as_words, choose_rules, options_by_code
 from lightning_tricks.doctor.rules.rule import Rule
 
 if sys.version_info >= (3, 11):
@@ -31,6 +38,9 @@ else:
 TABLE = "tool.lightning-tricks.doctor"
 
 
+_KEYS = ("select", "ignore", "options", "rules", "contracts")
+
+
 @dataclass(frozen=True)
 class ProjectSettings:
     """The table's contents; ``file`` is where they stand, ``None`` without such a table."""
@@ -38,15 +48,27 @@ class ProjectSettings:
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rules: Path | None = None
+    contracts: Contracts | None = None
     file: Path | None = None
 
 
 class Checks(NamedTuple):
-    """What :func:`lightning_tricks.doctor.judging.judge.judge` is to be given after the evidence."""
+    """What :func:`lightning_tricks.doctor.judging.judge.judge` takes after the evidence.
+
+    Attributes:
+        rules: those to check.
+        options: the values given, by code; what is not given has the rule's default.
+        ignore: words, of which those about a place are still to be looked at.
+        notes: which rules could not be loaded.
+        contracts: what the user stated.
+    """
 
     rules: tuple[Rule, ...]
     options: dict[str, dict[str, Any]]
     ignore: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    contracts: Contracts | None = None
 
 
 def plan_checks(
@@ -55,31 +77,59 @@ def plan_checks(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     preview: bool = False,
+    contracts: Contracts | None = None,
 ) -> Checks:
     """Return what is to be checked, from what a call says and, beneath it, the project.
 
     Args:
         select: takes the place of the project's.
-        ignore: beside the project's.
+        ignore: in addition to the project's.
         options: over the project's, option by option.
         preview: rules in preview too.
+        contracts: takes the place of the project's.
 
     Raises:
-        ValueError: an unknown rule, option or key, here or in the file, which is then named.
+        ValueError: an unknown rule, option or key, here or in the file, which is then named; two rules of one code.
     """
     project = read_project()
+    own = load_own_rules(project.rules)
+    known = (*all_rules(), *own.rules)
     select, ignore = as_words(select), as_words(ignore)
-    rules = choose_rules(select, ignore, preview=preview)
-    merge_options(rules, options)  # raises where they are wrong
+    rules = choose_rules(select, ignore, preview=preview, among=known)
+    given = options_by_code(options, known)
     try:
-        known = {rule.code for rule in choose_rules(select or project.select, project.ignore, preview=preview)}
-        rules = tuple(rule for rule in rules if rule.code in known)
-        merged = merge_options(rules, project.options)
+        allowed = set(choose_rules(select or project.select, project.ignore, preview=preview, among=known))
+        below = options_by_code(project.options, known)
     except ValueError as error:
         raise ValueError(f"{project.file} [{TABLE}]: {error}") from None
-    for name, given in (options or {}).items():
-        merged.get(find_rule(name).code, {}).update(given)
-    return Checks(rules, merged, (*project.ignore, *ignore))
+    contracts = contracts or project.contracts
+    rules = tuple(rule for rule in rules if rule in allowed and _is_stated(rule, contracts))
+    return Checks(rules, _overlay(_words_of(own.rules), below, given), (*project.ignore, *ignore), own.notes, contracts)
+
+
+def known_rules() -> tuple[Rule, ...]:
+    """Return the packaged rules and the project's own."""
+    return (*all_rules(), *load_own_rules(read_project().rules).rules)
+
+
+def _is_stated(rule: Rule, contracts: Contracts | None) -> bool:
+    """Say whether a rule is about no contract, or about one that was stated."""
+    asked = {need.partition(".")[2] for need in rule.needs if need.startswith("contracts.")}
+    return asked <= set(contracts.stated if contracts else ())
+
+
+def _words_of(own: Iterable[Rule]) -> dict[str, dict[str, Any]]:
+    """Return the option by which the rule on unknown words in comments learns those of own rules."""
+    words = tuple(word for rule in own for word in (rule.code, rule.family, rule.name))
+    return {"DOC002": {"also_known": words}} if words else {}
+
+
+def _overlay(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    merged: dict[str, dict[str, Any]] = {}
+    for layer in layers:
+        for code, given in layer.items():
+            merged[code] = {**merged.get(code, {}), **given}
+    return merged
 
 
 def read_project(start: Path | None = None) -> ProjectSettings:
@@ -115,11 +165,10 @@ def _settings(table: Any, file: Path) -> ProjectSettings:
     place = f"{file} [{TABLE}]"
     if not isinstance(table, dict):
         raise ValueError(f"{place} must be a table, got {table!r}.")
-    known = ("select", "ignore", "options")
     for key in table:
-        if key not in known:
-            close = get_close_matches(key, known, n=1)
-            offer = f"Did you mean {close[0]}?" if close else f"There are {', '.join(known)}."
+        if key not in _KEYS:
+            close = get_close_matches(key, _KEYS, n=1)
+            offer = f"Did you mean {close[0]}?" if close else f"There are {', '.join(_KEYS)}."
             raise ValueError(f"{place}: {key!r} is unknown. {offer}")
     for key in ("select", "ignore"):
         words = table.get(key, [])
@@ -128,4 +177,33 @@ def _settings(table: Any, file: Path) -> ProjectSettings:
     options = table.get("options", {})
     if not isinstance(options, dict):
         raise ValueError(f"{place}: `options` must be a table of rules, got {options!r}.")
-    return ProjectSettings(tuple(table.get("select", ())), tuple(table.get("ignore", ())), options, file)
+    return ProjectSettings(
+        tuple(table.get("select", ())),
+        tuple(table.get("ignore", ())),
+        options,
+        _rules_folder(table.get("rules"), file, place),
+        _contracts(table.get("contracts"), place),
+        file,
+    )
+
+
+def _rules_folder(given: Any, file: Path, place: str) -> Path | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not (file.parent / given).is_dir():
+        raise ValueError(f"{place}: `rules` must be a folder, as seen from {file.parent}, got {given!r}.")
+    return file.parent / given
+
+
+def _contracts(given: Any, place: str) -> Contracts | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise ValueError(f"{place}: `contracts` must be a table, got {given!r}.")
+    names = [part.name for part in fields(Contracts)]
+    if unknown := [key for key in given if key not in names]:
+        raise ValueError(f"{place}: the contract {unknown[0]!r} is unknown. There are {', '.join(names)}.")
+    try:
+        return Contracts(**given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{place}: {error}") from None

@@ -1,9 +1,10 @@
-"""Registry: all rules, found where they are written, and the choice among them.
+"""Registry: all packaged rules, found where they are written, and the choice among rules.
 
-The convention is the registry: a function marked ``@rule`` in any file below ``doctor/rules`` is a rule.
+The convention is the registry: a function marked ``@rule`` in any file below ``doctor/rules`` is a rule. Functions that
+choose take the rules to choose from as ``among``; without it they choose from the packaged ones.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -16,7 +17,7 @@ from lightning_tricks.doctor.rules.rule import Rule, rule_of
 
 @cache
 def all_rules() -> tuple[Rule, ...]:
-    """Return every rule, by code."""
+    """Return every packaged rule, by code."""
     rules = import_module("lightning_tricks.doctor.rules")
     found = {}
     for module in walk_packages(rules.__path__, f"{rules.__name__}."):
@@ -26,7 +27,7 @@ def all_rules() -> tuple[Rule, ...]:
     return tuple(found[code] for code in sorted(found))
 
 
-def find_rule(name: str) -> Rule:
+def find_rule(name: str, among: Sequence[Rule] | None = None) -> Rule:
     """Return the rule of a code or name.
 
     Raises:
@@ -36,13 +37,20 @@ def find_rule(name: str) -> Rule:
         >>> find_rule("dropout-p-out-of-range").code
         'PLC005'
     """
-    for rule in all_rules():
+    rules = all_rules() if among is None else among
+    for rule in rules:
         if name in (rule.code, rule.name):
             return rule
-    raise LookupError(_unknown(name, [word for rule in all_rules() for word in (rule.code, rule.name)]))
+    raise LookupError(_unknown(name, [word for rule in rules for word in (rule.code, rule.name)]))
 
 
-def choose_rules(select: Iterable[str] = (), ignore: Iterable[str] = (), *, preview: bool = False) -> tuple[Rule, ...]:
+def choose_rules(
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    *,
+    preview: bool = False,
+    among: Sequence[Rule] | None = None,
+) -> tuple[Rule, ...]:
     """Return the rules to check.
 
     Args:
@@ -50,6 +58,7 @@ def choose_rules(select: Iterable[str] = (), ignore: Iterable[str] = (), *, prev
             (``DOC``) are always among them: a model that cannot be looked at is not healthy.
         ignore: likewise; it wins. ``"PLC001:encoder.*"`` leaves the rule among them: it is about one place.
         preview: rules in preview too.
+        among: the rules to choose from; None: the packaged ones.
 
     Raises:
         ValueError: a word that fits no rule; the message offers the closest.
@@ -58,42 +67,52 @@ def choose_rules(select: Iterable[str] = (), ignore: Iterable[str] = (), *, prev
         >>> [rule.code for rule in choose_rules(["OPT"], ["params-not-in-optimizer"])]
         ['DOC001', 'DOC002', 'OPT001', ...]
     """
-    wanted = _matching("select", as_words(select))
+    rules = all_rules() if among is None else among
+    wanted = _matching("select", as_words(select), rules)
     words = as_words(ignore)
-    _matching("ignore", [word.partition(":")[0] for word in words])
-    unwanted = _matching("ignore", [word for word in words if ":" not in word])
+    _matching("ignore", [word.partition(":")[0] for word in words], rules)
+    unwanted = _matching("ignore", [word for word in words if ":" not in word], rules)
     return tuple(
         rule
-        for rule in all_rules()
+        for rule in rules
         if (not wanted or rule.code in wanted or rule.family == "DOC")
         and rule.code not in unwanted
         and (preview or not rule.preview)
     )
 
 
-def merge_options(chosen: Iterable[Rule], options: Mapping[str, Mapping[str, Any]] | None) -> dict[str, dict[str, Any]]:
-    """Return each rule's options by its code: the defaults, and over them those given under its code or name.
+def options_by_code(
+    options: Mapping[str, Mapping[str, Any]] | None, among: Sequence[Rule] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return options that were given under a rule's code or name, checked, by its code.
 
     Raises:
         ValueError: an unknown rule or option, the message offers the closest; or a value of another type.
+
+    Example:
+        >>> options_by_code({"dropout-p-out-of-range": {"high": 0.6}})
+        {'PLC005': {'high': 0.6}}
     """
-    merged = {rule.code: rule.options for rule in chosen}
+    by_code: dict[str, dict[str, Any]] = {}
     for name, given in (options or {}).items():
         try:
-            rule = find_rule(name)
+            rule = find_rule(name, among)
         except LookupError as error:
             raise ValueError(f"`options`: {error.args[0]}") from None
-        if not isinstance(given, Mapping):
-            raise ValueError(f"`options[{name!r}]` must be a mapping such as {rule.options}, got {given!r}.")
-        for key in given:
-            if key not in rule.options:
-                raise ValueError(f"`options[{name!r}]`: " + _unknown(key, list(rule.options), "an option"))
-            if not _fits(given[key], rule.options[key]):
-                kind = type(rule.options[key]).__name__
-                raise ValueError(f"`options[{name!r}][{key!r}]` must be of type {kind}, got {given[key]!r}.")
-        if rule.code in merged:
-            merged[rule.code].update(given)
-    return merged
+        _check_options(name, given, rule.options)
+        by_code.setdefault(rule.code, {}).update(given)
+    return by_code
+
+
+def _check_options(name: str, given: object, defaults: dict[str, Any]) -> None:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"`options[{name!r}]` must be a mapping such as {defaults}, got {given!r}.")
+    for key, value in given.items():
+        if key not in defaults:
+            raise ValueError(f"`options[{name!r}]`: " + _unknown(key, list(defaults), "an option"))
+        if not _fits(value, defaults[key]):
+            kind = type(defaults[key]).__name__
+            raise ValueError(f"`options[{name!r}][{key!r}]` must be of type {kind}, got {value!r}.")
 
 
 def as_words(given: Iterable[str]) -> list[str]:
@@ -101,15 +120,16 @@ def as_words(given: Iterable[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
-def matching_codes(word: str) -> set[str]:
+def matching_codes(word: str, among: Sequence[Rule] | None = None) -> set[str]:
     """Return the codes of the rules that a code, a prefix or a name means.
 
     Raises:
         LookupError: none; the message offers the closest.
     """
-    fitting = {rule.code for rule in all_rules() if word and (rule.code.startswith(word) or rule.name == word)}
+    rules = all_rules() if among is None else among
+    fitting = {rule.code for rule in rules if word and (rule.code.startswith(word) or rule.name == word)}
     if not fitting:
-        known = {word for rule in all_rules() for word in (rule.code, rule.name, rule.family)}
+        known = {word for rule in rules for word in (rule.code, rule.name, rule.family)}
         raise LookupError(_unknown(word, sorted(known)))
     return fitting
 
@@ -122,9 +142,9 @@ def _fits(value: object, default: object) -> bool:
     return isinstance(value, (list, tuple)) if isinstance(default, tuple) else True
 
 
-def _matching(argument: str, words: Iterable[str]) -> set[str]:
+def _matching(argument: str, words: Iterable[str], rules: Sequence[Rule]) -> set[str]:
     try:
-        return {code for word in words for code in matching_codes(word)}
+        return {code for word in words for code in matching_codes(word, rules)}
     except LookupError as error:
         raise ValueError(f"`{argument}`: {error.args[0]}") from None
 

@@ -50,7 +50,14 @@ class NotChecked:
     reason: str
 
 
-Symptoms = Iterable[Symptom | NotChecked]
+@dataclass(frozen=True)
+class Observed:
+    """What a rule yields to state the number that it judged, ``"p = 0.1 to 0.5"``; shown where it finds nothing."""
+
+    text: str
+
+
+Symptoms = Iterable[Symptom | NotChecked | Observed]
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ class Rule:
         name: ``dropout-before-batchnorm``: the sickness, so that it reads well after "allow".
         severity: of its findings, unless a symptom says otherwise.
         kind: ``static``, from one ``batch``, or during a ``run``.
-        needs: parts of the evidence without which it is not checked: ``trace``, ``step``, ``optimizers`` …
+        needs: parts of the evidence without which it is not checked: ``trace``, ``step``, ``contracts.frozen`` …
         preview: off unless asked for.
         explains: codes of the rules whose findings follow from one of this rule's: they are told of, not listed.
         check: the function.

@@ -31,6 +31,8 @@ _STYLE = """
 .lt-info { border-color: #3f70b8; } .lt-info.lt-chip { background: #3f70b8; }
 .lt-ok.lt-chip { background: #2f7d4f; }
 .lt-soft { opacity: .75; }
+.lt-rules { margin-top: 1.6em; }
+.lt-rules td { padding: .1em .8em .1em 0; vertical-align: top; }
 .lt-notes { margin-top: 1.6em; }
 .lt-tree details, .lt-tree .lt-leaf { margin-left: 1.1em; }
 .lt-tree .lt-leaf { padding-left: .95em; }
@@ -61,10 +63,12 @@ def show_fragment(report: Shown) -> str:
     ]
     for i, finding in enumerate(report.findings):
         is_first = all(finding.code != earlier.code for earlier in report.findings[:i])
-        parts.append(_show_finding(finding, _page(finding.code) if is_first else ""))
+        parts.append(_show_finding(finding, _page(report, finding.code) if is_first else ""))
     if report.evidence is not None:
         tree = module_tree(report.evidence.model, report.findings)
         parts.append(f'<h3>Modules</h3><div class="lt-tree">{_show_branch(tree)}</div>')
+    if report.outcomes:
+        parts.append(_show_outcomes(report))
     if report.notes:
         parts.append(
             '<div class="lt-soft lt-notes">' + "".join(f"<p>{escape(note)}</p>" for note in report.notes) + "</div>"
@@ -87,12 +91,22 @@ def _show_finding(finding: Finding, page: str) -> str:
     )
 
 
+def _show_outcomes(report: Shown) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(outcome.status)}</td><td><code>{escape(outcome.code)}</code> {escape(outcome.name)}</td>"
+        f"<td>{_prose(outcome.detail)}</td></tr>"
+        for outcome in report.outcomes
+    )
+    return f'<details class="lt-rules"><summary>Rules</summary><table>{rows}</table></details>'
+
+
 def _prose(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-def _page(code: str) -> str:
-    return next((rule.page.replace("``", "`") for rule in all_rules() if rule.code == code), "")
+def _page(report: Shown, code: str) -> str:
+    rules = report.rules or all_rules()
+    return next((rule.page.replace("``", "`") for rule in rules if rule.code == code), "")
 
 
 def _show_branch(branch: Branch) -> str:

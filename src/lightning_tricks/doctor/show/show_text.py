@@ -1,31 +1,52 @@
-"""Show text: a report as lines that fit the terminal, and its verdict in one."""
+"""Show text: a report as lines that fit the terminal, and its verdict in one line."""
 
 import shutil
 import textwrap
 
 from lightning_tricks.doctor.rules.finding import SEVERITIES, Finding
+from lightning_tricks.doctor.rules.outcome import codes_by_reason
 from lightning_tricks.doctor.show.shown import Shown
 
+_REASONS = 2
 _INDENT = " " * 9
 _NARROWEST, _WIDEST = 30, 110
 
 
 def verdict(report: Shown) -> str:
-    """Say in one line how the model is.
+    """Say in one line how the model is, how many rules were judged, how many could not be, and why.
 
     Example:
         >>> from lightning_tricks.doctor.judging.report import Report
-        >>> verdict(Report("Net", checked=["PLC005", "OPT009"]))
-        'Net: healthy (2 rules checked)'
+        >>> from lightning_tricks.doctor.rules.outcome import Outcome
+        >>> outcomes = [Outcome("PLC005", "a", "passed"), Outcome("LOS001", "b", "not checked", "no batch was given")]
+        >>> verdict(Report("Net", outcomes=outcomes))
+        'Net: healthy (1 rule judged, 1 not: no batch was given)'
     """
     return f"{report.model}: {'healthy' if report.ok else 'not healthy'} ({counts(report)})"
 
 
 def counts(report: Shown) -> str:
-    """Count the findings by severity; where there are none, the rules."""
+    """Count the findings by severity, those that a baseline holds, and the rules."""
     found = [(sum(finding.severity == severity for finding in report.findings), severity) for severity in SEVERITIES]
-    words = [count_of(count, severity) for count, severity in found if count]
-    return ", ".join(words) or f"{count_of(len(report.checked), 'rule')} checked"
+    new = "" if report.baseline is None else "new "
+    words = [count_of(count, f"{new}{severity}") for count, severity in found if count]
+    words += [f"{len(report.known)} known"] if report.known else []
+    return "; ".join(part for part in (", ".join(words), _coverage(report)) if part)
+
+
+def _coverage(report: Shown) -> str:
+    """Say how many rules were judged, how many were not, and why not."""
+    if not report.outcomes:
+        return "" if report.findings else f"{count_of(len(report.checked), 'rule')} checked"
+    judged = sum(outcome.is_judged for outcome in report.outcomes)
+    text = f"{count_of(judged, 'rule')} judged"
+    reasons = list(codes_by_reason(report.outcomes).items())
+    if not reasons:
+        return text
+    said = [f"{reason} ({len(codes)})" for reason, codes in reasons[:_REASONS]]
+    rest = sum(len(codes) for _, codes in reasons[_REASONS:])
+    why = reasons[0][0] if len(reasons) == 1 else ", ".join([*said, *([f"other reasons ({rest})"] if rest else [])])
+    return f"{text}, {len(report.outcomes) - judged} not: {why}"
 
 
 def count_of(count: int, what: str) -> str:
@@ -35,25 +56,30 @@ def count_of(count: int, what: str) -> str:
         >>> count_of(1, "error"), count_of(2, "error")
         ('1 error', '2 errors')
     """
-    return f"{count} {what}{'' if count == 1 or what == 'info' else 's'}"
+    return f"{count} {what}{'' if count == 1 or what.endswith('info') else 's'}"
 
 
-def show_text(report: Shown, width: int | None = None) -> str:
+def show_text(report: Shown, width: int | None = None, *, verbose: bool = False) -> str:
     """Return a report as text: the verdict, the findings, the worst first, and what was not checked.
 
     Args:
         report: what the doctor found.
         width: columns; None takes the terminal's.
+        verbose: add a line for each rule: what became of it, and the number that it saw.
     """
     columns = min(max((width or shutil.get_terminal_size().columns) - 1, _NARROWEST), _WIDEST)
-    blocks = [verdict(report), *(_show_finding(finding, columns) for finding in report.findings)]
+    new = report.baseline is not None
+    blocks = [_wrap(verdict(report), columns, then="  ")]
+    blocks += [_show_finding(finding, columns, new) for finding in report.findings]
     if report.notes:
         blocks.append("\n".join(_wrap(note, columns, then="  ") for note in report.notes))
+    if verbose and report.outcomes:
+        blocks.append("\n".join(_wrap(str(outcome), columns, then=" " * 12) for outcome in report.outcomes))
     return "\n\n".join(blocks)
 
 
-def _show_finding(finding: Finding, columns: int) -> str:
-    head = f"{finding.severity:<8} {finding.code} {finding.name}"
+def _show_finding(finding: Finding, columns: int, new: bool) -> str:
+    head = f"{finding.severity:<8} {finding.code} {finding.name}{' (new)' if new else ''}"
     return "\n".join(
         [
             _wrap(head, columns, then=_INDENT),

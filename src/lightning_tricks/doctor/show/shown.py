@@ -5,6 +5,8 @@ from typing import Protocol
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.rules.finding import Finding
+from lightning_tricks.doctor.rules.outcome import Outcome
+from lightning_tricks.doctor.rules.rule import Rule
 
 
 class Shown(Protocol):
@@ -25,6 +27,22 @@ class Shown(Protocol):
     @property
     def checked(self) -> Sequence[str]:
         """The codes of the rules that were asked for."""
+
+    @property
+    def outcomes(self) -> Sequence[Outcome]:
+        """What became of each rule."""
+
+    @property
+    def known(self) -> Sequence[Finding]:
+        """The findings that a baseline holds."""
+
+    @property
+    def baseline(self) -> str | None:
+        """The name of the baseline's file."""
+
+    @property
+    def rules(self) -> Sequence[Rule]:
+        """The rules that were asked for, if they were kept."""
 
     @property
     def evidence(self) -> Evidence | None:

@@ -26,11 +26,13 @@ def model_refuses_batch(evidence: Evidence) -> Iterator[Symptom]:
 
 
 @rule("DOC002", "warning", kind="static")
-def ignore_names_no_rule(evidence: Evidence) -> Iterator[Symptom]:
+def ignore_names_no_rule(evidence: Evidence, *, also_known: tuple[str, ...] = ()) -> Iterator[Symptom]:
     """A comment that tells the doctor to ignore a rule which does not exist.
 
     What it looks at:  ``# lt: ignore[...]`` in the source of the model's classes.
     Why it matters:    the comment has no effect, and whoever reads it believes that it has.
+    Options:           ``also_known``: codes and names that no packaged rule has; those of a project's own rules are
+                       among them.
     Try:               the code or name that is offered; take the comment out if its rule is gone.
     False alarms:      none known.
     References:        none.
@@ -40,6 +42,8 @@ def ignore_names_no_rule(evidence: Evidence) -> Iterator[Symptom]:
         for entry in module.ignores:
             places.setdefault((module.kind, entry.partition(":")[0]), module.path)
     for (kind, word), path in places.items():
+        if word in also_known:
+            continue
         try:
             matching_codes(word)
         except LookupError as error:

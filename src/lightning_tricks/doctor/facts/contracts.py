@@ -1,0 +1,68 @@
+"""Contracts: what a user states about a model, to be checked together with the rules."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Contracts:
+    """What must hold for a model, whatever is typical.
+
+    Args:
+        frozen: patterns (``backbone.*``) of parameters that must not train, and of modules whose batch norms must not
+            learn their statistics.
+        output_shape: the shape of the model's first output on a batch; ``None`` or a name (``"N"``) allows any size.
+        output_range: the smallest and the largest value that this output may hold, in eval mode.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: a size below 0, or a range whose first number is larger than the second.
+
+    Example:
+        >>> Contracts(frozen=["backbone.*"], output_shape=("N", 10), output_range=(0, 1)).stated
+        ('frozen', 'output_shape', 'output_range')
+    """
+
+    frozen: Sequence[str] = ()
+    output_shape: Sequence[int | str | None] | None = None
+    output_range: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        self._check_frozen()
+        for name in ("output_shape", "output_range"):
+            value = getattr(self, name)
+            if value is not None:
+                if isinstance(value, str) or not isinstance(value, Sequence):
+                    raise TypeError(f"`{name}` must be a list or tuple, got {value!r}.")
+                object.__setattr__(self, name, tuple(value))
+        self._check_shape(self.output_shape or ())
+        self._check_range(self.output_range)
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """The names of the contracts that were stated."""
+        given = {"frozen": self.frozen, "output_shape": self.output_shape, "output_range": self.output_range}
+        return tuple(name for name, value in given.items() if value not in ((), None))
+
+    def _check_frozen(self) -> None:
+        patterns = [self.frozen] if isinstance(self.frozen, str) else list(self.frozen)
+        if not all(isinstance(pattern, str) and pattern for pattern in patterns):
+            raise TypeError(f"`frozen` must be a list of patterns such as 'backbone.*', got {self.frozen!r}.")
+        object.__setattr__(self, "frozen", tuple(patterns))
+
+    @staticmethod
+    def _check_shape(shape: Sequence[int | str | None]) -> None:
+        for size in shape:
+            if isinstance(size, bool) or not (size is None or isinstance(size, (int, str))):
+                raise TypeError(f"`output_shape` must hold whole numbers, names and None, got {size!r}.")
+            if isinstance(size, int) and size < 0:
+                raise ValueError(f"`output_shape` must hold sizes of at least 0, got {size}; a name allows any size.")
+
+    @staticmethod
+    def _check_range(given: Sequence[float] | None) -> None:
+        if given is None:
+            return
+        if len(given) != 2 or any(isinstance(end, bool) or not isinstance(end, (int, float)) for end in given):
+            raise TypeError(f"`output_range` must hold two numbers, got {given!r}.")
+        if not given[0] <= given[1]:
+            raise ValueError(f"`output_range` must not end below its start, got {given!r}.")
