@@ -29,10 +29,10 @@ class EarlyStopping(MetricWatcher):
     the weights that were evaluated are kept, whoever put them into the module; from the first such validation on they
     are copied on the device for the time of a validation. An average that a callback writes at the end of training and
     that no validation evaluated stays, with a warning (``StochasticWeightAveraging`` without batch norm). Parameters
-    that come, go or change their shape after the best check: the weights of the end stay, with a warning. Checkpoints written during fit hold the training
-    weights, and beside them the best (``restore_best=False`` avoids it). ``ReduceLROnPlateau`` needs a ``patience``
-    several times shorter. After a resume in the middle of an epoch, the mean of that epoch's training metric is of the
-    batches since: Lightning does not save metrics. Untested under DeepSpeed.
+    that come, go or change their shape after the best check: the weights of the end stay, with a warning. Checkpoints
+    written during fit hold the training weights, and beside them the best (``restore_best=False`` avoids it).
+    ``ReduceLROnPlateau`` needs a ``patience`` several times shorter. After a resume in the middle of an epoch, the mean
+    of that epoch's training metric is of the batches since: Lightning does not save metrics. Untested under DeepSpeed.
 
     Args:
         monitor: key of a logged metric.
