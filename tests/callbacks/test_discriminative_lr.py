@@ -138,7 +138,7 @@ def test_a_modules_own_scheduler_keeps_the_ratios_in_a_resumed_run_too(kind: str
 
 def test_a_floor_that_a_scheduler_has_for_all_groups_is_warned_about() -> None:
     net = Plain(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 3, eta_min=0.01))
-    with pytest.warns(UserWarning, match=r"CosineAnnealingLR\(eta_min=0\.01\) holds one floor"):
+    with pytest.warns(UserWarning, match=r"CosineAnnealingLR\(eta_min=0\.01\) holds one rate for all"):
         fit(DiscriminativeLR(groups=GROUPS), net=net)
 
 

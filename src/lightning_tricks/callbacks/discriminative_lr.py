@@ -1,10 +1,9 @@
 """Discriminative LR: a multiplier for each layer group, a factor of the learning-rate product."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import nn
 from torch.optim import Optimizer
 
@@ -18,6 +17,7 @@ from lightning_tricks.engine.layers.layer_group_checks import (
     split_optimizers,
 )
 from lightning_tricks.engine.lr.lr_factor import LRFactor
+from lightning_tricks.engine.lr.scheduler_scaling import scale_rates_
 from lightning_tricks.functional.layer_groups import (
     LayerGroup,
     describe_groups,
@@ -27,7 +27,6 @@ from lightning_tricks.functional.layer_groups import (
 )
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.param_groups import find_undecayed
-from lightning_tricks.functional.scheduler_groups import scale_groups_, scale_scheduler_
 
 
 class DiscriminativeLR(LRFactor):
@@ -190,7 +189,7 @@ class DiscriminativeLR(LRFactor):
         super().on_fit_start(trainer, pl_module)
         now = [self._multipliers_in(i) for i in range(len(self._optimizers))]
         if self._product is not None and self._product.defers_to_scheduler:
-            self._scale(trainer, now)
+            scale_rates_(trainer, now, self.state_key)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """In a resumed run, let multipliers that were changed in the code win over the checkpoint's."""
@@ -206,21 +205,7 @@ class DiscriminativeLR(LRFactor):
             [new / old if old else 1.0 for new, old in zip(now, then, strict=True)]
             for now, then in zip(self._by_group, self._then, strict=True)
         ]
-        self._scale(trainer, ratios)
-
-    def _scale(self, trainer: Trainer, factors: Sequence[Sequence[float]]) -> None:
-        for optimizer, scales in zip(self._optimizers, factors, strict=True):
-            scale_groups_(optimizer, scales)
-            owned = {id(c.scheduler): c.scheduler for c in trainer.lr_scheduler_configs}
-            for scheduler in owned.values():
-                if scheduler.optimizer is not optimizer:
-                    continue
-                floors = scale_scheduler_(scheduler, scales)
-                if floors:
-                    rank_zero_warn(
-                        f"{', '.join(floors)} holds one floor for all parameter groups, so that the ratios of "
-                        f"`{self.state_key}` shrink near it. `CosineDecay(end_factor=...)` keeps them."
-                    )
+        scale_rates_(trainer, ratios, self.state_key)
 
     def _let_go(self) -> None:
         super()._let_go()

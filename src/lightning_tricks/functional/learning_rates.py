@@ -25,6 +25,7 @@ class LearningRates:
 
     Args:
         optimizer: any optimizer whose groups have an ``lr``, a number or a tensor; tensors are written in place.
+        base: the rates that its groups were built with, where they are known; by default :func:`built_lr`.
 
     Attributes:
         base: the rate of each group that the factors multiply; at first what the optimizer was built with.
@@ -33,10 +34,10 @@ class LearningRates:
         ValueError: a group without a learning rate of its own (``lr=None`` of a self-tuning optimizer).
     """
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, optimizer: Optimizer, base: Sequence[float] = ()) -> None:
         self.optimizer = optimizer
-        self.base: list[float] = []
-        self._written: list[_Mark | None] = []
+        self.base: list[float] = list(base)
+        self._written: list[_Mark | None] = [None] * len(self.base)
         self._adopt_groups()
 
     def write_(self, factors: Iterable[Factor]) -> SecondWriter | None:

@@ -1,26 +1,102 @@
-"""Scheduler groups: keep a torch scheduler right when its optimizer's groups are split or their rates scaled.
+"""Scheduler groups: keep a scheduler right when its optimizer's groups are split or their rates scaled.
 
-Schedulers keep lists with an entry for each group (``base_lrs``, ``max_lrs``, ``lr_lambdas`` …) and read the group's
-own ``initial_lr``, ``max_lr``, ``min_lr``.
+Schedulers keep lists with an entry for each group (``base_lrs``, ``max_lrs``, ``lr_lambdas`` …), single rates for all
+groups (``eta_min``), and read the group's own ``initial_lr``, ``max_lr``, ``min_lr``. The names below are torch's,
+timm's (``base_values``, ``lr_min``, ``warmup_lr_init``) and those of schedulers that many projects copy.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-_RATES = ("base_lrs", "_last_lr", "max_lrs", "min_lrs", "initial_lrs")
+from lightning_tricks.functional.learning_rates import built_lr
+
+_RATES = ("base_lrs", "_last_lr", "max_lrs", "min_lrs", "initial_lrs", "base_values", "warmup_steps")
 _OTHERS = ("lr_lambdas", "base_momentums", "max_momentums")
 _OF_GROUP = ("lr", "initial_lr", "max_lr", "min_lr", "swa_lr")
+_SHARED_PEAKS = ("base_max_lr", "max_lr", "eta_max")
+_SHARED = (*_SHARED_PEAKS, "min_lr", "eta_min", "lr_min", "warmup_start_lr", "warmup_lr_init")
+_HOMES = ("torch.optim.lr_scheduler", "torch.optim.swa_utils")
 
 
 def schedulers_in(scheduler: Any) -> Iterator[Any]:
-    """Yield a scheduler and those inside it (``SequentialLR``, ``ChainedScheduler``)."""
-    yield scheduler
-    for inner in getattr(scheduler, "_schedulers", ()):
-        yield from schedulers_in(inner)
+    """Yield a scheduler and those inside it, in attributes and in their lists (``SequentialLR``, a warm-up's own)."""
+    waiting, seen = [scheduler], set()
+    while waiting:
+        found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        for value in vars(found).values():
+            inner = value if isinstance(value, (list, tuple)) else [value]
+            waiting += [part for part in inner if isinstance(part, LRScheduler)]
+
+
+def is_known(scheduler: Any) -> bool:
+    """Return whether a scheduler and all inside it are torch's own classes, of which this module knows every rate."""
+    return all(type(part).__module__ in _HOMES for part in schedulers_in(scheduler))
+
+
+def peak_lrs(optimizer: Optimizer, schedulers: Iterable[Any]) -> list[float]:
+    """Return the base rate of each group; of a cyclic scheduler its highest.
+
+    Args:
+        optimizer: any optimizer.
+        schedulers: those of the run; only this optimizer's count.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+        >>> cycle = torch.optim.lr_scheduler.CyclicLR(optimizer, 0.01, 0.3, cycle_momentum=False)
+        >>> peak_lrs(optimizer, [cycle])
+        [0.3]
+    """
+    groups = optimizer.param_groups
+    peaks = [float(group.get("max_lr", group.get("initial_lr", group["lr"]))) for group in groups]
+    for part in _parts_of(optimizer, schedulers):
+        highest = vars(part).get("max_lrs")
+        if isinstance(highest, (list, tuple)) and len(highest) == len(groups):
+            peaks = [float(rate) for rate in highest]
+        for name in _SHARED_PEAKS:
+            if isinstance(vars(part).get(name), (int, float)):
+                peaks = [float(vars(part)[name])] * len(groups)
+    return peaks
+
+
+def built_lrs(optimizer: Optimizer, schedulers: Iterable[Any]) -> list[float]:
+    """Return the rates that the groups were built with, whatever a scheduler did to them since.
+
+    The cyclic schedulers overwrite them; what is left is the optimizer's default. The groups then keep the ratios of
+    their highest rates.
+
+    Raises:
+        ValueError: a group without a learning rate (``lr=None``).
+    """
+    groups = optimizer.param_groups
+    cyclic = any("max_lrs" in vars(part) for part in _parts_of(optimizer, schedulers))
+    if not cyclic and not any("max_lr" in group for group in groups):
+        return [built_lr(optimizer, group) for group in groups]
+    peaks = peak_lrs(optimizer, schedulers)
+    default, top = built_lr(optimizer, {"lr": optimizer.defaults.get("lr")}), max(peaks)
+    return [default * (peak / top) if top > 0 else default for peak in peaks]
+
+
+def drop_momentum_cycle_(optimizer: Optimizer) -> None:
+    """Give groups whose momentum a cyclic scheduler moved the optimizer's own momentum again."""
+    for group in optimizer.param_groups:
+        if group.pop("base_momentum", None) is not None:
+            group.pop("max_momentum", None)
+            kept = "momentum" if "momentum" in optimizer.defaults else "betas"
+            group[kept] = optimizer.defaults[kept]
+
+
+def _parts_of(optimizer: Optimizer, schedulers: Iterable[Any]) -> list[Any]:
+    parts = [part for scheduler in schedulers for part in schedulers_in(scheduler)]
+    return [part for part in parts if getattr(part, "optimizer", None) is optimizer]
 
 
 def grow_scheduler_(scheduler: Any, origins: Sequence[int]) -> None:
@@ -47,37 +123,50 @@ def grow_scheduler_(scheduler: Any, origins: Sequence[int]) -> None:
                 setattr(inner, name, [_own(values[origin]) for origin in origins])
 
 
-def scale_scheduler_(scheduler: Any, factors: Sequence[float]) -> list[str]:
-    """Multiply the rates that a scheduler keeps for each group.
+def scale_scheduler_(scheduler: Any, factors: Sequence[float], over: float = 1.0) -> list[str]:
+    """Multiply the rates that a scheduler keeps by ``factors / over``.
 
     Args:
         scheduler: as above; its groups' own rates are :func:`scale_groups_`'s.
         factors: one for each group.
+        over: what all factors are divided by.
 
     Returns:
-        Settings that hold one floor for all groups, so that the ratios are not kept near it.
+        Settings that hold one rate for all groups where the factors differ, so that the ratios are not kept.
     """
-    floors = []
+    shared = []
     for inner in schedulers_in(scheduler):
+        held = vars(inner)
         for name in _RATES:
-            values = vars(inner).get(name)
-            if isinstance(values, list) and len(values) == len(factors):
-                setattr(inner, name, [value * factor for value, factor in zip(values, factors, strict=True)])
-        if getattr(inner, "eta_min", 0):
-            floors.append(f"{type(inner).__name__}(eta_min={inner.eta_min:g})")
-    return floors
+            values = held.get(name)
+            if isinstance(values, (list, tuple)) and len(values) == len(factors):
+                held[name] = [value / over * factor for value, factor in zip(values, factors, strict=True)]
+        if isinstance(held.get("default_min_lr"), float) and len(set(factors)) == 1:  # of groups that come later
+            held["default_min_lr"] *= factors[0] / over
+        for name in _SHARED:
+            rate = held.get(name)
+            if not isinstance(rate, (int, float)) or not rate:
+                continue
+            if len(set(factors)) == 1:
+                held[name] = rate / over * factors[0]
+            else:
+                shared.append(f"{type(inner).__name__}({name}={rate:g})")
+    return shared
 
 
-def scale_groups_(optimizer: Optimizer, factors: Sequence[float]) -> None:
-    """Multiply the rate of each group, and the rates that schedulers keep in it."""
+def scale_groups_(optimizer: Optimizer, factors: Sequence[float], over: float = 1.0) -> None:
+    """Multiply the rate of each group, and the rates that schedulers keep in it, by ``factors / over``.
+
+    A tensor is written in place, for the optimizer may have compiled it in.
+    """
     for group, factor in zip(optimizer.param_groups, factors, strict=True):
         for name in _OF_GROUP:
             value = group.get(name)
             if isinstance(value, Tensor):
                 with torch.no_grad():
-                    value.mul_(factor)
+                    value.div_(over).mul_(factor)
             elif isinstance(value, (int, float)):
-                group[name] = value * factor
+                group[name] = value / over * factor
 
 
 def _own(value: Any) -> Any:

@@ -1,16 +1,15 @@
-"""Found LR: read how the rates of a run's groups relate, and make a found rate the new base of all of them."""
+"""Base LR: read how the rates of a run's groups relate, and make a found rate the new base of all of them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from torch import Tensor
 
 from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.engine.lr.lr_product import LRProduct
+from lightning_tricks.engine.lr.scheduler_scaling import scale_rates_, schedulers_of
 from lightning_tricks.engine.run.trick import callbacks_of
-from lightning_tricks.functional.learning_rates import part_shared_lrs_
+from lightning_tricks.functional.scheduler_groups import peak_lrs
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
 
@@ -21,11 +20,7 @@ def rate_shares(trainer: Trainer) -> list[list[float]]:
         MisconfigurationException: no group has a rate above zero.
     """
     product = product_of(trainer)
-    peaks = (
-        product.group_base_lrs()
-        if product
-        else [[_peak(group) for group in o.param_groups] for o in trainer.optimizers]
-    )
+    peaks = product.group_base_lrs() if product else _peaks(trainer)
     top = max((peak for of_one in peaks for peak in of_one), default=0.0)
     if not top > 0:
         raise MisconfigurationException(
@@ -49,15 +44,9 @@ def apply_lr(trainer: Trainer, lr: float) -> None:
     if product is not None:
         product.rebase(lr)
         return
-    top = max(_peak(group) for optimizer in trainer.optimizers for group in optimizer.param_groups)
-    for optimizer in trainer.optimizers:
-        part_shared_lrs_(optimizer)
-        for group in optimizer.param_groups:
-            for name in ("lr", "initial_lr", "max_lr", "min_lr"):
-                if name in group:
-                    group[name] = _scaled(group[name], top, lr)
-    for config in trainer.lr_scheduler_configs:
-        _scale_scheduler(config.scheduler, top, lr)
+    peaks = _peaks(trainer)
+    top = max(peak for of_one in peaks for peak in of_one)
+    scale_rates_(trainer, [[lr] * len(of_one) for of_one in peaks], "LRFinder", over=top)
 
 
 def product_of(trainer: Trainer) -> LRProduct | None:
@@ -66,25 +55,10 @@ def product_of(trainer: Trainer) -> LRProduct | None:
     return next((product for product in products if product is not None and not product.defers_to_scheduler), None)
 
 
-def _peak(group: dict[str, Any]) -> float:
-    """Return the rate that a group was built with; of a cyclic scheduler its highest."""
-    return float(group.get("max_lr", group.get("initial_lr", group["lr"])))
-
-
-def _scaled(rate: Any, top: float, lr: float) -> Any:
-    """Return a rate times ``lr / top``; a tensor is written in place, for the optimizer may have compiled it in."""
-    if isinstance(rate, Tensor):
-        return rate.copy_(rate / top * lr)
-    return rate / top * lr
-
-
-def _scale_scheduler(scheduler: Any, top: float, lr: float) -> None:
-    for name in ("base_lrs", "max_lrs", "_last_lr"):
-        rates: Sequence[Any] | None = getattr(scheduler, name, None)
-        if rates:
-            setattr(scheduler, name, [_scaled(rate, top, lr) for rate in rates])
-    for inner in getattr(scheduler, "_schedulers", ()):  # of a sequence or a chain
-        _scale_scheduler(inner, top, lr)
+def _peaks(trainer: Trainer) -> list[list[float]]:
+    """Return the rate that each group was built with, of a cyclic scheduler its highest, by optimizer."""
+    schedulers = schedulers_of(trainer)
+    return [peak_lrs(optimizer, schedulers) for optimizer in trainer.optimizers]
 
 
 def publish_result(trainer: Trainer, result: LRFinderResult) -> None:

@@ -18,6 +18,7 @@ from lightning_tricks.engine.run.clock import (
     warn_if_a_batch_is_repeated,
 )
 from lightning_tricks.functional.learning_rates import Factor, LearningRates, multiply, part_shared_lrs_
+from lightning_tricks.functional.scheduler_groups import built_lrs, drop_momentum_cycle_
 
 
 @dataclass
@@ -75,13 +76,14 @@ class LRProduct:
         self.defers_to_scheduler = bool(trainer.lr_scheduler_configs) and not any(
             c.writes_each_step for c in contributors
         )
+        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         self._scheduler_stays = self._settle_schedulers(trainer)
         self._warned = False
         self._position: tuple[object, ...] | None = None
         self._counted_at: int | None = None
         self._batches_before = 0
         try:
-            self._rates = [LearningRates(optimizer) for optimizer in trainer.optimizers]
+            self._rates = [LearningRates(o, built_lrs(o, schedulers)) for o in trainer.optimizers]
         except ValueError as error:
             raise MisconfigurationException(str(error)) from error
         built = [list(rates.base) for rates in self._rates]
@@ -102,6 +104,8 @@ class LRProduct:
         if self._manual:  # training_step calls it by hand: it may go on, what it writes is overwritten before each step
             return True
         trainer.strategy.lr_scheduler_configs = []
+        for optimizer in trainer.optimizers:
+            drop_momentum_cycle_(optimizer)
         return False
 
     def start(self, trainer: Trainer) -> None:
