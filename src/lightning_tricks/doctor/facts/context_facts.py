@@ -52,6 +52,71 @@ class RowsFacts:
 
 
 @dataclass(frozen=True)
+class ShiftFact:
+    """A float input in rows of the training and of the validation set, by column; medians over the columns.
+
+    Attributes:
+        path: its place in a row.
+        shift: the distance of the means in standard deviations of training.
+        ratio: the standard deviation of validation over that of training.
+        means: over all columns, of training and validation.
+        stds: likewise.
+        negatives: the shares of negative values, likewise.
+        reversed: three channels whose means fit in the opposite order, and only so.
+    """
+
+    path: str
+    shift: float
+    ratio: float
+    means: tuple[float, ...]
+    stds: tuple[float, ...]
+    negatives: tuple[float, ...]
+    reversed: bool = False
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """Rows of the training and the validation set, read at even distances and compared.
+
+    Attributes:
+        rows: how many of each.
+        shifts: of each float input.
+        train_classes: the classes in the training rows, where targets are classes.
+        val_classes: likewise.
+        unknown: the share of the validation rows whose class is not among those of training.
+    """
+
+    rows: tuple[int, ...]
+    shifts: tuple[ShiftFact, ...] = ()
+    train_classes: tuple[int, ...] = ()
+    val_classes: tuple[int, ...] = ()
+    unknown: float = 0.0
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """Learning rates that a scheduler gives, read off a copy of it.
+
+    Attributes:
+        calls: how often the run steps it; ``None`` if that is not known.
+        calls_per_epoch: how often an epoch does; 0 if that is not known.
+        rates: after so many calls, the highest rate of any group; calls beyond the run's end among them.
+    """
+
+    calls: int | None
+    calls_per_epoch: int
+    rates: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class MonitorFact:
+    """A callback or scheduler that follows a metric: its class, and the metric's name."""
+
+    kind: str
+    monitor: str
+
+
+@dataclass(frozen=True)
 class PlanFacts:
     """The run that a Trainer is about to make.
 
@@ -61,6 +126,7 @@ class PlanFacts:
         accumulate: batches before a step.
         devices: of all nodes.
         done: steps that the Trainer has made already.
+        monitors: what its callbacks and schedulers follow.
     """
 
     epochs: int | None
@@ -68,6 +134,7 @@ class PlanFacts:
     accumulate: int
     devices: int
     done: int = 0
+    monitors: tuple[MonitorFact, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from lightning_tricks.doctor.facts.context_facts import ColumnsFact, PlanFacts, RowsFacts
+from lightning_tricks.doctor.facts.context_facts import ColumnsFact, PlanFacts, RateCurve, RowsFacts, SplitFacts
 from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
@@ -35,12 +35,13 @@ class GroupFact:
 
 @dataclass(frozen=True)
 class SchedulerFact:
-    """An LR scheduler: its class, plain attributes, and Lightning's ``interval`` and ``frequency``."""
+    """An LR scheduler: its class, plain attributes, Lightning's ``interval`` and ``frequency``, its simulated rates."""
 
     kind: str
     settings: dict[str, Scalar]
     interval: str
     frequency: int
+    curve: RateCurve | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ class BehaviourFacts:
         repeat_change: two passes over the same batch.
         input_change: one sample is replaced by another; if that changes nothing, all samples in another order.
         mixing_change: the largest change of any other sample's output when one sample is replaced.
+        roll_change: how far the outputs are from the first pass's, moved by one sample, when the inputs are moved so.
         always_on: dropout calls that were active all the same.
         random: functions that draw random numbers in eval mode (``randn_like`` …).
         reason: why something was not measured.
@@ -167,6 +169,7 @@ class BehaviourFacts:
     repeat_change: float | None = None
     input_change: float | None = None
     mixing_change: float | None = None
+    roll_change: float | None = None
     always_on: tuple[DropoutCall, ...] = ()
     random: tuple[str, ...] = ()
     reason: str | None = None
@@ -195,6 +198,8 @@ class Evidence:
         train_loader: the first one.
         val_loader: the first one.
         rows: what rows of the two data sets have in common.
+        splits: rows of the two data sets, compared.
+        test_rows: what rows of the test set are in the training and validation sets, by these words.
         plan: how long the Trainer means to train.
         batch: ``None`` without a batch.
         trace: the operations of one step or forward pass in training mode.
@@ -213,6 +218,8 @@ class Evidence:
     train_loader: LoaderFact | None = None
     val_loader: LoaderFact | None = None
     rows: RowsFacts | None = None
+    splits: SplitFacts | None = None
+    test_rows: dict[str, RowsFacts] | None = None
     plan: PlanFacts | None = None
     batch: BatchFacts | None = None
     trace: TraceFacts | None = None

@@ -181,6 +181,15 @@ def observe_step(seen: tuple[StepFact, ...], new: StepFact) -> tuple[StepFact, .
 
 
 @dataclass(frozen=True)
+class ClipFact:
+    """Gradient clipping: what sets it, its limit, and whether the limit is for each value or for the norm of all."""
+
+    setting: str
+    limit: float
+    by_value: bool = False
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """What training showed.
 
@@ -193,6 +202,7 @@ class RunFacts:
         losses: of the training batches, where one optimizer makes them smaller.
         evaluations: of runs with a validation loss, the first, the best and the last ones.
         steps: some of the optimizer's steps, the first and the last ones.
+        clip: what cuts the gradients of every step, if it is known.
         ended: the fit is over.
     """
 
@@ -204,6 +214,7 @@ class RunFacts:
     losses: LossCurve = LossCurve()
     evaluations: tuple[EvaluationFact, ...] = ()
     steps: tuple[StepFact, ...] = ()
+    clip: ClipFact | None = None
     ended: bool = False
 
     @property

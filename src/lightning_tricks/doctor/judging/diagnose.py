@@ -9,6 +9,7 @@ from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.judging.judge import judge
 from lightning_tricks.doctor.judging.project import plan_checks
 from lightning_tricks.doctor.judging.report import Report
+from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
 from lightning_tricks.doctor.rules.registry import as_words
 from lightning_tricks.doctor.tracing.examine import examine
 
@@ -19,6 +20,7 @@ def diagnose(
     *,
     train_dataloaders: Any = None,
     val_dataloaders: Any = None,
+    test_dataloaders: Any = None,
     datamodule: Any = None,
     select: Iterable[str] = (),
     ignore: Iterable[str] = (),
@@ -36,7 +38,8 @@ def diagnose(
         batch: one batch; None takes the first of the training loader; without one only static rules are checked.
         train_dataloaders: as for ``Trainer.fit``.
         val_dataloaders: as for ``Trainer.fit``.
-        datamodule: in place of both.
+        test_dataloaders: as for ``Trainer.test``; only whether its rows are in the other sets is looked at.
+        datamodule: in place of all of them.
         select: codes (``PLC001``), prefixes (``PLC``) and names (``dropout-before-batchnorm``) of the rules to check.
         ignore: those not to check; ``"PLC001:encoder.*"`` leaves out what a rule says of modules whose path fits. A
             comment ``# lt: ignore[PLC001]`` in a class's source does so for that module.
@@ -64,11 +67,13 @@ def diagnose(
         checks = checks._replace(rules=tuple(rule for rule in checks.rules if rule.kind != "run"))
     if datamodule is not None:
         train_dataloaders, val_dataloaders = _loaders(datamodule)
+        test_dataloaders = test_loaders_of(datamodule)
     evidence = examine(
         model,
         batch,
         train_dataloaders=train_dataloaders,
         val_dataloaders=val_dataloaders,
+        test_dataloaders=test_dataloaders,
         overfit=any("overfit" in rule.needs for rule in checks.rules),
     )
     return judge(evidence, *checks)

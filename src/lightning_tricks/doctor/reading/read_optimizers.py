@@ -6,8 +6,10 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from lightning_tricks.doctor.facts.context_facts import PlanFacts
 from lightning_tricks.doctor.facts.evidence import GroupFact, OptimizerFact, SchedulerFact
 from lightning_tricks.doctor.reading.measure_tensors import plain_settings
+from lightning_tricks.doctor.reading.simulate_schedule import calls_of, simulate_schedule
 
 
 def normalize_optimizer_config(returned: Any) -> tuple[list[Optimizer], list[dict[str, Any]]]:
@@ -43,6 +45,8 @@ def read_optimizers(
     optimizers: Sequence[Any],
     schedulers: Sequence[dict[str, Any]] = (),
     peaks: Sequence[Sequence[float]] = (),
+    plan: PlanFacts | None = None,
+    batches: int | None = None,
 ) -> tuple[OptimizerFact, ...]:
     """Return what can be seen of optimizers and their schedulers.
 
@@ -51,6 +55,8 @@ def read_optimizers(
         optimizers: torch's or Lightning's.
         schedulers: as Lightning's dicts.
         peaks: for each group the rate that it is to reach, if callbacks know it: what it has may be a warm-up's first.
+        plan: the run, over which schedulers are simulated.
+        batches: of the training loader, where that is known.
     """
     names: dict[int, str] = {}
     for name, value in model.named_parameters(remove_duplicate=False):
@@ -69,7 +75,7 @@ def read_optimizers(
                     _group({**group, "max_lr": peaks[i][j]} if i < len(peaks) else group, names)
                     for j, group in enumerate(inner.param_groups)
                 ),
-                schedulers=tuple(_scheduler(config) for config in own),
+                schedulers=tuple(_scheduler(config, plan, batches) for config in own),
             )
         )
     return tuple(found)
@@ -81,7 +87,8 @@ def _group(group: dict[str, Any], names: dict[int, str]) -> GroupFact:
     return GroupFact(settings, known, len(group["params"]) - len(known))
 
 
-def _scheduler(config: dict[str, Any]) -> SchedulerFact:
+def _scheduler(config: dict[str, Any], plan: PlanFacts | None, batches: int | None) -> SchedulerFact:
     scheduler = config["scheduler"]
     interval, frequency = str(config.get("interval", "epoch")), int(config.get("frequency", 1))
-    return SchedulerFact(type(scheduler).__name__, plain_settings(vars(scheduler)), interval, frequency)
+    curve = simulate_schedule(scheduler, *calls_of(plan, batches, interval, frequency))
+    return SchedulerFact(type(scheduler).__name__, plain_settings(vars(scheduler)), interval, frequency, curve)

@@ -1,8 +1,9 @@
 """Read the plan: how long the Trainer of a module means to train, on how many devices."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from lightning_tricks.doctor.facts.context_facts import PlanFacts
+from lightning_tricks.doctor.facts.context_facts import MonitorFact, PlanFacts
 from lightning_tricks.doctor.facts.evidence import LoaderFact
 
 
@@ -20,4 +21,14 @@ def read_plan(model: Any, loader: LoaderFact | None) -> PlanFacts | None:
     if trainer.max_steps is not None and trainer.max_steps >= 0:
         steps = trainer.max_steps if steps is None else min(steps, trainer.max_steps)
     devices, done = int(getattr(trainer, "world_size", 1)), int(getattr(trainer, "global_step", 0))
-    return PlanFacts(epochs, steps, accumulate, devices, done)
+    return PlanFacts(epochs, steps, accumulate, devices, done, tuple(_monitors(trainer)))
+
+
+def _monitors(trainer: Any) -> Iterator[MonitorFact]:
+    for callback in getattr(trainer, "callbacks", None) or ():
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str):
+            yield MonitorFact(type(callback).__name__, monitor)
+    for config in getattr(trainer, "lr_scheduler_configs", None) or ():
+        if getattr(config, "reduce_on_plateau", False) and isinstance(config.monitor, str):
+            yield MonitorFact(type(config.scheduler).__name__, config.monitor)

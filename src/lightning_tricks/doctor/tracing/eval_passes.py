@@ -54,19 +54,29 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
         rows = [i for i, leaf in enumerate(first) if _has_rows(leaf, size) and leaf.shape[1:2] != (size,)]
         same = [(first[i][:1], second[i][:1]) for i in rows]
         mixing = _change([first[i][1:] for i in rows], [second[i][1:] for i in rows])
+        rolled = _attempt(lambda: outputs(lambda item: item.roll(1, 0) if _has_rows(item, size) else item))
+        shifted = _change([first[i].roll(1, 0) for i in rows], [rolled[i] for i in rows if i < len(rolled)])
         repeated = 0.0
-        if mixing is None or mixing > _EQUAL or always_on or random:
+        if mixing is None or max(mixing, shifted or 0.0) > _EQUAL or always_on or random:
             repeated = _change(first, outputs()) or 0.0
         known = replace(known, repeat_change=repeated)
         if repeated > _EQUAL:
             return replace(known, reason="two passes in eval mode differ")
         changed = _change([output for output, _ in same], [output for _, output in same])
         if changed is None or changed <= _EQUAL:  # of one sample by chance, perhaps
-            changed = _change(first, outputs(lambda item: item.roll(1, 0) if _has_rows(item, size) else item))
+            changed = _change(first, rolled)
         why = "no output has a row for each sample" if mixing is None else None
         if any(_relates_rows(tensor, size) for tensor in tensors_in((args, kwargs))):
-            mixing, why = None, "an input relates the samples to each other"
-        return replace(known, input_change=changed, mixing_change=mixing, reason=why)
+            mixing, shifted, why = None, None, "an input relates the samples to each other"
+        return replace(known, input_change=changed, mixing_change=mixing, roll_change=shifted, reason=why)
+
+
+def _attempt(run: Callable[[], list[Tensor]]) -> list[Tensor]:
+    """Return the outputs of a pass, none if it refuses its inputs: lengths may have to be in order."""
+    try:
+        return run()
+    except (RuntimeError, ValueError, IndexError):
+        return []
 
 
 def _size_of(module: nn.Module) -> int:

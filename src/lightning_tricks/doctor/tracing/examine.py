@@ -22,6 +22,7 @@ from lightning_tricks.doctor.reading.read_datasets import read_datasets
 from lightning_tricks.doctor.reading.read_model import read_model
 from lightning_tricks.doctor.reading.read_optimizers import normalize_optimizer_config, read_optimizers
 from lightning_tricks.doctor.reading.read_plan import read_plan
+from lightning_tricks.doctor.reading.read_splits import add_split_facts
 from lightning_tricks.doctor.tracing.eval_passes import observe_behaviour
 from lightning_tricks.doctor.tracing.lazy_memory import remember_lazy
 from lightning_tricks.doctor.tracing.nonfinite_search import is_suspect, search_nonfinite
@@ -39,6 +40,7 @@ def examine(
     *,
     train_dataloaders: Any = None,
     val_dataloaders: Any = None,
+    test_dataloaders: Any = None,
     optimizers: Any = None,
     peaks: Sequence[Sequence[float]] = (),
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
@@ -52,6 +54,7 @@ def examine(
         batch: what its ``training_step`` takes, else its ``forward``.
         train_dataloaders: what Lightning accepts; the first batch is drawn from the first one if ``batch`` is None.
         val_dataloaders: likewise, for static rules.
+        test_dataloaders: likewise; their rows alone are looked at.
         optimizers: those of a Trainer; None builds them by ``configure_optimizers``.
         peaks: for each of their groups the rate that it is to reach, if callbacks know it.
         context: what passes run in, such as autocast.
@@ -66,7 +69,7 @@ def examine(
     model = getattr(model, "_orig_mod", model)
     memory, put_back_random_state, put_back_lazy = ObjectSnapshot(), remember_random_state(), remember_lazy(model)
     memory.remember(model, batch)
-    memory.remember(train_dataloaders, val_dataloaders, tensors=False)
+    memory.remember(train_dataloaders, val_dataloaders, test_dataloaders, tensors=False)
 
     def put_back() -> None:
         put_back_lazy()
@@ -75,7 +78,8 @@ def examine(
 
     examination = _Examination(model, context, put_back, overfit)
     try:
-        return examination.run(batch, train_dataloaders, val_dataloaders, optimizers, peaks, not_traced)
+        evidence = examination.run(batch, train_dataloaders, val_dataloaders, optimizers, peaks, not_traced)
+        return add_split_facts(evidence, train_dataloaders, val_dataloaders, test_dataloaders)
     finally:
         put_back()
 
@@ -103,7 +107,13 @@ class _Examination:
         plan = read_plan(self._model, train_facts)  # before anything stands in for the Trainer
         trainer = TrainerStandIn(getattr(self._model, "_trainer", None), train_facts.batches if train_facts else None)
         optimizers, schedulers = self._find_optimizers(given, trainer)
-        built = None if optimizers is None else read_optimizers(self._model, optimizers, schedulers, peaks)
+        built = (
+            None
+            if optimizers is None
+            else read_optimizers(
+                self._model, optimizers, schedulers, peaks, plan, train_facts.batches if train_facts else None
+            )
+        )
         if not_traced:
             batch, reason = None, not_traced
         elif batch is None and train is not None:

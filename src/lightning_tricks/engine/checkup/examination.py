@@ -9,6 +9,7 @@ import torch.distributed as dist
 from lightning.pytorch import LightningModule, Trainer
 
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
 from lightning_tricks.doctor.tracing.examine import examine
 from lightning_tricks.engine.layers.layer_group_checks import wrap_anew
 from lightning_tricks.engine.lr.base_lr import product_of
@@ -56,6 +57,7 @@ def examine_here(trainer: Any, pl_module: LightningModule, batch: Any) -> Eviden
             batch,
             train_dataloaders=trainer.train_dataloader,
             val_dataloaders=trainer.val_dataloaders,
+            test_dataloaders=test_loaders_of(trainer.datamodule or pl_module),
             optimizers=trainer.optimizers,
             peaks=product.group_base_lrs() if product is not None and product.has_started else (),
             context=trainer.precision_plugin.forward_context,

@@ -20,6 +20,7 @@ from lightning_tricks.doctor.facts.run_facts import (
     observe_losses,
     observe_step,
 )
+from lightning_tricks.engine.checkup.clip_settings import read_clip_settings
 from lightning_tricks.engine.checkup.loss_watch import LossWatch
 from lightning_tricks.engine.checkup.step_watch import StepWatch, highest_rate
 from lightning_tricks.engine.checkup.unchanged_params_watch import UnchangedParamsWatch
@@ -58,7 +59,8 @@ class RunWatch:
             self._still.start(trainer, pl_module)
 
     def start_steps(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Watch, before the run's own first step, whether gradients are zeroed by hand."""
+        """Note, before the run's own first step, how gradients are clipped; watch whether they are zeroed by hand."""
+        self.facts = replace(self.facts, clip=read_clip_settings(trainer))
         if not pl_module.automatic_optimization and trainer.current_epoch == 0:
             self._zeroing = ZeroGradWatch(trainer.optimizers)
 

@@ -58,31 +58,6 @@ def inputs_count() -> dict:
     return {"model": Step(nn.Linear(8, 3)), "batch": classes()}
 
 
-@sick("BEH002", "eval mode", severity="error")
-def wrong_view() -> dict:
-    return calling(lambda net, x: net.fc(x.T.reshape(len(x), 8)))
-
-
-@sick("BEH002", severity="error")
-def softmax_over_the_batch() -> dict:
-    return calling(lambda net, x: net.fc(x).softmax(0))
-
-
-@healthy("BEH002")
-def right_view() -> dict:
-    return calling(lambda net, x: net.fc(x.view(len(x), 2, 4).flatten(1)))
-
-
-@healthy("BEH002")
-def norm_in_eval_mode() -> dict:
-    return {"model": nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8)), "batch": rows()}
-
-
-@healthy("BEH002")
-def encoder() -> dict:
-    return {"model": nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), "batch": torch.randn(4, 3, 8)}
-
-
 @sick("BEH007", "rand is called", severity="warning")
 def noise_in_eval_mode() -> dict:
     return calling(lambda net, x: net.fc(x) + torch.rand(3))

@@ -7,7 +7,7 @@ from doctor_inputs import net, with_optimizer
 from patient import healthy, sick
 from torch import nn
 from torch.optim import SGD, Adadelta, Adam, AdamW
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR
 
 
 class AdamW8bit(Adam):
@@ -39,16 +39,6 @@ def half_frozen() -> nn.Module:
 def warm_up(params: Any, lr: float) -> Any:
     adam = Adam(params, lr)
     return [adam], [LambdaLR(adam, lambda step: min(1.0, step / 10))]
-
-
-def one_cycle(params: Any, steps: int, interval: str = "step") -> Any:
-    sgd = SGD(params, 0.1, momentum=0.9)
-    return [sgd], [{"scheduler": OneCycleLR(sgd, 0.1, total_steps=steps), "interval": interval}]
-
-
-def cosine(params: Any, epochs: int) -> Any:
-    sgd = SGD(params, 0.1)
-    return [sgd], [CosineAnnealingLR(sgd, epochs)]
 
 
 class Run:
@@ -142,28 +132,3 @@ def trained_weights_in_a_new_run() -> dict:
 @healthy("OPT002")
 def drawn_weights() -> dict:
     return with_optimizer(lambda params: Adam(params, 1e-2), net(hidden=64))
-
-
-@sick("OPT012", "over after 400 calls, the run has 20")
-def one_cycle_longer_than_the_run() -> dict:
-    return in_a_run(with_optimizer(lambda params: one_cycle(params, 400)))
-
-
-@sick("OPT012", "over after 20 calls, the run has 5 (once an epoch)")
-def one_cycle_in_steps_called_by_epoch() -> dict:
-    return in_a_run(with_optimizer(lambda params: one_cycle(params, 20, "epoch")))
-
-
-@sick("OPT012", "more than 1000 epochs")
-def horizon_in_steps_without_a_trainer() -> dict:
-    return with_optimizer(lambda params: one_cycle(params, 5000, "epoch"))
-
-
-@healthy("OPT012")
-def horizons_that_fit() -> dict:
-    return in_a_run(with_optimizer(lambda params: one_cycle(params, 20)))
-
-
-@healthy("OPT012")
-def cosine_over_all_epochs() -> dict:
-    return in_a_run(with_optimizer(lambda params: cosine(params, 5)))

@@ -47,34 +47,6 @@ def _zero_output_layer(evidence: Evidence) -> ParameterFact | None:
     )
 
 
-@rule("BEH002", "error", kind="batch", needs=("behaviour",))
-def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5) -> Symptoms:
-    """A sample's output that depends on the other samples.
-
-    What it looks at:  eval mode: one sample is replaced by a copy of its neighbour; the largest relative change of the
-                       other samples' outputs.
-    Why it matters:    a wrong ``view`` or ``softmax`` mixes samples: training seems to work, single predictions do not.
-    Options:           ``tolerance``: relative change above which outputs count as changed.
-    Try:               ``view`` that keeps the first dimension, ``dim=`` of reductions, batch norm with running
-                       statistics.
-    False alarms:      graph nets and attention over the batch are meant to; models with sequences first are not
-                       checked, nor outputs that are square in the batch (similarities).
-    References:        Karpathy, A Recipe for Training Neural Networks, 2019; TheDeepChecker, 2023.
-    """
-    behaviour = evidence.behaviour
-    assert behaviour is not None
-    first = [module.path for module in evidence.model.modules if module.settings.get("batch_first") is False]
-    if first:
-        yield NotChecked(f"{first[0]} takes sequences first, samples second")
-    elif behaviour.mixing_change is None:
-        yield NotChecked(behaviour.reason or "outputs could not be compared")
-    elif behaviour.mixing_change > tolerance:
-        message = (
-            f"one sample changes others' outputs by {behaviour.mixing_change:.2g}, above {tolerance:g} (eval mode)"
-        )
-        yield Symptom(behaviour.module, message, "keep dimension 0 in every view, reshape, flatten and softmax")
-
-
 @rule("BEH007", "warning", kind="batch", needs=("behaviour",))
 def nondeterministic_eval(evidence: Evidence, *, tolerance: float = 1e-6) -> Iterator[Symptom]:
     """Outputs that differ from call to call in eval mode.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact, SchedulerFact
+from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact
 from lightning_tricks.doctor.facts.optimizer_families import groups_of
 from lightning_tricks.doctor.facts.roles import output_weights
 from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
@@ -74,39 +74,6 @@ def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
         yield Symptom(where, message, remedy)
 
 
-@rule("OPT012", "warning", kind="static", needs=("optimizers",))
-def scheduler_horizon(
-    evidence: Evidence, *, tolerance: float = 0.02, epochs: int = 1000
-) -> Iterator[Symptom | NotChecked]:
-    """A schedule that is longer or shorter than the run.
-
-    What it looks at:  the horizon of one-cycle and cosine schedules against the run's steps or epochs, by Lightning's
-                       ``interval``; without a Trainer, horizons of very many epochs.
-    Why it matters:    a schedule that is cut off never reaches its low rates; one that is too short raises or repeats.
-    Options:           ``tolerance``: how far it may be off; ``epochs``: more are no epochs, where no Trainer says.
-    Try:               ``total_steps=self.trainer.estimated_stepping_batches`` and ``interval="step"``, or
-                       ``tricks=[one_cycle]``, ``tricks=[cosine_decay]``, which take the run's length by themselves.
-    False alarms:      a run that is meant to end early.
-    References:        Lightning documentation, ``configure_optimizers``.
-    """
-    for index, optimizer in enumerate(evidence.optimizers or ()):
-        for scheduler in optimizer.schedulers:
-            horizon = _horizon(scheduler)
-            if horizon is None:
-                continue
-            length, unit = _length(evidence, scheduler)
-            said = f"{scheduler.kind} is over after {horizon:g} calls"
-            if length is not None:
-                if abs(horizon - length) > max(1, tolerance * length):
-                    message = f"{said}, the run has {length} (once {'an epoch' if unit == 'epoch' else 'a step'})"
-                    yield Symptom(f"optimizer {index}", message, _remedy(scheduler))
-            elif scheduler.interval == "epoch" and horizon > epochs:
-                message = f"{said} once an epoch: more than {epochs} epochs, it seems to be meant in steps"
-                yield Symptom(f"optimizer {index}", message, _remedy(scheduler))
-            else:
-                yield NotChecked(evidence.missing.get("plan", "the run has no end"))
-
-
 def peak(group: GroupFact) -> float | None:
     """Return the highest rate that a group will have: what a warm-up rises to, not where it starts."""
     for key in ("max_lr", "initial_lr", "lr"):
@@ -142,21 +109,3 @@ def _pretrained_share(evidence: Evidence, group: GroupFact) -> float:
 
 def _is_in(path: str, module: str) -> bool:
     return not module or path == module or path.startswith(f"{module}.")
-
-
-def _horizon(scheduler: SchedulerFact) -> float | None:
-    key = {"OneCycleLR": "total_steps", "CosineAnnealingLR": "T_max"}.get(scheduler.kind)
-    value = scheduler.settings.get(key) if key else None
-    return float(value) if isinstance(value, (int, float)) else None
-
-
-def _length(evidence: Evidence, scheduler: SchedulerFact) -> tuple[int | None, str]:
-    if evidence.plan is None:
-        return None, scheduler.interval
-    length = evidence.plan.epochs if scheduler.interval == "epoch" else evidence.plan.steps
-    return None if length is None else length // max(1, scheduler.frequency), scheduler.interval
-
-
-def _remedy(scheduler: SchedulerFact) -> str:
-    trick = "tricks=[one_cycle]" if scheduler.kind == "OneCycleLR" else "tricks=[cosine_decay]"
-    return f'self.trainer.estimated_stepping_batches with interval="step"; {trick} takes the length by itself'

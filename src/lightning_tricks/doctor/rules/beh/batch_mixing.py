@@ -1,0 +1,87 @@
+"""Outputs of a sample that depend on the other samples of the batch."""
+
+from lightning_tricks.doctor.facts.evidence import BehaviourFacts, Evidence
+from lightning_tricks.doctor.facts.operations import LOSSES, RECURRENT
+from lightning_tricks.doctor.facts.trace_facts import Operation
+from lightning_tricks.doctor.rules.finding import Severity
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, Symptoms, rule
+
+
+@rule("BEH002", "error", kind="batch", needs=("behaviour",))
+def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5, order: float = 1e-3) -> Symptoms:
+    """A sample's output that depends on the other samples.
+
+    What it looks at:  eval mode: one sample is replaced by a copy of its neighbour, and the largest relative change of
+                       the other samples' outputs; the samples are moved by one place, and whether the outputs move with
+                       them. A recurrent layer or attention that takes the samples for steps in time is named.
+    Why it matters:    a wrong ``view`` or ``softmax`` mixes samples: training seems to work, single predictions do not.
+    Options:           ``tolerance``: relative change above which outputs count as changed; ``order``: the same for
+                       samples in another order.
+    Try:               ``batch_first=True``; ``transpose`` where ``view`` or ``reshape`` swaps dimensions; ``dim=`` of
+                       reductions; batch norm with running statistics.
+    False alarms:      graph nets and attention over the batch are meant to. With ``batch_first=False`` the samples have
+                       to be known from the loss or the loader; otherwise a finding is info. Outputs that are square in
+                       the batch (similarities) are not checked.
+    References:        Karpathy, A Recipe for Training Neural Networks, 2019; TheDeepChecker, 2023.
+    """
+    behaviour = evidence.behaviour
+    assert behaviour is not None
+    if behaviour.mixing_change is None:
+        yield NotChecked(behaviour.reason or "outputs could not be compared")
+        return
+    message = _mixing(behaviour, tolerance, order)
+    if not message:
+        return
+    first = [module.path for module in evidence.model.modules if module.settings.get("batch_first") is False]
+    layer = _sequence_first_layer(evidence) if first else None
+    if first and not _rows_are_samples(evidence) and (layer is None or _rows_of_losses(evidence)):
+        yield NotChecked(f"{first[0] or 'the model'} takes sequences first, samples second")
+        return
+    if layer is not None:
+        shape = list(layer.input_shapes[0])
+        said = f"`{layer.op}` has batch_first=False and takes the {shape[0]} samples of {shape} for steps in time"
+        severity: Severity | None = None if _rows_are_samples(evidence) else "info"
+        yield Symptom(
+            layer.module, f"{said}: {message}", "batch_first=True, or transpose(0, 1) before and after", severity
+        )
+    else:
+        remedy = "keep dimension 0 in every view, reshape, flatten and softmax; transpose to swap dimensions"
+        yield Symptom(behaviour.module, message, remedy)
+
+
+def _mixing(behaviour: BehaviourFacts, tolerance: float, order: float) -> str:
+    """Return how a sample depends on others; empty if it does not."""
+    if (behaviour.mixing_change or 0.0) > tolerance:
+        change = behaviour.mixing_change
+        return f"one sample changes others' outputs by {change:.2g}, above {tolerance:g} (eval mode)"
+    if (behaviour.roll_change or 0.0) > order:
+        change = behaviour.roll_change
+        return f"outputs change by {change:.2g}, above {order:g}, when the samples are in another order (eval mode)"
+    return ""
+
+
+def _sequence_first_layer(evidence: Evidence) -> Operation | None:
+    """Return the first layer that takes the samples of the batch for steps in time."""
+    size = evidence.batch.size if evidence.batch is not None else None
+    for _, call in (
+        evidence.graph.find(*RECURRENT, "multi_head_attention_forward") if evidence.trace is not None else ()
+    ):
+        module = evidence.model.module(call.module)
+        is_first = module is not None and module.settings.get("batch_first") is False
+        shape = call.input_shapes[0] if call.input_shapes else ()
+        if is_first and len(shape) == 3 and shape[0] == size != shape[1]:
+            return call
+    return None
+
+
+def _rows_are_samples(evidence: Evidence) -> bool:
+    """Return whether the loss, or the loader, has as many samples as most inputs have rows."""
+    size, loader = evidence.batch.size if evidence.batch is not None else None, evidence.train_loader
+    return size in _rows_of_losses(evidence) or (loader is not None and loader.batch_size == size)
+
+
+def _rows_of_losses(evidence: Evidence) -> set[int]:
+    if evidence.trace is None:
+        return set()
+    shapes = (loss.input_shapes[0] for _, loss in evidence.graph.find(*LOSSES) if loss.input_shapes)
+    return {shape[0] for shape in shapes if shape}

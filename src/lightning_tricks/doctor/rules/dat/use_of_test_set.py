@@ -1,0 +1,47 @@
+"""What the test set is used for."""
+
+import re
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, Symptoms, rule
+
+_TEST = re.compile(r"(^|[^a-z])test([^a-z]|$)", re.IGNORECASE)
+
+
+@rule("DAT012", "error", kind="static", needs=("test_rows",))
+def test_overlap(evidence: Evidence, *, share: float = 0.01) -> Symptoms:  # noqa: PT028 (a rule, not a test)
+    """Rows of the test set in the training or validation set.
+
+    What it looks at:  indices, where the sets are parts of one data set, else the contents of up to 2,048 rows.
+    Why it matters:    the test score then measures memory, not what the model does on new data.
+    Options:           ``share``: of the test rows, from which it is reported.
+    Try:               split once, by a fixed seed, and keep the indices.
+    False alarms:      coarse or blank rows that coincide; blank ones are left out.
+    References:        Kapoor & Narayanan, Leakage and the reproducibility crisis, 2023.
+    """
+    for name, facts in (evidence.test_rows or {}).items():
+        if facts.overlap is None:
+            yield NotChecked(facts.reasons.get("overlap", "rows could not be compared"))
+        elif facts.overlap >= share:
+            message = f"{facts.overlap:.0%} of the test rows are in the {name} set ({facts.overlapping} found"
+            message += ", by their indices)" if facts.overlap_by == "indices" else ")"
+            yield Symptom("test loader", message, "split once, by a fixed seed, and keep the indices")
+
+
+@rule("DAT013", "error", kind="static", needs=("plan",))
+def monitors_test(evidence: Evidence) -> Iterator[Symptom]:
+    """A callback or scheduler that follows a metric of the test set.
+
+    What it looks at:  ``monitor`` of every callback of the Trainer and of plateau schedulers.
+    Why it matters:    what stops the training or picks the checkpoint has been fitted to: the test score is no longer
+                       that of unseen data.
+    Try:               monitor the same metric of a validation set.
+    False alarms:      a validation metric whose name holds the word "test".
+    References:        Kapoor & Narayanan, Leakage and the reproducibility crisis, 2023.
+    """
+    for found in evidence.plan.monitors if evidence.plan is not None else ():
+        if _TEST.search(found.monitor):
+            replacement = _TEST.sub(r"\1val\2", found.monitor)
+            message = f"{found.kind} monitors {found.monitor!r}, a metric of the test set"
+            yield Symptom(found.kind, message, f"monitor={replacement!r}")
