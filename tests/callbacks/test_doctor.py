@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tricks import CosineDecay, Doctor, Report
-from lightning_tricks.doctor.tracing.stand_in import TrainerStandIn
+from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 from lightning_tricks.engine.checkup.examination import why_not_traced
 
 

@@ -1,9 +1,9 @@
 """Doctor: say at the first batch of a fit what is wrong with it, and watch what only training shows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
@@ -13,9 +13,11 @@ from torch.optim import Optimizer
 from lightning_tricks.core.arguments import check_choice
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
+from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.facts.run_facts import RunFacts, StartFact
 from lightning_tricks.doctor.facts.starting_facts import starting_facts
+from lightning_tricks.doctor.judging.consequences import fold_repetitions
 from lightning_tricks.doctor.judging.judge import judge
 from lightning_tricks.doctor.judging.project import plan_checks
 from lightning_tricks.doctor.judging.report import Report
@@ -28,11 +30,15 @@ from lightning_tricks.engine.checkup.run_watch import RunWatch, reading_distance
 from lightning_tricks.engine.run.progress_line import above_progress_bar, end_progress_line
 from lightning_tricks.engine.run.trick import Trick
 
+_Result = TypeVar("_Result")
+
 
 class Doctor(Trick):
     """Say what is wrong with a model, its data and its optimizers before it trains on, and what to try.
 
     Use when: a model is new, or does not learn; it costs about four steps, once.
+
+    It never ends a fit by an exception of its own: what it could not do is a note in the report.
 
     Where it acts: before the first step (``on_train_batch_start``), on the batch of that step: one ``training_step`` is
     traced and nothing of it stays, so that training goes on bit-identically. During training the loss of every batch is
@@ -95,6 +101,7 @@ class Doctor(Trick):
 
     def _start_anew(self) -> None:
         self.report: Report | None = None
+        self._failures = OwnFailures()
         self._watch = RunWatch()
         self._model: ModelFacts | None = None
         self._judged_at, self._judged_events = 0, RunFacts().events
@@ -110,63 +117,94 @@ class Doctor(Trick):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.report is None:
             self._examine(trainer, pl_module, batch)
-            if self._late_checks.rules:
+            if self._watches:
                 self._watch.start_steps(trainer, pl_module)  # now, so that it sees the run's own steps alone
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what can be said now that the run is over, even of one without a single batch."""
         if self.report is None:
-            self._tell(trainer, self._judge_all(examine_here(trainer, pl_module, None)))
-        elif self._late_checks.rules:
+            evidence = self._attempt("examine the model", lambda: examine_here(trainer, pl_module, None))
+            self.report = self._judge_all(evidence, pl_module)
+            self._tell(trainer, self.report)
+        elif self._watches:
             self._judge_and_tell(trainer, pl_module, ended=True)
 
     def _examine(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
+        """Let process 0 examine the model, and take its report over; whatever happens, none waits for another."""
+        evidence = examine_on_rank_zero(trainer, pl_module, batch, self._failures)
         found = ""
-        try:
-            evidence = examine_on_rank_zero(trainer, pl_module, batch)
-            if evidence is not None:
-                found = json.dumps([self._judge_all(evidence).to_json(), to_plain(starting_facts(evidence))])
-        finally:
-            found = broadcast_text(trainer, found)  # whatever happened: the others wait for it
-        if not found:
-            raise RuntimeError(f"`{type(self).__name__}` failed on process 0; its message is there.")
-        report, start = json.loads(found)
-        self.report = self.report or Report.from_json(report)
-        self._watch.facts = replace(self._watch.facts, start=from_plain(StartFact, start))
-        self._model = read_model(pl_module) if self.report.evidence is None else self.report.evidence.model
+        if evidence is not None:
+            self.report = self._judge_all(evidence, pl_module)
+            found = self._attempt("write its report down", lambda: self._to_text(evidence)) or ""
+        shared = self._attempt("share its report", lambda: broadcast_text(trainer, found)) or found
+        start = self._attempt("take the report of process 0 over", lambda: self._from_text(shared)) if shared else None
+        self.report = self.report or self._judge_all(None, pl_module)
+        self._watch.facts = replace(self._watch.facts, start=start or StartFact())
+        self._model = self.report.evidence.model if self.report.evidence is not None else None
         self._tell(trainer, self.report)
 
-    def _judge_all(self, evidence: Evidence) -> Report:
+    def _to_text(self, evidence: Evidence) -> str:
+        assert self.report is not None
+        return json.dumps([self.report.to_json(), to_plain(starting_facts(evidence))])
+
+    def _from_text(self, text: str) -> StartFact:
+        report, start = json.loads(text)
+        self.report = self.report or Report.from_json(report)
+        return from_plain(StartFact, start)
+
+    def _judge_all(self, evidence: Evidence | None, pl_module: LightningModule) -> Report:
+        """Return the report on this evidence; without any, or where it cannot be judged, one that says so."""
+        empty = Report(type(pl_module).__name__, notes=["The model was not examined."])
+        if evidence is None:
+            return empty
+        return self._attempt("judge the evidence", lambda: self._first_report(evidence)) or empty
+
+    def _first_report(self, evidence: Evidence) -> Report:
         report = judge(replace(evidence, run=RunFacts()), *self._checks)
         late = {rule.code for rule in self._late_checks.rules}
         outcomes = [_still_to_see(outcome) if outcome.code in late else outcome for outcome in report.outcomes]
-        self.report = replace(report, outcomes=outcomes)
-        return self.report
+        return replace(report, outcomes=outcomes)
+
+    def _attempt(self, what: str, action: Callable[[], _Result]) -> _Result | None:
+        """Return what a part of the work returns, nothing where it raises: a fit is never ended by that."""
+        return self._failures.attempt(what, action, None)
 
     def _tell(self, trainer: Trainer, report: Report) -> None:
         """Log a report; one that ends the fit is the exception's message, and stands last, once."""
+        self._note_failures(report)
         if self.fail_on is not None and report.at_least(self.fail_on):
-            end_progress_line(trainer)
+            self._attempt("end the progress bar's line", lambda: end_progress_line(trainer))
             codes = ", ".join(dict.fromkeys(finding.code for finding in report.at_least(self.fail_on)))
             told = str(report) if trainer.is_global_zero else f"{codes}; process 0 shows the report"
             raise MisconfigurationException(f"`{type(self).__name__}(fail_on={self.fail_on!r})`: {told}")
-        with above_progress_bar():
-            (rank_zero_info if report.ok else rank_zero_warn)(f"{type(self).__name__}: {report}")
+        self._attempt("log its report", lambda: _log(f"{type(self).__name__}: {report}", is_warning=not report.ok))
+
+    def _note_failures(self, *reports: Report) -> list[str]:
+        """Put what the doctor could not do among the notes of reports; return what is new."""
+        found = [*self._failures.notes, *self._watch.failures.notes]
+        new = [note for note in found if self.report is None or note not in self.report.notes]
+        for report in {id(report): report for report in (self.report, *reports) if report is not None}.values():
+            report.notes[:0] = [note for note in found if note not in report.notes]
+        return new
 
     # -- during training --------------------------------------------------------------------------------------------
 
+    @property
+    def _watches(self) -> bool:
+        return bool(self._late_checks.rules) and not self._watch.ended
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._late_checks.rules:
+        if self._watches:
             self._watch.start_epoch(trainer, pl_module)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        if self._late_checks.rules:
+        if self._watches:
             self._watch.before_step(trainer, pl_module, optimizer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._late_checks.rules and self._watch.after_batch(trainer, pl_module, outputs):
+        if self._watches and self._watch.after_batch(trainer, pl_module, outputs):
             self._watch.read(trainer)
             self._judge_if_due(trainer, pl_module)
 
@@ -179,16 +217,16 @@ class Doctor(Trick):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if self._watches_validation(trainer):
+        if self._watches and _is_watched_validation(trainer):
             self._watch.after_validation_batch(pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._watches_validation(trainer):
+        if self._watches and _is_watched_validation(trainer):
             self._watch.end_validation(trainer)
             self._judge_if_due(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._late_checks.rules:
+        if self._watches:
             self._watch.end_epoch(trainer, pl_module)
             self._judge_if_due(trainer, pl_module)
 
@@ -198,46 +236,49 @@ class Doctor(Trick):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._watch.let_go()
 
-    def _watches_validation(self, trainer: Trainer) -> bool:
-        """Say whether this is a validation of the fit, and one of every process: those without batches skip theirs."""
-        owners = (trainer.lightning_module, trainer.datamodule)  # type: ignore[attr-defined]
-        some_skip = any(getattr(owner, "allow_zero_length_dataloader_with_multiple_devices", False) for owner in owners)
-        is_of_fit = trainer.state.fn == "fit" and not trainer.sanity_checking
-        return bool(self._late_checks.rules) and is_of_fit and not (some_skip and trainer.world_size > 1)
-
     def _judge_if_due(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judge events at once; trends only now and then, for short epochs would judge them at every few steps."""
         due = self._watch.batches - self._judged_at >= reading_distance(trainer)
-        if due or self._watch.facts.events != self._judged_events:
+        if due or self._watch.ended or self._watch.facts.events != self._judged_events:
             self._judge_and_tell(trainer, pl_module)
 
     def _judge_and_tell(self, trainer: Trainer, pl_module: LightningModule, ended: bool = False) -> None:
-        late = self._judge_run(pl_module, ended)
+        """Log what has come to light since the last time; the same on every process."""
+        if self.report is None:
+            return
+        self._judged_at, self._judged_events = self._watch.batches, self._watch.facts.events
+        late = self._attempt("judge the run", lambda: self._judge_run(pl_module, ended))
         if late is not None and late.findings:
             self._tell(trainer, late)
+        elif new := self._note_failures():
+            self._attempt("log its notes", lambda: _log(f"{type(self).__name__}: {' '.join(new)}", is_warning=True))
 
-    def _judge_run(self, pl_module: LightningModule, ended: bool = False) -> Report | None:
-        """Add to the report what has come to light since the last time, and return that; the same on every process."""
-        if self.report is None:
-            return None
-        self._judged_at, self._judged_events = self._watch.batches, self._watch.facts.events
+    def _judge_run(self, pl_module: LightningModule, ended: bool = False) -> Report:
+        """Return what is new, and put it into the report; a repetition of an earlier finding is a note there."""
+        assert self.report is not None
         self._model = self._model or read_model(pl_module)
         late = judge(Evidence(self._model, run=replace(self._watch.facts, ended=ended)), *self._late_checks)
-        late.findings = [
-            finding for finding in late.findings if not any(_covers(said, finding) for said in self.report.findings)
-        ]
+        said = self.report.findings
+        late.findings = [found for found in late.findings if not any(_covers(known, found) for known in said)]
+        late.findings, repeated = fold_repetitions(late.findings, said)
+        notes = [note for note in (*late.notes, *repeated) if note not in self.report.notes]
+        kept = [known for known in said if not any(_covers(found, known) for found in late.findings)]
         judged = {outcome.code: outcome for outcome in late.outcomes}
-        outcomes = [judged.get(outcome.code, outcome) for outcome in self.report.outcomes]
-        still = [said for said in self.report.findings if not any(_covers(finding, said) for finding in late.findings)]
-        self.report = replace(self.report, findings=[*still, *late.findings], outcomes=outcomes)
+        self.report = replace(
+            self.report,
+            findings=[*kept, *late.findings],
+            notes=[*self.report.notes, *_failures_among(notes)],
+            outcomes=[judged.get(outcome.code, outcome) for outcome in self.report.outcomes],
+        )
         return late
 
     # -- the state --------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
         """Return the report and what was watched, as JSON."""
-        run = self._watch.to_json() if self._late_checks.rules else ""
-        return {"report": self.report.to_json() if self.report else "", "run": run}
+        report = self._attempt("save its report", self.report.to_json) if self.report is not None else ""
+        run = self._attempt("save what it watched", self._watch.to_json) if self._watches else ""
+        return {"report": report or "", "run": run or ""}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.report = Report.from_json(state_dict["report"]) if state_dict["report"] else None
@@ -246,6 +287,31 @@ class Doctor(Trick):
             self._watch.load_json(state_dict["run"])
         else:  # nobody watched how it started
             self._watch.facts = RunFacts(StartFact(trained=True))
+
+
+def _is_watched_validation(trainer: Trainer) -> bool:
+    """Say whether this is a validation of the fit, and one of every process: those without batches skip theirs."""
+    owners = (trainer.lightning_module, trainer.datamodule)  # type: ignore[attr-defined]
+    some_skip = any(getattr(owner, "allow_zero_length_dataloader_with_multiple_devices", False) for owner in owners)
+    is_of_fit = trainer.state.fn == "fit" and not trainer.sanity_checking
+    return is_of_fit and not (some_skip and trainer.world_size > 1)
+
+
+def _log(text: str, is_warning: bool) -> None:
+    """Log a text; where warnings are turned into exceptions, as information."""
+    with above_progress_bar():
+        if not is_warning:
+            rank_zero_info(text)
+            return
+        try:
+            rank_zero_warn(text)
+        except Warning:
+            rank_zero_info(text)
+
+
+def _failures_among(notes: list[str]) -> list[str]:
+    """Leave out what a run's rules could not check: the first report has said so."""
+    return [note for note in notes if not note.startswith("Not checked")]
 
 
 def _still_to_see(outcome: Outcome) -> Outcome:

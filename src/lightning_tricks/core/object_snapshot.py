@@ -154,9 +154,19 @@ class ObjectSnapshot:
         return homes[0].startswith(_TORCH_OWN) or homes[0].partition(".")[0] not in _FOREIGN
 
     def put_back_(self) -> None:
-        """Put everything back; may be called again and again."""
+        """Put everything back; may be called again and again.
+
+        Raises:
+            Exception: the first one that an object raised on being put back; all others are put back all the same.
+        """
+        errors: list[Exception] = []
         for undo in reversed(self._undo):  # what was found first, containers for instance, last
-            undo()
+            try:
+                undo()
+            except Exception as error:  # one object that refuses must not keep the others from being put back
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
 
 def _are_the_same(now: list[Any], then: list[Any]) -> bool:

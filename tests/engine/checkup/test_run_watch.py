@@ -23,7 +23,8 @@ from lightning_tricks.doctor.facts.run_facts import RunFacts
 from lightning_tricks.doctor.judging.project import Checks
 from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.rules.rule import Rule, Symptom
-from lightning_tricks.doctor.tracing.stand_in import TrainerStandIn
+from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
+from lightning_tricks.engine.checkup.loss_watch import join_losses
 from lightning_tricks.engine.checkup.run_watch import reading_distance
 from lightning_tricks.engine.checkup.step_watch import _Look, sample
 
@@ -250,7 +251,7 @@ def test_what_was_not_read_yet_survives_even_where_it_is_no_number() -> None:
     doctor._watch._steps._closed.append(_Look(7, 0.1, {"weight": 2.0}, torch.tensor([math.inf, math.nan, 0.5])))
     other.load_state_dict(doctor.state_dict())
     assert other.state_dict() == doctor.state_dict()
-    assert other._watch._losses.read(runner).first_bad_step == 7
+    assert join_losses(runner, other._watch._losses.take(runner)).first_bad_step == 7
 
 
 class HereAlone:

@@ -17,6 +17,9 @@ from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.facts.run_facts import RunFacts
 from lightning_tricks.doctor.facts.trace_facts import Scalar, TensorFact, TraceFacts
 
+CONFIGURE_OPTIMIZERS = "`configure_optimizers`"
+"""The phase of an :class:`ErrorFact` that was raised there."""
+
 
 @dataclass(frozen=True)
 class GroupFact:
@@ -177,7 +180,7 @@ class BehaviourFacts:
 
 @dataclass(frozen=True)
 class ErrorFact:
-    """An exception of the model's own on the batch: its last line, and the deepest place in the user's source."""
+    """An exception of the user's code: its last line, and the deepest place in the user's source."""
 
     phase: str
     kind: str
@@ -206,11 +209,12 @@ class Evidence:
         step: the loss and gradients of that step.
         behaviour: passes in eval mode.
         overfit: measured only where a rule that needs it is asked for.
-        error: the model's own exception, where it raised one.
+        errors: exceptions of the user's code: of the model on the batch, of ``configure_optimizers``, of the loader.
         run: what training showed, where it was watched.
         numerics: of a step that is not finite, the operations that made it so.
         contracts: what the user states about the model.
         missing: for each part that is ``None``, the reason.
+        own_failures: what the doctor itself could not do, a line each.
     """
 
     model: ModelFacts
@@ -226,11 +230,17 @@ class Evidence:
     step: StepFacts | None = None
     behaviour: BehaviourFacts | None = None
     overfit: OverfitFacts | None = None
-    error: ErrorFact | None = None
+    errors: tuple[ErrorFact, ...] = ()
     run: RunFacts | None = None
     numerics: NumericFacts = field(default_factory=NumericFacts)
     contracts: Contracts | None = None
     missing: dict[str, str] = field(default_factory=dict)
+    own_failures: tuple[str, ...] = ()
+
+    @property
+    def error(self) -> ErrorFact | None:
+        """The first exception, ``None`` if there was none."""
+        return self.errors[0] if self.errors else None
 
     @cached_property
     def graph(self) -> Graph:

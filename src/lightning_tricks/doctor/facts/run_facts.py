@@ -23,11 +23,13 @@ class StartFact:
         trained: the model, or a part of it, was trained before: where the loss starts is not where nothing was learnt.
         dropout: the model has some.
         guess: the loss of always predicting how frequent the classes are; ``None`` where the loss is of another kind.
+        without_gradient: trainable parameters that got no gradient, or one of exactly 0, in the traced step.
     """
 
     trained: bool = False
     dropout: bool = False
     guess: float | None = None
+    without_gradient: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,8 @@ class RunFacts:
     Attributes:
         start: what was known before the first step.
         first_bad_step: the first step whose loss was not finite, ``None`` if there was none.
-        unchanged: trainable parameters that the first epoch left as they were, to the last bit.
+        unchanged: trainable parameters that are as they were, to the last bit: after the first epoch those without a
+            gradient in the traced step, after the second one all others.
         not_zeroed: optimizers, by index, that stepped twice with gradients which still held those of the step before.
         training_modes: batch norms and dropouts that were in training mode at the end of a validation batch.
         losses: of the training batches, where one optimizer makes them smaller.

@@ -16,12 +16,14 @@ def starting_facts(evidence: Evidence) -> StartFact:
         >>> from torch import nn
         >>> from lightning_tricks.doctor.tracing.examine import examine
         >>> starting_facts(examine(nn.Linear(2, 1)))
-        StartFact(trained=False, dropout=False, guess=None)
+        StartFact(trained=False, dropout=False, guess=None, without_gradient=())
     """
     called = {operation.op for operation in evidence.trace.operations} if evidence.trace is not None else set()
     has_dropout = any(module.isa("Dropout", "_DropoutNd") for module in evidence.model.modules)
     trained = bool(evidence.model.pretrained) or (evidence.plan is not None and evidence.plan.done > 0)
-    return StartFact(trained, has_dropout or bool(called & DROPOUTS), _loss_of_prior(evidence))
+    gradients = evidence.step.gradients if evidence.step is not None else ()
+    without = tuple(gradient.name for gradient in gradients if not gradient.norm)
+    return StartFact(trained, has_dropout or bool(called & DROPOUTS), _loss_of_prior(evidence), without)
 
 
 def _loss_of_prior(evidence: Evidence) -> float | None:

@@ -7,6 +7,7 @@ optimizer, and behaviour, the symptom of all of them, last.
 from collections.abc import Iterable
 
 from lightning_tricks.doctor.rules.finding import SEVERITIES, Finding
+from lightning_tricks.doctor.rules.registry import all_rules
 from lightning_tricks.doctor.rules.rule import Rule
 
 _MEND_FIRST = ("DOC", "DAT", "NUM", "LOS", "INI", "ACT", "PLC", "OPT", "BEH", "RUN")
@@ -45,6 +46,38 @@ def group_consequences(findings: Iterable[Finding], rules: Iterable[Rule]) -> tu
             if finding.code in explains.get(other.code, ()) and other.at_least(finding.severity)
         ]
         cause = min(causes, key=_place, default=None)
+        if cause is None:
+            kept.append(finding)
+        else:
+            notes.append(f"Follows from {cause.code} at {cause.where or 'the model'}: {finding}")
+    return kept, notes
+
+
+def fold_repetitions(late: Iterable[Finding], said: Iterable[Finding]) -> tuple[list[Finding], list[str]]:
+    """Return findings of a run that say something new, and a line for each that repeats an earlier finding.
+
+    A finding repeats an earlier one about the same place whose rule names its code in ``explains``: a layer that gets
+    no gradient does not change.
+
+    Example:
+        >>> unused = Finding("BEH006", "param-without-grad", "warning", "spare", "no gradient", "use it")
+        >>> still = Finding("RUN008", "params-not-changing", "warning", "spare", "did not change", "use it")
+        >>> fold_repetitions([still], [unused])[0]
+        []
+    """
+    known = list(said)
+    explains = {rule.code: rule.explains for rule in all_rules()}
+    kept: list[Finding] = []
+    notes: list[str] = []
+    for finding in late:
+        causes = (
+            other
+            for other in known
+            if other.where == finding.where
+            and finding.code in explains.get(other.code, ())
+            and other.at_least(finding.severity)
+        )
+        cause = next(causes, None)
         if cause is None:
             kept.append(finding)
         else:

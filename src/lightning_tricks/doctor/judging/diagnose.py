@@ -9,7 +9,6 @@ from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.judging.judge import judge
 from lightning_tricks.doctor.judging.project import plan_checks
 from lightning_tricks.doctor.judging.report import Report
-from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
 from lightning_tricks.doctor.rules.registry import as_words
 from lightning_tricks.doctor.tracing.examine import examine
 
@@ -65,21 +64,13 @@ def diagnose(
     checks = plan_checks(select, ignore, options, preview=preview, contracts=contracts)
     if not as_words(select):  # rules of a run are missed only by those who ask for them
         checks = checks._replace(rules=tuple(rule for rule in checks.rules if rule.kind != "run"))
-    if datamodule is not None:
-        train_dataloaders, val_dataloaders = _loaders(datamodule)
-        test_dataloaders = test_loaders_of(datamodule)
     evidence = examine(
         model,
         batch,
         train_dataloaders=train_dataloaders,
         val_dataloaders=val_dataloaders,
         test_dataloaders=test_dataloaders,
+        datamodule=datamodule,
         overfit=any("overfit" in rule.needs for rule in checks.rules),
     )
     return judge(evidence, *checks)
-
-
-def _loaders(datamodule: Any) -> tuple[Any, Any]:
-    datamodule.prepare_data()
-    datamodule.setup("fit")
-    return datamodule.train_dataloader(), datamodule.val_dataloader()

@@ -9,6 +9,7 @@ from typing import Any
 from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
+from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.judging.consequences import group_consequences
 from lightning_tricks.doctor.judging.ignores import Ignore, ignores_among, ignores_in_source
 from lightning_tricks.doctor.judging.own_rules import is_packaged
@@ -19,6 +20,7 @@ from lightning_tricks.doctor.rules.registry import as_words
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Rule, Symptom
 
 _NEEDS = {"run": "it needs a training run: use the callback `Doctor`"}
+_FAILED: list[Symptom | NotChecked | Observed] = [NotChecked("the rule failed")]
 
 
 def judge(
@@ -68,7 +70,7 @@ def judge(
     return Report(
         evidence.model.kind,
         findings,
-        [*notes, *failures, *follows, *not_checked],
+        [*notes, *evidence.own_failures, *failures, *follows, *not_checked],
         [rule.code for rule in chosen],
         evidence,
         outcomes,
@@ -79,15 +81,17 @@ def judge(
 def _ask(
     rule: Rule, evidence: Evidence, options: Mapping[str, Any]
 ) -> tuple[list[Symptom | NotChecked | Observed], list[str]]:
-    """Return what a rule says, and a note if it is not one of the package's and raised."""
+    """Return what a rule says, and a note if it raised."""
     absent = [part for part in rule.needs if _part(evidence, part) is None]
     if absent:
         return [NotChecked(evidence.missing.get(absent[0], _NEEDS.get(absent[0], f"no {absent[0]}")))], []
+    if is_packaged(rule):
+        failures = OwnFailures()
+        found = failures.attempt(f"check {rule.code}", lambda: list(rule.check(evidence, **options)), _FAILED)
+        return found, failures.notes
     try:
         return list(rule.check(evidence, **options)), []
     except Exception as error:  # the user's own rule may raise anything
-        if is_packaged(rule):
-            raise
         frame = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"the rule raised {type(error).__name__}: {error}"
         return [NotChecked(reason)], [f"Rule {rule.code} failed: {reason} ({frame.filename}:{frame.lineno})."]

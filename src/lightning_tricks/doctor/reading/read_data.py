@@ -1,8 +1,7 @@
 """Read data: a loader's attributes and a batch's leaves."""
 
-import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch.utils.data import (
 from torch.utils.data.distributed import DistributedSampler
 
 from lightning_tricks.doctor.facts.evidence import BatchFacts, LeafFact, LoaderFact
+from lightning_tricks.doctor.reading.containers import walk_batch
 from lightning_tricks.doctor.reading.measure_tensors import describe
 from lightning_tricks.doctor.reading.read_columns import read_columns
 
@@ -105,21 +105,3 @@ def _read_leaf(path: str, value: Any) -> LeafFact:
     if not isinstance(value, Tensor):
         return LeafFact(path, type(value).__name__)
     return LeafFact(path, type(value).__name__, describe(value), read_columns(value))
-
-
-def walk_batch(batch: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each leaf of tuples, lists, dicts and dataclasses with its place; of a bare tensor the place is empty."""
-    inner: list[tuple[str, Any]] | None = None
-    if isinstance(batch, Mapping):
-        inner = [(str(key), value) for key, value in batch.items()]
-    elif isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        inner = list(zip(batch._fields, batch, strict=True))
-    elif isinstance(batch, (tuple, list)):
-        inner = [(str(i), value) for i, value in enumerate(batch)]
-    elif dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        inner = [(field.name, getattr(batch, field.name)) for field in dataclasses.fields(batch)]
-    if inner is None:
-        yield path, batch
-        return
-    for key, value in inner:
-        yield from walk_batch(value, f"{path}.{key}" if path else key)

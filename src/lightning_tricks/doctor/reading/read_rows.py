@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Subset, TensorDataset
 
 from lightning_tricks.doctor.facts.roles import TARGET_NAMES
-from lightning_tricks.doctor.reading.read_data import walk_batch
+from lightning_tricks.doctor.reading.containers import walk_batch
 
 _SECONDS = 0.25
 

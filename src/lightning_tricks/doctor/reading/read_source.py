@@ -58,7 +58,11 @@ def _entries(cls: type, file: str) -> Iterator[str]:
     lines = linecache.getlines(file)
     if not any(_MARK.search(line) for line in lines):
         return
-    found = [node for name, node in _classes(ast.parse("".join(lines)).body) if name == cls.__qualname__]
+    try:
+        body = ast.parse("".join(lines)).body
+    except SyntaxError:  # a notebook's cell with magic commands
+        return
+    found = [node for name, node in _classes(body) if name == cls.__qualname__]
     if not found:
         return
     node = found[-1]  # of two of a name the later one is in force

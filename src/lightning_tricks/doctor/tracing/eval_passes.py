@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.evidence import BehaviourFacts
+from lightning_tricks.doctor.reading.containers import tensors_in, with_tensors_changed
 from lightning_tricks.doctor.tracing.interventions import Listener
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
-from lightning_tricks.doctor.tracing.recorder import tensors_in
 
 Change = Callable[[Tensor], Tensor]
 
@@ -33,7 +33,8 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
     target, (args, kwargs) = model.get_submodule(path), calls[path]
 
     def outputs(change: Change | None = None) -> list[Tensor]:
-        returned = target(*_changed(args, change), **_changed(kwargs, change))
+        given = (args, kwargs) if change is None else with_tensors_changed((args, kwargs), change)
+        returned = target(*given[0], **given[1])
         return [
             tensor.detach().float() for tensor in tensors_in(returned) if tensor.is_floating_point() and tensor.dim()
         ]
@@ -81,20 +82,6 @@ def _attempt(run: Callable[[], list[Tensor]]) -> list[Tensor]:
 
 def _size_of(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if not nn.parameter.is_lazy(parameter))
-
-
-def _changed(value: Any, change: Change | None) -> Any:
-    if change is None:
-        return value
-    if isinstance(value, Tensor):
-        return change(value)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_changed(item, change) for item in value))
-    if type(value) in (tuple, list):
-        return type(value)(_changed(item, change) for item in value)
-    if hasattr(value, "keys") and hasattr(value, "items"):
-        return {key: _changed(item, change) for key, item in value.items()}
-    return value
 
 
 def _has_rows(tensor: Tensor, size: int | None) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -9,6 +11,7 @@ from torch import nn
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
 from lightning_tricks.doctor.facts.evidence import (
+    CONFIGURE_OPTIMIZERS,
     BatchFacts,
     BehaviourFacts,
     ErrorFact,
@@ -16,22 +19,45 @@ from lightning_tricks.doctor.facts.evidence import (
     LoaderFact,
     OverfitFacts,
 )
+from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
-from lightning_tricks.doctor.reading.read_data import first_batch, first_loader, read_batch, read_loader
+from lightning_tricks.doctor.facts.own_failures import OwnFailures
+from lightning_tricks.doctor.reading.read_data import first_loader, read_batch, read_loader
 from lightning_tricks.doctor.reading.read_datasets import read_datasets
 from lightning_tricks.doctor.reading.read_model import read_model
 from lightning_tricks.doctor.reading.read_optimizers import normalize_optimizer_config, read_optimizers
 from lightning_tricks.doctor.reading.read_plan import read_plan
 from lightning_tricks.doctor.reading.read_splits import add_split_facts
+from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
 from lightning_tricks.doctor.tracing.eval_passes import observe_behaviour
 from lightning_tricks.doctor.tracing.lazy_memory import remember_lazy
 from lightning_tricks.doctor.tracing.nonfinite_search import is_suspect, search_nonfinite
-from lightning_tricks.doctor.tracing.one_pass import describe_error, find_entry, move
+from lightning_tricks.doctor.tracing.obtain_batch import bring_to_model, draw, loaders_of
+from lightning_tricks.doctor.tracing.one_pass import describe_error, find_entry
 from lightning_tricks.doctor.tracing.overfit_batch import overfit_batch_
 from lightning_tricks.doctor.tracing.single_process import single_process
-from lightning_tricks.doctor.tracing.stand_in import Step, TrainerStandIn, stand_in_
+from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
 from lightning_tricks.doctor.tracing.trace_step import Patient, Traced, trace_step
+from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 from lightning_tricks.doctor.tracing.without_compile import without_compile
+
+_UNKNOWN = "the doctor could not measure it"
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The arguments of :func:`examine`."""
+
+    batch: Any
+    train: Any
+    val: Any
+    test: Any
+    datamodule: Any
+    optimizers: Any
+    peaks: Sequence[Sequence[float]]
+    context: Callable[[], AbstractContextManager[Any]]
+    not_traced: str
+    overfit: bool
 
 
 def examine(
@@ -41,6 +67,7 @@ def examine(
     train_dataloaders: Any = None,
     val_dataloaders: Any = None,
     test_dataloaders: Any = None,
+    datamodule: Any = None,
     optimizers: Any = None,
     peaks: Sequence[Sequence[float]] = (),
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
@@ -49,12 +76,16 @@ def examine(
 ) -> Evidence:
     """Return all evidence that can be had.
 
+    Nothing is raised: exceptions of the user's code are ``errors`` of the evidence, exceptions of the doctor's own are
+    its ``own_failures``, and the part that was being measured is missing.
+
     Args:
         model: any module; of a compiled one what was compiled is looked at.
         batch: what its ``training_step`` takes, else its ``forward``.
         train_dataloaders: what Lightning accepts; the first batch is drawn from the first one if ``batch`` is None.
         val_dataloaders: likewise, for static rules.
         test_dataloaders: likewise; their rows alone are looked at.
+        datamodule: in place of all of them; its hooks of the transfer are called, too.
         optimizers: those of a Trainer; None builds them by ``configure_optimizers``.
         peaks: for each of their groups the rate that it is to reach, if callbacks know it.
         context: what passes run in, such as autocast.
@@ -66,73 +97,90 @@ def examine(
         >>> [operation.op for operation in evidence.trace.operations]
         ['batch', 'parameter', 'parameter', 'linear']
     """
-    model = getattr(model, "_orig_mod", model)
-    memory, put_back_random_state, put_back_lazy = ObjectSnapshot(), remember_random_state(), remember_lazy(model)
-    memory.remember(model, batch)
-    memory.remember(train_dataloaders, val_dataloaders, test_dataloaders, tensors=False)
-
-    def put_back() -> None:
-        put_back_lazy()
-        memory.put_back_()
-        put_back_random_state()
-
-    examination = _Examination(model, context, put_back, overfit)
-    try:
-        evidence = examination.run(batch, train_dataloaders, val_dataloaders, optimizers, peaks, not_traced)
-        return add_split_facts(evidence, train_dataloaders, val_dataloaders, test_dataloaders)
-    finally:
-        put_back()
+    given = _Given(
+        batch, train_dataloaders, val_dataloaders, test_dataloaders, datamodule, optimizers, peaks, context,
+        not_traced, overfit,
+    )  # fmt: skip
+    return _Examination(getattr(model, "_orig_mod", model), given).run()
 
 
 class _Examination:
     """What is known so far, and why the rest is not."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        context: Callable[[], AbstractContextManager[Any]],
-        put_back: Callable[[], None],
-        overfit: bool,
-    ) -> None:
+    def __init__(self, model: nn.Module, given: _Given) -> None:
         self._model: Any = model
-        self._context = context
-        self._put_back = put_back
-        self._overfit = overfit
+        self._given = given
+        self._failures = OwnFailures()
         self._missing: dict[str, str] = {}
-        self._error: ErrorFact | None = None
+        self._errors: list[ErrorFact] = []
 
-    def run(self, batch: Any, train: Any, val: Any, given: Any, peaks: Any, not_traced: str) -> Evidence:
-        model = read_model(self._model)
+    def run(self) -> Evidence:
+        given = self._given
+        empty = Evidence(ModelFacts(type(self._model).__name__, (), ()))
+        put_back = self._failures.attempt("remember the model's state", self._remember, None)
+        if put_back is None:  # what cannot be put back is not run
+            given = self._given = replace(given, not_traced="the model's state could not be remembered")
+            put_back = _do_nothing
+        self._put_back = put_back
+        try:
+            evidence = self._failures.attempt("examine the model", self._examine, empty)
+        finally:
+            self._failures.attempt("put the model's state back", put_back, None)
+        return replace(evidence, own_failures=tuple(self._failures.notes))
+
+    def _remember(self) -> Callable[[], None]:
+        given, memory = self._given, ObjectSnapshot()
+        put_back_random_state, put_back_lazy = remember_random_state(), remember_lazy(self._model)
+        memory.remember(self._model, given.batch)
+        memory.remember(given.train, given.val, given.test, tensors=False)
+
+        def put_back() -> None:
+            put_back_lazy()
+            memory.put_back_()
+            put_back_random_state()
+
+        return put_back
+
+    def _examine(self) -> Evidence:
+        model = self._attempt("model", lambda: read_model(self._model)) or _bare(self._model)
+        train, val, test = self._find_loaders()
         train_facts, val_facts = self._read_loader("train_loader", train), self._read_loader("val_loader", val)
-        plan = read_plan(self._model, train_facts)  # before anything stands in for the Trainer
-        trainer = TrainerStandIn(getattr(self._model, "_trainer", None), train_facts.batches if train_facts else None)
-        optimizers, schedulers = self._find_optimizers(given, trainer)
-        built = (
-            None
-            if optimizers is None
-            else read_optimizers(
-                self._model, optimizers, schedulers, peaks, plan, train_facts.batches if train_facts else None
+        # before anything stands in for the Trainer
+        plan = self._attempt("plan", lambda: read_plan(self._model, train_facts))
+        trainer = TrainerStandIn(
+            getattr(self._model, "_trainer", None), train_facts.batches if train_facts else None,
+            self._model, train, val, self._given.datamodule,
+        )  # fmt: skip
+        optimizers, schedulers = self._find_optimizers(trainer)
+        built = None
+        if optimizers is not None:
+            trainer.answer(optimizers=optimizers, lr_scheduler_configs=_configs(schedulers))
+            peaks = self._given.peaks
+            batches = train_facts.batches if train_facts else None
+            built = self._attempt(
+                "optimizers",
+                lambda: read_optimizers(self._model, optimizers, schedulers, peaks, plan, batches),
             )
-        )
-        if not_traced:
-            batch, reason = None, not_traced
-        elif batch is None and train is not None:
-            batch, reason = self._draw(train)
-        else:
-            reason = "no batch was given"
-        facts, traced, behaviour, overfit, numerics = None, Traced(), None, None, NumericFacts()
+        facts, traced, behaviour, overfit = None, Traced(missing="no batch was given"), None, None
+        numerics = None
+        batch = self._find_batch(train)
         if batch is not None:
-            facts, batch = read_batch(batch), move(batch, _device_of(self._model))
-            patient = Patient(self._model, batch, optimizers or (), schedulers, trainer, self._put_back, self._context)
-            traced, behaviour, overfit = self._trace(patient, facts)
-            reason = traced.missing or "the model raised on the batch"
-            numerics = self._search(patient, traced)
+            patient = Patient(
+                self._model, batch, optimizers or (), schedulers, trainer, self._put_back, self._given.context
+            )
+            facts, traced, behaviour, overfit = self._run(patient)
+            numerics = self._attempt("numerics", lambda: self._search(patient, traced))
+        elif "batch" in self._missing:
+            traced = Traced(missing=self._missing["batch"])
+        self._errors += [traced.error] if traced.error is not None else []
+        reason = traced.missing or "the model raised on the batch"
         parts = {"batch": facts, "trace": traced.trace, "step": traced.step, "behaviour": behaviour, "overfit": overfit}
+        rows = self._attempt("rows", lambda: read_datasets(first_loader(train), first_loader(val)))
         self._missing.update({part: self._missing.get(part, reason) for part, value in parts.items() if value is None})
-        rows = read_datasets(first_loader(train), first_loader(val))
         self._missing.update({"rows": rows} if isinstance(rows, str) else {})
-        self._missing.update({"plan": "no Trainer says how long the run is to be"} if plan is None else {})
-        return Evidence(
+        if plan is None:
+            self._missing.setdefault("plan", "no Trainer says how long the run is to be")
+        evidence = Evidence(
             model=model,
             optimizers=built,
             train_loader=train_facts,
@@ -144,59 +192,95 @@ class _Examination:
             step=traced.step,
             behaviour=behaviour,
             overfit=overfit,
-            numerics=numerics,
-            error=self._error or traced.error,
+            numerics=numerics or NumericFacts(),
+            errors=tuple(self._errors),
             missing=self._missing,
         )
+        return self._attempt("splits", lambda: add_split_facts(evidence, train, val, test)) or evidence
+
+    def _attempt(self, part: str, measure: Callable[[], Any]) -> Any:
+        """Return a part of the evidence; without it, where the doctor fails to measure it."""
+        missing = object()
+        found = self._failures.attempt(f"measure the {_NAMES.get(part, part)}", measure, missing)
+        if found is missing:
+            self._missing[part] = _UNKNOWN
+            return None
+        return found
+
+    # -- what is given ------------------------------------------------------------------------------------------------
+
+    def _find_loaders(self) -> tuple[Any, Any, Any]:
+        given = self._given
+        if given.datamodule is None:
+            return given.train, given.val, given.test
+        trainer = TrainerStandIn(model=self._model, datamodule=given.datamodule)
+        train, val, error = loaders_of(given.datamodule, trainer)
+        if error is not None and not trainer.unanswered:
+            self._errors.append(error)
+        return train, val, self._attempt("test_loader", lambda: test_loaders_of(given.datamodule))
 
     def _read_loader(self, part: str, loaders: Any) -> LoaderFact | None:
         loader = first_loader(loaders)
         if loader is None:
             self._missing[part] = f"no {'training' if part == 'train_loader' else 'validation'} loader was given"
             return None
-        return read_loader(loader)
+        found: LoaderFact | None = self._attempt(part, lambda: read_loader(loader))
+        return found
 
-    def _find_optimizers(self, given: Any, trainer: TrainerStandIn) -> tuple[list[Any] | None, list[dict[str, Any]]]:
-        if given is not None:
+    def _find_optimizers(self, trainer: TrainerStandIn) -> tuple[list[Any] | None, list[dict[str, Any]]]:
+        if self._given.optimizers is not None:
             configs = getattr(getattr(self._model, "_trainer", None), "lr_scheduler_configs", None) or ()
-            return list(given), [vars(config) for config in configs]
-        if not callable(getattr(self._model, "configure_optimizers", None)):
+            return list(self._given.optimizers), [vars(config) for config in configs]
+        configure = getattr(self._model, "configure_optimizers", None)
+        if not callable(configure):
             self._missing["optimizers"] = "the model has no `configure_optimizers`"
             return None, []
         stand_in_(self._model, Step(), trainer)
         try:
-            optimizers, schedulers = normalize_optimizer_config(self._model.configure_optimizers())
-        except Exception as error:  # the user's own code may want a Trainer in any way
+            returned = configure()
+        except Exception as error:  # the user's own code
             self._missing["optimizers"] = f"`configure_optimizers` raised {type(error).__name__}: {error}"
+            if not trainer.unanswered:
+                self._errors.append(describe_error(error, CONFIGURE_OPTIMIZERS, ""))
             return None, []
         finally:
             self._put_back()
+        optimizers, schedulers = self._attempt("optimizers", lambda: normalize_optimizer_config(returned)) or ([], [])
         if not optimizers:
-            self._missing["optimizers"] = "`configure_optimizers` returned none"
+            self._missing.setdefault("optimizers", "`configure_optimizers` returned none")
             return None, []
         return list(optimizers), schedulers
 
-    def _draw(self, loaders: Any) -> tuple[Any, str]:
-        try:
-            return first_batch(loaders), ""
-        except StopIteration:
-            described = "the training loader is empty"
-            self._error = ErrorFact("the training loader", "StopIteration", "it has no batch", "", "", 0, "")
-        except Exception as error:  # a data set's own
-            described = "the training loader raised"
-            self._error = describe_error(error, "the training loader", "")
-        return None, described
+    def _find_batch(self, train: Any) -> Any:
+        if self._given.not_traced:
+            self._missing["batch"] = self._given.not_traced
+            return None
+        if self._given.batch is not None or train is None:
+            return self._given.batch
+        batch, error = draw(train)
+        if error is not None:
+            self._missing["batch"] = f"{error.phase} {'is empty' if error.kind == 'StopIteration' else 'raised'}"
+            self._errors.append(error)
+        return batch
 
-    def _trace(self, patient: Patient, facts: BatchFacts) -> tuple[Traced, BehaviourFacts | None, OverfitFacts | None]:
-        self._bring_to_the_model(patient)
+    # -- what is run --------------------------------------------------------------------------------------------------
+
+    def _run(self, patient: Patient) -> tuple[BatchFacts | None, Traced, BehaviourFacts | None, OverfitFacts | None]:
+        try:
+            patient.batch = bring_to_model(patient.batch, patient.model, self._given.datamodule)
+        except Exception as error:  # a hook of the user's, or a `to` of the batch's own class
+            facts = self._attempt("batch", lambda: read_batch(patient.batch))
+            return facts, Traced(error=describe_error(error, "the transfer of the batch", "")), None, None
+        facts = self._attempt("batch", lambda: read_batch(patient.batch))
         with without_compile(), single_process(), torch.inference_mode(False):
-            traced = trace_step(patient)
-            if traced.error is not None:
-                return traced, None, None
+            traced = trace_step(patient, self._failures)
+            if traced.step is None:
+                return facts, traced, None, None
             stand_in_(patient.model, Step(patient.optimizers, patient.schedulers), patient.trainer)
             with patient.context():
-                behaviour = self._observe(patient, traced, facts)
-                return traced, behaviour, self._learn_by_heart(patient) if self._overfit else None
+                size = facts.size if facts is not None else None
+                behaviour = self._attempt("behaviour", lambda: self._observe(patient, traced, size))
+                return facts, traced, behaviour, self._learn_by_heart(patient) if self._given.overfit else None
 
     def _search(self, patient: Patient, traced: Traced) -> NumericFacts:
         if not is_suspect(traced.step, traced.error):
@@ -204,9 +288,9 @@ class _Examination:
         with without_compile(), single_process(), torch.inference_mode(False):
             return search_nonfinite(patient)
 
-    def _observe(self, patient: Patient, traced: Traced, facts: BatchFacts) -> BehaviourFacts:
+    def _observe(self, patient: Patient, traced: Traced, size: int | None) -> BehaviourFacts:
         try:
-            return observe_behaviour(patient.model, traced.calls, facts.size)
+            return observe_behaviour(patient.model, traced.calls, size)
         except Exception as error:  # eval mode may ask for more than training does
             return BehaviourFacts(reason=f"a pass in eval mode raised {type(error).__name__}: {error}")
 
@@ -219,14 +303,24 @@ class _Examination:
             self._missing["overfit"] = f"training on the batch raised {type(error).__name__}: {error}"
             return None
 
-    def _bring_to_the_model(self, patient: Patient) -> None:
-        """Let the module's own hooks see the batch, as a Trainer would."""
-        for name in ("on_before_batch_transfer", "on_after_batch_transfer"):
-            hook = getattr(patient.model, name, None)
-            if callable(hook):
-                patient.batch = hook(patient.batch, 0)
+
+_NAMES = {
+    "train_loader": "training loader",
+    "val_loader": "validation loader",
+    "test_loader": "test loader",
+    "splits": "validation and test sets",
+    "behaviour": "model in eval mode",
+}
 
 
-def _device_of(model: nn.Module) -> torch.device:
-    first = next(iter(model.parameters()), None)
-    return torch.device("cpu") if first is None else first.device
+def _bare(model: nn.Module) -> ModelFacts:
+    return ModelFacts(type(model).__name__, (), ())
+
+
+def _do_nothing() -> None:
+    """There is nothing to put back."""
+
+
+def _configs(schedulers: list[dict[str, Any]]) -> list[Any]:
+    """Return schedulers as a Trainer shows them."""
+    return [SimpleNamespace(**{"interval": "epoch", "frequency": 1, "name": None, **each}) for each in schedulers]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.evidence import ErrorFact
 
+_BASES = ("module", "hooks", "datamodule")
 _ROOMS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 
 
@@ -46,10 +47,23 @@ def find_entry(model: Any, batch: Any) -> Entry:
 
 
 def has_training_step(model: Any) -> bool:
-    """Say whether the module defines one itself; Lightning's own only warns."""
+    """Say whether the module has one that does something; Lightning's default only warns."""
     step = getattr(model, "training_step", None)
-    home = getattr(getattr(step, "__func__", step), "__module__", "") or ""
-    return callable(step) and home.partition(".")[0] not in ("lightning", "pytorch_lightning")
+    return callable(step) and not is_lightning_default(step)
+
+
+def is_lightning_default(hook: Any) -> bool:
+    """Say whether a hook is the one of Lightning's base classes; models in its package, such as demos, define theirs.
+
+    Example:
+        >>> from lightning.pytorch import LightningModule
+        >>> from lightning.pytorch.demos.boring_classes import BoringModel
+        >>> is_lightning_default(LightningModule().training_step), is_lightning_default(BoringModel().training_step)
+        (True, False)
+    """
+    home = getattr(getattr(hook, "__func__", hook), "__module__", "") or ""
+    package, _, rest = home.partition(".core.")
+    return package in ("lightning.pytorch", "pytorch_lightning") and rest.partition(".")[0] in _BASES
 
 
 def _step_arguments(step: Callable[..., Any], batch: Any) -> tuple[Any, ...]:
@@ -106,16 +120,3 @@ def describe_error(error: BaseException, phase: str, module: str) -> ErrorFact:
 def is_own_source(filename: str) -> bool:
     """Return whether a file is neither PyTorch's nor the doctor's."""
     return not filename.startswith(_ROOMS) and not filename.startswith("<")
-
-
-def move(batch: Any, device: torch.device) -> Any:
-    """Return a batch whose tensors lie on a device; what is no tensor, tuple, list or dict stays."""
-    if isinstance(batch, Tensor):
-        return batch.to(device)
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(move(leaf, device) for leaf in batch))
-    if type(batch) in (tuple, list):
-        return type(batch)(move(leaf, device) for leaf in batch)
-    if type(batch) is dict:
-        return {key: move(leaf, device) for key, leaf in batch.items()}
-    return batch.to(device) if hasattr(batch, "to") and not isinstance(batch, type) else batch

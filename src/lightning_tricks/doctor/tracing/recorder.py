@@ -6,16 +6,16 @@ function shows, such as the inside of TorchScript. Calls inside of a call are no
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
-from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, RANDOM, words
 from lightning_tricks.doctor.facts.trace_facts import Operation
+from lightning_tricks.doctor.reading.containers import tensors_in
 from lightning_tricks.doctor.reading.measure_tensors import plain_settings
 from lightning_tricks.doctor.tracing.ledger import Ledger, covers_storage, storage_of
 from lightning_tricks.doctor.tracing.measure_operations import channel_variance, measure_arguments, measure_result
@@ -211,20 +211,6 @@ class _Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self._recorder.run(func, name_of_overload(func), args, kwargs or {})
-
-
-def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
-    """Yield the tensors in tuples, lists, dicts and objects that behave like them."""
-    if isinstance(value, Tensor):
-        if not is_lazy(value):  # it bears no look before it has a shape
-            yield value
-    elif depth and isinstance(value, (tuple, list)):
-        for item in value:
-            yield from tensors_in(item, depth - 1)
-    elif depth and hasattr(value, "values") and hasattr(value, "keys"):
-        yield from tensors_in(list(value.values()), depth - 1)
-    elif depth and is_dataclass(value):
-        yield from tensors_in(list(vars(value).values()), depth - 1)
 
 
 def _name(names: tuple[str, ...], args: Any, kwargs: dict[str, Any]) -> list[tuple[str, Any]]:

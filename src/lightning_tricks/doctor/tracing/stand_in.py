@@ -1,6 +1,6 @@
-"""Stand-ins: what a ``training_step`` finds in place of a Trainer, so that it can run once and leave no trace.
+"""Stand-ins: the methods that a ``training_step`` calls on its module, so that it can run once and leave no trace.
 
-Nothing is logged, no optimizer steps; what the step asks of a real Trainer, where there is one, it is told.
+Nothing is logged, and no optimizer steps.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,24 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
-class Silence:
-    """Answers every call and attribute with itself, and does nothing: a logger, its experiment."""
-
-    def __getattr__(self, name: str) -> "Silence":
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self
-
-    def __call__(self, *args: object, **kwargs: object) -> "Silence":
-        """Return itself."""
-        return self
-
-    def __getitem__(self, key: object) -> "Silence":
-        return self
-
-    def __bool__(self) -> bool:
-        return False
+from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 
 
 class OptimizerStandIn:
@@ -75,42 +58,6 @@ class _SchedulerStandIn:
         """Do nothing."""
 
 
-class TrainerStandIn:
-    """What modules ask of ``self.trainer``, as on the first step of a run; a real Trainer's answers where there is one.
-
-    Args:
-        trainer: the real one, or None.
-        batches: of the training loader, where that is known.
-    """
-
-    def __init__(self, trainer: Any = None, batches: int | None = None) -> None:
-        batches = batches or 100
-        self._real = trainer
-        self._answers: dict[str, Any] = {
-            "global_step": 0, "current_epoch": 0, "max_epochs": 10, "min_epochs": None, "max_steps": -1,
-            "num_training_batches": batches, "estimated_stepping_batches": 10 * batches, "accumulate_grad_batches": 1,
-            "world_size": 1, "num_nodes": 1, "num_devices": 1, "global_rank": 0, "local_rank": 0, "node_rank": 0,
-            "is_global_zero": True, "training": True, "validating": False, "testing": False, "predicting": False,
-            "sanity_checking": False, "fast_dev_run": False, "is_last_batch": False, "should_stop": False,
-            "callbacks": [], "callback_metrics": {}, "logged_metrics": {}, "progress_bar_metrics": {},
-            "datamodule": None, "log_dir": None, "default_root_dir": ".", "precision": "32-true", "ckpt_path": None,
-            "checkpoint_callback": None, "gradient_clip_val": None, "log_every_n_steps": 50, "strategy": Silence(),
-        }  # fmt: skip
-
-    logger = Silence()
-    loggers: Sequence[Any] = ()
-
-    def __getattr__(self, name: str) -> Any:
-        if self.__dict__.get("_real") is not None:
-            return getattr(self._real, name)
-        answers = self.__dict__.get("_answers", {})
-        if name in answers:
-            return answers[name]
-        raise AttributeError(
-            f"the step reads `trainer.{name}`, and there is no Trainer: use the `Doctor` callback, which has one"
-        )
-
-
 class Step:
     """The methods that a LightningModule calls in its ``training_step``, and what they were given.
 
@@ -137,6 +84,11 @@ class Step:
         self._unseen = unseen
         self.logged: dict[str, float] = {}
         self.backwards = 0
+
+    @property
+    def has_optimizers(self) -> bool:
+        """Whether there are any: none could be built, otherwise."""
+        return bool(self._optimizers)
 
     def log(self, name: str, value: Any, *args: object, **kwargs: object) -> None:
         """Keep a value that is a number."""
@@ -176,7 +128,7 @@ class Step:
 
 
 def stand_in_(model: nn.Module, step: Step, trainer: TrainerStandIn) -> None:
-    """Put stand-ins on a model and the LightningModules in it; whoever calls this takes them off again."""
+    """Put stand-ins on a model and the LightningModules in it; the caller takes them off again."""
     for module in model.modules():
         if not hasattr(type(module), "manual_backward"):
             continue
@@ -186,7 +138,7 @@ def stand_in_(model: nn.Module, step: Step, trainer: TrainerStandIn) -> None:
             log=step.log,
             log_dict=step.log_dict,
             manual_backward=step.manual_backward,
-            optimizers=step.optimizers,
+            optimizers=step.optimizers if step.has_optimizers else lambda *_, **__: trainer.refuse("optimizers"),
             lr_schedulers=step.lr_schedulers,
             clip_gradients=step.nothing,
             toggle_optimizer=step.nothing,

@@ -10,16 +10,19 @@ from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.evidence import ErrorFact, GradientFact, StepFacts
 from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.facts.provenance import find_arrivals
 from lightning_tricks.doctor.facts.trace_facts import BatchNormFact, TraceFacts
-from lightning_tricks.doctor.reading.read_data import walk_batch
+from lightning_tricks.doctor.reading.containers import tensors_in, walk_batch
 from lightning_tricks.doctor.tracing.interventions import WithoutDropout
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.one_pass import Entry, describe_error, find_entry, find_loss, has_training_step
-from lightning_tricks.doctor.tracing.recorder import Recorder, tensors_in
-from lightning_tricks.doctor.tracing.stand_in import Step, TrainerStandIn, stand_in_
+from lightning_tricks.doctor.tracing.recorder import Recorder
+from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
+from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 
 TECHNIQUES = ("hybrid", "functions")
+_FOLLOWED = (*TECHNIQUES, "modules")  # the last follows calls of modules, and no operations
 
 
 @dataclass(frozen=True)
@@ -64,30 +67,41 @@ class Patient:
     context: Callable[[], AbstractContextManager[Any]]
 
 
-def trace_step(patient: Patient) -> Traced:
+def trace_step(patient: Patient, failures: OwnFailures) -> Traced:
     """Run one step under the best technique that the model bears.
 
     A technique under which it raises is given up for the next; if it raises without any, the exception is its own.
     """
     partial: Traced | None = None
-    for technique in TECHNIQUES:
-        found = _Pass(patient).run(technique)
+    for technique in _FOLLOWED:
+        found = _Pass(patient, failures).run(technique)
         if found.error is None:
-            return found
+            return _as_far_as_followed(found, partial, failures)
         partial = partial or found
         patient.put_back()
-    plain = _Pass(patient).run(None)
+    plain = _Pass(patient, failures).run(None)
     patient.put_back()
     if plain.error is None:
-        assert partial is not None
-        assert partial.error is not None
-        return replace(plain, missing=f"the pass could not be followed: {partial.error.kind}: {partial.error.message}")
-    return replace(plain, trace=partial.trace if partial else None)
+        return _as_far_as_followed(plain, partial, failures)
+    if patient.trainer.unanswered:
+        asked = ", ".join(f"`trainer.{name}`" for name in dict.fromkeys(patient.trainer.unanswered))
+        return Traced(missing=f"the step asks for {asked}, and there is no Trainer: use the `Doctor` callback")
+    error = replace(plain.error, module=partial.error.module if partial and partial.error else "")
+    return replace(plain, trace=partial.trace if partial else None, error=error)
+
+
+def _as_far_as_followed(found: Traced, partial: Traced | None, failures: OwnFailures) -> Traced:
+    if found.trace is not None or partial is None or partial.error is None:
+        return found
+    why = f"{partial.error.kind}: {partial.error.message}"
+    failures.notes.append(f"The doctor could not follow the operations of the step: {why} Please report this.")
+    return replace(found, missing=f"the pass could not be followed: {why}")
 
 
 class _Pass:
-    def __init__(self, patient: Patient) -> None:
+    def __init__(self, patient: Patient, failures: OwnFailures) -> None:
         self._patient = patient
+        self._failures = failures
         self._gradients: dict[str, GradientFact] = {}
         self._stack = ModuleStack(patient.model)
         self._recorder = Recorder(_leaves(patient.model, patient.batch), self._stack)
@@ -103,7 +117,7 @@ class _Pass:
             returned = self._forward(entry, technique)
             loss = find_loss(entry, returned)
             step = self._backward(returned, loss)
-        except Exception as error:  # whatever it is, it is the model's, and it is reported
+        except Exception as error:  # the model's own, or that of a technique which it does not bear
             described = describe_error(error, self._phase, self._stack.failed or "")
             name = "training_step" if has_training_step(patient.model) else "forward"
             return Traced(trace=self._facts(name, technique, None), error=described)
@@ -121,8 +135,9 @@ class _Pass:
         with ExitStack() as contexts:
             contexts.enter_context(self._patient.context())
             contexts.enter_context(torch.enable_grad())
-            contexts.enter_context(self._stack)
             if technique:
+                contexts.enter_context(self._stack)
+            if technique in TECHNIQUES:
                 contexts.enter_context(self._recorder.recording(technique))
             return entry.call()
 
@@ -170,8 +185,13 @@ class _Pass:
                 self._gradients[name] = GradientFact(name, norm, nonfinite=not finite)
 
     def _facts(self, entry: str, technique: str | None, loss: Tensor | None) -> TraceFacts | None:
-        if not technique:
+        if technique not in TECHNIQUES:
             return None
+        return self._failures.attempt(
+            "describe the operations of the step", lambda: self._describe(entry, str(technique), loss), None
+        )
+
+    def _describe(self, entry: str, technique: str, loss: Tensor | None) -> TraceFacts:
         recorder = self._recorder
         found_loss = recorder.find(loss)[:1] if loss is not None else ()
         results = self._stack.results

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from lightning.pytorch import LightningModule, Trainer
 
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
 from lightning_tricks.doctor.tracing.examine import examine
 from lightning_tricks.engine.layers.layer_group_checks import wrap_anew
@@ -18,31 +19,43 @@ from lightning_tricks.engine.trial.run_snapshot import reshard_
 _SHARDING = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
 
 
-def examine_on_rank_zero(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence | None:
+def examine_on_rank_zero(
+    trainer: Trainer, pl_module: LightningModule, batch: Any, failures: OwnFailures
+) -> Evidence | None:
     """Return what can be seen of a run's module, on process 0; ``None`` on the others, which wait.
+
+    An exception on one process keeps none of the others waiting: each reaches the same barrier.
 
     Args:
         trainer: a Trainer that fits, before its first step in this process.
         pl_module: its module.
         batch: as the first step gets it, on its device; ``None`` if the module fetches its own, or there is none.
+        failures: takes what goes wrong.
     """
     try:
         if not _is_shared(trainer):
-            return examine_here(trainer, pl_module, batch)
-        return _examine_while_others_wait(trainer, pl_module, batch)
+            return failures.attempt("examine the model", lambda: examine_here(trainer, pl_module, batch), None)
+        return _examine_while_others_wait(trainer, pl_module, batch, failures)
     finally:
-        if not why_not_traced(trainer, pl_module):
-            wrap_anew(trainer)  # backward passes beside it have touched what it knows of the gradients
+        # backward passes beside it have touched what it knows of the gradients
+        failures.attempt("prepare the strategy's wrapper anew", lambda: _wrap_anew(trainer, pl_module), None)
 
 
-def _examine_while_others_wait(trainer: Trainer, pl_module: LightningModule, batch: Any) -> Evidence | None:
-    reshard_(pl_module)
+def _wrap_anew(trainer: Trainer, pl_module: LightningModule) -> None:
+    if not why_not_traced(trainer, pl_module):
+        wrap_anew(trainer)
+
+
+def _examine_while_others_wait(
+    trainer: Trainer, pl_module: LightningModule, batch: Any, failures: OwnFailures
+) -> Evidence | None:
+    failures.attempt("reshard the model", lambda: reshard_(pl_module), None)
     alone = dist.new_group([0])
     try:
         if not trainer.is_global_zero:
             return None
         with _only_member_of(alone):
-            return examine_here(trainer, pl_module, batch)
+            return failures.attempt("examine the model", lambda: examine_here(trainer, pl_module, batch), None)
     finally:
         trainer.strategy.barrier("doctor")
         dist.destroy_process_group(alone)
@@ -87,7 +100,7 @@ def _is_shared(trainer: Trainer) -> bool:
 @contextmanager
 def _batch_as_it_is(pl_module: Any) -> Iterator[None]:
     """Keep the module's hooks of the transfer, which the batch has been through, from being called again."""
-    names = ("on_before_batch_transfer", "on_after_batch_transfer")
+    names = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
     own = {name: vars(pl_module)[name] for name in names if name in vars(pl_module)}
     vars(pl_module).update(dict.fromkeys(names, _unchanged))
     try:
@@ -98,7 +111,7 @@ def _batch_as_it_is(pl_module: Any) -> Iterator[None]:
         vars(pl_module).update(own)
 
 
-def _unchanged(batch: Any, dataloader_idx: int = 0) -> Any:
+def _unchanged(batch: Any, *_: Any) -> Any:
     return batch
 
 

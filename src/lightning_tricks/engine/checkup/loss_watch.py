@@ -21,6 +21,20 @@ class Losses(NamedTuple):
     first_bad_step: int | None
 
 
+class Taken(NamedTuple):
+    """What one process has kept of batches in a row.
+
+    Attributes:
+        notes: the step, and the batches of a step, for each batch.
+        values: ``(N,)`` losses, 0 where a batch has none.
+        counts: 1 for each batch that has a loss, else 0.
+    """
+
+    notes: list[tuple[int, int]]
+    values: Tensor
+    counts: list[float]
+
+
 class LossWatch:
     """The losses of the batches since the last reading.
 
@@ -42,25 +56,13 @@ class LossWatch:
         self._losses.append(loss.detach() if isinstance(loss, Tensor) else None)
         self._notes.append((trainer.global_step, parts))
 
-    def read(self, trainer: Trainer) -> Losses:
-        """Return what was kept, and forget it."""
-        batches = [batch for batch in zip(self._notes, *self._on_host(trainer), strict=True) if batch[2]]
-        self._losses, self._notes = [], []
-        bad = (step for (step, _), value, _ in batches if not math.isfinite(value))
-        return Losses([parts * value / count for (_, parts), value, count in batches], next(bad, None))
-
-    def _on_host(self, trainer: Trainer) -> tuple[list[float], list[float]]:
-        """Return, for each batch, the sum of its losses over the processes, and how many of them have one."""
+    def take(self, trainer: Trainer) -> Taken:
+        """Return what was kept on this process, and forget it."""
         counts = [float(loss is not None) for loss in self._losses]
-        if not counts:
-            return [], []
-        device = trainer.strategy.root_device
-        values = _stack(self._losses, device)
-        if trainer.world_size == 1:
-            return values.tolist(), counts
-        both: Any = trainer.strategy.reduce(torch.stack([values, torch.tensor(counts, device=device)]), reduce_op="sum")
-        found: list[list[float]] = both.tolist()
-        return found[0], found[1]
+        values = _stack(self._losses, trainer.strategy.root_device) if counts else torch.zeros(0)
+        taken = Taken(self._notes, values, counts)
+        self._losses, self._notes = [], []
+        return taken
 
     def plain_state(self) -> list[list[float | None]]:
         """Return what was kept; this process waits for its device."""
@@ -72,6 +74,24 @@ class LossWatch:
         """Go on with what :meth:`plain_state` returned."""
         self._notes = [(step, parts) for step, parts, _ in plain]
         self._losses = [None if value is None else torch.tensor(float(value)) for _, _, value in plain]
+
+
+def join_losses(trainer: Trainer, taken: Taken) -> Losses:
+    """Return the losses of all processes; each of them has to call this."""
+    values, counts = _sum(trainer, taken)
+    batches = [batch for batch in zip(taken.notes, values, counts, strict=True) if batch[2]]
+    bad = (step for (step, _), value, _ in batches if not math.isfinite(value))
+    return Losses([parts * value / count for (_, parts), value, count in batches], next(bad, None))
+
+
+def _sum(trainer: Trainer, taken: Taken) -> tuple[list[float], list[float]]:
+    """Return, for each batch, the sum of its losses over the processes, and how many of them have one."""
+    if trainer.world_size == 1 or not taken.counts:
+        return taken.values.tolist(), taken.counts
+    counts = torch.tensor(taken.counts, device=taken.values.device)
+    both: Any = trainer.strategy.reduce(torch.stack([taken.values, counts]), reduce_op="sum")
+    found: list[list[float]] = both.tolist()
+    return found[0], found[1]
 
 
 def _stack(losses: list[Tensor | None], device: torch.device) -> Tensor:

@@ -2,8 +2,9 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -12,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.optim import Optimizer
 
+from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.facts.run_facts import (
     EvaluationFact,
@@ -21,11 +23,12 @@ from lightning_tricks.doctor.facts.run_facts import (
     observe_step,
 )
 from lightning_tricks.engine.checkup.clip_settings import read_clip_settings
-from lightning_tricks.engine.checkup.loss_watch import LossWatch
-from lightning_tricks.engine.checkup.step_watch import StepWatch, highest_rate
-from lightning_tricks.engine.checkup.unchanged_params_watch import UnchangedParamsWatch
-from lightning_tricks.engine.checkup.zero_grad_watch import ZeroGradWatch
+from lightning_tricks.engine.checkup.loss_watch import LossWatch, Taken, join_losses
+from lightning_tricks.engine.checkup.step_watch import StepWatch, highest_rate, join_steps
+from lightning_tricks.engine.checkup.unchanged_params_watch import UnchangedParamsWatch, join_unchanged
+from lightning_tricks.engine.checkup.zero_grad_watch import ZeroGradWatch, join_kept
 
+_Result = TypeVar("_Result")
 _READ_EVERY, _HELD_AT_MOST = 50, 1000  # batches
 _VAL_LOSSES = frozenset(
     f"{part}{mark}loss" for part in ("val", "valid", "validation", "eval", "dev") for mark in ("_", "/", ".", "-")
@@ -38,54 +41,108 @@ class RunWatch:
     Losses, gradients and updates are kept as they come, on their device, and read every ``log_every_n_steps`` batches,
     at a validation and at the end of an epoch. All processes read together, and come to the same facts.
 
+    An exception in here never reaches the run: it becomes a note, and the watch ends. At the next reading the processes
+    agree on that, so that none waits for another.
+
     Attributes:
         facts: what was read so far.
         batches: how many batches were seen, in all.
+        failures: exceptions in here, as notes.
+        ended: whether the watch has ended, on every process.
     """
 
     def __init__(self) -> None:
         self.facts = RunFacts()
         self.batches = 0
+        self.failures = OwnFailures()
+        self.ended = False
+        self._failed = False
+        self._since_reading = 0
         self._losses, self._steps, self._still = LossWatch(), StepWatch(), UnchangedParamsWatch()
         self._zeroing: ZeroGradWatch | None = None
         self._since_evaluation = (0.0, 0)
         self._training_modes: tuple[str, ...] | None = None
+
+    def _attempt(self, what: str, action: Callable[[], _Result]) -> _Result | None:
+        """Return what a part of the watch returns; nothing, now and later, where one has failed on this process."""
+        if self._failed:
+            return None
+        known = len(self.failures.notes)
+        found = self.failures.attempt(what, action, None)
+        self._failed = len(self.failures.notes) > known
+        return found
 
     # -- in a step --------------------------------------------------------------------------------------------------
 
     def start_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """In the first epoch, note what every trainable parameter is."""
         if trainer.current_epoch == 0:
-            self._still.start(trainer, pl_module)
+            self._attempt("note what the parameters are", lambda: self._still.start(trainer, pl_module))
 
     def start_steps(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note, before the run's own first step, how gradients are clipped; watch whether they are zeroed by hand."""
-        self.facts = replace(self.facts, clip=read_clip_settings(trainer))
+        clip = self._attempt("read how gradients are clipped", lambda: read_clip_settings(trainer))
+        self.facts = replace(self.facts, clip=clip)
         if not pl_module.automatic_optimization and trainer.current_epoch == 0:
-            self._zeroing = ZeroGradWatch(trainer.optimizers)
+            self._zeroing = self._attempt("watch the gradients", lambda: self._watch_zeroing(trainer))
+
+    def _watch_zeroing(self, trainer: Trainer) -> ZeroGradWatch:
+        def attempt(action: Callable[[], None]) -> None:
+            self._attempt("watch the gradients", action)
+
+        return ZeroGradWatch(trainer.optimizers, attempt)
 
     def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Look at the gradients of a step, if it is time to."""
-        self._steps.before_step(trainer, pl_module, optimizer, reading_distance(trainer))
+        self._attempt(
+            "look at the gradients of a step",
+            lambda: self._steps.before_step(trainer, pl_module, optimizer, reading_distance(trainer)),
+        )
 
     def after_batch(self, trainer: Trainer, pl_module: LightningModule, outputs: Any) -> bool:
-        """Keep a batch's loss, and say whether it is time to read."""
+        """Keep a batch's loss, and say whether it is time to read: on every process after the same batch."""
         self.batches += 1
-        self._losses.see(trainer, pl_module, outputs)
-        self._steps.after_batch()
-        return len(self._losses) >= reading_distance(trainer)
+        self._since_reading += 1
+        self._attempt("keep a loss", lambda: self._losses.see(trainer, pl_module, outputs))
+        self._attempt("look at the update of a step", self._steps.after_batch)
+        return self._since_reading >= reading_distance(trainer)
 
     def after_validation_batch(self, pl_module: LightningModule) -> None:
         """After the first batch of a validation, see whether the modules are in the mode for it."""
         if self._training_modes is None:
-            self._training_modes = tuple(name for name, module in pl_module.named_modules() if _trains(module))
+            self._training_modes = self._attempt(
+                "look at the modules during validation",
+                lambda: tuple(name for name, module in pl_module.named_modules() if _trains(module)),
+            )
 
     # -- readings ---------------------------------------------------------------------------------------------------
 
     def read(self, trainer: Trainer) -> None:
         """Add to the facts what was seen since the last time."""
+        self._since_reading = 0
+        taken = self._attempt("read what was watched", lambda: self._take(trainer))
+        if taken is not None and not self._ends(trainer):
+            self._attempt("judge what was watched", lambda: self._join(trainer, *taken))
+        elif taken is None:
+            self._ends(trainer)
+
+    def _take(self, trainer: Trainer) -> tuple[Taken, list[Any], Tensor | None]:
+        """Return what this process has kept; everything that may fail on one process alone is in here."""
+        zeroing = None if self._zeroing is None else self._zeroing.take(trainer)
+        return self._losses.take(trainer), self._steps.take(), zeroing
+
+    def _ends(self, trainer: Trainer) -> bool:
+        """Say whether any process has failed: then the watch ends on all; each of them has to call this."""
+        if trainer.world_size > 1:
+            failed = torch.tensor(float(self._failed), device=trainer.strategy.root_device)
+            anywhere: Any = trainer.strategy.reduce(failed, reduce_op="sum")
+            self._failed = bool(anywhere)
+        self.ended = self._failed
+        return self.ended
+
+    def _join(self, trainer: Trainer, taken: Taken, looks: list[Any], zeroing: Tensor | None) -> None:
         facts = self.facts
-        losses, bad = self._losses.read(trainer)
+        losses, bad = join_losses(trainer, taken)
         finite = [loss for loss in losses if math.isfinite(loss)]
         total, count = self._since_evaluation
         self._since_evaluation = (total + math.fsum(finite), count + len(finite))
@@ -93,27 +150,46 @@ class RunWatch:
             facts = replace(facts, first_bad_step=bad)
         if losses and len(trainer.optimizers) == 1:
             facts = replace(facts, losses=observe_losses(facts.losses, finite, highest_rate(trainer.optimizers[0])))
-        for step in self._steps.read(trainer, max(losses, default=math.nan)):
+        for step in join_steps(trainer, looks, max(losses, default=math.nan)):
             facts = replace(facts, steps=observe_step(facts.steps, step))
-        if self._zeroing is not None:
-            facts = replace(facts, not_zeroed=self._zeroing.kept(trainer))
+        if zeroing is not None:
+            facts = replace(facts, not_zeroed=join_kept(trainer, zeroing))
         self.facts = facts
 
     def end_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Read, and at the end of the first epoch say what it has left as it was."""
+        """Read, and at the end of the first two epochs note what they have left as it was."""
         self.read(trainer)
-        if trainer.current_epoch == 0:
-            self.facts = replace(self.facts, unchanged=self._still.unchanged(trainer, pl_module))
+        if trainer.current_epoch < 2 and not self.ended:
+            taken = self._attempt("look at the parameters", lambda: self._still.take(trainer, pl_module))
+            if not self._ends(trainer) and taken:
+                self._attempt("judge the parameters", lambda: self._note_unchanged(trainer, taken))
         self.let_go()
+
+    def _note_unchanged(self, trainer: Trainer, taken: dict[str, Tensor]) -> None:
+        """Note what got no gradient at once; the rest, which a recipe may hold for an epoch, after the second one."""
+        unchanged = set(join_unchanged(trainer, taken))
+        is_first = trainer.current_epoch == 0
+        known = set(self.facts.start.without_gradient) if is_first else unchanged
+        found = dict.fromkeys([*self.facts.unchanged, *(name for name in taken if name in unchanged & known)])
+        self.facts = replace(self.facts, unchanged=tuple(found))
+        self._still.forget(but=unchanged - known if is_first else ())
 
     def end_validation(self, trainer: Trainer) -> None:
         """Read, and note the validation loss, if one is logged under a name that says so."""
         self.read(trainer)
+        if self.ended:
+            return
+        loss = self._attempt("read the validation loss", lambda: _validation_loss(trainer))
+        if not self._ends(trainer) and loss is not None:
+            self._attempt("judge the validation", lambda: self._note_validation(trainer, loss))
+
+    def _note_validation(self, trainer: Trainer, loss: Tensor) -> None:
         modes, self._training_modes = self._training_modes or (), None
         if not self.facts.training_modes:
             modes = trainer.strategy.broadcast(modes) if trainer.world_size > 1 else modes
             self.facts = replace(self.facts, training_modes=modes)
-        val, (total, count) = _validation_loss(trainer), self._since_evaluation
+        mean: Any = trainer.strategy.reduce(loss, reduce_op="mean")
+        val, (total, count) = mean.tolist(), self._since_evaluation
         self._since_evaluation = (0.0, 0)
         if count and len(trainer.optimizers) == 1 and math.isfinite(val):
             evaluation = EvaluationFact(trainer.global_step, trainer.current_epoch, total / count, val)
@@ -123,7 +199,7 @@ class RunWatch:
         """Leave nothing behind on the parameters, and hold none of them."""
         self._steps.let_go()
         if self._zeroing is not None:
-            self._zeroing.close()
+            self.failures.attempt("take its hooks off", self._zeroing.close, None)
             self._zeroing = None
 
     # -- the state --------------------------------------------------------------------------------------------------
@@ -149,6 +225,7 @@ class RunWatch:
         self._steps.load(plain["steps"])
         self._still.load(plain["still"])
         self._since_evaluation = tuple(plain["since_evaluation"])
+        self._since_reading = len(self._losses)
 
 
 def reading_distance(trainer: Trainer) -> int:
@@ -163,10 +240,8 @@ def _trains(module: nn.Module) -> bool:
     return is_active and module.training
 
 
-def _validation_loss(trainer: Trainer) -> float:
-    """Return the mean over the processes of the one metric whose name says validation loss; NaN without one."""
+def _validation_loss(trainer: Trainer) -> Tensor:
+    """Return ``()``, the one metric of this process whose name says validation loss; NaN without one."""
     found: list[Tensor] = [value for name, value in trainer.callback_metrics.items() if name.lower() in _VAL_LOSSES]
     value = found[0].detach().float().mean() if len(found) == 1 else torch.tensor(math.nan)
-    everywhere: Any = trainer.strategy.reduce(value.to(trainer.strategy.root_device), reduce_op="mean")
-    number: float = everywhere.tolist()
-    return number
+    return value.to(trainer.strategy.root_device)

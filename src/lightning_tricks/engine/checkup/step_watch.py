@@ -82,24 +82,11 @@ class StepWatch:
             self._closed.append(self._open)
             self._open = None
 
-    def read(self, trainer: Trainer, loss: float) -> list[StepFact]:
-        """Return the steps that were looked at, and forget them; on every process what process 0 has measured.
-
-        Args:
-            trainer: the Trainer.
-            loss: the largest since the last reading.
-        """
-        seen = [step.to_plain() for step in self._closed]
+    def take(self) -> list[Any]:
+        """Return the steps that this process has looked at, as plain numbers, and forget them."""
+        taken = [step.to_plain() for step in self._closed]
         self._closed = []
-        if trainer.world_size > 1:  # always: under manual optimization this process may have taken no step
-            seen = trainer.strategy.broadcast(seen)
-        facts: list[StepFact] = []
-        for step, lr, names, numbers in seen:
-            norm, *parts = numbers
-            pairs = zip(parts[: len(names)], parts[len(names) :], strict=True)
-            facts.append(StepFact(step, loss, lr, norm, dict(zip(names, pairs, strict=True))))
-        # a scaler leaves such steps out
-        return [fact for fact in facts if active_scaler(trainer) is None or math.isfinite(fact.norm)]
+        return taken
 
     def let_go(self) -> None:
         """Hold no parameter any longer."""
@@ -116,6 +103,25 @@ class StepWatch:
             _Look(step, float(lr), dict.fromkeys(names, 1.0), torch.tensor([*map(float, numbers)], dtype=torch.float64))
             for step, lr, names, numbers in plain["looks"]
         ]
+
+
+def join_steps(trainer: Trainer, taken: list[Any], loss: float) -> list[StepFact]:
+    """Return the steps that process 0 has looked at; each process has to call this.
+
+    Args:
+        trainer: the Trainer.
+        taken: what :meth:`StepWatch.take` returned.
+        loss: the largest since the last reading.
+    """
+    if trainer.world_size > 1:  # always: under manual optimization this process may have taken no step
+        taken = trainer.strategy.broadcast(taken)
+    facts: list[StepFact] = []
+    for step, lr, names, numbers in taken:
+        norm, *parts = numbers
+        pairs = zip(parts[: len(names)], parts[len(names) :], strict=True)
+        facts.append(StepFact(step, loss, lr, norm, dict(zip(names, pairs, strict=True))))
+    # a scaler leaves such steps out
+    return [fact for fact in facts if active_scaler(trainer) is None or math.isfinite(fact.norm)]
 
 
 def _look(pl_module: LightningModule, optimizer: Optimizer, step: int) -> _Look:

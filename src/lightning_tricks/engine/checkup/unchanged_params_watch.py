@@ -1,5 +1,6 @@
 """Still watch: parameters that an epoch leaves as they were."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class UnchangedParamsWatch:
-    """Which trainable parameters an epoch left as they were; the same on every process."""
+    """Which trainable parameters epochs left as they were."""
 
     def __init__(self) -> None:
         self._marks: dict[str, Tensor] = {}
@@ -21,19 +22,28 @@ class UnchangedParamsWatch:
         self._start = trainer.global_step
         self._marks = fingerprints(pl_module)
 
-    def unchanged(self, trainer: Trainer, pl_module: LightningModule) -> tuple[str, ...]:
-        """Return the parameters that stayed as they were since the epoch's start, if any step was taken at any rate."""
-        marks, self._marks = self._marks, {}
-        rates = [group.get("lr", 1) for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        if not marks or trainer.global_step == self._start or not any(rates):
-            return ()
+    def take(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Tensor]:
+        """Return for each parameter whether it is as it was at the start, ``()`` bools, on this process.
+
+        Empty where no step was taken. Parameters whose rate is 0 are left out: they are meant to stay.
+        """
+        if not self._marks or trainer.global_step == self._start:
+            return {}
+        resting = {
+            id(parameter)
+            for optimizer in trainer.optimizers
+            for group in optimizer.param_groups
+            if not group.get("lr", 1)
+            for parameter in group["params"]
+        }
+        at_rest = {name for name, parameter in pl_module.named_parameters() if id(parameter) in resting}
         now = fingerprints(pl_module)
-        names = [name for name in marks if name in now]
-        if not names:
-            return ()
-        same = torch.stack([now[name] == marks[name].to(now[name].device) for name in names]).float()
-        everywhere: Any = trainer.strategy.reduce(same, reduce_op="min")
-        return tuple(name for name, value in zip(names, everywhere.tolist(), strict=True) if value)
+        names = [name for name in self._marks if name in now and name not in at_rest]
+        return {name: now[name] == self._marks[name].to(now[name].device) for name in names}
+
+    def forget(self, but: Collection[str] = ()) -> None:
+        """Forget all parameters but those of some names."""
+        self._marks = {name: mark for name, mark in self._marks.items() if name in but}
 
     def plain_state(self) -> dict[str, Any]:
         """Return what was noted, in host memory."""
@@ -43,6 +53,15 @@ class UnchangedParamsWatch:
         """Go on with what :meth:`plain_state` returned."""
         self._start = plain["start"]
         self._marks = {name: torch.tensor(mark) for name, mark in plain["marks"].items()}
+
+
+def join_unchanged(trainer: Trainer, taken: dict[str, Tensor]) -> tuple[str, ...]:
+    """Return the parameters that are unchanged on all processes; each of them has to call this."""
+    if not taken:
+        return ()
+    same = torch.stack(list(taken.values())).float()
+    everywhere: Any = trainer.strategy.reduce(same, reduce_op="min")
+    return tuple(name for name, value in zip(taken, everywhere.tolist(), strict=True) if value)
 
 
 def fingerprints(pl_module: nn.Module) -> dict[str, Tensor]:

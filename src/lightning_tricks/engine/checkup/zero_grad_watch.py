@@ -1,12 +1,15 @@
 """Zero-grad watch: whether gradients are zeroed between the steps of an optimizer, told without a wait in a step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 from torch.optim import Optimizer
+
+Attempt = Callable[[Callable[[], None]], None]
+"""Calls a part of the watch, whose exceptions must not reach the user's step."""
 
 
 class ZeroGradWatch:
@@ -17,14 +20,13 @@ class ZeroGradWatch:
     later. One parameter of each optimizer is looked at, the smallest, on its device.
     """
 
-    def __init__(self, optimizers: Sequence[Optimizer]) -> None:
-        self._watched = [_Watched(optimizer) for optimizer in optimizers]
+    def __init__(self, optimizers: Sequence[Optimizer], attempt: Attempt) -> None:
+        self._watched = [_Watched(optimizer, attempt) for optimizer in optimizers]
 
-    def kept(self, trainer: Trainer) -> tuple[int, ...]:
-        """Return the optimizers of which two such steps were seen on any process; waits for the device."""
-        counts = torch.stack([watched.kept.to(trainer.strategy.root_device) for watched in self._watched])
-        everywhere: Any = trainer.strategy.reduce(counts.float(), reduce_op="sum")
-        return tuple(index for index, count in enumerate(everywhere.tolist()) if count >= 2)
+    def take(self, trainer: Trainer) -> Tensor:
+        """Return ``(O,)``, how many such steps this process has seen of each optimizer."""
+        device = trainer.strategy.root_device
+        return torch.stack([watched.kept.to(device, torch.float32) for watched in self._watched])
 
     def close(self) -> None:
         """Take all hooks off."""
@@ -32,8 +34,14 @@ class ZeroGradWatch:
             watched.close()
 
 
+def join_kept(trainer: Trainer, taken: Tensor) -> tuple[int, ...]:
+    """Return the optimizers of which two such steps were seen on any process; each of them has to call this."""
+    everywhere: Any = trainer.strategy.reduce(taken, reduce_op="sum")
+    return tuple(index for index, count in enumerate(everywhere.tolist()) if count >= 2)
+
+
 class _Watched:
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, optimizer: Optimizer, attempt: Attempt) -> None:
         held = [
             parameter for group in optimizer.param_groups for parameter in group["params"] if parameter.requires_grad
         ]
@@ -45,8 +53,8 @@ class _Watched:
             self._parameter = min(held, key=torch.Tensor.numel)
             self.kept = self.kept.to(self._parameter.device)
             self._handles = [
-                self._parameter.register_hook(self._before_accumulation),
-                optimizer.register_step_post_hook(self._after_step),
+                self._parameter.register_hook(lambda grad: attempt(lambda: self._before_accumulation(grad))),
+                optimizer.register_step_post_hook(lambda *_: attempt(self._after_step)),
             ]
 
     def _before_accumulation(self, gradient: Tensor) -> None:
@@ -58,7 +66,7 @@ class _Watched:
             zero = (there == 0).all()
         self._was_zero = zero if self._was_zero is None else self._was_zero | zero
 
-    def _after_step(self, *_: object) -> None:
+    def _after_step(self) -> None:
         if self._stepped and self._was_zero is not None:
             self.kept += ~self._was_zero
         self._stepped, self._was_zero = True, None

@@ -27,7 +27,7 @@ def eval_mode_in_training(evidence: Evidence) -> Iterator[Symptom]:
     References:        Lightning 2.2 release notes.
     """
     modules = evidence.model.modules
-    if not modules[0].training:
+    if not modules or not modules[0].training:
         return
     for module in modules:
         if module.training or not (module.isa("_BatchNorm") or (module.isa("_DropoutNd") and module.settings.get("p"))):
@@ -45,7 +45,7 @@ def _is_beside_trainable(evidence: Evidence, module: ModuleFact) -> bool:
     return any(parameter.requires_grad and parameter.name.startswith(inside) for parameter in evidence.model.parameters)
 
 
-@rule("BEH006", "warning", kind="batch", needs=("step",))
+@rule("BEH006", "warning", kind="batch", needs=("step",), explains=("RUN008",))
 def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
     """Trainable parameters that get no gradient.
 
@@ -104,7 +104,7 @@ def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: f
         yield Symptom("loss", message, "look at the targets, at cut gradients, at the loss itself")
 
 
-@rule("BEH008", "warning", kind="batch", needs=("trace", "step"), explains=("BEH006",))
+@rule("BEH008", "warning", kind="batch", needs=("trace", "step"), explains=("BEH006", "RUN008"))
 def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
     """A cut between trainable parameters and the loss.
 

@@ -2,27 +2,32 @@
 
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.evidence import CONFIGURE_OPTIMIZERS, ErrorFact, Evidence
 from lightning_tricks.doctor.rules.registry import matching_codes
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
 @rule("DOC001", "error", kind="batch")
 def model_refuses_batch(evidence: Evidence) -> Iterator[Symptom]:
-    """The model raises on the batch.
+    """The user's code raises.
 
-    What it looks at:  an exception of ``training_step`` or ``forward`` on the batch.
-    Why it matters:    training would end there, too; rules that need the batch were not checked.
+    What it looks at:  exceptions of ``training_step`` or ``forward`` on the batch, of ``configure_optimizers``, and of
+                       the loader or the data module that the batch comes from.
+    Why it matters:    training would end there, too; rules that need what was not computed were not checked.
     Try:               the line that is named; the batch's shapes and types are in the evidence.
-    False alarms:      a module that needs a running Trainer: use the ``Doctor`` callback.
+    False alarms:      none known: what raises because there is no Trainer to ask is reported as not checked.
     References:        none.
     """
-    error = evidence.error
-    if error is None:
-        return
-    place = f" ({error.file}:{error.line} in {error.function})" if error.file else ""
-    message = f"{error.phase} raised {error.kind}: {error.message}{place}"
-    yield Symptom(error.module, message, "mend that line, or give the batch that it expects")
+    for error in evidence.errors:
+        place = f" ({error.file}:{error.line} in {error.function})" if error.file else ""
+        message = f"{error.phase} raised {error.kind}: {error.message}{place}"
+        yield Symptom(error.module, message, _remedy(error))
+
+
+def _remedy(error: ErrorFact) -> str:
+    if error.phase == CONFIGURE_OPTIMIZERS:
+        return "correct that line of configure_optimizers"
+    return "correct that line, or give the batch that it expects"
 
 
 @rule("DOC002", "warning", kind="static")

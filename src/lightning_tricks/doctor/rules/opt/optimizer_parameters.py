@@ -7,7 +7,7 @@ from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
-@rule("OPT004", "error", kind="static", needs=("optimizers",))
+@rule("OPT004", "error", kind="static", needs=("optimizers",), explains=("RUN008",))
 def params_not_in_optimizer(evidence: Evidence) -> Iterator[Symptom]:
     """Trainable parameters that no optimizer holds.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.model_facts import ParameterFact
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
@@ -25,14 +26,15 @@ def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
 
 @rule("RUN008", "warning", kind="run", needs=("run",))
 def params_not_changing(evidence: Evidence) -> Iterator[Symptom]:
-    """A layer that an epoch of training left as it was.
+    """A layer that training left as it was.
 
     What it looks at:  the bits of every trainable parameter before and after the first epoch; only layers of which
-                       nothing has changed are spoken of.
+                       nothing has changed are reported. Layers whose gradient was not zero in the first step are
+                       reported only if the second epoch has not changed them either.
     Why it matters:    a part of the model does not learn: no gradient reaches it, or no optimizer holds it.
     Try:               give it to the optimizer and use it in the loss; else ``requires_grad_(False)``.
-    False alarms:      embeddings of which no row was used; bf16 weights whose updates are rounded away. A bias before
-                       a BatchNorm, whose gradient is rounding noise, is none: its weight changes.
+    False alarms:      embeddings of which no row was used; bf16 weights whose updates are rounded away. Layers whose
+                       learning rate is 0 are left out, and so is a bias before a BatchNorm: its weight changes.
     References:        torcheck documentation, "unchanged parameters".
     """
     still = set(evidence.run.unchanged) if evidence.run is not None else set()
@@ -44,6 +46,11 @@ def params_not_changing(evidence: Evidence) -> Iterator[Symptom]:
         ]
         if own and still.issuperset(parameter.name for parameter in own):
             names = ", ".join(parameter.name.rpartition(".")[2] for parameter in own)
-            message = f"{module.kind}'s {names} did not change in the first epoch"
+            message = f"{module.kind}'s {names} did not change in {_epochs(evidence, own)}"
             remedy = "give it to the optimizer and use it in the loss, or `requires_grad_(False)`"
             yield Symptom(module.path, message, remedy)
+
+
+def _epochs(evidence: Evidence, own: list[ParameterFact]) -> str:
+    without = evidence.run.start.without_gradient if evidence.run is not None else ()
+    return "the first epoch" if any(parameter.name in without for parameter in own) else "the first two epochs"

@@ -1,0 +1,123 @@
+"""Containers: look into whatever holds tensors, a batch or what a module returns, and rebuild it with other tensors."""
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def members_of(value: Any) -> list[tuple[str, Any]] | None:
+    """Return what a container holds, by name; ``None`` for what holds nothing, such as tensors and modules.
+
+    Tuples, lists, mappings and dataclasses are containers, and so are other libraries' objects that behave like them
+    (graphs, model outputs). A container whose entries cannot be listed counts as one value.
+
+    Example:
+        >>> members_of({"x": 1}), members_of((1, 2)), members_of(nn.ModuleDict({"a": nn.ReLU()}))
+        ([('x', 1)], [('0', 1), ('1', 2)], None)
+    """
+    if isinstance(value, (Tensor, nn.Module, type, str, bytes, int, float)) or value is None:
+        return None
+    if hasattr(type(value), "__array__"):  # arrays and tables of other libraries
+        return None
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return list(zip(value._fields, value, strict=False))
+    if isinstance(value, (tuple, list)):
+        return [(str(i), item) for i, item in enumerate(value)]
+    try:
+        return _listed(value)
+    except Exception:  # the code of a class of the user's: what it cannot list, nobody can look into
+        return None
+
+
+def _listed(value: Any) -> list[tuple[str, Any]] | None:
+    if dataclasses.is_dataclass(value):
+        return [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+    if isinstance(value, Mapping):
+        return [(str(key), item) for key, item in value.items()]
+    if hasattr(value, "keys") and hasattr(type(value), "__getitem__"):
+        keys = value.keys() if callable(value.keys) else value.keys  # a property in older graph libraries
+        return [(str(key), value[key]) for key in keys]
+    own = vars(value) if hasattr(value, "__dict__") else {}
+    tensors = [(name, item) for name, item in own.items() if isinstance(item, Tensor) and not name.startswith("_")]
+    return tensors or None
+
+
+def walk_batch(batch: Any, path: str = "", depth: int = 8) -> Iterator[tuple[str, Any]]:
+    """Yield each leaf of a container with its place; of a bare tensor the place is empty."""
+    members = members_of(batch) if depth else None
+    if members is None:
+        yield path, batch
+        return
+    for key, value in members:
+        yield from walk_batch(value, f"{path}.{key}" if path else key, depth - 1)
+
+
+def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
+    """Yield the tensors in a value and in the containers in it; lazy ones, which have no shape, are left out."""
+    if isinstance(value, Tensor):
+        if not nn.parameter.is_lazy(value):
+            yield value
+    elif depth:
+        for _, item in members_of(value) or ():
+            yield from tensors_in(item, depth - 1)
+
+
+def with_tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a tensor, or a container of tensors, with each tensor changed; what holds none is returned as it is.
+
+    Example:
+        >>> with_tensors_changed({"x": (torch.ones(1), "a")}, torch.neg)
+        {'x': (tensor([-1.]), 'a')}
+    """
+    if isinstance(value, Tensor):
+        return change(value)
+    members = members_of(value)
+    if members is None:
+        return value
+    items = [with_tensors_changed(item, change) for _, item in members]
+    if all(new is old for new, (_, old) in zip(items, members, strict=True)):
+        return value
+    return _rebuild(value, [name for name, _ in members], items)
+
+
+def _rebuild(value: Any, names: list[str], items: list[Any]) -> Any:
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*items)
+    if isinstance(value, (tuple, list)):
+        return type(value)(items)
+    if isinstance(value, Mapping):
+        entries = dict(zip(value.keys(), items, strict=True))
+        return entries if type(value) is dict else _copy_of_mapping(value, entries)
+    changed = copy.copy(value)
+    for name, item in zip(names, items, strict=True):
+        object.__setattr__(changed, name, item)  # a dataclass may be frozen
+    return changed
+
+
+def _copy_of_mapping(value: Any, entries: dict[Any, Any]) -> Any:
+    changed = copy.copy(value)
+    for key, item in entries.items():
+        changed[key] = item
+    return changed
+
+
+def move(batch: Any, device: torch.device) -> Any:
+    """Return a batch on a device, as Lightning moves it.
+
+    Whatever has a method ``to`` is asked, also one that works in
+    place and returns nothing; other containers are searched.
+    """
+    if hasattr(batch, "to") and not isinstance(batch, type):
+        moved = batch.to(device)
+        return batch if moved is None else moved
+    members = members_of(batch)
+    if members is None:
+        return batch
+    items = [move(item, device) for _, item in members]
+    if all(new is old for new, (_, old) in zip(items, members, strict=True)):
+        return batch
+    return _rebuild(batch, [name for name, _ in members], items)

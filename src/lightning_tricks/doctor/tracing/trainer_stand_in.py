@@ -1,0 +1,186 @@
+"""Trainer stand-in: what a module finds in ``self.trainer`` where it is attached to none, as on a run's first step."""
+
+import sys
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import torch
+from torch import nn
+
+_EPOCHS, _BATCHES = 10, 100
+
+
+class Silence:
+    """Answers every call and attribute with itself, and does nothing: a logger, its experiment."""
+
+    def __getattr__(self, name: str) -> "Silence":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *args: object, **kwargs: object) -> "Silence":
+        """Return itself."""
+        return self
+
+    def __getitem__(self, key: object) -> "Silence":
+        return self
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class TrainerStandIn:
+    """What modules ask of ``self.trainer``; a real Trainer's answers where there is one.
+
+    Args:
+        trainer: the real one, or None.
+        batches: of the training loader, where that is known.
+        model: the module.
+        train_dataloaders: as for ``Trainer.fit``.
+        val_dataloaders: as for ``Trainer.fit``.
+        datamodule: as for ``Trainer.fit``.
+
+    Attributes:
+        unanswered: names that were asked for and are not known here. An exception after such a question says nothing
+            about the module.
+    """
+
+    logger = Silence()
+    loggers: Sequence[Any] = ()
+
+    def __init__(
+        self,
+        trainer: Any = None,
+        batches: int | None = None,
+        model: nn.Module | None = None,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: Any = None,
+    ) -> None:
+        self._real = trainer
+        self.unanswered: list[str] = []
+        self._answers: dict[str, Any] = {
+            **_answers_on_length(batches or _BATCHES),
+            **_answers_on_place(model),
+            **_ANSWERS,
+            "model": model,
+            "lightning_module": model,
+            "train_dataloader": train_dataloaders,
+            "val_dataloaders": val_dataloaders,
+            "datamodule": datamodule,
+            "state": _state(),
+        }
+        self._answers["fit_loop"] = self._fit_loop()
+
+    def _fit_loop(self) -> SimpleNamespace:
+        """Return the loop that modules go through to reach the loader and the length of the run."""
+        answers = self._answers
+        source = SimpleNamespace(dataloader=lambda: answers["train_dataloader"], instance=answers["train_dataloader"])
+        epoch_loop = SimpleNamespace(batch_idx=0, global_step=0, max_steps=-1, total_batch_idx=0)
+        return SimpleNamespace(
+            setup_data=lambda *_, **__: None, _data_source=source, _combined_loader=answers["train_dataloader"],
+            epoch_loop=epoch_loop, max_epochs=_EPOCHS, min_epochs=None, max_steps=-1,
+            max_batches=answers["num_training_batches"], current_epoch=0, is_last_batch=False,
+            epoch_progress=Silence(), total_batch_idx=0,
+        )  # fmt: skip
+
+    def is_overridden(self, *args: object) -> bool:
+        """Say no: there is no hook to call."""
+        return False
+
+    def print(self, *args: object, **kwargs: object) -> None:
+        """Print nothing."""
+
+    def answer(self, **answers: Any) -> None:
+        """Let it know more: optimizers, once they are built."""
+        self._answers.update(answers)
+
+    def refuse(self, name: str) -> NoReturn:
+        """Note that a name was asked for that is not known, and raise.
+
+        Raises:
+            AttributeError: always.
+        """
+        self.unanswered.append(name)
+        raise AttributeError(
+            f"the module asks for `{name}` of its Trainer, and there is none: use the `Doctor` callback, which has one"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if self.__dict__.get("_real") is not None:
+            return getattr(self._real, name)
+        answers = self.__dict__.get("_answers", {})
+        if name in answers:
+            return answers[name]
+        if name.startswith("_") or "unanswered" not in self.__dict__:
+            raise AttributeError(name)
+        self.refuse(name)
+
+
+_ANSWERS: dict[str, Any] = {
+    "global_step": 0, "current_epoch": 0, "is_last_batch": False, "should_stop": False, "interrupted": False,
+    "received_sigterm": False, "training": True, "validating": False, "testing": False, "predicting": False,
+    "evaluating": False, "sanity_checking": False, "fast_dev_run": False, "barebones": False,
+    "world_size": 1, "num_nodes": 1, "num_devices": 1, "device_ids": [0], "global_rank": 0, "local_rank": 0,
+    "node_rank": 0, "is_global_zero": True, "distributed_sampler_kwargs": None, "use_distributed_sampler": True,
+    "callbacks": [], "callback_metrics": {}, "logged_metrics": {}, "progress_bar_metrics": {}, "_results": None,
+    "log_dir": None, "default_root_dir": ".", "weights_save_path": ".", "ckpt_path": None, "checkpoint_callback": None,
+    "checkpoint_callbacks": [], "early_stopping_callback": None, "early_stopping_callbacks": [],
+    "progress_bar_callback": None, "precision": "32-true", "gradient_clip_val": None, "gradient_clip_algorithm": None,
+    "log_every_n_steps": 50, "check_val_every_n_epoch": 1, "val_check_interval": 1.0, "num_sanity_val_steps": 2,
+    "reload_dataloaders_every_n_epochs": 0, "overfit_batches": 0.0, "limit_train_batches": 1.0,
+    "limit_val_batches": 1.0, "limit_test_batches": 1.0, "limit_predict_batches": 1.0, "enable_validation": True,
+    "num_sanity_val_batches": [], "num_test_batches": [], "num_predict_batches": [], "test_dataloaders": None,
+    "predict_dataloaders": None, "optimizers": [], "lr_scheduler_configs": [], "scaler": None,
+    "accumulate_grad_batches": 1, "min_epochs": None, "max_epochs": _EPOCHS, "min_steps": None, "max_steps": -1,
+    "max_time": None,
+    "profiler": None, "precision_plugin": Silence(), "accelerator": Silence(),
+    "distributed_backend": None, "detect_anomaly": False, "inference_mode": True,
+}  # fmt: skip
+
+
+def _answers_on_length(batches: int) -> dict[str, Any]:
+    return {
+        "num_training_batches": batches,
+        "estimated_stepping_batches": _EPOCHS * batches,
+        "val_check_batch": batches,
+        "num_val_batches": [],
+    }
+
+
+def _answers_on_place(model: nn.Module | None) -> dict[str, Any]:
+    first = next(model.parameters(), None) if model is not None else None
+    device = torch.device("cpu") if first is None else first.device
+    strategy = _Strategy(device)
+    return {"strategy": strategy, "training_type_plugin": strategy, "root_device": device}
+
+
+class _Strategy(Silence):
+    """The strategy of one process."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.root_device, self.world_size, self.global_rank, self.local_rank = device, 1, 0, 0
+        self.is_global_zero = True
+
+    def reduce(self, value: Any, *args: object, **kwargs: object) -> Any:
+        """Return the value."""
+        return value
+
+    def broadcast(self, value: Any, *args: object, **kwargs: object) -> Any:
+        """Return the value."""
+        return value
+
+    def all_gather(self, value: Any, *args: object, **kwargs: object) -> Any:
+        """Return the value."""
+        return value
+
+
+def _state() -> Any:
+    """Return what ``trainer.state`` shows while a model is fitted, of Lightning's own class where that is loaded."""
+    for package in ("lightning.pytorch", "pytorch_lightning"):
+        states: Any = sys.modules.get(f"{package}.trainer.states")
+        if states is not None:
+            stage = states.RunningStage.TRAINING
+            return states.TrainerState(status=states.TrainerStatus.RUNNING, fn=states.TrainerFn.FITTING, stage=stage)
+    return SimpleNamespace(fn="fit", status="running", stage="train", finished=False, stopped=False)
