@@ -11,9 +11,9 @@ from torch.overrides import TorchFunctionMode
 
 from lightning_tricks.doctor.facts.numeric_facts import ArgumentFact, FaultyOperation
 from lightning_tricks.doctor.facts.operations import words
+from lightning_tricks.doctor.reading.containers import tensors_in
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.one_pass import is_own_source
-from lightning_tricks.doctor.tracing.recorder import tensors_in
 from lightning_tricks.doctor.tracing.signatures import argument_names, name_of
 
 # infinite on purpose
