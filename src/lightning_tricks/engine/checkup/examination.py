@@ -8,6 +8,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning.pytorch import LightningModule, Trainer
 
+from lightning_tricks.core.object_snapshot import remember_random_state
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
@@ -70,12 +71,21 @@ def examine_here(trainer: Any, pl_module: LightningModule, batch: Any) -> Eviden
             batch,
             train_dataloaders=trainer.train_dataloader,
             val_dataloaders=trainer.val_dataloaders,
-            test_dataloaders=test_loaders_of(trainer.datamodule or pl_module),
+            test_dataloaders=_test_loaders(trainer.datamodule or pl_module),
             optimizers=trainer.optimizers,
             peaks=product.group_base_lrs() if product is not None and product.has_started else (),
             context=trainer.precision_plugin.forward_context,
             not_traced=why_not_traced(trainer, pl_module) or ("" if batch is not None else "there was no batch"),
         )
+
+
+def _test_loaders(owner: Any) -> Any:
+    """Build the test loaders without using up random numbers of the run."""
+    put_back = remember_random_state()
+    try:
+        return test_loaders_of(owner)
+    finally:
+        put_back()
 
 
 def broadcast_text(trainer: Trainer, text: str) -> str:
