@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from lightning_tricks.doctor.facts.context_facts import ShiftFact, SplitFacts
-from lightning_tricks.doctor.reading.read_data import walk_batch
+from lightning_tricks.doctor.reading.containers import walk_batch
 from lightning_tricks.doctor.reading.read_rows import Row, split_row
 
 _ROWS, _FEWEST, _SECONDS = 256, 16, 0.05
