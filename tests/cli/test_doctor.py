@@ -1,4 +1,4 @@
-"""`lightning-tricks doctor`: a report in four forms, an exit status, and a line where it cannot look."""
+"""`lightning-tricks doctor`: a report in five forms, an exit status, and a line where it cannot look."""
 
 import json
 from pathlib import Path
@@ -109,6 +109,91 @@ def test_a_report_is_written_where_it_is_wanted(file: Path, capsys: pytest.Captu
     assert out.startswith("Sick: not healthy (")
     assert f"report: {page}" in out
     assert main(["doctor", f"{file}:sick", "--output", str(file.parent / "nowhere" / "page.txt")]) == 2
+
+
+def test_sarif_is_a_log_with_the_users_file_and_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = file.with_suffix(".sarif")
+    assert main(["doctor", f"{file}:sick", "--format", "sarif", "--output", str(log)]) == 0
+    (run,) = json.loads(log.read_text())["runs"]
+    result = next(result for result in run["results"] if result["ruleId"] == "PLC001")
+    place = result["locations"][0]["physicalLocation"]
+    assert (place["artifactLocation"]["uri"], place["region"]) == (file.name, {"startLine": 11})
+
+
+def test_the_verbose_text_has_a_line_for_each_rule(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", f"{file}:alone", "--select", "PLC,LOS001"])
+    short = capsys.readouterr().out
+    assert "Not checked: LOS001" in short
+    assert main(["doctor", f"{file}:alone", "--select", "PLC,LOS001", "--verbose"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "not checked LOS001 softmax-before-cross-entropy: no batch was given" in lines
+    assert any(line.startswith("found       PLC001 dropout-before-batchnorm: at body") for line in lines)
+    assert any(line.startswith("passed      PLC005 dropout-p-out-of-range") for line in lines)
+    assert not any(line.startswith("Not checked:") for line in lines)
+
+
+def test_only_new_findings_fail_against_a_baseline(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = file.parent / "base.json"
+    against = ["doctor", f"{file}:sick", "--fail-on", "warning", "--baseline", str(base)]
+    assert main([*against, "--update-baseline"]) == 0
+    captured = capsys.readouterr()
+    assert "known" in captured.out.splitlines()[0]
+    assert f"baseline: {base} accepts" in captured.err
+    accepted = base.read_text()
+    assert main(against) == 0
+    assert "PLC001 dropout-before-batchnorm (new)" not in capsys.readouterr().out
+    sicker = CODE.replace("nn.BatchNorm1d(8), nn.ReLU()", "nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(1.0)")
+    file.write_text(f"\n# lines move\n\n{sicker}")
+    assert main(against) == 1
+    out = capsys.readouterr().out
+    assert "error    PLC005 dropout-p-out-of-range (new)" in out
+    assert "1 new error" in out.splitlines()[0]
+    assert "PLC001 dropout-before-batchnorm (new)" not in out
+    assert main([*against, "--format", "json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert "PLC005" in [finding["code"] for finding in report["findings"]]
+    assert "PLC001" in [finding["code"] for finding in report["known"]]
+    assert base.read_text() == accepted
+
+
+def test_stale_entries_are_reported_and_removed_on_request(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    base = file.parent / "base.json"
+    main(["doctor", f"{file}:sick", "--baseline", str(base), "--update-baseline"])
+    against = ["doctor", f"{file}:sound", "--baseline", str(base)]
+    capsys.readouterr()
+    assert main(against) == 0
+    assert "Stale in base.json: PLC001 dropout-before-batchnorm" in capsys.readouterr().out
+    assert main([*against, "--update-baseline"]) == 0
+    assert "Stale" not in capsys.readouterr().out
+    assert "PLC001" not in base.read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        (None, ["--baseline", "base.json"], "There is no baseline base.json. `--update-baseline` writes it."),
+        ("{", ["--baseline", "base.json"], "The baseline base.json is damaged"),
+        ('{"name": "mine"}', ["--baseline", "base.json"], "base.json is not a baseline of"),
+        ('{"name": "mine"}', ["--baseline", "base.json", "--update-baseline"], "base.json is not a baseline of"),
+        (None, ["--update-baseline"], "`--update-baseline` needs `--baseline FILE`"),
+    ],
+)
+def test_a_baseline_that_cannot_be_used_ends_with_two_and_is_left_alone(
+    file: Path,
+    content: str | None,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(file.parent)
+    if content is not None:
+        Path("base.json").write_text(content)
+    assert main(["doctor", f"{file}:sick", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
+    assert not Path("base.json").exists() if content is None else Path("base.json").read_text() == content
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_tricks.cli.target import TARGET_HELP, load_target
+from lightning_tricks.cli.target import TARGET_HELP, file_of_target, load_target
 
 if TYPE_CHECKING:
+    from lightning_tricks.doctor.judging.baseline import Accepted
     from lightning_tricks.doctor.judging.report import Report
 
-_FORMATS = ("text", "json", "html", "github")
+_FORMATS = ("text", "json", "html", "github", "sarif")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -20,7 +21,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "doctor",
         help="say what is wrong with a model, and what to try",
         description="Trace one training step and check the rules of `lightning-tricks list rules`. Exit status: 0 "
-        "healthy, 1 findings at --fail-on or worse, 2 cannot look.",
+        "healthy, 1 findings at --fail-on or worse (with --baseline: new ones), 2 cannot look.",
         epilog="example: lightning-tricks doctor project:make --select PLC,LOS --format html --output doctor.html",
     )
     parser.add_argument(
@@ -28,7 +29,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="MODULE:CALLABLE",
         help=f"{TARGET_HELP}a module, (module, dataloader) or (module, datamodule)",
     )
-    parser.add_argument("--format", choices=_FORMATS, default="text", help="text, json, html or github (annotations)")
+    parser.add_argument(
+        "--format", choices=_FORMATS, default="text", help="github: annotations; sarif: for code scanning"
+    )
     words = "codes, prefixes and names with commas between them"
     parser.add_argument("--select", type=_words, default=[], metavar="RULES", help=f"check these alone: {words}")
     parser.add_argument(
@@ -37,20 +40,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--fail-on", choices=["error", "warning", "info"], default="error", help="default: error")
     parser.add_argument("--preview", action="store_true", help="check rules in preview, too")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the report there")
+    parser.add_argument("--verbose", action="store_true", help="text: add a line for each rule and what it saw")
+    parser.add_argument("--baseline", type=Path, metavar="FILE", help="accept the findings in this file; new ones fail")
+    parser.add_argument("--update-baseline", action="store_true", help="write all findings into --baseline")
 
 
 def run(args: argparse.Namespace) -> int:
     """Diagnose and show; 1 if something at ``--fail-on`` was found, 2 if the doctor cannot look."""
-    from lightning_tricks.doctor.judging.diagnose import diagnose
     from lightning_tricks.doctor.show.show_text import verdict
 
     try:
+        if args.update_baseline and args.baseline is None:
+            raise ValueError("`--update-baseline` needs `--baseline FILE`.")
+        accepted = _read_accepted(args)  # first: a diagnosis takes longer than a look at a file
         with redirect_stdout(sys.stderr):  # what the user's own code prints is no part of the report
-            model, data = load_target(args.target)
-            where = {"datamodule": data} if hasattr(data, "train_dataloader") else {"train_dataloaders": data}
-            chosen = {"select": args.select, "ignore": args.ignore, "preview": args.preview}
-            report = diagnose(model, **where, **chosen)
-        shown = _render(report, args.format)
+            report = _diagnose(args)
+        report = _with_baseline(report, accepted, args)
+        shown = _render(report, args)
         if args.output:
             args.output.write_text(shown if shown.endswith("\n") else f"{shown}\n", encoding="utf-8")
             print(f"{verdict(report)}\nreport: {args.output}")
@@ -62,16 +68,52 @@ def run(args: argparse.Namespace) -> int:
     return 1 if report.at_least(args.fail_on) else 0
 
 
+def _diagnose(args: argparse.Namespace) -> "Report":
+    from lightning_tricks.doctor.judging.diagnose import diagnose
+
+    model, data = load_target(args.target)
+    where = {"datamodule": data} if hasattr(data, "train_dataloader") else {"train_dataloaders": data}
+    return diagnose(model, **where, select=args.select, ignore=args.ignore, preview=args.preview)
+
+
+def _read_accepted(args: argparse.Namespace) -> "list[Accepted]":
+    from lightning_tricks.doctor.judging.baseline import read_baseline
+
+    if args.baseline is None or (args.update_baseline and not args.baseline.exists()):
+        return []
+    return read_baseline(args.baseline)
+
+
+def _with_baseline(report: "Report", accepted: "list[Accepted]", args: argparse.Namespace) -> "Report":
+    """Return the report against the baseline, which is written anew first where that is asked for."""
+    from lightning_tricks.doctor.judging.baseline import apply_baseline, renew_baseline, write_baseline
+
+    if args.baseline is None:
+        return report
+    if args.update_baseline:
+        renewed = renew_baseline(report, accepted)
+        write_baseline(args.baseline, renewed)
+        print(f"baseline: {args.baseline} accepts {len(renewed)} findings, {len(accepted)} before", file=sys.stderr)
+        accepted = renewed
+    return apply_baseline(report, accepted, args.baseline.name)
+
+
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _render(report: "Report", form: str) -> str:
+def _render(report: "Report", args: argparse.Namespace) -> str:
+    from lightning_tricks import __version__
     from lightning_tricks.doctor.show.show_github import show_github
     from lightning_tricks.doctor.show.show_html import show_html
+    from lightning_tricks.doctor.show.show_sarif import show_sarif
 
-    if form == "json":
-        return report.to_json(indent=1)
-    if form == "html":
-        return show_html(report)
-    return show_github(report) if form == "github" else str(report)
+    file = file_of_target(args.target)
+    forms = {
+        "text": lambda: report.to_text(verbose=args.verbose),
+        "json": lambda: report.to_json(indent=1),
+        "html": lambda: show_html(report),
+        "github": lambda: show_github(report, file),
+        "sarif": lambda: show_sarif(report, __version__, file),
+    }
+    return forms[args.format]()

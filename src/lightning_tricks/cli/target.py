@@ -36,3 +36,9 @@ def load_target(target: str) -> tuple[Any, Any]:
     if len(made) != 2:
         raise ValueError(f"`{target}` must return a module, or a module and its data, got {len(made)} things.")
     return made[0], made[1]
+
+
+def file_of_target(target: str) -> str | None:
+    """Return the file of a target that was loaded, ``None`` where it has none."""
+    place = target.rpartition(":")[0]
+    return place if place.endswith(".py") else getattr(sys.modules.get(place), "__file__", None)

@@ -1,6 +1,7 @@
 """Findings: what is wrong, where, and what to try next."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 Severity = Literal["error", "warning", "info"]
@@ -38,6 +39,20 @@ class Finding:
     def at_least(self, severity: Severity) -> bool:
         """Say whether it is as bad as ``severity``, or worse."""
         return SEVERITIES.index(self.severity) <= SEVERITIES.index(severity)
+
+    @property
+    def fingerprint(self) -> str:
+        """What stays the same while the model is worked on: the rule and the place, without the numbers of blocks.
+
+        Numbers in the message, the order of findings, lines of the source and the number of repeats do not change it.
+
+        Example:
+            >>> one = Finding("PLC005", "", "info", "layers.3.drop", "p = 0.6", "")
+            >>> one.fingerprint == Finding("PLC005", "", "info", "layers.*.drop", "p = 0.7 (4 times)", "").fingerprint
+            True
+        """
+        place = ".".join("*" if part.isdigit() else part for part in self.where.split("."))
+        return sha256(f"{self.code}\n{place}".encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         return f"{self.severity:<7} {self.code} {self.name} at {self.where or 'the model'}: {self.message}"

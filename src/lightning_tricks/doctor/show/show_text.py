@@ -71,9 +71,11 @@ def show_text(report: Shown, width: int | None = None, *, verbose: bool = False)
     new = report.baseline is not None
     blocks = [_wrap(verdict(report), columns, then="  ")]
     blocks += [_show_finding(finding, columns, new) for finding in report.findings]
-    if report.notes:
-        blocks.append("\n".join(_wrap(note, columns, then="  ") for note in report.notes))
-    if verbose and report.outcomes:
+    verbose = verbose and bool(report.outcomes)
+    notes = [note for note in report.notes if not (verbose and note.startswith("Not checked: "))]  # said rule by rule
+    if notes:
+        blocks.append("\n".join(_wrap(note, columns, then="  ") for note in notes))
+    if verbose:
         blocks.append("\n".join(_wrap(str(outcome), columns, then=" " * 12) for outcome in report.outcomes))
     return "\n\n".join(blocks)
 

@@ -1,0 +1,135 @@
+"""Baseline: a file of the findings that a project has accepted, so that only new ones fail."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from lightning_tricks.doctor.judging.report import Report
+from lightning_tricks.doctor.rules.finding import SEVERITIES, Finding, Severity
+
+_TOOL, _VERSION = "lightning-tricks doctor", 1
+_NEVER = ("DOC001",)  # a model that cannot be looked at hides all its other findings
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An entry of a baseline; ``fingerprint`` as :attr:`Finding.fingerprint`, the rest of the finding as it was."""
+
+    fingerprint: str
+    code: str
+    name: str
+    severity: Severity
+    where: str
+
+    def covers(self, finding: Finding) -> bool:
+        """Say whether a finding is the accepted one, at no worse severity."""
+        rank = SEVERITIES.index
+        return self.fingerprint == finding.fingerprint and rank(self.severity) <= rank(finding.severity)
+
+
+def read_baseline(file: Path) -> list[Accepted]:
+    """Return the entries of a baseline.
+
+    Raises:
+        ValueError: the file is damaged, or it is not a baseline of this version; the message names it.
+        FileNotFoundError: there is none.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"There is no baseline {file}. `--update-baseline` writes it.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"The baseline {file} is damaged: it is not valid JSON ({error}).") from None
+    if not isinstance(content, dict) or content.get("tool") != _TOOL:
+        raise ValueError(f"{file} is not a baseline of `{_TOOL}`; give `--baseline` another file.")
+    if content.get("version") != _VERSION:
+        raise ValueError(f"The baseline {file} has version {content.get('version')!r}, and only {_VERSION} is read.")
+    entries = content.get("findings")
+    if not isinstance(entries, list):
+        raise ValueError(f"The baseline {file} is damaged: `findings` must be a list, got {entries!r}.")
+    return [_entry(entry, file) for entry in entries]
+
+
+def write_baseline(file: Path, entries: Iterable[Accepted]) -> None:
+    """Write a baseline in one step: whoever reads the file finds the old one or the new one."""
+    ordered = sorted(entries, key=lambda entry: (entry.code, entry.where, entry.severity))
+    content = {"tool": _TOOL, "version": _VERSION, "findings": [asdict(entry) for entry in ordered]}
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        os.chmod(name, file.stat().st_mode if file.exists() else 0o666 & ~_umask())
+        os.replace(name, file)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def apply_baseline(report: Report, entries: Iterable[Accepted], name: str) -> Report:
+    """Return a report whose findings are those that the baseline does not hold.
+
+    Args:
+        report: of a diagnosis; its notes then name each entry whose rule was judged and found nothing any more.
+        entries: of the baseline. An entry accepts one finding, so that a second one of its kind is new.
+        name: what the baseline is called in the report.
+    """
+    left = list(entries)
+    places = {entry.where for entry in left}
+    first = sorted(report.findings, key=lambda finding: finding.where not in places)
+    taken = [finding for finding in first if _take(finding, left)]
+    known = [finding for finding in report.findings if any(finding is other for other in taken)]
+    new = [finding for finding in report.findings if not any(finding is other for other in taken)]
+    for finding in new:  # what has become worse is new, and its entry not stale
+        worse = next((entry for entry in left if entry.fingerprint == finding.fingerprint), None)
+        left = [entry for entry in left if entry is not worse]
+    stale = [entry for entry in left if _is_judged(entry, report)]
+    notes = [
+        f"Stale in {name}: {entry.code} {entry.name} at {entry.where or 'the model'} is no longer found; "
+        "--update-baseline removes it."
+        for entry in stale
+    ]
+    return replace(report, findings=new, known=known, notes=[*report.notes, *notes], baseline=name)
+
+
+def renew_baseline(report: Report, entries: Iterable[Accepted]) -> list[Accepted]:
+    """Return the entries that accept all findings of a report; those of rules that were not judged stay."""
+    kept = [entry for entry in entries if not _is_judged(entry, report) and not _is_found(entry, report)]
+    found = [finding for finding in report.findings if finding.code not in _NEVER]
+    return kept + [Accepted(each.fingerprint, each.code, each.name, each.severity, each.where) for each in found]
+
+
+def _take(finding: Finding, left: list[Accepted]) -> bool:
+    """Say whether an entry accepts a finding, one of the very same place before others, and take it off the list."""
+    fitting = [entry for entry in left if entry.covers(finding) and finding.code not in _NEVER]
+    entry = min(fitting, key=lambda entry: entry.where != finding.where, default=None)
+    if entry is not None:
+        left.remove(entry)  # equal entries are as good as each other
+    return entry is not None
+
+
+def _is_judged(entry: Accepted, report: Report) -> bool:
+    return any(outcome.code == entry.code and outcome.is_judged for outcome in report.outcomes)
+
+
+def _is_found(entry: Accepted, report: Report) -> bool:
+    return any(finding.fingerprint == entry.fingerprint for finding in report.findings)
+
+
+def _entry(plain: Any, file: Path) -> Accepted:
+    names = [part.name for part in fields(Accepted)]
+    fits = (
+        isinstance(plain, dict) and sorted(plain) == sorted(names) and all(isinstance(v, str) for v in plain.values())
+    )
+    if not fits or plain["severity"] not in get_args(Severity):
+        raise ValueError(f"The baseline {file} is damaged: an entry must have {', '.join(names)}, got {plain!r}.")
+    return Accepted(**plain)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
