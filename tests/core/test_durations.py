@@ -1,8 +1,11 @@
 """Durations: every form is read exactly, everything else is refused, and shares follow what bounds the run."""
 
 import math
+import time
 from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,3 +94,20 @@ def test_a_moment_tells_the_time_on_either_clock() -> None:
     assert (moment.time("ep"), moment.time("st")) == (2.75, 11)
     assert moment._replace(part=9).time("ep") == 3.0  # a loader that grew: never beyond the epoch's end
     assert moment._replace(parts=None).time("ep") == 2  # a loader whose end was not seen: the epoch's start
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [(Fraction(1, 3), Fraction(1, 3)), (np.float32(0.5), Fraction(1, 2)), (np.int64(3), Fraction(3))],
+)
+def test_a_number_of_another_library_is_not_cut_off_to_a_whole_one(value: Any, amount: Fraction) -> None:
+    assert parse_duration(value) == (amount, "ep")
+
+
+@pytest.mark.parametrize("value", ["1e999999999dur", "9" * 5000 + "st", 10**400, 1e16, 1e-10])
+def test_a_length_that_no_run_can_have_is_refused_at_once_in_a_short_message(value: Any) -> None:
+    before = time.process_time()
+    with pytest.raises(ValueError, match="`warmup` must be") as caught:
+        parse_duration(value, "warmup")
+    assert time.process_time() - before < 0.1
+    assert len(str(caught.value)) < 500

@@ -8,11 +8,13 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_tricks.core.arguments import check_number
+from lightning_tricks.core.arguments import check_number, check_words, shown
 from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.functional.gradients import join_norms, tensor_norms
 from lightning_tricks.functional.unit_norms import Units, measure_units
+
+_PATTERNS = "glob patterns, as ['head.*']"
 
 
 class AdaptiveGradientClipping(Clipper):
@@ -65,9 +67,9 @@ class AdaptiveGradientClipping(Clipper):
     ) -> None:
         self.clip_factor = check_number("clip_factor", clip_factor, 0, low_open=True)
         self.eps = check_number("eps", eps, 0, low_open=True)
-        if isinstance(exclude, str) or not all(isinstance(pattern, str) for pattern in exclude):
-            raise TypeError(f"`exclude` must be a list of glob patterns, as ['head.*'], got {exclude!r}.")
-        self.exclude = tuple(exclude)
+        if isinstance(exclude, str):
+            raise TypeError(f"`exclude` must be a list of {_PATTERNS}, got {shown(exclude)}.")
+        self.exclude = tuple(check_words("exclude", exclude, _PATTERNS))
         self._excluded: frozenset[int] = frozenset()
         super().__init__(skip_nonfinite, max_skips, log)
 

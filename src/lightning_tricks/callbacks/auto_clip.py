@@ -33,7 +33,7 @@ class AutoClip(Clipper):
     Args:
         percentile: of the norms seen, the current one included, in ``[0, 100]``; the paper takes 10, which clips nine
             steps in ten.
-        window: how many norms are remembered, at least 1. The paper remembers all.
+        window: how many norms are remembered, 1 to 1,000,000. The paper remembers all.
         per_group: a history and a threshold for each parameter group.
         skip_nonfinite: leave out a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
         max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
@@ -65,7 +65,7 @@ class AutoClip(Clipper):
         log: bool = False,
     ) -> None:
         self.percentile = check_number("percentile", percentile, 0, 100)
-        self.window = check_count("window", window, 1)
+        self.window = check_count("window", window, 1, 1_000_000)
         self.per_group = check_flag("per_group", per_group)
         super().__init__(skip_nonfinite, max_skips, log)
 

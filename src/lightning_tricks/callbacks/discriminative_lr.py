@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.optim import Optimizer
 
-from lightning_tricks.core.arguments import check_flag, check_list, check_name, check_number
+from lightning_tricks.core.arguments import check_flag, check_list, check_name, check_number, shown
 from lightning_tricks.core.durations import Moment
 from lightning_tricks.engine.layers.layer_group_checks import (
     check_groups,
@@ -113,7 +113,7 @@ class DiscriminativeLR(LRFactor):
         if self.low_high is not None:
             ends = check_list("low_high", self.low_high)
             if len(ends) != 2:
-                raise ValueError(f"`low_high` must hold two numbers, got {ends}.")
+                raise ValueError(f"`low_high` must hold two numbers, got {shown(ends)}.")
             for end in ends:
                 check_number("low_high", end, 0, low_open=True)
 

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch.optim import Optimizer
 
-from lightning_tricks.core.arguments import check_choice
+from lightning_tricks.core.arguments import check_choice, check_words
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.facts.own_failures import OwnFailures
@@ -24,7 +24,6 @@ from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.reading.read_model import read_model
 from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.rules.outcome import Outcome
-from lightning_tricks.doctor.rules.registry import as_words
 from lightning_tricks.engine.checkup.examination import broadcast_text, examine_here, examine_on_rank_zero
 from lightning_tricks.engine.checkup.run_watch import RunWatch, reading_distance
 from lightning_tricks.engine.run.progress_line import above_progress_bar, end_progress_line
@@ -92,7 +91,7 @@ class Doctor(Trick):
         super().__init__()
         if fail_on is not None:
             check_choice("fail_on", fail_on, ("error", "warning"))
-        self.select, self.ignore = tuple(as_words(select)), tuple(as_words(ignore))
+        self.select, self.ignore = tuple(check_words("select", select)), tuple(check_words("ignore", ignore))
         self.options, self.fail_on = options, fail_on
         self._checks = plan_checks(self.select, self.ignore, options)
         late = tuple(rule for rule in self._checks.rules if rule.kind == "run")

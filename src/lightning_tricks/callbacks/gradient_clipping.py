@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from lightning_tricks.core.arguments import check_flag, check_number
+from lightning_tricks.core.arguments import check_flag, check_number, shown
 from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.engine.clip.norm_groups import lies_within, measure_norms, scale_to
@@ -64,7 +64,8 @@ class GradientClipping(Clipper):
     ) -> None:
         if max_norm is not None and clip_value is not None:
             raise ValueError(
-                f"`max_norm` and `clip_value` are two ways to clip, got {max_norm} and {clip_value}. Give one of them."
+                f"`max_norm` and `clip_value` are two ways to clip, got {shown(max_norm)} and "
+                f"{shown(clip_value)}. Give one of them."
             )
         self.max_norm = None if max_norm is None else check_number("max_norm", max_norm, 0, low_open=True)
         self.clip_value = None if clip_value is None else check_number("clip_value", clip_value, 0, low_open=True)

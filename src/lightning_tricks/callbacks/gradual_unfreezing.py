@@ -9,7 +9,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import nn
 from torch.optim import Optimizer
 
-from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_name
+from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_name, shown
 from lightning_tricks.core.durations import Duration, Moment, RunLength, Unit, measure, parse_duration
 from lightning_tricks.engine.layers.frozen_layers import FrozenLayers
 from lightning_tricks.engine.layers.layer_group_checks import (
@@ -91,7 +91,7 @@ class GradualUnfreezing(LRFactor):
             times = check_list("schedule", schedule)
             lengths = [None if time is None else parse_duration(time, "schedule") for time in times]
             if not lengths or lengths[0] is None or lengths[0].amount != 0:
-                raise ValueError(f"`schedule` must begin with 0, the head's time, got {list(schedule)!r}.")
+                raise ValueError(f"`schedule` must begin with 0, the head's time, got {shown(list(schedule))}.")
         parse_duration(every, "every", positive=True)
         parse_duration(rewarmup, "rewarmup")
         self.schedule = schedule

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number
+from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number, shown
 from lightning_tricks.engine.lr.base_lr import apply_lr, publish_result, rate_shares
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.trial.lr_refinement import refine
@@ -38,7 +38,7 @@ class LRFinder(Trick):
     Args:
         min_lr: the first rate, > 0; customary 1e-8 to 1e-6.
         max_lr: the last rate, above ``min_lr``; customary 1 to 10. A sweep that diverges ends before.
-        num_steps: optimizer steps of the sweep, >= 10; customary 100.
+        num_steps: optimizer steps of the sweep, 10 to 100,000; customary 100.
         mode: ``"exponential"``, equal ratios between the rates, or ``"linear"``, equal distances.
         suggestion: the rule: ``"auto"``, ``"valley"``, ``"steep"``, ``"minimum"`` or ``"slide"``.
         smoothing: weight of the past in the average of the losses, in ``[0, 1)``; customary 0.9 to 0.98.
@@ -87,7 +87,7 @@ class LRFinder(Trick):
         log_figure: bool = False,
     ) -> None:
         super().__init__()
-        self.num_steps = _check_whole("num_steps", num_steps, 10)
+        self.num_steps = _check_whole("num_steps", num_steps, 10, 100_000)
         self.refine = _check_whole("refine", refine, 0, self.num_steps)
         self.at_epochs = tuple(_check_whole("at_epochs", epoch, 0) for epoch in check_list("at_epochs", at_epochs))
         self._grid = lr_grid(min_lr, max_lr, self.num_steps, mode)
@@ -95,7 +95,7 @@ class LRFinder(Trick):
         check_choice("suggestion", suggestion, METHODS)
         self.suggestion: Method = suggestion
         self.smoothing = check_number("smoothing", smoothing, 0, 1, high_open=True)
-        never = stop_factor == math.inf
+        never = isinstance(stop_factor, float) and stop_factor == math.inf
         self.stop_factor = math.inf if never else check_number("stop_factor", stop_factor, 1, low_open=True)
         self.apply = check_flag("apply", apply)
         self.log_figure = check_flag("log_figure", log_figure)
@@ -234,5 +234,5 @@ def _say_where(error: Exception, place: int, lr: float) -> None:
 def _check_whole(name: str, value: object, low: int, high: float = math.inf) -> int:
     number = check_number(name, value, low, high)
     if number != int(number):
-        raise ValueError(f"`{name}` must be a whole number, got {value!r}.")
+        raise ValueError(f"`{name}` must be a whole number, got {shown(value)}.")
     return int(number)

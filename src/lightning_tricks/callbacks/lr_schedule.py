@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 
-from lightning_tricks.core.arguments import check_choice, check_flag, check_name, check_number
+from lightning_tricks.core.arguments import check_choice, check_flag, check_name, check_number, shown_with_type
 from lightning_tricks.core.durations import (
     Duration,
     Moment,
@@ -79,7 +79,7 @@ class LRSchedule(LRFactor):
         name: str | None = None,
     ) -> None:
         if not callable(schedule):
-            raise TypeError(f"`schedule` must be a function of time, got {schedule!r} ({type(schedule).__name__}).")
+            raise TypeError(f"`schedule` must be a function of time, got {shown_with_type(schedule)}.")
         check_choice("unit", unit, ("ep", "st"))
         self.schedule = schedule
         self.unit = unit

@@ -5,6 +5,43 @@ from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
+_SHOWN_CHARS = 200
+_MOST_ITEMS = 1_000_000
+SHORTEST, LONGEST = 1e-9, 1e15
+"""Bounds of a length of time: a share of a step is never so short, no run is so long."""
+
+
+def shown(value: object) -> str:
+    """Return the ``repr`` of a value for a message, cut off where it is long.
+
+    Example:
+        >>> shown("epoch"), len(shown("e" * 10_000))
+        ("'epoch'", 200)
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python writes down
+        return f"{type(value).__name__} with too many digits to print"
+    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."
+
+
+def shown_with_type(value: object) -> str:
+    """Return the ``repr`` of a value, cut off where it is long, and its type.
+
+    Example:
+        >>> shown_with_type("3")
+        "'3' (str)"
+    """
+    return f"{shown(value)} ({type(value).__name__})"
+
+
+def as_float(value: Real) -> float:
+    """Return a real number as a float; one that is too large for a float is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
+
 
 def check_number(
     name: str,
@@ -36,12 +73,12 @@ def check_number(
         ValueError: `end_factor` must lie in [0, 1], got 1.5.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"`{name}` must be a number, got {value!r} ({type(value).__name__}).")
-    number = float(value)
+        raise TypeError(f"`{name}` must be a number, got {shown_with_type(value)}.")
+    number = as_float(value)
     above = number > low if low_open else number >= low
     below = number < high if high_open else number <= high
     if not (above and below and math.isfinite(number)):
-        raise ValueError(f"`{name}` must {_interval(low, high, low_open, high_open)}, got {value!r}.")
+        raise ValueError(f"`{name}` must {_interval(low, high, low_open, high_open)}, got {shown(value)}.")
     return number
 
 
@@ -63,9 +100,9 @@ def check_text(name: str, value: object) -> str:
         ValueError: an empty string.
     """
     if not isinstance(value, str):
-        raise TypeError(f"`{name}` must be a string, got {value!r} ({type(value).__name__}).")
+        raise TypeError(f"`{name}` must be a string, got {shown_with_type(value)}.")
     if not value.strip():
-        raise ValueError(f"`{name}` must not be empty, got {value!r}.")
+        raise ValueError(f"`{name}` must not be empty, got {shown(value)}.")
     return value
 
 
@@ -84,9 +121,9 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     """
     listed = ", ".join(repr(choice) for choice in choices)
     if not isinstance(value, str):
-        raise TypeError(f"`{name}` must be one of {listed}, got {value!r} ({type(value).__name__}).")
+        raise TypeError(f"`{name}` must be one of {listed}, got {shown_with_type(value)}.")
     if value not in choices:
-        raise ValueError(f"`{name}` must be one of {listed}, got {value!r}.")
+        raise ValueError(f"`{name}` must be one of {listed}, got {shown(value)}.")
     return value
 
 
@@ -97,7 +134,7 @@ def check_flag(name: str, value: object) -> bool:
         TypeError: anything else, the string ``"false"`` included, which Python would take for true.
     """
     if not isinstance(value, bool):
-        raise TypeError(f"`{name}` must be True or False, got {value!r} ({type(value).__name__}).")
+        raise TypeError(f"`{name}` must be True or False, got {shown_with_type(value)}.")
     return value
 
 
@@ -111,17 +148,18 @@ def check_name(name: str, value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise TypeError(f"`{name}` must be a string or None, got {value!r} ({type(value).__name__}).")
+        raise TypeError(f"`{name}` must be a string or None, got {shown_with_type(value)}.")
     if not value.strip():
-        raise ValueError(f"`{name}` must not be empty; leave it out or give a word, got {value!r}.")
+        raise ValueError(f"`{name}` must not be empty; leave it out or give a word, got {shown(value)}.")
     return value
 
 
 def check_list(name: str, value: object) -> list[Any]:
-    """Return the items of ``value`` if it is a list, a tuple or another sequence.
+    """Return the items of ``value`` if it is a list, a tuple or another sequence of at most a million items.
 
     Raises:
         TypeError: anything else, a string included, which Python would take for a list of letters.
+        ValueError: more items.
 
     Example:
         >>> check_list("boundaries", "10ep")
@@ -130,16 +168,66 @@ def check_list(name: str, value: object) -> list[Any]:
         TypeError: `boundaries` must be a list, got '10ep' (str).
     """
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise TypeError(f"`{name}` must be a list, got {value!r} ({type(value).__name__}).")
+        raise TypeError(f"`{name}` must be a list, got {shown_with_type(value)}.")
+    if len(value) > _MOST_ITEMS:
+        raise ValueError(f"`{name}` must have at most {_MOST_ITEMS:,} items, got {len(value):,}.")
     return list(value)
 
 
-def check_count(name: str, value: object, low: int) -> int:
-    """Return ``value`` if it is a whole number of at least ``low``.
+def check_words(name: str, value: object, kind: str = "strings") -> list[str]:
+    """Return the strings of ``value`` as a list; one string alone is a list of one.
+
+    Args:
+        name: the argument as the caller spells it, for the message.
+        value: what was given.
+        kind: what the strings are, for the message.
+
+    Raises:
+        TypeError: not an iterable of strings.
+
+    Example:
+        >>> check_words("select", ["PLC", 5])
+        Traceback (most recent call last):
+        ...
+        TypeError: `select` must be a list of strings, got ['PLC', 5].
+    """
+    if isinstance(value, str):
+        return [value]
+    try:
+        items = iter(value)  # type: ignore[call-overload]
+    except TypeError:
+        raise TypeError(f"`{name}` must be a list of {kind}, got {shown_with_type(value)}.") from None
+    words: list[str] = []
+    for word in items:
+        if not isinstance(word, str):
+            raise TypeError(f"`{name}` must be a list of {kind}, got {shown(value)}.")
+        words.append(word)
+    return words
+
+
+def check_length(name: str, value: object) -> float:
+    """Return ``value`` if it is a length of time in epochs or optimizer steps that a run can have.
+
+    Raises:
+        TypeError: not a real number.
+        ValueError: NaN, less than 1e-9 (of which a run would have more than can be counted), or more than 1e15.
+
+    Example:
+        >>> check_length("decay_steps", 0)
+        Traceback (most recent call last):
+        ...
+        ValueError: `decay_steps` must be finite and > 0, got 0.
+    """
+    check_number(name, value, 0, low_open=True)
+    return check_number(name, value, SHORTEST, LONGEST)
+
+
+def check_count(name: str, value: object, low: int, high: float = math.inf) -> int:
+    """Return ``value`` if it is a whole number from ``low`` to ``high``.
 
     Raises:
         TypeError: not an ``int``.
-        ValueError: too small.
+        ValueError: too small or too large.
 
     Example:
         >>> check_count("window", 0, 1)
@@ -148,7 +236,9 @@ def check_count(name: str, value: object, low: int) -> int:
         ValueError: `window` must be at least 1, got 0.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{name}` must be a whole number, got {value!r} ({type(value).__name__}).")
+        raise TypeError(f"`{name}` must be a whole number, got {shown_with_type(value)}.")
     if value < low:
-        raise ValueError(f"`{name}` must be at least {low}, got {value}.")
+        raise ValueError(f"`{name}` must be at least {low}, got {shown(value)}.")
+    if value > high:
+        raise ValueError(f"`{name}` must be at most {high:,}, got {shown(value)}.")
     return value

@@ -8,8 +8,10 @@ import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from numbers import Real
+from numbers import Rational, Real
 from typing import Literal, NamedTuple
+
+from lightning_tricks.core.arguments import LONGEST, SHORTEST, as_float, shown, shown_with_type
 
 Duration = int | float | str
 """``3`` or ``"3ep"``: epochs; ``"500st"``: optimizer steps; ``"0.1dur"``: a share of the run."""
@@ -17,6 +19,7 @@ Duration = int | float | str
 Unit = Literal["ep", "st"]
 
 _FORM = re.compile(r"\s*((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(ep|st|dur)\s*")
+_LONGEST_TEXT = 64
 _FORMS = '3 or "3ep" (epochs), "500st" (optimizer steps) or "0.1dur" (a share of the run)'
 
 
@@ -82,20 +85,25 @@ def parse_duration(value: Duration, name: str = "duration", *, positive: bool = 
         Length(amount=Fraction(5, 2), unit='ep')
     """
     if isinstance(value, bool) or not isinstance(value, (str, Real)):
-        raise TypeError(f"`{name}` must be a duration: {_FORMS}; got {value!r} ({type(value).__name__}).")
+        raise TypeError(f"`{name}` must be a duration: {_FORMS}; got {shown_with_type(value)}.")
     if isinstance(value, str):
-        match = _FORM.fullmatch(value)
+        match = _FORM.fullmatch(value) if len(value) <= _LONGEST_TEXT else None
         if match is None:
-            raise ValueError(f"`{name}` must be a duration: {_FORMS}; got {value!r}.")
-        length = Length(Fraction(match[1]), match[2])  # type: ignore[arg-type]
+            raise ValueError(f"`{name}` must be a duration: {_FORMS}; got {shown(value)}.")
+        number, unit = float(match[1]), match[2]
     else:
-        if not math.isfinite(value):
-            raise ValueError(f"`{name}` must be a finite duration: {_FORMS}; got {value!r}.")
-        # through the decimal form: 0.1 means one tenth, not the binary number nearest to it
-        length = Length(Fraction(repr(float(value)) if isinstance(value, float) else int(value)), "ep")
-    if length.amount < 0 or (positive and length.amount == 0):
-        raise ValueError(f"`{name}` must be a duration {'>' if positive else '>='} 0, got {value!r}.")
-    return length
+        match, number, unit = None, as_float(value), "ep"
+    if not math.isfinite(number):
+        raise ValueError(f"`{name}` must be a finite duration: {_FORMS}; got {shown(value)}.")
+    if number < 0 or (positive and number == 0):
+        raise ValueError(f"`{name}` must be a duration {'>' if positive else '>='} 0, got {shown(value)}.")
+    if number > LONGEST or 0 < number < SHORTEST:
+        raise ValueError(f"`{name}` must be 0 or from {SHORTEST:g} to {LONGEST:g}, got {shown(value)}.")
+    if isinstance(value, Rational):
+        amount = Fraction(int(value.numerator), int(value.denominator))
+    else:  # through the decimal form: 0.1 means one tenth, not the binary number nearest to it
+        amount = Fraction(match[1] if match and number else repr(number))
+    return Length(amount, unit)  # type: ignore[arg-type]
 
 
 def measure(length: Length, run: RunLength, name: str = "duration") -> tuple[Fraction, Unit]:

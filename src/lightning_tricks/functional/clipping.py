@@ -71,7 +71,7 @@ def check_norm_type(norm_type: object) -> float:
         >>> check_norm_type("inf")
         inf
     """
-    if norm_type == "inf" or (isinstance(norm_type, float) and norm_type == math.inf):
+    if isinstance(norm_type, (str, float)) and norm_type in ("inf", math.inf):
         return math.inf
     return check_number("norm_type", norm_type, 0, low_open=True)
 

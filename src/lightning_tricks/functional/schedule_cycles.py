@@ -3,11 +3,19 @@
 import math
 from collections.abc import Callable
 
-from lightning_tricks.core.arguments import check_number
+from lightning_tricks.core.arguments import check_length, check_number
 from lightning_tricks.functional.schedule_parts import Schedule, half_cosine
 
 # A time that is a corner but for rounding counts as the corner: 3 * 0.1 is a restart of cycles of length 0.1.
 _ROUNDING = 1e-12
+# Beyond these a length or a multiplier is no finite number within a run.
+_LARGEST_RATIO = 1e6
+_SMALLEST_DIVISOR = 1e-12
+
+
+def _check_positive(name: str, value: object, low: float = 0.0, high: float = math.inf) -> None:
+    check_number(name, value, 0, low_open=True)
+    check_number(name, value, low, high)
 
 
 def cosine_warm_restarts(t_0: float, t_mult: float = 1.0, end_factor: float = 0.0, peak_decay: float = 1.0) -> Schedule:
@@ -20,8 +28,8 @@ def cosine_warm_restarts(t_0: float, t_mult: float = 1.0, end_factor: float = 0.
 
     Args:
         t_0: length :math:`T_0` of the first cycle, > 0.
-        t_mult: each cycle is :math:`k` times as long as the last, > 0, fractions too. Below 1 the cycles end at
-            ``t_0 / (1 - t_mult)``: ``end_factor`` from there on.
+        t_mult: each cycle is :math:`k` times as long as the last, in ``(0, 1e6]``, fractions too. Below 1 the cycles
+            end at ``t_0 / (1 - t_mult)``: ``end_factor`` from there on.
         end_factor: the multiplier :math:`f` that each cycle falls to, in ``[0, 1]``; no peak is lower.
         peak_decay: cycle :math:`i` peaks at :math:`d^i`, in ``(0, 1]``.
 
@@ -33,8 +41,8 @@ def cosine_warm_restarts(t_0: float, t_mult: float = 1.0, end_factor: float = 0.
     References:
         Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, equation 5.
     """
-    check_number("t_0", t_0, 0, low_open=True)
-    check_number("t_mult", t_mult, 0, low_open=True)
+    check_length("t_0", t_0)
+    _check_positive("t_mult", t_mult, high=_LARGEST_RATIO)
     check_number("end_factor", end_factor, 0, 1)
     check_number("peak_decay", peak_decay, 0, 1, low_open=True)
     return Schedule(_cosine_warm_restarts, (t_0, t_mult, end_factor, peak_decay))
@@ -143,10 +151,10 @@ def one_cycle(
     References:
         Smith & Topin, Super-Convergence, 2018, section 3; the cosine halves are fast.ai's (Howard & Gugger 2020).
     """
-    check_number("total", total, 0, low_open=True)
+    check_length("total", total)
     check_number("pct_start", pct_start, 0, 1, high_open=True)
     check_number("div_factor", div_factor, 1)
-    check_number("final_div_factor", final_div_factor, 0, low_open=True)
+    _check_positive("final_div_factor", final_div_factor, low=_SMALLEST_DIVISOR)
     return Schedule(_one_cycle, (total, pct_start, div_factor, final_div_factor))
 
 
@@ -172,7 +180,7 @@ def one_cycle_momentum(total: float, pct_start: float = 0.3, base: float = 0.85,
     References:
         Smith, A Disciplined Approach to Neural Network Hyper-Parameters: Part 1, 2018, section 4.3.
     """
-    check_number("total", total, 0, low_open=True)
+    check_length("total", total)
     check_number("pct_start", pct_start, 0, 1, high_open=True)
     check_number("max_momentum", maximum, 0, 1, high_open=True)
     check_number("base_momentum", base, 0, maximum)

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from lightning_tricks.core.arguments import check_flag, check_list, check_number
+from lightning_tricks.core.arguments import check_flag, check_length, check_list, check_number, shown
 from lightning_tricks.functional.schedule_cycles import cosine_warm_restarts as cosine_warm_restarts
 from lightning_tricks.functional.schedule_cycles import one_cycle as one_cycle
 from lightning_tricks.functional.schedule_parts import Schedule as Schedule
@@ -58,7 +58,7 @@ def cosine_decay(decay_steps: float, end_factor: float = 0.0) -> Schedule:
     References:
         Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, equation 5 without restarts.
     """
-    check_number("decay_steps", decay_steps, 0, low_open=True)
+    check_length("decay_steps", decay_steps)
     check_number("end_factor", end_factor, 0, 1)
     return Schedule(_cosine_decay, (decay_steps, end_factor))
 
@@ -88,7 +88,7 @@ def exponential_decay(decay_rate: float, decay_steps: float = 1, staircase: bool
         TensorFlow, ``ExponentialDecay``; torch's ``ExponentialLR`` is ``decay_steps=1``, its ``StepLR`` the staircase.
     """
     rate = check_number("decay_rate", decay_rate, 0, low_open=True)
-    check_number("decay_steps", decay_steps, 0, low_open=True)
+    check_length("decay_steps", decay_steps)
     return Schedule(_exponential_decay, (rate, decay_steps, check_flag("staircase", staircase)))
 
 
@@ -123,7 +123,7 @@ def inverse_time_decay(decay_rate: float, decay_steps: float = 1, staircase: boo
         ``decay_steps=1`` the ``decay`` argument of Keras' first optimizers.
     """
     rate = check_number("decay_rate", decay_rate, 0)
-    check_number("decay_steps", decay_steps, 0, low_open=True)
+    check_length("decay_steps", decay_steps)
     return Schedule(_inverse_time_decay, (rate, decay_steps, check_flag("staircase", staircase)))
 
 
@@ -180,7 +180,7 @@ def piecewise_constant(boundaries: Sequence[float], factors: Sequence[float]) ->
     if len(factors) != len(boundaries) + 1:
         raise ValueError(
             f"`factors` must be one more than `boundaries`, got {len(factors)} factors for {len(boundaries)} "
-            f"boundaries: {factors} for {boundaries}."
+            f"boundaries: {shown(factors)} for {shown(boundaries)}."
         )
     values = tuple(check_number("factors", factor, 0) for factor in factors)
     return Schedule(_piecewise_constant, (_check_rising(boundaries), values))
@@ -192,9 +192,9 @@ def _piecewise_constant(t: float, boundaries: tuple[float, ...], factors: tuple[
 
 def _check_rising(boundaries: Sequence[float]) -> tuple[float, ...]:
     for boundary in boundaries:
-        check_number("boundaries", boundary, 0, low_open=True)
+        check_length("boundaries", boundary)
     if any(later <= earlier for earlier, later in pairwise(boundaries)):
-        raise ValueError(f"`boundaries` must rise, got {list(boundaries)}.")
+        raise ValueError(f"`boundaries` must rise, got {shown(list(boundaries))}.")
     return tuple(boundaries)
 
 
@@ -221,7 +221,7 @@ def polynomial_decay(decay_steps: float, end_factor: float = 0.0, power: float =
     References:
         TensorFlow, ``PolynomialDecay``; Chen et al., DeepLab, 2017, section 4.1 ("poly", power 0.9).
     """
-    check_number("decay_steps", decay_steps, 0, low_open=True)
+    check_length("decay_steps", decay_steps)
     check_number("end_factor", end_factor, 0, 1)
     check_number("power", power, 0, low_open=True)
     return Schedule(_polynomial_decay, (decay_steps, end_factor, power, check_flag("cycle", cycle)))

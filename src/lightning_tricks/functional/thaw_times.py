@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
+from lightning_tricks.core.arguments import shown
 from lightning_tricks.core.durations import Duration, RunLength, Unit, measure, parse_duration
 
 
@@ -43,14 +44,14 @@ def plan_thaw(
     if len(schedule) != num_groups:
         raise ValueError(
             f"`schedule` has {len(schedule)} times, one a group from the head downwards, but there are {num_groups} "
-            f"groups; got {list(schedule)!r}."
+            f"groups; got {shown(list(schedule))}."
         )
     measured = [
         None if time is None else measure(parse_duration(time, "schedule"), run, "schedule") for time in schedule
     ]
     units: set[Unit] = {time[1] for time in measured if time is not None and time[0]}
     if len(units) > 1:
-        raise ValueError(f"The times of `schedule` must share a clock, got {list(schedule)!r}.")
+        raise ValueError(f"The times of `schedule` must share a clock, got {shown(list(schedule))}.")
     amounts = [None if time is None else time[0] for time in measured]
     return [amounts[depth] for depth in depths], units.pop() if units else "ep"
 

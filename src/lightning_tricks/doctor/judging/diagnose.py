@@ -5,11 +5,11 @@ from typing import Any
 
 from torch import nn
 
+from lightning_tricks.core.arguments import check_words
 from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.judging.judge import judge
 from lightning_tricks.doctor.judging.project import plan_checks
 from lightning_tricks.doctor.judging.report import Report
-from lightning_tricks.doctor.rules.registry import as_words
 from lightning_tricks.doctor.tracing.examine import examine
 
 
@@ -62,7 +62,7 @@ def diagnose(
     """
     # first, so that a misspelt argument is reported before anything is run
     checks = plan_checks(select, ignore, options, preview=preview, contracts=contracts)
-    if not as_words(select):  # rules of a run are missed only by those who ask for them
+    if not check_words("select", select):  # rules of a run are missed only by those who ask for them
         checks = checks._replace(rules=tuple(rule for rule in checks.rules if rule.kind != "run"))
     evidence = examine(
         model,

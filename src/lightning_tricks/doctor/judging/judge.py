@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from lightning_tricks.core.arguments import check_words
 from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
@@ -16,7 +17,6 @@ from lightning_tricks.doctor.judging.own_rules import is_packaged
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.rules.outcome import Outcome, codes_by_reason
-from lightning_tricks.doctor.rules.registry import as_words
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Rule, Symptom
 
 _NEEDS = {"run": "it needs a training run: use the callback `Doctor`"}
@@ -51,7 +51,7 @@ def judge(
     """
     chosen = tuple(rules)
     evidence = replace(evidence, contracts=contracts) if contracts is not None else evidence
-    ignores = [*ignores_in_source(evidence.model), *ignores_among(as_words(ignore))]
+    ignores = [*ignores_in_source(evidence.model), *ignores_among(check_words("ignore", ignore))]
     findings: list[Finding] = []
     outcomes: list[Outcome] = []
     failures: list[str] = []

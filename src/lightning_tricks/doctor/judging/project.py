@@ -25,9 +25,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lightning_tricks.core.arguments import check_words
 from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.judging.own_rules import load_own_rules
-from lightning_tricks.doctor.rules.registry import all_rules, as_words, choose_rules, options_by_code
+from lightning_tricks.doctor.rules.registry import all_rules, choose_rules, options_by_code
 from lightning_tricks.doctor.rules.rule import Rule
 
 if sys.version_info >= (3, 11):
@@ -94,7 +95,7 @@ def plan_checks(
     project = read_project()
     own = load_own_rules(project.rules)
     known = (*all_rules(), *own.rules)
-    select, ignore = as_words(select), as_words(ignore)
+    select, ignore = check_words("select", select), check_words("ignore", ignore)
     rules = choose_rules(select, ignore, preview=preview, among=known)
     given = options_by_code(options, known)
     try:

@@ -12,6 +12,7 @@ from operator import eq
 from pkgutil import walk_packages
 from typing import Any
 
+from lightning_tricks.core.arguments import check_words, shown, shown_with_type
 from lightning_tricks.doctor.rules.rule import Rule, rule_of
 
 
@@ -68,8 +69,8 @@ def choose_rules(
         ['DOC001', 'DOC002', 'OPT001', ...]
     """
     rules = all_rules() if among is None else among
-    wanted = _matching("select", as_words(select), rules)
-    words = as_words(ignore)
+    wanted = _matching("select", check_words("select", select), rules)
+    words = check_words("ignore", ignore)
     _matching("ignore", [word.partition(":")[0] for word in words], rules)
     unwanted = _matching("ignore", [word for word in words if ":" not in word], rules)
     return tuple(
@@ -93,8 +94,12 @@ def options_by_code(
         >>> options_by_code({"dropout-p-out-of-range": {"high": 0.6}})
         {'PLC005': {'high': 0.6}}
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise TypeError(f"`options` must be a mapping of rules to options, got {shown_with_type(options)}.")
     by_code: dict[str, dict[str, Any]] = {}
     for name, given in (options or {}).items():
+        if not isinstance(name, str):
+            raise TypeError(f"`options` must have names of rules for keys, got {shown_with_type(name)}.")
         try:
             rule = find_rule(name, among)
         except LookupError as error:
@@ -106,18 +111,13 @@ def options_by_code(
 
 def _check_options(name: str, given: object, defaults: dict[str, Any]) -> None:
     if not isinstance(given, Mapping):
-        raise ValueError(f"`options[{name!r}]` must be a mapping such as {defaults}, got {given!r}.")
+        raise ValueError(f"`options[{shown(name)}]` must be a mapping such as {defaults}, got {shown(given)}.")
     for key, value in given.items():
         if key not in defaults:
-            raise ValueError(f"`options[{name!r}]`: " + _unknown(key, list(defaults), "an option"))
+            raise ValueError(f"`options[{shown(name)}]`: " + _unknown(key, list(defaults), "an option"))
         if not _fits(value, defaults[key]):
             kind = type(defaults[key]).__name__
-            raise ValueError(f"`options[{name!r}][{key!r}]` must be of type {kind}, got {value!r}.")
-
-
-def as_words(given: Iterable[str]) -> list[str]:
-    """Return words as a list; one word alone is a list of one."""
-    return [given] if isinstance(given, str) else list(given)
+            raise ValueError(f"`options[{shown(name)}][{shown(key)}]` must be of type {kind}, got {shown(value)}.")
 
 
 def matching_codes(word: str, among: Sequence[Rule] | None = None) -> set[str]:
@@ -152,9 +152,11 @@ def _matching(argument: str, words: Iterable[str], rules: Sequence[Rule]) -> set
 def _unknown(word: str, known: list[str], what: str = "a rule") -> str:
     close = _closest(word, known)
     if close:
-        return f"{word!r} is not {what}. Did you mean {' or '.join(close)}?"
-    shown = "`lightning-tricks list rules` shows all" if what == "a rule" else f"There are {', '.join(known) or 'none'}"
-    return f"{word!r} is not {what}. {shown}."
+        return f"{shown(word)} is not {what}. Did you mean {' or '.join(close)}?"
+    known_names = (
+        "`lightning-tricks list rules` shows all" if what == "a rule" else f"There are {', '.join(known) or 'none'}"
+    )
+    return f"{shown(word)} is not {what}. {known_names}."
 
 
 def _closest(word: str, known: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_tricks.core.arguments import check_list
+from lightning_tricks.core.arguments import check_list, shown
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.layer_groups import LayerGroup, describe_groups
 from lightning_tricks.functional.param_groups import foreign_in, missing_from, split_param_groups_
@@ -44,12 +44,12 @@ def check_groups(groups: object) -> list[list[str]] | None:
     flat = [pattern for group in patterns for pattern in group]
     wrong = [pattern for pattern in flat if not isinstance(pattern, str)]
     if wrong:
-        raise TypeError(f"`groups` must hold glob patterns or lists of them, got {wrong[0]!r}.")
+        raise TypeError(f"`groups` must hold glob patterns or lists of them, got {shown(wrong[0])}.")
     if not patterns or not all(patterns):
-        raise ValueError(f"`groups` must not be empty, nor may one of them be, got {groups!r}.")
+        raise ValueError(f"`groups` must not be empty, nor may one of them be, got {shown(groups)}.")
     twice = [pattern for pattern in flat if flat.count(pattern) > 1]
     if twice:
-        raise ValueError(f"`groups` holds {twice[0]!r} twice, got {groups!r}.")
+        raise ValueError(f"`groups` holds {shown(twice[0])} twice, got {shown(groups)}.")
     return patterns
 
 
