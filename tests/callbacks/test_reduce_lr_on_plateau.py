@@ -113,13 +113,47 @@ def test_a_module_with_a_scheduler_is_refused_or_loses_it() -> None:
     assert heads(fit(ReduceLROnPlateau(replace_scheduler=True), net=Stepping())) == [0.1] * 18
 
 
-@pytest.mark.parametrize("kind", [EarlyStopping, LightningsEarlyStopping])
-def test_an_early_stopping_whose_patience_is_not_longer_is_warned_about(kind: Any, recwarn: Any) -> None:
-    with pytest.warns(UserWarning, match=r"EarlyStopping.*patience=10.*ReduceLROnPlateau.*patience=10"):
-        fit(kind("val_loss", patience=10), ReduceLROnPlateau())
+@pytest.mark.parametrize(
+    ("kind", "patience", "own"), [(EarlyStopping, 9, 10), (LightningsEarlyStopping, 10, 10), (EarlyStopping, 3, 3)]
+)
+def test_an_early_stopping_whose_patience_is_not_longer_is_warned_about(
+    kind: Any, patience: int, own: int, recwarn: Any
+) -> None:
+    with pytest.warns(UserWarning, match=rf"EarlyStopping.*patience={patience}.*ReduceLROnPlateau.*patience={own}"):
+        fit(kind("val_loss", patience=patience), ReduceLROnPlateau(patience=own))
     recwarn.clear()
-    fit(kind("val_loss", patience=11), ReduceLROnPlateau())
-    assert not [w for w in recwarn if "stops before" in str(w.message)]
+    fit(kind("val_loss", patience=own + 1), ReduceLROnPlateau(patience=own))
+    assert not [w for w in recwarn if "EarlyStopping" in str(w.message)]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_at_their_defaults_an_early_stopping_waits_for_all_cuts_and_neither_warns(swapped: bool, recwarn: Any) -> None:
+    rules = [ReduceLROnPlateau("score"), EarlyStopping("score")]
+    fit_scripted(Scripted([1.0]), *(rules[::-1] if swapped else rules))
+    assert rules[0].num_reductions == 10
+    assert [check.step for check in rules[0].history][-1] == 101
+    assert rules[1].stopping_reason_message is None
+    assert not [w for w in recwarn if "EarlyStopping" in str(w.message)]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_on_the_floor_an_early_stopping_of_the_same_patience_counts_on(swapped: bool) -> None:
+    rules = [
+        ReduceLROnPlateau("score", patience=2, min_factor=0.25, stop_at_min=False),
+        EarlyStopping("score", patience=2),
+    ]
+    fit_scripted(Scripted([1.0]), *(rules[::-1] if swapped else rules))
+    assert [check.lr_factor for check in rules[0].history] == [1, 1, 0.5, 0.5, 0.25, 0.25, 0.25]
+    assert rules[1].stopping_reason_message == "no better score in 2 checks"
+
+
+def test_an_early_stopping_of_another_metric_or_a_longer_patience_counts_through_the_cuts() -> None:
+    plateau, stopping = ReduceLROnPlateau("score", patience=2), EarlyStopping("score", patience=5)
+    fit_scripted(Scripted([1.0]), plateau, stopping)
+    assert (plateau.num_reductions, len(plateau.history)) == (2, 6)
+    plateau, stopping = ReduceLROnPlateau("score", patience=2), EarlyStopping("val_loss", patience=2, min_delta=9.0)
+    fit_scripted(Scripted([1.0]), plateau, stopping)
+    assert len(plateau.history) == 3
 
 
 def test_the_monitor_shows_each_step_s_rate_and_the_factor_can_be_logged(tmp_path: Path) -> None:

@@ -22,6 +22,12 @@ class LiveControl(lt.LiveControl):
             assert self._file._look is not None
             self._file._look = self._file._look._replace(since=float("-inf"))
 
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        written = self._file and Path(self._file.path)
+        super().teardown(trainer, pl_module, stage)
+        if written:
+            written.unlink(missing_ok=True)
+
 
 TINY: dict[str, Callable[[], Callback]] = {
     "AdaptiveGradientClipping": lambda: lt.AdaptiveGradientClipping(0.05, exclude=["head.*"], log=True),

@@ -1,6 +1,7 @@
 """Early stopping: end a run that no longer improves, and keep its best weights."""
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -12,6 +13,7 @@ from lightning_tricks.core.durations import Duration, Moment, RunLength, measure
 from lightning_tricks.engine.run.clock import parts_per_epoch, run_length
 from lightning_tricks.engine.watch.metric_reader import Reading
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
+from lightning_tricks.engine.watch.monitor_conflicts import waits_for_cuts
 from lightning_tricks.functional.plateau import as_precise, observe
 
 
@@ -31,8 +33,10 @@ class EarlyStopping(MetricWatcher):
     that no validation evaluated stays, with a warning (``StochasticWeightAveraging`` without batch norm). Parameters
     that come, go or change their shape after the best check: the weights of the end stay, with a warning. Checkpoints
     written during fit hold the training weights, and beside them the best (``restore_best=False`` avoids it).
-    ``ReduceLROnPlateau`` needs a ``patience`` several times shorter. After a resume in the middle of an epoch, the mean
-    of that epoch's training metric is of the batches since: Lightning does not save metrics. Untested under DeepSpeed.
+    ``ReduceLROnPlateau`` of the same monitor and the same ``patience``: each cut starts the count of this callback
+    again, so that it stops only when no cut is left; with a ``patience`` several times longer it counts on through the
+    cuts. After a resume in the middle of an epoch, the mean of that epoch's training metric is of the batches since:
+    Lightning does not save metrics. Untested under DeepSpeed.
 
     Args:
         monitor: key of a logged metric.
@@ -153,6 +157,8 @@ class EarlyStopping(MetricWatcher):
         self.state = observe(
             self.state, reading.value, mode=self.mode, min_delta=self.min_delta, precision=reading.precision
         )
+        if self.wait_count >= self.patience and waits_for_cuts(trainer, self, self._record.position):
+            self.state = replace(self.state, wait_count=0)
         if self.verbose and self.state.best_score is not before:
             gain = "" if before is None else f" improved by {abs(reading.value - before):.3g} and"
             self._say(trainer, f"{self.monitor}{gain} has a new best score: {reading.value:.4g}.")

@@ -20,7 +20,6 @@ from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.engine.watch.metric_reader import Reading
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
 from lightning_tricks.engine.watch.monitor_conflicts import warn_of_early_stops
-from lightning_tricks.engine.watch.watch_report import short
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.plateau import at_floor, observe
 
@@ -44,8 +43,9 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
 
     Interacts with: every other LR callback, whose factors are multiplied in whatever order they stand; ``LRFinder``,
     whose find sets the factor back to 1; ``min_epochs`` and ``min_steps``, which hold the stop back. An
-    ``EarlyStopping`` whose patience is not longer stops before the first cut: warned about. A module that returns a
-    scheduler of its own is refused, unless ``replace_scheduler=True``.
+    ``EarlyStopping`` of the same monitor and patience, both defaults for instance, waits until no cut is left; a
+    shorter one stops before the first cut, with a warning. A module that returns a scheduler of its own is refused,
+    unless ``replace_scheduler=True``.
 
     Args:
         monitor: key of a logged metric.
@@ -128,6 +128,7 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
     def _forget(self) -> None:
         super()._forget()
         self.history: list[PlateauCheck] = []
+        self._before = self.state
 
     @property
     def lr_factor(self) -> float:
@@ -157,7 +158,7 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
                 "`ReduceLROnPlateau(restore_best=True)` puts weights back in the middle of a run, but DeepSpeed's "
                 "engine goes on from master weights of its own. Set `restore_best=False`."
             )
-        warn_of_early_stops(trainer, self.monitor, self.patience)
+        warn_of_early_stops(trainer, self.monitor, self.mode, self.patience)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Log the factor of the coming step where that was asked for."""
@@ -167,7 +168,7 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
 
     def observe(self, trainer: Trainer, reading: Reading) -> None:
         """Count the check, and cut if that was one too many."""
-        before = self.num_reductions
+        self._before = self.state
         self.state = observe(
             self.state,
             reading.value,
@@ -180,8 +181,13 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
             precision=reading.precision,
         )
         self.history.append(PlateauCheck(trainer.global_step, reading.value, self.lr_factor))
-        if self.num_reductions > before:
+        if self.num_reductions > self._before.num_reductions:
             self._cut()
+
+    def could_cut(self, position: int) -> bool:
+        """Return whether a cut was left before the check at that position, wherever this callback is in the list."""
+        state = self._before if self._record.position == position else self.state
+        return not at_floor(state, self.min_factor)
 
     def _cut(self) -> None:
         self._record.rewind = self.restore_best
@@ -210,10 +216,9 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
         }
 
     def summary_sentences(self) -> list[str]:
-        """Say the path of the learning rate: its base, and what the cuts made of it."""
-        base = max((rate for rates in LRFactor.plain_state(self)["base"] for rate in rates), default=1.0)
-        cuts = f"{self.num_reductions} cut{'s' * (self.num_reductions != 1)}"
-        return [f"LR {short(base)} → {short(base * self.lr_factor)} in {cuts}."]
+        """Return the path of the learning rate, and how often it was cut."""
+        cuts = f"{self.num_reductions} cut{'s' * (self.num_reductions != 1)}."
+        return [*LRFactor.summary_sentences(self), cuts]
 
     def plain_state(self) -> dict[str, Any]:
         """Return the watch's state, beside it the one that all LR callbacks share."""

@@ -60,6 +60,11 @@ class LearningRates:
             self._written[i] = _write_lr_(group, self.base[i] * multiply(factors, i))
         return stranger
 
+    @property
+    def highest(self) -> float:
+        """The largest rate that was last written, 0 before that."""
+        return max((mark.value for mark in self._written if mark is not None), default=0.0)
+
     def _adopt_groups(self) -> None:
         """Take in the groups that are new since the last call; what they were given is their base."""
         part_shared_lrs_(self.optimizer)

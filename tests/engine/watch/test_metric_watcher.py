@@ -17,7 +17,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from scripted import Scripted, endless, fit_scripted
 from tiny import Net, fit, same, trainer, weights
 
-from lightning_tricks import EarlyStopping, ReduceLROnPlateau
+from lightning_tricks import EarlyStopping, OneCycle, ReduceLROnPlateau
+from lightning_tricks.functional.lr_path import short
 
 FREQUENCIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "each epoch": ({}, {}),
@@ -190,9 +191,28 @@ def test_the_last_line_says_what_stopped_the_run_the_best_score_and_the_path_of_
     lines = [record.message for record in caplog.records if record.message.startswith("Training ")]
     expected = (
         "Training stopped by ReduceLROnPlateau: no better score in 2 checks with the learning rate cut 10 times "
-        "(epoch 22, step 22). Best score 1 (epoch 1, step 2), put back. LR 1e-1 → 9.8e-5 in 10 cuts."
+        "(epoch 21, step 22). Best score 1 (epoch 1, step 2), put back. LR 1e-1 → 2e-4. 10 cuts."
     )
     assert lines == [expected]
+
+
+def test_the_last_line_has_the_first_the_highest_and_the_last_rate_of_all_factors_also_after_a_resume(
+    caplog: Any, tmp_path: Path
+) -> None:
+    def tricks() -> list[Any]:
+        return [OneCycle(div_factor=10, final_div_factor=10), EarlyStopping(patience=50)]
+
+    keeper = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1)
+    with caplog.at_level("INFO"):
+        whole = fit(*tricks(), keeper)
+        fit(*tricks(), ckpt_path=tmp_path / "step=12.ckpt")
+        fit(EarlyStopping(patience=50))
+    used = [max(rates) for _, rates in whole.trace]
+    assert (short(used[0]), short(max(used)), short(used[-1])) == ("1e-2", "9.9e-2", "2.5e-3")
+    lines = [record.message for record in caplog.records if record.message.startswith("Training ")]
+    assert len(lines) == 3
+    assert [line.endswith("put back. LR 1e-2 → 2.5e-3, highest 9.9e-2.") for line in lines] == [True, True, False]
+    assert all("ended at max_epochs=3 (epoch 2, step 18)" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +232,7 @@ def test_a_stop_by_somebody_else_is_said_to_be_one(caplog: Any) -> None:
 
     with caplog.at_level("INFO"):
         fit_scripted(Scripted([2.0]), EarlyStopping("score"), Stop())
-    assert "Training stopped by somebody else (epoch 1, step 1)" in caplog.text
+    assert "Training stopped by somebody else (epoch 0, step 1)" in caplog.text
 
 
 def test_a_run_that_ends_before_its_first_check_is_warned_about() -> None:

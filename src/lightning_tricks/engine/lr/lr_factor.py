@@ -10,6 +10,7 @@ from lightning_tricks.core.durations import Moment, RunLength
 from lightning_tricks.engine.lr.lr_product import LRProduct, LRState
 from lightning_tricks.engine.run.trick import Trick, callbacks_of
 from lightning_tricks.functional.learning_rates import Factor
+from lightning_tricks.functional.lr_path import describe_path
 
 
 class LRFactor(Trick):
@@ -133,6 +134,11 @@ class LRFactor(Trick):
         if self._product:
             self._lr_state = self._product.state
         self._product, self._drives = None, False
+
+    def summary_sentences(self) -> list[str]:
+        """Return what the closing line says of the learning rate: all LR callbacks say the same."""
+        path = (self._product.state if self._product else self._lr_state).path
+        return [describe_path(path)] if path else []
 
     def plain_state(self) -> dict[str, Any]:
         """Return the state that all LR callbacks share."""

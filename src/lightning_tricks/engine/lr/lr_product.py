@@ -18,6 +18,7 @@ from lightning_tricks.engine.run.clock import (
     warn_if_a_batch_is_repeated,
 )
 from lightning_tricks.functional.learning_rates import Factor, LearningRates, multiply, part_shared_lrs_
+from lightning_tricks.functional.lr_path import extend_path
 from lightning_tricks.functional.scheduler_groups import built_lrs, drop_momentum_cycle_
 
 
@@ -30,12 +31,14 @@ class LRState:
         built: what the optimizers were built with; another number in the code of a resumed run is warned about.
         steps: under manual optimization, the steps taken by each optimizer.
         batches_per_epoch: batches of the last full epoch, for loaders without length.
+        path: the first, the highest and the last rate that a step used, of the group whose rate was largest.
     """
 
     base: list[list[float]] = field(default_factory=list)
     built: list[list[float]] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     batches_per_epoch: int | None = None
+    path: list[float] = field(default_factory=list)
 
 
 class Contributor(Protocol):
@@ -129,6 +132,7 @@ class LRProduct:
 
     def _resume(self, loaded: LRState) -> None:
         self.state.steps = list(loaded.steps)
+        self.state.path = list(loaded.path)
         self.state.batches_per_epoch = loaded.batches_per_epoch
         for i, (rates, base, built) in enumerate(zip(self._rates, loaded.base, loaded.built, strict=False)):
             for j, (then, now) in enumerate(zip(built, self.state.built[i], strict=False)):
@@ -145,6 +149,8 @@ class LRProduct:
     def before_batch(self, trainer: Trainer, batch_idx: int) -> None:
         """Write the rates of the step that the coming batch belongs to."""
         self._move(trainer, trainer.current_epoch, batch_idx - self._batches_before)
+        if self._rates and not self.defers_to_scheduler:
+            self.state.path = extend_path(self.state.path, max(rates.highest for rates in self._rates))
 
     def before_step(self, trainer: Trainer, optimizer: Optimizer) -> None:
         """Under manual optimization, write the rates of the coming step of one optimizer and count it.

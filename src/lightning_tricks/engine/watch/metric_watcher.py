@@ -11,6 +11,7 @@ from lightning_tricks.engine.run.clock import epoch_is_over
 from lightning_tricks.engine.run.trick import Trick, callbacks_of
 from lightning_tricks.engine.run.wrapped_method import call_with
 from lightning_tricks.engine.watch.best_weights import BestWeights
+from lightning_tricks.engine.watch.early_notice import warn_of_unknown_monitor
 from lightning_tricks.engine.watch.metric_reader import MetricReader, Reading
 from lightning_tricks.engine.watch.monitor_conflicts import refuse_other_modes, warn_of_other_bests
 from lightning_tricks.engine.watch.watch_record import WatchRecord
@@ -169,6 +170,8 @@ class MetricWatcher(Trick):
         is_new = reading is not None and reading.is_new
         if trainer.sanity_checking:
             self._sanity_logs = is_new
+            if reading is None and self.check_on_train_epoch_end is not True:
+                warn_of_unknown_monitor(type(self).__name__, self.monitor, trainer.callback_metrics)
             return
         self._has_validated = True
         self._record.by_validation |= is_new

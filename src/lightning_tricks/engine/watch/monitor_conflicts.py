@@ -1,5 +1,6 @@
-"""Watch company: callbacks beside a watcher of a metric that contradict it, or stop a run before it could act."""
+"""Monitor conflicts: callbacks next to a watcher that contradict it, or stop a run before it could act."""
 
+import inspect
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -49,15 +50,54 @@ def warn_of_other_bests(watcher: Watcher, watchers: Iterable[Watcher]) -> None:
             )
 
 
-def warn_of_early_stops(trainer: Trainer, monitor: str, patience: int) -> None:
-    """Warn about an early stopping, Lightning's or ours, that ends the run before the first cut."""
+def warn_of_early_stops(trainer: Trainer, monitor: str, mode: str, patience: int) -> None:
+    """Warn about an early stopping, Lightning's or ours, whose patience is not longer than that of the plateau rule.
+
+    Ours with the same patience waits for the cuts (:func:`waits_for_cuts`); if both have their default patience, nobody
+    chose a number that could be wrong.
+    """
+    rule = f"`ReduceLROnPlateau(monitor={monitor!r}, patience={patience})`"
     for other in _of_kinds(trainer, "EarlyStopping"):
-        if other.patience <= patience:
+        if other.patience > patience:
+            continue
+        stopping = f"`EarlyStopping(monitor={other.monitor!r}, patience={other.patience})`"
+        if not (_is_ours(other) and (other.monitor, other.mode, other.patience) == (monitor, mode, patience)):
             rank_zero_warn(
-                f"`EarlyStopping(monitor={other.monitor!r}, patience={other.patience})` stops before "
-                f"`ReduceLROnPlateau(monitor={monitor!r}, patience={patience})` has cut the learning rate. Give it a "
-                "longer `patience`: several times this one."
+                f"{stopping} stops before {rule} has cut the learning rate. Give it a longer `patience`: several times "
+                "this one."
             )
+        elif patience != inspect.signature(type(other).__init__).parameters["patience"].default:
+            rank_zero_warn(
+                f"{stopping} is not more patient than {rule}, so it waits until the learning rate can be cut no "
+                "further. To stop earlier, give it a `patience` of several times this one."
+            )
+
+
+class Cutter(Protocol):
+    """What is asked of a plateau rule."""
+
+    monitor: str
+    mode: Any
+    patience: int
+
+    def could_cut(self, position: int) -> bool: ...
+
+
+def waits_for_cuts(trainer: Trainer, stopping: Any, position: int) -> bool:
+    """Return whether an early stopping leaves a check to a plateau rule of the same metric and the same patience.
+
+    Args:
+        trainer: has the rule among its callbacks.
+        stopping: has a ``monitor``, a ``mode`` and a ``patience``.
+        position: of the check; the rule may have seen it already, or not yet.
+    """
+    rules: list[Cutter] = [rule for rule in _of_kinds(trainer, "ReduceLROnPlateau") if _is_ours(rule)]
+    same = (stopping.monitor, stopping.mode, stopping.patience)
+    return any((rule.monitor, rule.mode, rule.patience) == same and rule.could_cut(position) for rule in rules)
+
+
+def _is_ours(callback: object) -> bool:
+    return any(kind.__name__ == "MetricWatcher" for kind in type(callback).__mro__)
 
 
 def _of_kinds(trainer: Trainer, *names: str) -> list[Any]:

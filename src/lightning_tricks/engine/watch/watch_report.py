@@ -23,10 +23,13 @@ class Reporter(Protocol):
 
 
 def closing_line(trainer: Trainer, watchers: Iterable[Reporter], interrupted: bool) -> str:
-    """Say what stopped the run, the best scores and where, and the path of the learning rate."""
+    """Say what stopped the run, the best scores and where, and the path of the learning rate.
+
+    Epochs are numbered from 0, as in Lightning's logs and checkpoints; a step is the number of optimizer steps taken.
+    """
     watchers = list(watchers)
-    stoppers = dict.fromkeys([*watchers, *callbacks_of(trainer, Trick)])  # LiveControl stops too
-    found = [(type(stopper).__name__, getattr(stopper, "stopping_reason_message", None)) for stopper in stoppers]
+    tricks = list(dict.fromkeys([*watchers, *callbacks_of(trainer, Trick)]))  # LiveControl stops too
+    found = [(type(trick).__name__, getattr(trick, "stopping_reason_message", None)) for trick in tricks]
     reasons = [f"{name}: {reason}" for name, reason in found if reason]
     if interrupted:
         cause = "interrupted"
@@ -42,23 +45,12 @@ def closing_line(trainer: Trainer, watchers: Iterable[Reporter], interrupted: bo
     for watcher in watchers:
         bests[watcher.describe_best()] = bests.get(watcher.describe_best(), False) or watcher.restores_best()
     sentences = [f"{best}{', put back' if back else ''}." for best, back in bests.items()]
-    sentences += [sentence for watcher in watchers for sentence in watcher.summary_sentences()]
-    return f"Training {cause} (epoch {trainer.current_epoch}, step {trainer.global_step}). {' '.join(sentences)}"
+    sentences += [sentence for trick in tricks for sentence in getattr(trick, "summary_sentences", list)()]
+    last = max(trainer.fit_loop.epoch_progress.current.ready - 1, 0)
+    return f"Training {cause} (epoch {last}, step {trainer.global_step}). {' '.join(dict.fromkeys(sentences))}"
 
 
 def publish(trainer: Trainer, key: str, outcome: Mapping[str, float]) -> None:
     """Put the outcome among the Trainer's metrics, which come back from spawned and forked processes."""
     for name, value in outcome.items():
         trainer.callback_metrics[f"{key}/{name}"] = torch.tensor(float(value), dtype=torch.float64)
-
-
-def short(value: float) -> str:
-    """Write a rate with two digits, as people do.
-
-    Example:
-        >>> short(0.01), short(9.765625e-06), short(1.0)
-        ('1e-2', '9.8e-6', '1')
-    """
-    mantissa, exponent = f"{value:.1e}".split("e")
-    mantissa = mantissa.removesuffix(".0")
-    return mantissa if int(exponent) == 0 else f"{mantissa}e{int(exponent)}"
