@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AdaptiveGradientClipping": "callbacks.adaptive_gradient_clipping",
     "AutoClip": "callbacks.auto_clip",
+    "Contracts": "doctor.facts.contracts",
     "CosineDecay": "callbacks.lr_schedule",
     "CosineWarmRestarts": "callbacks.lr_schedule",
     "DiscriminativeLR": "callbacks.discriminative_lr",
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
     from lightning_tricks.core.durations import Duration as Duration
+    from lightning_tricks.doctor.facts.contracts import Contracts as Contracts
     from lightning_tricks.doctor.judging.assert_healthy import assert_healthy as assert_healthy
     from lightning_tricks.doctor.judging.diagnose import diagnose as diagnose
     from lightning_tricks.doctor.judging.report import Report as Report

@@ -1,10 +1,14 @@
 """The project's own settings: taken over from the nearest `pyproject.toml` that has them, beneath what a call says."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from tiny import fit
 from torch import nn
 
+from lightning_tricks import Contracts, Doctor
 from lightning_tricks.doctor.judging.diagnose import diagnose
 from lightning_tricks.doctor.judging.project import plan_checks, read_project
 
@@ -44,6 +48,35 @@ def test_select_of_a_call_takes_the_place_of_the_projects_and_ignore_comes_on_to
     assert "OPT001" not in codes(select=["OPT001", "PLC"])
 
 
+def test_contracts_of_the_project_are_checked_and_those_of_a_call_take_their_place() -> None:
+    write(
+        '[tool.lightning-tricks.doctor.contracts]\nfrozen = ["0"]\noutput_shape = ["N", 2]\noutput_range = [100, 200]\n'
+    )
+    batch = torch.randn(4, 4)
+
+    def codes(**arguments: Any) -> list[str]:
+        return [finding.code for finding in diagnose(MODEL, batch, select=["CON"], **arguments).findings]
+
+    assert codes() == ["CON001", "CON002", "CON003"]
+    assert codes(contracts=Contracts(output_shape=["N", 1])) == []
+
+
+def test_rules_on_contracts_that_were_not_stated_are_not_among_the_rules() -> None:
+    assert {code for code in diagnose(MODEL).checked if code.startswith("CON")} == set()
+    stated = diagnose(MODEL, contracts=Contracts(output_range=(0, 1)))
+    assert [code for code in stated.checked if code.startswith("CON")] == ["CON003"]
+    (outcome,) = [each for each in stated.outcomes if each.code == "CON003"]
+    assert (outcome.status, outcome.detail) == ("not checked", "no batch was given")
+
+
+def test_contracts_of_the_project_are_checked_at_the_start_of_a_fit() -> None:
+    write('[tool.lightning-tricks.doctor.contracts]\nfrozen = ["body.*"]\n')
+    doctor = Doctor(select=["CON"])
+    fit(doctor, max_epochs=1)
+    assert doctor.report is not None
+    assert {finding.code for finding in doctor.report.findings} == {"CON001"}
+
+
 def test_the_nearest_file_with_the_table_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     outer = Path.cwd() / "pyproject.toml"
     write('[tool.lightning-tricks.doctor]\nignore = ["PLC005"]\n')
@@ -70,6 +103,12 @@ def test_without_the_table_nothing_is_said() -> None:
         ("[tool.lightning-tricks.doctor.options.PLC005]\nhihg = 1.0\n", "'hihg' is not an option. Did you mean high"),
         ("[tool.lightning-tricks.doctor.options.PLC005]\nhigh = 'a'\n", "must be of type float, got 'a'"),
         ("[tool.lightning-tricks.doctor.options]\nPLC005 = 0.7\n", "must be a mapping"),
+        ("[tool.lightning-tricks.doctor]\ncontracts = 3\n", "`contracts` must be a table, got 3"),
+        (
+            "[tool.lightning-tricks.doctor.contracts]\nfroze = []\n",
+            "the contract 'froze' is unknown. There are frozen",
+        ),
+        ("[tool.lightning-tricks.doctor.contracts]\noutput_range = [1, 0]\n", "`output_range` must not end below"),
     ],
 )
 def test_a_slip_in_the_file_is_named_with_the_file(text: str, message: str) -> None:

@@ -41,8 +41,12 @@ class Contracts:
     @property
     def stated(self) -> tuple[str, ...]:
         """The names of the contracts that were stated."""
-        given = {"frozen": self.frozen, "output_shape": self.output_shape, "output_range": self.output_range}
-        return tuple(name for name, value in given.items() if value not in ((), None))
+        given = {
+            "frozen": bool(self.frozen),
+            "output_shape": self.output_shape is not None,
+            "output_range": self.output_range is not None,
+        }
+        return tuple(name for name, is_given in given.items() if is_given)
 
     def _check_frozen(self) -> None:
         patterns = [self.frozen] if isinstance(self.frozen, str) else list(self.frozen)

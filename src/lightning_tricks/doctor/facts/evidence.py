@@ -165,6 +165,7 @@ class BehaviourFacts:
         roll_change: how far the outputs are from the first pass's, moved by one sample, when the inputs are moved so.
         always_on: dropout calls that were active all the same.
         random: functions that draw random numbers in eval mode (``randn_like`` …).
+        outputs: the floating-point tensors that are returned, with exact extremes.
         reason: why something was not measured.
     """
 
@@ -175,6 +176,7 @@ class BehaviourFacts:
     roll_change: float | None = None
     always_on: tuple[DropoutCall, ...] = ()
     random: tuple[str, ...] = ()
+    outputs: tuple[TensorFact, ...] = ()
     reason: str | None = None
 
 

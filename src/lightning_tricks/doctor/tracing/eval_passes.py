@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.evidence import BehaviourFacts
+from lightning_tricks.doctor.facts.trace_facts import TensorFact
 from lightning_tricks.doctor.reading.containers import tensors_in, with_tensors_changed
+from lightning_tricks.doctor.reading.measure_tensors import measure
 from lightning_tricks.doctor.tracing.interventions import Listener
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 
@@ -46,7 +48,7 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
     with torch.no_grad(), stack, Listener(stack) as listener:
         first = outputs()
         always_on, random = tuple(dict.fromkeys(listener.dropouts)), tuple(dict.fromkeys(listener.random))
-        known = BehaviourFacts(module=path, always_on=always_on, random=random)
+        known = BehaviourFacts(module=path, always_on=always_on, random=random, outputs=_measured(first))
         other = _most_different_row(inputs) if size and size > 1 else None
         if other is None:
             reason = "all samples of the batch are equal, or their number is not known"
@@ -70,6 +72,18 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
         if any(_relates_rows(tensor, size) for tensor in tensors_in((args, kwargs))):
             mixing, shifted, why = None, None, "an input relates the samples to each other"
         return replace(known, input_change=changed, mixing_change=mixing, roll_change=shifted, reason=why)
+
+
+def _measured(outputs: list[Tensor]) -> tuple[TensorFact, ...]:
+    """Return what outputs look like; a contract on their range is about every value, so none is left out."""
+    facts = []
+    for output in outputs:
+        found = measure(output)
+        if found is not None and not found.nonfinite:
+            low, high = torch.stack(torch.aminmax(output)).tolist()
+            found = replace(found, low=low, high=high)
+        facts.append(TensorFact(tuple(output.shape), str(output.dtype), found))
+    return tuple(facts)
 
 
 def _attempt(run: Callable[[], list[Tensor]]) -> list[Tensor]:
