@@ -1,16 +1,27 @@
 """Object memory: whatever is changed in whatever hangs on an object comes back, in place."""
 
+import argparse
+import io
+import itertools
+import multiprocessing
+import queue
 import random
-from collections import deque
+import weakref
+from array import array
+from collections import Counter, OrderedDict, UserDict, defaultdict, deque
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from layouts import EXOTIC, dense
 from torch import nn
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
+from lightning_tricks.core.tensor_copies import overwrite_
 
 
 class Holder:
@@ -107,6 +118,149 @@ def test_tensors_of_a_data_set_are_held_but_not_copied() -> None:
     memory.put_back_()
     assert owner.tensor.tolist() == before
     assert module.weight.item() == pytest.approx(changed - 1)
+
+
+class Slots:
+    """Attributes in slots, one of which is not set."""
+
+    __slots__ = ("number", "unset", "values")
+
+    def __init__(self) -> None:
+        self.number, self.values = 1, [1]
+
+
+class Counting:
+    """A counter that all instances share."""
+
+    count = 0
+    names: ClassVar[list[str]] = []
+
+
+class Key:
+    """A key that can be referred to weakly."""
+
+
+def count(holder: Any) -> None:
+    type(holder).count += 1
+    type(holder).names.append("a")
+    type(holder).late = 3
+
+
+def fill(holder: Any) -> None:
+    holder.number, holder.unset = 2, 3
+    holder.values.append(2)
+
+
+KEY = Key()
+KINDS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "slots": (Slots, fill, lambda x: (x.number, x.values, hasattr(x, "unset"))),
+    "namespace": (lambda: SimpleNamespace(a=[1]), lambda x: x.a.append(2), lambda x: x.a),
+    "argparse": (lambda: argparse.Namespace(a=1), lambda x: setattr(x, "a", 2), lambda x: x.a),
+    "bytearray": (lambda: bytearray(b"ab"), lambda x: x.extend(b"c"), bytes),
+    "array": (lambda: array("d", [1.0]), lambda x: x.append(2.0), list),
+    "deque": (lambda: deque([1, 2], maxlen=2), lambda x: x.append(3), lambda x: (list(x), x.maxlen)),
+    "defaultdict": (lambda: defaultdict(list, a=[1]), lambda x: (x["a"].append(2), x["b"]), dict),
+    "ordered": (lambda: OrderedDict(a=1, b=2), lambda x: x.move_to_end("a"), list),
+    "counter": (lambda: Counter("aab"), lambda x: x.update("c"), dict),
+    "user dict": (lambda: UserDict(a=[1]), lambda x: x["a"].append(1), lambda x: x.data),
+    "nested": (lambda: {"a": ([[bytearray(1)]],)}, lambda x: x["a"][0][0][0].append(1), lambda x: len(x["a"][0][0][0])),
+    "set": (lambda: {1}, lambda x: x.add(2), set),
+    "queue": (lambda: filled(queue.Queue()), lambda x: x.get(), lambda x: list(x.queue)),
+    "priority queue": (lambda: filled(queue.PriorityQueue()), lambda x: x.get(), lambda x: list(x.queue)),
+    "simple queue": (lambda: filled(queue.SimpleQueue()), lambda x: x.put(x.get()), lambda x: [x.get(), x.get()]),
+    "weak keys": (lambda: weakref.WeakKeyDictionary({KEY: 1}), lambda x: x.clear(), dict),
+    "weak set": (lambda: weakref.WeakSet([KEY]), lambda x: x.clear(), list),
+    "weak reference": (lambda: weakref.ref(KEY), lambda x: setattr(x(), "a", 1), lambda x: vars(x())),
+    "bound": (lambda: Own([1]).add, lambda x: x(), lambda x: x.__self__.values),
+    "partial": (lambda: partial(list.append, [1]), lambda x: x(2), lambda x: x.args[0]),
+    "stream": (lambda: io.StringIO("ab"), lambda x: x.write("cde"), lambda x: (x.getvalue(), x.tell())),
+    "shared number": (lambda: multiprocessing.Value("i", 1), lambda x: setattr(x, "value", 2), lambda x: x.value),
+    "objects": (lambda: np.array([[1], None], dtype=object), lambda x: x[0].append(2), list),
+    "memmap-like": (lambda: np.arange(3.0).view(np.recarray), lambda x: x.fill(7), list),
+    "counting": (lambda: SimpleNamespace(it=itertools.count(3)), lambda x: next(x.it), lambda x: next(x.it)),
+    "list iterator": (lambda: [iter([1, 2, 3])], lambda x: next(x[0]), lambda x: next(x[0])),
+    "class": (Counting, count, lambda x: (x.count, x.names, hasattr(x, "late"))),
+}
+
+
+class Own:
+    """A class with a method that changes it."""
+
+    def __init__(self, values: list[int]) -> None:
+        self.values = values
+
+    def add(self) -> None:
+        self.values.append(2)
+
+
+def filled(target: Any) -> Any:
+    for number in (1, 2):
+        target.put(number)
+    return target
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_state_of_every_kind_comes_back_again_and_again(kind: str) -> None:
+    make, change, read = KINDS[kind]
+    memory, holder, expected = ObjectSnapshot(), SimpleNamespace(inner=make()), read(make())
+    place = holder.inner
+    memory.remember(holder)
+    assert memory.unrestorable == []
+    for _ in range(2):
+        change(holder.inner)
+        memory.put_back_()
+        assert holder.inner is place
+        assert read(holder.inner) == expected
+        memory.put_back_()
+
+
+@pytest.mark.parametrize("kind", EXOTIC)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_tensors_of_any_layout_come_back(kind: str) -> None:
+    holder, memory = SimpleNamespace(tensor=EXOTIC[kind](1.0)), ObjectSnapshot()
+    place = holder.tensor
+    memory.remember(holder)
+    overwrite_(holder.tensor, EXOTIC[kind](2.0) if kind != "jagged" else holder.tensor * 2)
+    memory.put_back_()
+    assert holder.tensor is place
+    assert torch.equal(dense(holder.tensor), dense(EXOTIC[kind](1.0)))
+
+
+def test_gradients_requirements_and_attributes_of_parameters_come_back() -> None:
+    layer, memory = nn.Linear(2, 2), ObjectSnapshot()
+    layer.weight.grad, grad = torch.ones(2, 2), None
+    grad = layer.weight.grad
+    layer.weight.note = [1]  # type: ignore[attr-defined]
+    memory.remember(layer)
+    layer.weight.grad.zero_()
+    layer.weight.note.append(2)  # type: ignore[attr-defined]
+    layer.bias.fresh = 1  # type: ignore[attr-defined]
+    layer.bias.requires_grad_(False)
+    memory.put_back_()
+    assert layer.weight.grad is grad
+    assert grad.tolist() == [[1, 1], [1, 1]]
+    assert layer.weight.note == [1]  # type: ignore[attr-defined]
+    assert not hasattr(layer.bias, "fresh")
+    assert layer.bias.requires_grad
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: (number for number in range(3)),
+        lambda: map(str, [1, 2]),
+        lambda: zip([1], [2], strict=True),
+        lambda: itertools.chain([1], [2]),
+        lambda: itertools.islice([1, 2], 1),
+        lambda: iter(torch.utils.data.DataLoader([1, 2])),
+    ],
+    ids=["generator", "map", "zip", "chain", "islice", "loader"],
+)
+def test_what_cannot_be_rewound_is_named_with_its_place(make: Any) -> None:
+    memory = ObjectSnapshot()
+    memory.remember(SimpleNamespace(parts={"stream": [make()]}))
+    assert len(memory.unrestorable) >= 1
+    assert memory.unrestorable[0].startswith("`SimpleNamespace.parts['stream'][0]")
 
 
 def test_a_state_made_in_inference_mode_comes_back() -> None:

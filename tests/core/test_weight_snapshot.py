@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from layouts import EXOTIC, dense
 from torch import nn
 from torch.nn.utils import prune
 
@@ -125,31 +126,6 @@ def test_buffers_that_do_not_fit_stay_and_are_named_unless_they_are_caches() -> 
     assert snapshot.put_back_(model) == (True, ["`history` has the shape (3,), its copy (2,)"])
     assert torch.equal(model.first.weight, before)
     assert (model.history.tolist(), model.hidden.tolist(), model.fresh.tolist()) == ([1] * 3, [1] * 5, [1])
-
-
-EXOTIC = {
-    "sparse": lambda value: (value * torch.eye(4)).to_sparse(),
-    "csr": lambda value: (torch.eye(4) * value if value == 1 else torch.full((4, 4), value)).to_sparse_csr(),
-    "bsr": lambda value: torch.full((4, 4), value).to_sparse_bsr((2, 2)),
-    "expanded": lambda value: torch.full((4,), value).expand(3, 4),
-    "windows": lambda value: torch.full((6,), value).unfold(0, 3, 1),
-    "quantized": lambda value: torch.quantize_per_tensor(torch.full((4,), value), 0.1, 0, torch.qint8),
-    "nested": lambda value: torch.nested.nested_tensor([torch.full((2,), value), torch.full((3,), value)]),
-    "jagged": lambda value: torch.nested.nested_tensor(
-        [torch.full((2,), value), torch.full((3,), value)], layout=torch.jagged
-    ),
-    "mkldnn": lambda value: torch.full((4,), value).to_mkldnn(),
-    "conjugated": lambda value: torch.full((4,), value, dtype=torch.complex64).conj(),
-    "in inference mode": lambda value: torch.inference_mode()(torch.full)((4,), value),
-}
-
-
-def dense(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.is_nested:
-        return torch.cat(list(tensor.unbind()))
-    if tensor.is_quantized:
-        return tensor.dequantize()
-    return tensor if tensor.layout == torch.strided else tensor.to_dense()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

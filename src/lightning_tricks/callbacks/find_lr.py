@@ -9,6 +9,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning_tricks.callbacks.lr_finder import LRFinder
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
 from lightning_tricks.engine.run.trick import Trick
+from lightning_tricks.engine.trial.run_snapshot import refuse_lazy, refuse_unrestorable
 from lightning_tricks.engine.trial.trial_step import alters_steps
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
@@ -60,8 +61,12 @@ def find_lr(
         )
     memory = ObjectSnapshot(enter=("lightning", "pytorch_lightning"))
     memory.leave_out(*runner.loggers)
-    memory.remember(train_dataloaders, val_dataloaders, datamodule, tensors=False)
-    memory.remember(model, runner)
+    refuse_lazy(model)
+    memory.remember(train_dataloaders, datamodule, tensors=False)
+    memory.remember(model)
+    refuse_unrestorable(memory)
+    memory.remember(val_dataloaders, tensors=False)
+    memory.remember(runner)
     try:
         _make_ready(runner, finder)
         runner.fit(model, train_dataloaders, val_dataloaders, datamodule=datamodule)

@@ -1,34 +1,72 @@
-"""Object memory: remember what objects hold, all that hangs on them included, and put it back to the last bit.
+"""Object snapshots: remember what objects hold, with all that hangs on them, and put it back to the last bit.
 
 Everything is put back in place: the same tensors, lists and dicts with their old contents, so that whoever holds one
-of them goes on with it.
+of them continues with it.
 """
 
+import argparse
+import io
 import random
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable
+import types
+import weakref
+from collections import UserDict, UserList, deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_SIMPLE = (bool, int, float, complex, str, bytes, type(None), type, torch.device, torch.dtype, torch.Size)
+from lightning_tricks.core.object_notes import (
+    Note,
+    copy_iterator,
+    note_attributes,
+    note_bytes,
+    note_callable,
+    note_class,
+    note_container,
+    note_numpy,
+    note_random,
+    note_slots,
+    note_tensor,
+)
+
+_SIMPLE = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    type(None),
+    type,
+    types.FunctionType,
+    torch.device,
+    torch.dtype,
+    torch.Size,
+)
 _TRAINERS = {"lightning", "pytorch_lightning", "lightning_fabric"}
 _FOREIGN = {*_TRAINERS, "torch", "numpy", "pandas", "hydra", "omegaconf", "builtins", *sys.stdlib_module_names}
 _TORCH_OWN = ("torch.optim", "torch.amp", "torch.cuda.amp", "torch.utils.data")
-_LONG = 10_000
+_HOLDERS = (types.SimpleNamespace, argparse.Namespace, UserDict, UserList)
+_LONG, _LONGER = 10_000, 1_000_000
+_SKIPPED = ("_iterator", "_trainer", "_fabric")
+
+Trail = tuple["Trail", str] | None
 
 
 class ObjectSnapshot:
     """What objects held when they were given to :meth:`remember`.
 
-    It follows attributes, lists, dicts, sets and tuples, into modules, optimizers, schedulers, samplers, data sets and
-    objects of the user's own classes; not into those of other libraries, a Trainer's and a logger's least of all,
-    unless they are named in ``enter``.
+    It follows attributes (in slots, namespaces and classes too), containers, queues and weak references, into
+    modules, optimizers, schedulers, samplers, data sets and objects of the user's own classes. Those of other
+    libraries, a Trainer's and a logger's least of all, are not followed unless they are named in ``enter``.
 
     Args:
         enter: packages whose objects are followed too.
+
+    Attributes:
+        unrestorable: what was met that cannot be put back, such as a generator: where it is and its class.
 
     Example:
         >>> model = nn.Linear(1, 1)
@@ -44,9 +82,11 @@ class ObjectSnapshot:
     """
 
     def __init__(self, enter: Iterable[str] = ()) -> None:
+        self.unrestorable: list[str] = []
         self._enter = set(enter)
         self._seen: dict[int, object] = {}  # holding them keeps their ids from being given away
-        self._undo: list[Callable[[], None]] = []
+        self._undo: list[Callable[[Callable[[Any], Any]], None]] = []
+        self._copies: dict[int, Iterator[Any]] = {}
 
     def leave_out(self, *objects: object) -> None:
         """Never look at these."""
@@ -59,92 +99,73 @@ class ObjectSnapshot:
             roots: modules, optimizers, samplers, any objects.
             tensors: copy tensors and arrays too: what a step may write in place. A data set's are only held.
         """
-        waiting: deque[tuple[object, bool]] = deque((root, True) for root in roots)
+        waiting: deque[tuple[Any, bool, Any]] = deque((root, True, (None, type(root).__name__)) for root in roots)
+        longest = _LONGER if tensors else _LONG
         while waiting:
-            holder, is_root = waiting.popleft()
-            if isinstance(holder, _SIMPLE) or id(holder) in self._seen:
+            holder, is_root, trail = waiting.popleft()
+            if isinstance(holder, _SIMPLE) or type(holder) in weakref.ProxyTypes or id(holder) in self._seen:
                 continue
             if not tensors and isinstance(holder, (Tensor, nn.Module)) and not is_root:
                 continue  # another call may want them with their values
             self._seen[id(holder)] = holder
-            waiting.extend((inner, False) for inner in self._note(holder, is_root, tensors))
+            for note in self._notes(holder, is_root, tensors, trail):
+                if note.undo is not None:
+                    self._undo.append(note.undo)
+                if len(note.inner) <= 2 * longest:
+                    waiting.extend((inner, False, (trail, name)) for name, inner in note.inner)
 
-    def _note(self, holder: Any, is_root: bool, tensors: bool) -> list[object]:
-        """Note how to put one object back, and return what it holds."""
+    def _notes(self, holder: Any, is_root: bool, tensors: bool, trail: Any) -> Iterator[Note]:
+        """Yield how to put one object back, and what it holds."""
         if isinstance(holder, Tensor):
-            return self._note_tensor(holder) if tensors else []
-        if isinstance(holder, tuple):
-            return list(holder) if len(holder) <= _LONG else []
-        if isinstance(holder, (list, deque, set, dict)):
-            return self._note_container(holder)
-        if generator := _generator(holder):
-            self._undo.append(generator)
-            return []
-        if type(holder).__module__ == "numpy" and type(holder).__name__ == "ndarray":
-            if tensors and holder.flags.writeable:
-                self._note_array(holder)
-            return []
-        if hasattr(holder, "__dict__") and (is_root or self._is_open(holder)):
-            return self._note_attributes(vars(holder))
-        return []
+            if tensors:
+                yield note_tensor(holder)
+            if isinstance(holder, nn.Parameter):
+                yield note_attributes(vars(holder))
+            return
+        array = note_numpy(holder)
+        if array is not None:
+            if tensors:
+                yield array
+            return
+        note = note_random(holder) or note_container(holder) or note_bytes(holder) or note_callable(holder)
+        if note is not None:
+            yield note
+        elif isinstance(holder, Iterator) and not self._is_open(holder):
+            self._note_iterator(holder, trail)
+            return
+        if is_root or self._is_open(holder):
+            if hasattr(holder, "__dict__"):
+                self._seen[id(vars(holder))] = vars(holder)
+                yield note_attributes(vars(holder), _SKIPPED)
+            slots = note_slots(holder)
+            if slots is not None:
+                yield slots
+            yield from self._notes_of_classes(holder)
 
-    def _note_tensor(self, tensor: Tensor) -> list[object]:
-        if torch.nn.parameter.is_lazy(tensor):
-            return []
-        copy, grad = tensor.detach().clone(), tensor.grad if tensor.is_leaf else None
-        place = tensor.data if type(tensor) in (Tensor, nn.Parameter) and tensor.layout == torch.strided else None
+    def _notes_of_classes(self, holder: object) -> Iterator[Note]:
+        for cls in type(holder).__mro__:
+            if id(cls) not in self._seen and cls.__module__.partition(".")[0] not in _FOREIGN:
+                self._seen[id(cls)] = cls
+                yield note_class(cls)
 
-        def undo() -> None:
-            with torch.inference_mode(tensor.is_inference()), torch.no_grad():
-                if place is not None and tensor.data_ptr() != place.data_ptr():
-                    tensor.data = place  # somebody let it point to other memory, which may be another tensor's
-                if tensor.shape != copy.shape:
-                    tensor.data = copy
-                else:
-                    tensor.detach().copy_(copy)
-            if tensor.is_leaf and tensor.grad is not grad:
-                tensor.grad = grad
-
-        self._undo.append(undo)
-        return []
-
-    def _note_container(self, container: Any) -> list[object]:
-        held = dict(container) if isinstance(container, dict) else list(container)
-
-        def undo() -> None:
-            now = list(container.items() if isinstance(container, dict) else container)
-            then = list(held.items() if isinstance(held, dict) else held)
-            if not _are_the_same(now, then):
-                container.clear()
-                container.update(held) if isinstance(container, (dict, set)) else container.extend(held)
-
-        self._undo.append(undo)
-        if len(held) > _LONG:
-            return []
-        return [*held, *held.values()] if isinstance(held, dict) else held
-
-    def _note_array(self, array: Any) -> None:
-        copy = array.copy()
-
-        def undo() -> None:
-            array[...] = copy
-
-        self._undo.append(undo)
-
-    def _note_attributes(self, attributes: dict[str, Any]) -> list[object]:
-        self._seen[id(attributes)] = attributes
-        held = dict(attributes)
-
-        def undo() -> None:
-            for name in attributes.keys() - held.keys():
-                del attributes[name]
-            attributes.update(held)
-
-        self._undo.append(undo)
-        return [value for name, value in held.items() if name not in ("_iterator", "_trainer", "_fabric")]
+    def _note_iterator(self, iterator: Iterator[Any], trail: Any) -> None:
+        """Keep a copy of an iterator that can be copied; note that another one cannot be put back."""
+        if isinstance(iterator, io.IOBase):
+            return  # what a step writes to files or reads from them is beyond this
+        own = copy_iterator(iterator)
+        if own is not None:
+            self._copies[id(iterator)] = own
+        else:
+            kind = type(iterator)
+            name = (
+                kind.__name__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__name__}"
+            )
+            self.unrestorable.append(f"`{_path(trail)}` ({name})")
 
     def _is_open(self, holder: object) -> bool:
-        """Say whether the attributes of an object are a part of the training that may be looked at."""
+        """Return whether the attributes of an object are a part of the training that may be looked at."""
+        if isinstance(holder, _HOLDERS):
+            return True
         homes = [cls.__module__ for cls in type(holder).__mro__]
         packages = {home.partition(".")[0] for home in homes}
         if isinstance(holder, nn.Module) or packages & self._enter:
@@ -159,45 +180,30 @@ class ObjectSnapshot:
         Raises:
             Exception: the first one that an object raised on being put back; all others are put back all the same.
         """
+        fresh: dict[int, Any] = {}
         errors: list[Exception] = []
+
+        def revive(value: Any) -> Any:
+            """Return the value that was in a place; of an iterator a copy that stands where it stood."""
+            if id(value) in self._copies and self._seen.get(id(value)) is value:
+                return fresh.setdefault(id(value), copy_iterator(self._copies[id(value)]))
+            return value
+
         for undo in reversed(self._undo):  # what was found first, containers for instance, last
             try:
-                undo()
+                undo(revive)
             except Exception as error:  # one object that refuses must not keep the others from being put back
                 errors.append(error)
         if errors:
             raise errors[0]
 
 
-def _are_the_same(now: list[Any], then: list[Any]) -> bool:
-    """Say whether two lists hold the very same objects (of a dict's items, keys and values)."""
-    if len(now) != len(then):
-        return False
-    pairs = zip(now, then, strict=True)
-    if now and isinstance(now[0], tuple) and len(now[0]) == 2:
-        return all(a is b or (isinstance(a, tuple) and a[0] is b[0] and a[1] is b[1]) for a, b in pairs)
-    return all(a is b for a, b in pairs)
-
-
-def _generator(candidate: Any) -> Callable[[], None] | None:
-    """Return how to put a generator of random numbers back, if it is one."""
-    kind = f"{type(candidate).__module__}.{type(candidate).__name__}"
-    if isinstance(candidate, torch.Generator):
-        return _later(candidate.set_state, candidate.get_state())
-    if isinstance(candidate, random.Random):
-        return _later(candidate.setstate, candidate.getstate())
-    if kind == "numpy.random.mtrand.RandomState":
-        return _later(candidate.set_state, candidate.get_state())
-    if kind == "numpy.random._generator.Generator":
-        return _later(lambda state: setattr(candidate.bit_generator, "state", state), candidate.bit_generator.state)
-    return None
-
-
-def _later(put: Callable[[Any], object], state: object) -> Callable[[], None]:
-    def undo() -> None:
-        put(state)
-
-    return undo
+def _path(trail: Any) -> str:
+    names: list[str] = []
+    while trail is not None:
+        trail, name = trail
+        names.append(name)
+    return "".join(reversed(names))
 
 
 def remember_random_state() -> Callable[[], None]:

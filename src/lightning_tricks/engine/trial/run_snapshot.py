@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
 
@@ -22,6 +24,10 @@ class RunSnapshot:
         pl_module: its module.
         callbacks: those that take part in the steps to come.
         validates: validation loaders will be read too; else they are not even asked where they stand.
+
+    Raises:
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: a parameter is not initialized, or something
+            that a step may move on, such as a generator, cannot be put back. Nothing has been changed.
     """
 
     def __init__(
@@ -31,6 +37,7 @@ class RunSnapshot:
         callbacks: Sequence[Callback] = (),
         validates: bool = False,
     ) -> None:
+        refuse_lazy(pl_module)
         self._module = pl_module
         self._random = remember_random_state()
         self._memory = ObjectSnapshot()
@@ -46,6 +53,7 @@ class RunSnapshot:
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         self._memory.remember(pl_module, *trainer.optimizers, *schedulers, scaler, *callbacks)
+        refuse_unrestorable(self._memory)
 
     def put_back_(self) -> None:
         """Put everything back; may be called again and again."""
@@ -58,11 +66,43 @@ class RunSnapshot:
         self._random()
 
 
+def refuse_lazy(pl_module: LightningModule) -> None:
+    """Refuse a module whose parameters are made by its first forward pass: a trial could not unmake them.
+
+    Raises:
+        MisconfigurationException: there are such parameters or buffers.
+    """
+    tensors = [*pl_module.named_parameters(), *pl_module.named_buffers()]
+    lazy = [name for name, tensor in tensors if is_lazy(tensor)]
+    if lazy:
+        raise MisconfigurationException(
+            f"A trial of the training cannot put back uninitialized (lazy) parameters: {', '.join(lazy[:6])}. Call the "
+            "module on one batch before it, or build it with the sizes of its layers."
+        )
+
+
+def refuse_unrestorable(memory: ObjectSnapshot) -> None:
+    """Refuse what was met in a run and cannot be put back.
+
+    Raises:
+        MisconfigurationException: there is something.
+    """
+    if memory.unrestorable:
+        raise MisconfigurationException(
+            f"{', '.join(memory.unrestorable[:6])} can be read only once: what a trial takes from an iterator is "
+            "lost. Give a DataLoader, a list, or an object that returns a new iterator whenever it is iterated; "
+            "let a module make its iterator when an epoch starts. Or set the learning rate by hand."
+        )
+
+
 def loaders_of(trainer: Trainer, validates: bool) -> list[Any]:
     """Return the training loaders of a run, and the validation loaders if it validates."""
     fit_loop: Any = trainer.fit_loop
-    combined = [fit_loop._combined_loader, fit_loop.epoch_loop.val_loop._combined_loader][: 1 + validates]
-    return [loader for each in combined if each is not None for loader in each.flattened]
+    of_training, of_validation = fit_loop._combined_loader, fit_loop.epoch_loop.val_loop._combined_loader
+    loaders = [] if of_training is None else list(of_training.flattened)
+    if validates and of_validation is not None:  # trials leave iterators to the validation itself
+        loaders += [loader for loader in of_validation.flattened if not hasattr(loader, "__next__")]
+    return loaders
 
 
 def reshard_(pl_module: LightningModule) -> None:
