@@ -1,6 +1,7 @@
 """`lightning-tricks doctor`: a report in five forms, an exit status, and a line where it cannot look."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,28 @@ def test_the_verbose_text_has_a_line_for_each_rule(file: Path, capsys: pytest.Ca
     assert any(line.startswith("found       PLC001 dropout-before-batchnorm: at body") for line in lines)
     assert any(line.startswith("passed      PLC005 dropout-p-out-of-range") for line in lines)
     assert not any(line.startswith("Not checked:") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        ("OPT001", r"optimizer 0, group 0: lr = 0.01, SGD \[0.01, 0.1\]"),
+        ("OPT003", r"optimizer 0, group 0: weight_decay = 0, at most 0.001"),
+        ("OPT004", r"\d+ parameters in optimizers, 0 trainable ones in none"),
+        ("DAT001", r"batch 0: mean -?0.\d+, std 1.\d+, from -2.\d+ to 2.\d+"),
+        ("BEH001", r"outputs change by [\d.e-]+ when the inputs do"),
+        ("BEH002", r"outputs change by [\d.e-]+ with another sample, allowed 1e-05"),
+        ("BEH006", r"(\d+) of \1 parameters have a gradient"),
+        ("BEH007", r"two passes in eval mode differ by 0, allowed 1e-06"),
+    ],
+)
+def test_a_rule_that_passed_says_the_number_that_it_saw(
+    file: Path, code: str, number: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    main(["doctor", f"{file}:sound", "--select", code, "--verbose"])
+    (line,) = [line for line in capsys.readouterr().out.replace("\n            ", " ").splitlines() if code in line]
+    assert re.search(rf"^passed      {code} [a-z-]+: {number}", line), line
 
 
 def test_only_new_findings_fail_against_a_baseline(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.operations import DROPOUTS, POOLS, SHAPES, WEIGHTS
 from lightning_tricks.doctor.facts.roles import NORMS, targets
-from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
+from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 # of an activation's range: which of a target's shares below -1, below 0 and above 1 lie outside of it
@@ -62,9 +62,7 @@ def saturated_activations(
 
 
 @rule("ACT003", "warning", kind="batch", needs=("trace",), explains=("BEH006",))
-def dead_relu(
-    evidence: Evidence, *, limit: float = 0.4, at_start: float = 0.75, samples: int = 32
-) -> Iterator[Symptom]:
+def dead_relu(evidence: Evidence, *, limit: float = 0.4, at_start: float = 0.75, samples: int = 32) -> Symptoms:
     """ReLU units that never fire.
 
     What it looks at:  the share of a ReLU's units (channels) that are zero on every sample of the batch.
@@ -78,6 +76,9 @@ def dead_relu(
     """
     enough = _has_samples(evidence, samples)
     warn = limit if evidence.model.pretrained else max(limit, at_start)
+    shares = [each.dead for each in evidence.graph.operations if each.op in ("relu", "relu6") and each.dead is not None]
+    if shares:
+        yield Observed(f"at most {max(shares):.0%} of the units of a ReLU are 0 on all samples, allowed {limit:.0%}")
     for operation in evidence.graph.operations:
         if operation.op in ("relu", "relu6") and operation.dead is not None and operation.dead > limit:
             message = (

@@ -4,7 +4,7 @@ from lightning_tricks.doctor.facts.evidence import BehaviourFacts, Evidence
 from lightning_tricks.doctor.facts.operations import LOSSES, RECURRENT
 from lightning_tricks.doctor.facts.trace_facts import Operation
 from lightning_tricks.doctor.rules.finding import Severity
-from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, Symptoms, rule
+from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 
 @rule("BEH002", "error", kind="batch", needs=("behaviour",))
@@ -31,6 +31,7 @@ def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5, order: float = 
         return
     message = _mixing(behaviour, tolerance, order)
     if not message:
+        yield Observed(f"outputs change by {behaviour.mixing_change:.2g} with another sample, allowed {tolerance:g}")
         return
     first = [module.path for module in evidence.model.modules if module.settings.get("batch_first") is False]
     layer = _sequence_first_layer(evidence) if first else None

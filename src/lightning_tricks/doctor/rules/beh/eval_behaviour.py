@@ -1,11 +1,9 @@
 """What a model does in eval mode when its inputs change, or do not."""
 
-from collections.abc import Iterator
-
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ParameterFact
 from lightning_tricks.doctor.facts.roles import output_weights
-from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, Symptoms, rule
+from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 
 @rule("BEH001", "error", kind="batch", needs=("behaviour",))
@@ -32,6 +30,8 @@ def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
             "train a few steps and look again" if zero else "look for a layer of zeros, or an input that is not used"
         )
         yield Symptom(behaviour.module, message, remedy, "info" if zero else None)
+    else:
+        yield Observed(f"outputs change by {behaviour.input_change:.2g} when the inputs do")
 
 
 def _zero_output_layer(evidence: Evidence) -> ParameterFact | None:
@@ -48,7 +48,7 @@ def _zero_output_layer(evidence: Evidence) -> ParameterFact | None:
 
 
 @rule("BEH007", "warning", kind="batch", needs=("behaviour",))
-def nondeterministic_eval(evidence: Evidence, *, tolerance: float = 1e-6) -> Iterator[Symptom]:
+def nondeterministic_eval(evidence: Evidence, *, tolerance: float = 1e-6) -> Symptoms:
     """Outputs that differ from call to call in eval mode.
 
     What it looks at:  two passes over the same batch in eval mode.
@@ -62,6 +62,8 @@ def nondeterministic_eval(evidence: Evidence, *, tolerance: float = 1e-6) -> Ite
     behaviour = evidence.behaviour
     assert behaviour is not None
     change = behaviour.repeat_change
+    if change is not None:
+        yield Observed(f"two passes in eval mode differ by {change:.2g}, allowed {tolerance:g}")
     if change is None or change <= tolerance or behaviour.always_on or "bernoulli" in behaviour.random:
         return
     drawn = f" ({', '.join(behaviour.random)} is called)" if behaviour.random else ""

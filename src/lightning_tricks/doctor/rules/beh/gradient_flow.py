@@ -9,7 +9,7 @@ from lightning_tricks.doctor.facts.naming import call_of
 from lightning_tricks.doctor.facts.operations import words
 from lightning_tricks.doctor.facts.trace_facts import Operation
 from lightning_tricks.doctor.rules.finding import Severity
-from lightning_tricks.doctor.rules.rule import Symptom, rule
+from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 # their derivative is 0
 _STEPS = words("round floor ceil sign trunc")
@@ -46,7 +46,7 @@ def _is_beside_trainable(evidence: Evidence, module: ModuleFact) -> bool:
 
 
 @rule("BEH006", "warning", kind="batch", needs=("step",), explains=("RUN008",))
-def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
+def param_without_grad(evidence: Evidence) -> Symptoms:
     """Trainable parameters that get no gradient.
 
     What it looks at:  one backward pass: parameters with ``requires_grad`` whose gradient is None, and, as info, those
@@ -62,6 +62,7 @@ def param_without_grad(evidence: Evidence) -> Iterator[Symptom]:
     without = [gradient.name for gradient in step.gradients if gradient.norm is None]
     if len(without) == len(step.gradients):
         return  # loss-without-grad tells of it
+    yield Observed(f"{len(step.gradients) - len(without)} of {len(step.gradients)} parameters have a gradient")
     cut = _behind_a_cut(evidence)
     remedy = "use it, or requires_grad_(False)"
     for module, names in _by_module([name for name in without if name not in cut]):
@@ -83,7 +84,7 @@ def _kind(evidence: Evidence, path: str) -> str:
 
 
 @rule("BEH003", "warning", kind="batch", needs=("overfit",), preview=True)
-def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: float = 1e-2) -> Iterator[Symptom]:
+def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: float = 1e-2) -> Symptoms:
     """A model that cannot learn one batch by heart.
 
     What it looks at:  up to 200 steps of Adam on the batch alone, without dropout: how far the loss falls. It takes as
@@ -96,6 +97,7 @@ def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: f
     """
     found = evidence.overfit
     assert found is not None
+    yield Observed(f"the loss falls from {found.first:.3g} to {found.smallest:.3g} in {found.steps} steps on one batch")
     if found.smallest > max(share * found.first, floor):
         message = (
             f"the loss falls from {found.first:.3g} to {found.smallest:.3g} in {found.steps} steps on one batch, not "

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from lightning_tricks.doctor.facts.evidence import Evidence, LeafFact
 from lightning_tricks.doctor.facts.operations import LOSSES, SHAPES
 from lightning_tricks.doctor.facts.roles import NORMS, inputs, targets
-from lightning_tricks.doctor.rules.rule import Symptom, rule
+from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 _RESCALING = {"div", "mul", "sub", "true_divide", "log", "log1p", "normalize", "embedding"}
 _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
@@ -14,7 +14,7 @@ _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 @rule("DAT001", "warning", kind="batch", needs=("batch",), explains=("INI005", "ACT002", "ACT003"))
 def unscaled_inputs(
     evidence: Evidence, *, offset: float = 3.0, largest: float = 20.0, ratio: float = 100.0
-) -> Iterator[Symptom]:
+) -> Symptoms:
     """Inputs that are not normalised.
 
     What it looks at:  float inputs outside of [0, 1]: a mean of many standard deviations, numbers beyond ±20 that are
@@ -32,6 +32,8 @@ def unscaled_inputs(
         seen, columns = tensor.statistics, leaf.columns
         if (seen.low >= 0 and seen.high <= 1) or seen.std == 0:
             continue
+        spread = f"std {seen.std:.3g}, from {seen.low:.3g} to {seen.high:.3g}"
+        yield Observed(f"batch {leaf.path}".strip() + f": mean {seen.mean:.3g}, {spread}")
         extreme, said = max(abs(seen.low), abs(seen.high)), []
         if abs(seen.mean) > offset * seen.std:
             said.append(f"mean {seen.mean:.3g} is beyond {offset:g} × std {seen.std:.3g}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
-from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
+from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 _SERIES = ("time", "seri", "sequence", "window", "forecast", "stream", "tempor")
 
@@ -39,9 +39,7 @@ def train_loader_not_shuffled(evidence: Evidence) -> Iterator[Symptom | NotCheck
 
 
 @rule("DAT003", "warning", kind="static", needs=("train_loader",))
-def batch_size_out_of_range(
-    evidence: Evidence, *, high: int = 1024, limit: int = 6000
-) -> Iterator[Symptom | NotChecked]:
+def batch_size_out_of_range(evidence: Evidence, *, high: int = 1024, limit: int = 6000) -> Symptoms:
     """A batch that is very small or very large.
 
     What it looks at:  the effective batch: rows per device × accumulated batches × devices.
@@ -63,6 +61,7 @@ def batch_size_out_of_range(
     accumulate, devices = (plan.accumulate, plan.devices) if plan is not None else (1, 1)
     effective = size * accumulate * devices
     said = f"effective batch {effective} ({size} per device × {accumulate} accumulated × {devices} devices)"
+    yield Observed(said)
     if effective == 1:
         yield Symptom("train loader", f"{said}: each step follows one row", "batch_size=32")
     elif effective > limit:

@@ -1,14 +1,13 @@
 """What the loss is before the first step."""
 
 import math
-from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
-from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
+from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 
 @rule("INI005", "warning", kind="batch", needs=("trace",))
-def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5) -> Iterator[Symptom | NotChecked]:
+def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5) -> Symptoms:
     """A first loss that is far from that of a guess.
 
     What it looks at:  cross entropy against log(classes), binary cross entropy against log 2, on the batch.
@@ -37,6 +36,7 @@ def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5)
         logits = operation.input_shapes[0]
         classes = logits[min(1, len(logits) - 1)] if operation.op == "cross_entropy" else 2
         guess, seen = math.log(max(classes, 2)), operation.statistics.mean
+        yield Observed(f"{operation.op} starts at {seen:.3g}, a guess has {guess:.3g}")
         if seen > high * guess or seen < low * guess:
             message = f"{operation.op} starts at {seen:.3g}, a guess has {guess:.3g} (limits {low:g} × and {high:g} ×)"
             yield Symptom("loss", message, "scale the inputs; draw the output layer smaller (std 0.01)")

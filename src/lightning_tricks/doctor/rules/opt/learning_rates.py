@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact
 from lightning_tricks.doctor.facts.optimizer_families import groups_of
 from lightning_tricks.doctor.facts.roles import output_weights
-from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
+from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 _ROUNDING = 1 + 1e-6
 
 
 @rule("OPT001", "warning", kind="static", needs=("optimizers",))
-def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 50e6) -> Iterator[Symptom | NotChecked]:
+def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 50e6) -> Symptoms:
     """A learning rate far from what is customary.
 
     What it looks at:  the peak rate of each parameter group against its optimizer's customary range: SGD [1e-2, 1e-1],
@@ -35,6 +35,7 @@ def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 5
             continue
         low = family.low / (100 if gentle or _pretrained_share(evidence, group) > 0 else 1)
         customary = f"{family.name}'s customary range [{low:g}, {family.high:g}]"
+        yield Observed(f"{where}: lr = {lr:.3g}, {family.name} [{low:g}, {family.high:g}]")
         if lr == 0:
             yield Symptom(where, "lr = 0: nothing moves", f"lr={family.low:g}; tricks=[lr_finder] finds one")
         elif not low / widen <= lr * _ROUNDING or not lr <= family.high * widen * _ROUNDING:

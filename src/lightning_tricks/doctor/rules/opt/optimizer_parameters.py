@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
-from lightning_tricks.doctor.rules.rule import Symptom, rule
+from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 
 @rule("OPT004", "error", kind="static", needs=("optimizers",), explains=("RUN008",))
-def params_not_in_optimizer(evidence: Evidence) -> Iterator[Symptom]:
+def params_not_in_optimizer(evidence: Evidence) -> Symptoms:
     """Trainable parameters that no optimizer holds.
 
     What it looks at:  parameters with ``requires_grad`` that are in no group of any optimizer.
@@ -24,6 +24,7 @@ def params_not_in_optimizer(evidence: Evidence) -> Iterator[Symptom]:
     missing = [
         parameter for parameter in evidence.model.parameters if parameter.requires_grad and parameter.name not in held
     ]
+    yield Observed(f"{len(held)} parameters in optimizers, {len(missing)} trainable ones in none")
     for module in dict.fromkeys(parameter.module for parameter in missing):
         names = [parameter.name for parameter in missing if parameter.module == module]
         found = evidence.model.module(module)

@@ -6,13 +6,13 @@ from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact
 from lightning_tricks.doctor.facts.model_facts import ParameterFact
 from lightning_tricks.doctor.facts.optimizer_families import groups_of
 from lightning_tricks.doctor.facts.roles import is_norm
-from lightning_tricks.doctor.rules.rule import Symptom, rule
+from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 
 @rule("OPT003", "warning", kind="static", needs=("optimizers",))
 def weight_decay_out_of_range(
     evidence: Evidence, *, coupled: float = 1e-2, usual: float = 1e-3, decoupled: float = 0.5, customary: float = 0.1
-) -> Iterator[Symptom]:
+) -> Symptoms:
     """Weight decay far from what is customary.
 
     What it looks at:  ``weight_decay`` of each group of a known optimizer, coupled (a part of the gradient: SGD, Adam)
@@ -32,6 +32,7 @@ def weight_decay_out_of_range(
         room = 10 if family.name == "Lion" else 1
         limit, high = (coupled, usual) if tight else (decoupled * room, customary * room)
         if decay <= high * (1 + 1e-6):
+            yield Observed(f"{where}: weight_decay = {decay:g}, at most {high:g}")
             continue
         how = "coupled" if tight else "decoupled"
         message = f"{optimizer.kind} has {how} weight_decay = {decay:g}, above {limit if decay > limit else high:g}"

@@ -1,9 +1,7 @@
 """Dropout's rate and the number of samples it is used with."""
 
-from collections.abc import Iterator
-
 from lightning_tricks.doctor.facts.evidence import Evidence
-from lightning_tricks.doctor.rules.rule import Symptom, rule
+from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 _ATTENTION_CALLS = frozenset({"scaled_dot_product_attention", "multi_head_attention_forward"})
 
@@ -16,7 +14,7 @@ def dropout_p_out_of_range(
     high: float = 0.5,
     limit: float = 0.7,
     low_with_attention: float = 0.1,
-) -> Iterator[Symptom]:
+) -> Symptoms:
     """Dropout with a rate that is not typical.
 
     What it looks at:  ``p`` of each dropout module that is not 0.
@@ -29,10 +27,12 @@ def dropout_p_out_of_range(
     """
     if _has_attention(evidence):
         low = min(low, low_with_attention)
+    rates: list[float] = []
     for module in evidence.model.modules:
         p = module.settings.get("p")
         if not module.isa("_DropoutNd") or not isinstance(p, (int, float)) or not p or "att" in module.path.lower():
             continue
+        rates.append(p)
         if p >= 1:
             yield Symptom(module.path, f"{module.kind} has p = {p:g}: nothing passes", "p=0.5", "error")
         elif p > limit:
@@ -40,6 +40,8 @@ def dropout_p_out_of_range(
         elif not low <= p <= high:
             message = f"{module.kind} has p = {p:g}, outside of [{low:g}, {high:g}]"
             yield Symptom(module.path, message, f"p={low:g} to p={high:g}", "info")
+    if rates:
+        yield Observed(f"p from {min(rates):g} to {max(rates):g}, allowed {low:g} to {high:g}")
 
 
 def _has_attention(evidence: Evidence) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.run_facts import RunFacts, StepFact
-from lightning_tricks.doctor.rules.rule import Symptom, rule
+from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 
 @rule("RUN001", "warning", kind="run", needs=("run",), explains=("RUN004", "RUN007"))
@@ -52,7 +52,7 @@ def _is_lost(name: str, step: StepFact, ratio: float, update: float) -> bool:
 
 
 @rule("RUN002", "error", kind="run", needs=("run",))
-def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Iterator[Symptom]:
+def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Symptoms:
     """Gradients that are suddenly a thousand times as large.
 
     What it looks at:  the norm of all gradients in some steps (one in ``log_every_n_steps``), against the median of
@@ -66,6 +66,8 @@ def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Iterator[
     """
     run = evidence.run
     assert run is not None
+    if run.steps:
+        yield Observed(f"gradient norms up to {max(step.norm for step in run.steps):.3g}")
     for i, step in enumerate(run.steps):
         if not math.isfinite(step.loss):
             continue  # another rule's: NaN or infinite losses

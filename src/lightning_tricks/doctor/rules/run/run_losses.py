@@ -6,13 +6,11 @@ from itertools import pairwise
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.run_facts import EvaluationFact, RunFacts, Window
-from lightning_tricks.doctor.rules.rule import Symptom, rule
+from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 
 @rule("RUN004", "warning", kind="run", needs=("run",))
-def loss_not_decreasing(
-    evidence: Evidence, *, fall: float = 0.01, steps: int = 1000, least: int = 200
-) -> Iterator[Symptom]:
+def loss_not_decreasing(evidence: Evidence, *, fall: float = 0.01, steps: int = 1000, least: int = 200) -> Symptoms:
     """A training loss that is no lower than at the start.
 
     What it looks at:  the mean loss of the last third of all batches, against the first batches, so many that noise
@@ -36,6 +34,7 @@ def loss_not_decreasing(
     if min(window.mean for window in curve.windows) <= 0 or _warms_up(run):
         return
     now = curve.recent()
+    yield Observed(f"the loss went from {start:.4g} to {now:.4g}")
     if now > (1 - fall) * start:
         less = f"fell by {1 - now / start:.1%}, less than {fall:.0%}"
         change = less if now < start else f"rose by {now / start - 1:.1%}"
