@@ -22,7 +22,7 @@ from tiny import Net, StatefulLoader, fit, logged, same, trainer, weights
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_tricks import CosineDecay, Doctor, Report
+from lightning_tricks import CosineDecay, Doctor, LRFinder, Report
 from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 from lightning_tricks.engine.checkup.examination import why_not_traced
 
@@ -382,3 +382,15 @@ def test_a_fit_with_nothing_left_to_train_is_judged_next_to_a_schedule() -> None
     runner.fit(Net())
     runner.fit(Net())
     assert doctor.report is not None
+
+
+@pytest.mark.parametrize("apply", [True, False])
+def test_a_rate_that_the_finder_measured_in_this_run_is_not_held_against_a_customary_range(apply: bool) -> None:
+    doctor = Doctor(select=["OPT001"])
+    finder = LRFinder(min_lr=1e-4, max_lr=1.0, num_steps=20, suggestion="minimum", apply=apply)
+    fit(finder, doctor, net=Net(lr=20.0), max_epochs=1)
+    assert doctor.report is not None
+    assert finder.result is not None
+    assert finder.result.suggestion is not None
+    assert bool(doctor.report.findings) is not apply
+    assert ("measured by LRFinder" in str(doctor.report.to_json())) is apply

@@ -215,6 +215,7 @@ class Evidence:
         run: what training showed, where it was watched.
         numerics: of a step that is not finite, the operations that made it so.
         contracts: what the user states about the model.
+        rates_measured_by: what measured the learning rates in this run, empty if nothing did.
         missing: for each part that is ``None``, the reason.
         own_failures: what the doctor itself could not do, a line each.
     """
@@ -236,6 +237,7 @@ class Evidence:
     run: RunFacts | None = None
     numerics: NumericFacts = field(default_factory=NumericFacts)
     contracts: Contracts | None = None
+    rates_measured_by: str = ""
     missing: dict[str, str] = field(default_factory=dict)
     own_failures: tuple[str, ...] = ()
 

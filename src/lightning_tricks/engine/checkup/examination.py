@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch.distributed as dist
@@ -66,7 +67,7 @@ def examine_here(trainer: Any, pl_module: LightningModule, batch: Any) -> Eviden
     """Return what can be seen of a run's module by this process alone; without a batch no step is traced."""
     product = product_of(trainer)
     with _batch_as_it_is(pl_module):
-        return examine(
+        evidence = examine(
             pl_module,
             batch,
             train_dataloaders=trainer.train_dataloader,
@@ -77,6 +78,16 @@ def examine_here(trainer: Any, pl_module: LightningModule, batch: Any) -> Eviden
             context=trainer.precision_plugin.forward_context,
             not_traced=why_not_traced(trainer, pl_module) or ("" if batch is not None else "there was no batch"),
         )
+    return replace(evidence, rates_measured_by=_measurer_of_rates(trainer))
+
+
+def _measurer_of_rates(trainer: Any) -> str:
+    """Return the name of the callback whose measured rate the run uses, empty without one."""
+    for callback in trainer.callbacks:
+        found = getattr(getattr(callback, "result", None), "suggestion", None)
+        if getattr(callback, "apply", False) and found is not None:
+            return type(callback).__name__
+    return ""
 
 
 def _test_loaders(owner: Any) -> Any:

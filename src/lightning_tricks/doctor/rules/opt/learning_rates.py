@@ -22,9 +22,13 @@ def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 5
                        ``large``: parameters from which a model is judged as in fine-tuning.
     Try:               ``tricks=[lr_finder]``.
     False alarms:      what was trained before, transformers and models of more than 50 million parameters may have
-                       rates a hundred times lower; unknown optimizers are not judged.
+                       rates a hundred times lower; unknown optimizers are not judged. A rate that ``LRFinder``
+                       measured in the same run is better evidence than a customary range, and is not judged either.
     References:        Smith, A disciplined approach to hyper-parameters, 2018; Bengio, Practical recommendations, 2012.
     """
+    if evidence.rates_measured_by:
+        yield NotChecked(f"the learning rates were measured by {evidence.rates_measured_by} in this run")
+        return
     gentle = _is_large(evidence, large) or _is_transformer(evidence)
     for where, group, optimizer, family in groups_of(evidence):
         if family is None:
