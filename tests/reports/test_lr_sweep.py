@@ -2,7 +2,8 @@
 
 import math
 
-from lightning_tricks.reports.lr_sweep import describe_sweep, plot_sweep, sweep_html
+from lightning_tricks.reports.lr_sweep import describe_sweep, plot_sweep
+from lightning_tricks.reports.text_and_figure import text_and_figure
 
 
 def test_the_text_says_why_there_is_no_suggestion() -> None:
@@ -27,5 +28,5 @@ def test_it_draws_into_axes_that_are_given_and_into_html() -> None:
     axes = figure.subplots()
     assert plot_sweep([0.1, 1.0], [2.0, 1.0], [2.0, 1.0], {}, ("auto", None), axes) is figure
     assert "no suggestion" in axes.get_title()
-    assert "data:image/png;base64," in sweep_html("a < b", figure)
-    assert "a &lt; b" in sweep_html("a < b", figure)
+    assert "data:image/png;base64," in text_and_figure("a < b", lambda: figure, "loss")
+    assert "a &lt; b" in text_and_figure("a < b", lambda: figure, "loss")

@@ -12,9 +12,10 @@ from lightning_tricks.core.durations import Moment, RunLength
 from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.functional.learning_rates import Factor, multiply
 from lightning_tricks.reports.lr_curves import describe_lr, plot_lr
+from lightning_tricks.reports.text_and_figure import text_and_figure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LRPreview(Sequence[float]):
     """The learning rate of each optimizer step of a run; a sequence of floats that can be printed and drawn.
 
@@ -42,6 +43,13 @@ class LRPreview(Sequence[float]):
 
     def __str__(self) -> str:
         return describe_lr(self.lrs, self.factors, self.unforeseen)
+
+    def __repr__(self) -> str:
+        ends = f"{self.lrs[0]:.4g} -> {self.lrs[-1]:.4g}, highest {max(self.lrs):.4g}"
+        return f"LRPreview({len(self)} steps, lr {ends})"
+
+    def _repr_html_(self) -> str:
+        return text_and_figure(str(self), self.plot, "learning rate over epochs")
 
     def plot(self) -> Any:
         """Return a matplotlib ``Figure``: the rate above, each factor that moves in a panel of its own below it."""

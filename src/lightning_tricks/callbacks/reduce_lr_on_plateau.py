@@ -196,7 +196,7 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
         if self.verbose:
             rank_zero_info(
                 f"{self.monitor} has not improved in {self.patience} checks (best {self.best_score:.4g}): "
-                f"learning rate × {self.lr_factor:.3g}, cut number {self.num_reductions}."
+                f"learning rate x {self.lr_factor:.3g}, cut number {self.num_reductions}."
             )
 
     def reason(self, value: float) -> str | None:

@@ -1,10 +1,12 @@
 """The entry point: hand the arguments to a subcommand and return its exit status."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 import lightning_tricks
+from lightning_tricks.cli.output import PIPE_CLOSED, degrade_to_ascii, silence_closed_pipe
 
 # A subcommand is a module of this folder with `add_parser` and `run`; a dash in its name is an underscore there.
 SUBCOMMANDS = ("list", "explain", "preview", "find-lr", "control", "init", "doctor", "compare")
@@ -17,14 +19,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what stands behind the command's name; by default those of the process.
 
     Returns:
-        The exit status: 0 done, 2 cannot be done as asked.
+        The exit status: 0 done; 1 done, and the answer is bad (the doctor has findings at ``--fail-on``, no job of a
+        sweep has the metric); 2 cannot be done as asked; 130 interrupted; 141 the reader of a pipe left.
     """
-    parser = argparse.ArgumentParser(prog="lightning-tricks", description="Training advice as parts that work.")
+    degrade_to_ascii()
+    parser = argparse.ArgumentParser(
+        prog="lightning-tricks",
+        description="Training advice as parts that work.",
+        epilog="exit status: 0 done, 1 done and the answer is bad (findings, no metric), 2 cannot be done as asked",
+    )
     parser.add_argument("--version", action="version", version=lightning_tricks.__version__)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     modules = {name: import_module(f"lightning_tricks.cli.{name.replace('-', '_')}") for name in SUBCOMMANDS}
     for module in modules.values():
         module.add_parser(subparsers)
     args = parser.parse_args(arguments)
-    status: int = modules[args.command].run(args)
+    try:
+        status: int = modules[args.command].run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence_closed_pipe(sys.stdout)
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return 130
     return status

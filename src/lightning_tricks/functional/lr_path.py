@@ -23,11 +23,11 @@ def describe_path(path: list[float]) -> str:
 
     Example:
         >>> describe_path([0.01, 0.1, 9.765625e-06]), describe_path([0.1, 0.1, 0.05]), describe_path([0.1, 0.1, 0.1])
-        ('LR 1e-2 → 9.8e-6, highest 1e-1.', 'LR 1e-1 → 5e-2.', 'LR 1e-1.')
+        ('LR 1e-2 -> 9.8e-6, highest 1e-1.', 'LR 1e-1 -> 5e-2.', 'LR 1e-1.')
     """
     first, highest, last = path
     ends = [short(first)] if first == highest == last else [short(first), short(last)]
-    return f"LR {' → '.join(ends)}{f', highest {short(highest)}' if highest > max(first, last) else ''}."
+    return f"LR {' -> '.join(ends)}{f', highest {short(highest)}' if highest > max(first, last) else ''}."
 
 
 def short(value: float) -> str:

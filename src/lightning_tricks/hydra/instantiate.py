@@ -33,7 +33,7 @@ def instantiate_callbacks(cfg: Any) -> list[Callback]:
 
     Example:
         >>> instantiate_callbacks({"cosine_decay": {"_target_": "lightning_tricks.CosineDecay", "end_factor": 0.1}})
-        [<lightning_tricks.callbacks.lr_schedule.CosineDecay object at 0x...>]
+        [CosineDecay(end_factor=0.1)]
     """
     if cfg is None:
         return []

@@ -70,17 +70,17 @@ def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *
 
 
 def new_figure(size: tuple[float, float]) -> Any:
-    """Return an empty :class:`matplotlib.figure.Figure` of so many inches.
+    """Return an empty :class:`matplotlib.figure.Figure` of so many inches, which notebooks display.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed (the extra ``plot``).
     """
     try:
-        from matplotlib.figure import Figure
+        from lightning_tricks.reports.shown_figure import ShownFigure
     except ModuleNotFoundError as error:
         message = "Drawing needs matplotlib, which is not installed: pip install 'lightning-tricks[plot]'."
         raise ModuleNotFoundError(message) from error
-    return Figure(figsize=size, layout="constrained", dpi=110)
+    return ShownFigure(figsize=size, layout="constrained", dpi=110)
 
 
 def _draw(axes: Any, series: Mapping[str, Series], colors: Iterable[str | None] = (), **style: Any) -> None:

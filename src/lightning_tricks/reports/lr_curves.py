@@ -1,6 +1,7 @@
 """LR curves: learning rates and their factors as lines of text and as figures, from plain numbers."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from textwrap import fill
@@ -9,10 +10,13 @@ from typing import Any
 from lightning_tricks.reports.curves import new_figure
 
 _BARS = "▁▂▃▄▅▆▇█"
+_ASCII_BARS = "_.-=+*#@"
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
     """Draw numbers >= 0 as one line of bars, from 0 to the highest; ``?`` where there is no finite number.
+
+    Where the standard output cannot show the bars (ASCII, cp1252), plain characters stand for them.
 
     Args:
         values: one bar each, or the mean of neighbours where there are more than ``width``.
@@ -28,14 +32,23 @@ def sparkline(values: Sequence[float], width: int = 40) -> str:
     edges = [place * len(values) // max(count, 1) for place in range(count + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
     top = max((mean for mean in means if math.isfinite(mean)), default=0)
-    return "".join(_bar(mean, top) for mean in means)
+    bars = _bars_for(getattr(sys.stdout, "encoding", None) or "utf-8")
+    return "".join(_bar(mean, top, bars) for mean in means)
 
 
-def _bar(mean: float, top: float) -> str:
+def _bars_for(encoding: str) -> str:
+    try:
+        _BARS.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return _ASCII_BARS
+    return _BARS
+
+
+def _bar(mean: float, top: float, bars: str) -> str:
     if not math.isfinite(mean):
         return "?"
-    height = int(max(mean, 0) / top * len(_BARS)) if top > 0 else 0
-    return _BARS[min(height, len(_BARS) - 1)]
+    height = int(max(mean, 0) / top * len(bars)) if top > 0 else 0
+    return bars[min(height, len(bars) - 1)]
 
 
 def describe_lr(

@@ -5,10 +5,11 @@ from typing import Any
 
 from lightning_tricks.functional.range_test import METHODS, Method, suggest
 from lightning_tricks.functional.sweep_curve import smooth
-from lightning_tricks.reports.lr_sweep import describe_sweep, plot_sweep, sweep_html
+from lightning_tricks.reports.lr_sweep import describe_sweep, plot_sweep
+from lightning_tricks.reports.text_and_figure import text_and_figure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LRFinderResult:
     """What a range test saw and suggests.
 
@@ -59,7 +60,10 @@ class LRFinderResult:
         return describe_sweep(self.lrs, self.smoothed, self.suggestion, self.reason, self.trials)
 
     def _repr_html_(self) -> str:
-        return sweep_html(str(self), self.plot())
+        return text_and_figure(str(self), self.plot, "loss over learning rate")
+
+    def __repr__(self) -> str:
+        return f"LRFinderResult(suggestion={self.suggestion}, reason={self.reason!r}, {len(self.lrs)} steps)"
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the sweep on a logarithmic axis, every suggestion marked and the chosen one named.

@@ -1,8 +1,5 @@
-"""LR sweep: the losses of a range test as text, as HTML and as a figure, from plain numbers."""
+"""LR sweep: the losses of a range test as text and as a figure, from plain numbers."""
 
-import base64
-import html
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -107,11 +104,3 @@ def _limits(losses: Sequence[float], smoothed: Sequence[float]) -> tuple[float, 
     high = min(max(finite), start + 0.5 * (start - low)) if start > low else max(finite)
     margin = 0.05 * (high - low) or 0.5
     return low - margin, high + margin
-
-
-def sweep_html(text: str, figure: Any) -> str:
-    """Return the text and the figure as a fragment of HTML, the picture inside."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=90)
-    data = base64.b64encode(picture.getvalue()).decode()
-    return f'<div><pre>{html.escape(text)}</pre><img src="data:image/png;base64,{data}" alt="loss over rate"/></div>'

@@ -191,7 +191,7 @@ def test_the_last_line_says_what_stopped_the_run_the_best_score_and_the_path_of_
     lines = [record.message for record in caplog.records if record.message.startswith("Training ")]
     expected = (
         "Training stopped by ReduceLROnPlateau: no better score in 2 checks with the learning rate cut 10 times "
-        "(epoch 21, step 22). Best score 1 (epoch 1, step 2), put back. LR 1e-1 → 2e-4. 10 cuts."
+        "(epoch 21, step 22). Best score 1 (epoch 1, step 2), put back. LR 1e-1 -> 2e-4. 10 cuts."
     )
     assert lines == [expected]
 
@@ -211,7 +211,7 @@ def test_the_last_line_has_the_first_the_highest_and_the_last_rate_of_all_factor
     assert (short(used[0]), short(max(used)), short(used[-1])) == ("1e-2", "9.9e-2", "2.5e-3")
     lines = [record.message for record in caplog.records if record.message.startswith("Training ")]
     assert len(lines) == 3
-    assert [line.endswith("put back. LR 1e-2 → 2.5e-3, highest 9.9e-2.") for line in lines] == [True, True, False]
+    assert [line.endswith("put back. LR 1e-2 -> 2.5e-3, highest 9.9e-2.") for line in lines] == [True, True, False]
     assert all("ended at max_epochs=3 (epoch 2, step 18)" in line for line in lines)
 
 

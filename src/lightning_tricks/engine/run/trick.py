@@ -1,6 +1,7 @@
 """Tricks: what every callback of the library shares, its identity and one look at its siblings when fit starts."""
 
 import functools
+import html
 import inspect
 from typing import Any, ClassVar, TypeVar
 
@@ -95,6 +96,17 @@ class Trick(Callback):
             check_ranks_agree(trainer, {trick.state_key: trick.settings() for trick in tricks})
             warn_if_nothing_is_sharded(trainer, pl_module)
             warn_of_shared_purposes(tricks)
+
+    def __repr__(self) -> str:
+        """Return the call that builds it, with the arguments that are not at their defaults."""
+        parameters = list(inspect.signature(type(self).__init__).parameters.values())[1:]
+        values = self.settings()
+        given = [f"{p.name}={values[p.name]!r}" for p in parameters if values[p.name] != plain(p.default)]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+    def _repr_html_(self) -> str:
+        purpose = (inspect.getdoc(type(self)) or "").partition("\n")[0]
+        return f"<code>{html.escape(repr(self))}</code> {html.escape(purpose)}"
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments as plain values that can be compared between processes."""
