@@ -8,11 +8,13 @@ from typing import Any, Literal, TypeVar
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_tricks.core.arguments import check_choice, check_words
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
+from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.facts.run_facts import RunFacts, StartFact
@@ -94,7 +96,7 @@ class Doctor(Trick):
         self.select, self.ignore = tuple(check_words("select", select)), tuple(check_words("ignore", ignore))
         self.options, self.fail_on = options, fail_on
         self._checks = plan_checks(self.select, self.ignore, options)
-        late = tuple(rule for rule in self._checks.rules if rule.kind == "run")
+        late = tuple(rule for rule in self._checks.rules if rule.kind == "run" or "numerics" in rule.needs)
         self._late_checks = self._checks._replace(rules=late, notes=(), contracts=None)
         self._start_anew()
 
@@ -118,6 +120,8 @@ class Doctor(Trick):
             self._examine(trainer, pl_module, batch)
             if self._watches:
                 self._watch.start_steps(trainer, pl_module)  # now, so that it sees the run's own steps alone
+        if self._watches:
+            self._watch.start_batch(trainer, pl_module, batch)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Say what can be said now that the run is over, even of one without a single batch."""
@@ -196,6 +200,14 @@ class Doctor(Trick):
         if self._watches:
             self._watch.start_epoch(trainer, pl_module)
 
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        if self._watches:
+            self._watch.before_backward(loss)
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._watches:
+            self._watch.after_backward(trainer, pl_module)
+
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         if self._watches:
             self._watch.before_step(trainer, pl_module, optimizer)
@@ -256,7 +268,8 @@ class Doctor(Trick):
         """Return what is new, and put it into the report; a repetition of an earlier finding is a note there."""
         assert self.report is not None
         self._model = self._model or read_model(pl_module)
-        late = judge(Evidence(self._model, run=replace(self._watch.facts, ended=ended)), *self._late_checks)
+        run = replace(self._watch.facts, ended=ended)
+        late = judge(Evidence(self._model, run=run, numerics=run.numerics or NumericFacts()), *self._late_checks)
         said = self.report.findings
         late.findings = [found for found in late.findings if not any(_covers(known, found) for known in said)]
         late.findings, repeated = fold_repetitions(late.findings, said)

@@ -213,7 +213,7 @@ class Evidence:
         overfit: measured only where a rule that needs it is asked for.
         errors: exceptions of the user's code: of the model on the batch, of ``configure_optimizers``, of the loader.
         run: what training showed, where it was watched.
-        numerics: of a step that is not finite, the operations that made it so.
+        numerics: of a step that is not finite, the operations that made it so; ``None`` where no step was run.
         contracts: what the user states about the model.
         rates_measured_by: what measured the learning rates in this run, empty if nothing did.
         missing: for each part that is ``None``, the reason.
@@ -235,7 +235,7 @@ class Evidence:
     overfit: OverfitFacts | None = None
     errors: tuple[ErrorFact, ...] = ()
     run: RunFacts | None = None
-    numerics: NumericFacts = field(default_factory=NumericFacts)
+    numerics: NumericFacts | None = None
     contracts: Contracts | None = None
     rates_measured_by: str = ""
     missing: dict[str, str] = field(default_factory=dict)

@@ -50,7 +50,16 @@ class FaultyOperation:
 
 @dataclass(frozen=True)
 class NumericFacts:
-    """Where the first value that is not finite was made; both are ``None`` if the step is finite, or none was found."""
+    """Where the first value that is not finite was made in a step.
+
+    Attributes:
+        forward: in the step itself; ``None`` if the loss is finite, or no operation was found.
+        backward: in the backward pass of a finite loss.
+        parameters: those whose gradients are not finite at a finite loss.
+        step: the Trainer's, of a step in the middle of a run.
+    """
 
     forward: FaultyOperation | None = None
     backward: FaultyOperation | None = None
+    parameters: tuple[str, ...] = ()
+    step: int | None = None

@@ -9,6 +9,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
+
 _HEAD = 64
 _WINDOWS = 64
 _EVALUATIONS = 32
@@ -206,6 +208,7 @@ class RunFacts:
         evaluations: of runs with a validation loss, the first, the best and the last ones.
         steps: some of the optimizer's steps, the first and the last ones.
         clip: what cuts the gradients of every step, if it is known.
+        numerics: of the first step that was not finite, the operations that made it so, where it was looked at.
         ended: the fit is over.
     """
 
@@ -218,9 +221,10 @@ class RunFacts:
     evaluations: tuple[EvaluationFact, ...] = ()
     steps: tuple[StepFact, ...] = ()
     clip: ClipFact | None = None
+    numerics: NumericFacts | None = None
     ended: bool = False
 
     @property
     def events(self) -> tuple[object, ...]:
         """What cannot wait to be judged; the rest are trends."""
-        return self.first_bad_step, self.unchanged, self.not_zeroed, self.training_modes
+        return self.numerics, self.first_bad_step, self.unchanged, self.not_zeroed, self.training_modes

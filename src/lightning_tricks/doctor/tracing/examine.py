@@ -176,6 +176,7 @@ class _Examination:
         reason = traced.missing or "the model raised on the batch"
         parts = {"batch": facts, "trace": traced.trace, "step": traced.step, "behaviour": behaviour, "overfit": overfit}
         rows = self._attempt("rows", lambda: read_datasets(first_loader(train), first_loader(val)))
+        parts["numerics"] = numerics
         self._missing.update({part: self._missing.get(part, reason) for part, value in parts.items() if value is None})
         self._missing.update({"rows": rows} if isinstance(rows, str) else {})
         if plan is None:
@@ -192,7 +193,7 @@ class _Examination:
             step=traced.step,
             behaviour=behaviour,
             overfit=overfit,
-            numerics=numerics or NumericFacts(),
+            numerics=numerics,
             errors=tuple(self._errors),
             missing=self._missing,
         )

@@ -2,14 +2,16 @@
 
 import math
 import re
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import torch
+from torch import nn
 
 from lightning_tricks.doctor.facts.evidence import ErrorFact, StepFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
-from lightning_tricks.doctor.tracing.nonfinite_watch import NonfiniteWatch
+from lightning_tricks.doctor.tracing.nonfinite_watch import NonfiniteWatch, values_of
 from lightning_tricks.doctor.tracing.one_pass import find_entry, find_loss
 from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
 from lightning_tricks.doctor.tracing.trace_step import Patient
@@ -53,4 +55,13 @@ def search_nonfinite(patient: Patient) -> NumericFacts:
             loss.float().mean().backward()  # type: ignore[no-untyped-call]
     except Exception:  # the model's own, which the trace has reported
         return NumericFacts(watch.first_forward(None))
-    return NumericFacts(None if is_finite else watch.first_forward(loss), watch.first_backward())
+    if not is_finite:
+        return NumericFacts(watch.first_forward(loss))
+    return NumericFacts(None, watch.first_backward(), tuple(nonfinite_gradients(model)))
+
+
+def nonfinite_gradients(model: nn.Module) -> Iterator[str]:
+    """Yield the names of the parameters whose gradients are not finite."""
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and not bool(torch.isfinite(values_of(parameter.grad)).all()):
+            yield name

@@ -96,7 +96,9 @@ class NonfiniteWatch(TorchFunctionMode):
 
     def _hook(self, index: int) -> Callable[[Sequence[Tensor | None], Sequence[Tensor | None]], None]:
         def look(grad_inputs: Sequence[Tensor | None], grad_outputs: Sequence[Tensor | None]) -> None:
-            made, came = ([_values(grad) for grad in each if grad is not None] for each in (grad_inputs, grad_outputs))
+            made, came = (
+                [values_of(grad) for grad in each if grad is not None] for each in (grad_inputs, grad_outputs)
+            )
             if self._backward is None and not all(map(_is_finite, made)) and all(map(_is_finite, came)):
                 unused = any(_is_unused(new, old) for new in made for old in came)
                 result = "NaN" if any(bool(torch.isnan(each).any()) for each in made) else "infinite"
@@ -141,7 +143,8 @@ def _floats(call: _Call) -> list[tuple[str, Tensor]]:
     return [(name, tensor) for name, tensor in call.arguments if tensor.is_floating_point()]
 
 
-def _values(tensor: Tensor) -> Tensor:
+def values_of(tensor: Tensor) -> Tensor:
+    """Return the values of a tensor, of a sparse one those that it holds."""
     return tensor.coalesce().values() if tensor.is_sparse else tensor.detach()
 
 
@@ -159,7 +162,7 @@ def _is_unused(made: Tensor, came: Tensor) -> bool:
 
 def _argument(name: str, tensor: Tensor) -> ArgumentFact:
     with torch.no_grad():
-        values = _values(tensor)
+        values = values_of(tensor)
         finite = values[torch.isfinite(values)].float()
         low, high = (float(finite.min()), float(finite.max())) if finite.numel() else (0.0, 0.0)
         closed = int((values == -torch.inf).all(-1).sum()) if values.dim() and values.shape[-1] else 0

@@ -24,6 +24,7 @@ from lightning_tricks.doctor.facts.run_facts import (
 )
 from lightning_tricks.engine.checkup.clip_settings import read_clip_settings
 from lightning_tricks.engine.checkup.loss_watch import LossWatch, Taken, join_losses
+from lightning_tricks.engine.checkup.nonfinite_look import NonfiniteLook
 from lightning_tricks.engine.checkup.step_watch import StepWatch, highest_rate, join_steps
 from lightning_tricks.engine.checkup.unchanged_params_watch import UnchangedParamsWatch, join_unchanged
 from lightning_tricks.engine.checkup.zero_grad_watch import ZeroGradWatch, join_kept
@@ -60,6 +61,7 @@ class RunWatch:
         self._since_reading = 0
         self._losses, self._steps, self._still = LossWatch(), StepWatch(), UnchangedParamsWatch()
         self._zeroing: ZeroGradWatch | None = None
+        self._numbers = NonfiniteLook()
         self._since_evaluation = (0.0, 0)
         self._training_modes: tuple[str, ...] | None = None
 
@@ -91,6 +93,20 @@ class RunWatch:
             self._attempt("watch the gradients", action)
 
         return ZeroGradWatch(trainer.optimizers, attempt)
+
+    def start_batch(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
+        """Hold a batch until its optimizer step."""
+        self._attempt("hold a batch", lambda: self._numbers.start_batch(trainer, pl_module, batch))
+
+    def before_backward(self, loss: Tensor) -> None:
+        """See whether a loss is finite, where that waits for nothing."""
+        self._attempt("look at a loss", lambda: self._numbers.before_backward(loss))
+
+    def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take a second look at a batch that is not finite."""
+        found = self._attempt("look at a batch again", lambda: self._numbers.after_backward(trainer, pl_module))
+        if found is not None and self.facts.numerics is None:
+            self.facts = replace(self.facts, numerics=found)
 
     def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Look at the gradients of a step, if it is time to."""
@@ -198,6 +214,7 @@ class RunWatch:
     def let_go(self) -> None:
         """Leave nothing behind on the parameters, and hold none of them."""
         self._steps.let_go()
+        self._numbers.let_go()
         if self._zeroing is not None:
             self.failures.attempt("take its hooks off", self._zeroing.close, None)
             self._zeroing = None

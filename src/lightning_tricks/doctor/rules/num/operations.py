@@ -1,10 +1,9 @@
 """Where the first value that is not finite was made, in the step and in its backward pass."""
 
-import math
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
-from lightning_tricks.doctor.facts.numeric_facts import ArgumentFact, FaultyOperation
+from lightning_tricks.doctor.facts.numeric_facts import ArgumentFact, FaultyOperation, NumericFacts
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 _REMEDIES = {
@@ -38,26 +37,30 @@ _REMEDIES = {
 _OTHERWISE = "look at the values that it is given: scale them, or bound them"
 
 
-@rule("NUM001", "error", kind="batch", needs=("batch",), explains=("LOS003", "RUN003", "NUM002"))
+@rule("NUM001", "error", kind="batch", needs=("numerics",), explains=("LOS003", "RUN003", "NUM002"))
 def nonfinite_operation(evidence: Evidence) -> Iterator[Symptom]:
     """An operation that makes NaN or infinity of finite numbers.
 
     What it looks at:  a step whose loss is not finite, once more: the first operation on the way to the loss with
-                       finite inputs and a result that is not.
+                       finite inputs and a result that is not. In a fit on a CPU, the very step that went wrong.
     Why it matters:    one step with such a loss makes every weight NaN. Clipping the gradient does not help: NaN stays.
     Try:               what fits the operation: an epsilon under a root or in a denominator, ``log_softmax``, masks that
                        leave one position, a clamp before ``acos``.
     False alarms:      infinite values that masks put in on purpose are left out.
     References:        Wardat et al., DeepLocalize, 2021.
     """
-    fault = evidence.numerics.forward
+    numerics = evidence.numerics
+    assert numerics is not None
+    fault = numerics.forward
     if fault is not None:
-        end = "the loss is not finite" if evidence.error is None else f"then the step raises {evidence.error.kind}"
+        end = f"the loss{_when(numerics)} is not finite"
+        if evidence.errors:
+            end = f"then the step raises {evidence.errors[-1].kind}"
         message = f"`{fault.op}`{_at(fault)} makes {fault.result} values{_of(fault)}: {end}"
         yield Symptom(fault.module or "loss", message, remedy_for(fault))
 
 
-@rule("NUM002", "error", kind="batch", needs=("step",))
+@rule("NUM002", "error", kind="batch", needs=("numerics",), explains=("RUN003",))
 def nonfinite_gradient(evidence: Evidence) -> Iterator[Symptom]:
     """A gradient that is not finite at a finite loss.
 
@@ -70,12 +73,13 @@ def nonfinite_gradient(evidence: Evidence) -> Iterator[Symptom]:
     False alarms:      the first steps under a GradScaler, which skips them.
     References:        PyTorch documentation, "Autograd mechanics: gradients for non-differentiable functions".
     """
-    step = evidence.step
-    assert step is not None
-    names = [gradient.name for gradient in step.gradients if gradient.nonfinite]
-    if not names or (step.loss is not None and not math.isfinite(step.loss)):
+    numerics = evidence.numerics
+    assert numerics is not None
+    names = numerics.parameters
+    if not names:
         return
-    found, fault = f"{len(names)} gradients are not finite ({names[0]} …)", evidence.numerics.backward
+    shown = names[0] + (" …" if len(names) > 1 else "")
+    found, fault = f"{len(names)} gradients are not finite{_when(numerics)} ({shown})", numerics.backward
     if fault is None:
         yield Symptom("loss", f"{found} at a finite loss", "Trainer(detect_anomaly=True) names the operation")
         return
@@ -90,6 +94,10 @@ def nonfinite_gradient(evidence: Evidence) -> Iterator[Symptom]:
 def remedy_for(fault: FaultyOperation) -> str:
     """Return what to try for an operation that makes values that are not finite."""
     return _REMEDIES.get(fault.op.removeprefix("linalg_"), _OTHERWISE)
+
+
+def _when(numerics: NumericFacts) -> str:
+    return "" if numerics.step is None else f" of step {numerics.step}"
 
 
 def _at(fault: FaultyOperation) -> str:

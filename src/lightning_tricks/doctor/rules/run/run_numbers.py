@@ -13,7 +13,7 @@ def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
 
     What it looks at:  the loss of every step, read each ``log_every_n_steps`` and at the end of an epoch.
     Why it matters:    its gradients are NaN, and after one step with them all weights are.
-    Try:               ``tricks=[gradient_clipping]``, which leaves out such steps; a smaller learning rate;
+    Try:               a smaller learning rate; ``tricks=[gradient_clipping]``, which leaves out such steps;
                        ``Trainer(detect_anomaly=True)`` names the operation.
     False alarms:      steps that a GradScaler skips, in the first steps under fp16.
     References:        Wardat et al., DeepLocalize, 2021.

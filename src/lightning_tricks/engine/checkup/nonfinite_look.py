@@ -1,0 +1,87 @@
+"""Nonfinite look: where a step of a run goes NaN, run it again before the optimizer does, and name the operation."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, nn
+
+from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
+from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
+from lightning_tricks.doctor.tracing.nonfinite_search import search_nonfinite
+from lightning_tricks.doctor.tracing.single_process import single_process
+from lightning_tricks.doctor.tracing.stand_in import TrainerStandIn
+from lightning_tricks.doctor.tracing.trace_step import Patient
+from lightning_tricks.doctor.tracing.without_compile import without_compile
+from lightning_tricks.engine.checkup.examination import why_not_traced
+
+
+class NonfiniteLook:
+    """Watches the loss and two gradients of every batch, and takes one second look at the first bad one.
+
+    On a CPU alone, where reading a number waits for nothing; under automatic optimization in one process. The weights
+    are still those that the batch was run with.
+    """
+
+    def __init__(self) -> None:
+        self._batch: Any = None
+        self._is_bad = False
+        self._probes: list[nn.Parameter] | None = None
+        self._is_over = False
+
+    def start_batch(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
+        """Hold a batch until its optimizer step."""
+        if self._probes is None:
+            self._probes = _small_early_parameters(pl_module)
+            self._is_over = self._is_over or not _can_look(trainer, pl_module)
+        self._batch = None if self._is_over else batch
+
+    def before_backward(self, loss: Tensor) -> None:
+        """See whether the loss is finite."""
+        self._is_bad = self._batch is not None and not bool(torch.isfinite(loss.detach()).all())
+
+    def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> NumericFacts | None:
+        """Return what a second look at the batch shows, if its loss or gradients are not finite."""
+        if self._batch is None or not (self._is_bad or any(map(_is_broken, self._probes or ()))):
+            return None
+        batch, self._batch, self._is_over = self._batch, None, True
+        found = _look(trainer, pl_module, batch)
+        return replace(found, step=trainer.global_step) if found.forward or found.parameters else None
+
+    def let_go(self) -> None:
+        """Hold no batch and no parameter."""
+        self._batch, self._probes = None, None
+
+
+def _can_look(trainer: Trainer, pl_module: LightningModule) -> bool:
+    is_on_cpu = pl_module.device.type == "cpu" and trainer.world_size == 1
+    return is_on_cpu and pl_module.automatic_optimization and not why_not_traced(trainer, pl_module)
+
+
+def _small_early_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Return two of the smallest parameters that are registered first: NaN of a backward pass arrives there."""
+    trainable = [each for each in model.parameters() if each.requires_grad and not nn.parameter.is_lazy(each)]
+    return sorted(trainable[:6], key=torch.Tensor.numel)[:2]
+
+
+def _is_broken(parameter: nn.Parameter) -> bool:
+    grad = parameter.grad
+    return grad is not None and grad.layout is torch.strided and not bool(torch.isfinite(grad.sum()))
+
+
+def _look(trainer: Trainer, pl_module: LightningModule, batch: Any) -> NumericFacts:
+    memory, put_back_random_state = ObjectSnapshot(), remember_random_state()
+    memory.remember(pl_module, batch)
+
+    def put_back() -> None:
+        memory.put_back_()
+        put_back_random_state()
+
+    context = trainer.precision_plugin.forward_context
+    patient = Patient(pl_module, batch, trainer.optimizers, (), TrainerStandIn(trainer), put_back, context)
+    try:
+        with without_compile(), single_process(), torch.inference_mode(False):
+            return search_nonfinite(patient)
+    finally:
+        put_back()

@@ -1,0 +1,95 @@
+"""A second look at the very batch that goes NaN in a fit: the operation is named, and the run goes on as it would."""
+
+import copy
+import logging
+
+import lightning.pytorch as L
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from lightning_tricks import Doctor
+
+logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Rooted(L.LightningModule):
+    """The square root of a column that one batch alone makes negative, or zero."""
+
+    def __init__(self, *, in_loss: bool = True) -> None:
+        super().__init__()
+        self.net, self.drop, self.in_loss = nn.Linear(4, 3), nn.Dropout(0.1), in_loss
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        x, y = batch
+        logits = self.net(self.drop(x))
+        if self.in_loss:
+            return F.cross_entropy(logits * x[:, :1].sqrt(), y)
+        return F.cross_entropy(logits, y) + (logits * x[:, :1]).sum().square().sqrt()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.05)
+
+
+def rows(bad: float) -> DataLoader:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(64, 4, generator=generator) + 0.1
+    x[40:48] = bad
+    return DataLoader(TensorDataset(x, torch.arange(64) % 3), 8)
+
+
+def fit(model: L.LightningModule, loader: DataLoader, *, watched: bool = True, **arguments: object) -> L.Trainer:
+    torch.manual_seed(1)
+    doctor = [Doctor()] if watched else []
+    trainer = L.Trainer(max_epochs=1, callbacks=doctor, logger=False, enable_checkpointing=False, accelerator="cpu",
+                        enable_progress_bar=False, enable_model_summary=False, **arguments)  # fmt: skip
+    trainer.fit(model, loader)
+    return trainer
+
+
+def report_of(trainer: L.Trainer) -> str:
+    return "\n".join(str(each) for each in trainer.callbacks[0].report.errors)
+
+
+def test_the_operation_that_makes_a_loss_nan_is_named_with_its_step() -> None:
+    found = report_of(fit(Rooted(), rows(-1.0)))
+    assert "NUM001" in found
+    assert "`sqrt` (test_nonfinite_look.py:" in found
+    assert "of step 5 is not finite" in found
+
+
+def test_the_operation_that_makes_a_gradient_nan_is_named_while_the_loss_is_finite() -> None:
+    found = report_of(fit(Rooted(in_loss=False), rows(0.0)))
+    assert "NUM002" in found
+    assert "the backward pass of `sqrt`" in found
+    assert "of step 5" in found
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+@pytest.mark.parametrize("in_loss", [True, False])
+def test_a_second_look_changes_nothing(in_loss: bool, accumulate: int) -> None:
+    models = [Rooted(in_loss=in_loss)]
+    models.append(copy.deepcopy(models[0]))
+    for model, watched in zip(models, (False, True), strict=True):
+        fit(model, rows(-1.0 if in_loss else 0.0), watched=watched, accumulate_grad_batches=accumulate)
+    for before, after in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert torch.equal(before.nan_to_num(7.0), after.nan_to_num(7.0))
+    assert torch.equal(torch.get_rng_state(), _state_after(models[0], in_loss, accumulate))
+
+
+def _state_after(model: L.LightningModule, in_loss: bool, accumulate: int) -> Tensor:
+    watched = torch.get_rng_state()
+    fit(copy.deepcopy(model), rows(-1.0 if in_loss else 0.0), watched=False, accumulate_grad_batches=accumulate)
+    bare = torch.get_rng_state()
+    torch.set_rng_state(watched)
+    return bare
+
+
+def test_a_finite_run_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lightning_tricks.engine.checkup import nonfinite_look
+
+    monkeypatch.setattr(nonfinite_look, "search_nonfinite", lambda patient: pytest.fail("a finite step was run again"))
+    assert report_of(fit(Rooted(), rows(1.0))) == ""
