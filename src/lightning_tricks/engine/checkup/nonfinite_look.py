@@ -11,8 +11,8 @@ from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_rando
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.tracing.nonfinite_search import search_nonfinite
 from lightning_tricks.doctor.tracing.single_process import single_process
-from lightning_tricks.doctor.tracing.stand_in import TrainerStandIn
 from lightning_tricks.doctor.tracing.trace_step import Patient
+from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 from lightning_tricks.doctor.tracing.without_compile import without_compile
 from lightning_tricks.engine.checkup.examination import why_not_traced
 
