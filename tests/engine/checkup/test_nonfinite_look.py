@@ -58,14 +58,14 @@ def test_the_operation_that_makes_a_loss_nan_is_named_with_its_step() -> None:
     found = report_of(fit(Rooted(), rows(-1.0)))
     assert "NUM001" in found
     assert "`sqrt` (test_nonfinite_look.py:" in found
-    assert "of step 5 is not finite" in found
+    assert "of step 6 is not finite" in found
 
 
 def test_the_operation_that_makes_a_gradient_nan_is_named_while_the_loss_is_finite() -> None:
     found = report_of(fit(Rooted(in_loss=False), rows(0.0)))
     assert "NUM002" in found
     assert "the backward pass of `sqrt`" in found
-    assert "of step 5" in found
+    assert "of step 6" in found
 
 
 @pytest.mark.parametrize("accumulate", [1, 4])

@@ -11,6 +11,7 @@ from functools import cached_property
 from lightning_tricks.doctor.facts.context_facts import ColumnsFact, PlanFacts, RateCurve, RowsFacts, SplitFacts
 from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.influence_facts import HeldGraph, InfluenceFacts
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.facts.plain import from_plain, to_plain
@@ -213,6 +214,8 @@ class Evidence:
         overfit: measured only where a rule that needs it is asked for.
         errors: exceptions of the user's code: of the model on the batch, of ``configure_optimizers``, of the loader.
         run: what training showed, where it was watched.
+        influence: what of the inputs changes an output in eval mode.
+        held: what a step keeps of its graph, where that does harm.
         numerics: of a step that is not finite, the operations that made it so; ``None`` where no step was run.
         contracts: what the user states about the model.
         rates_measured_by: what measured the learning rates in this run, empty if nothing did.
@@ -236,6 +239,8 @@ class Evidence:
     errors: tuple[ErrorFact, ...] = ()
     run: RunFacts | None = None
     numerics: NumericFacts | None = None
+    influence: InfluenceFacts | None = None
+    held: tuple[HeldGraph, ...] = ()
     contracts: Contracts | None = None
     rates_measured_by: str = ""
     missing: dict[str, str] = field(default_factory=dict)

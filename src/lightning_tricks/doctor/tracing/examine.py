@@ -19,6 +19,7 @@ from lightning_tricks.doctor.facts.evidence import (
     LoaderFact,
     OverfitFacts,
 )
+from lightning_tricks.doctor.facts.influence_facts import HeldGraph, InfluenceFacts
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.facts.own_failures import OwnFailures
@@ -30,6 +31,8 @@ from lightning_tricks.doctor.reading.read_plan import read_plan
 from lightning_tricks.doctor.reading.read_splits import add_split_facts
 from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
 from lightning_tricks.doctor.tracing.eval_passes import observe_behaviour
+from lightning_tricks.doctor.tracing.held_graphs import find_held_graphs
+from lightning_tricks.doctor.tracing.input_influence import measure_influence
 from lightning_tricks.doctor.tracing.lazy_memory import remember_lazy
 from lightning_tricks.doctor.tracing.nonfinite_search import is_suspect, search_nonfinite
 from lightning_tricks.doctor.tracing.obtain_batch import bring_to_model, draw, loaders_of
@@ -112,6 +115,7 @@ class _Examination:
         self._given = given
         self._failures = OwnFailures()
         self._missing: dict[str, str] = {}
+        self._held: tuple[HeldGraph, ...] = ()
         self._errors: list[ErrorFact] = []
 
     def run(self) -> Evidence:
@@ -162,7 +166,7 @@ class _Examination:
                 lambda: read_optimizers(self._model, optimizers, schedulers, peaks, plan, batches),
             )
         facts, traced, behaviour, overfit = None, Traced(missing="no batch was given"), None, None
-        numerics = None
+        numerics, influence = None, None
         batch = self._find_batch(train)
         if batch is not None:
             patient = Patient(
@@ -170,6 +174,7 @@ class _Examination:
             )
             facts, traced, behaviour, overfit = self._run(patient)
             numerics = self._attempt("numerics", lambda: self._search(patient, traced))
+            influence = self._attempt("influence", lambda: self._find_influence(patient, traced, facts, behaviour))
         elif "batch" in self._missing:
             traced = Traced(missing=self._missing["batch"])
         self._errors += [traced.error] if traced.error is not None else []
@@ -177,6 +182,8 @@ class _Examination:
         parts = {"batch": facts, "trace": traced.trace, "step": traced.step, "behaviour": behaviour, "overfit": overfit}
         rows = self._attempt("rows", lambda: read_datasets(first_loader(train), first_loader(val)))
         parts["numerics"] = numerics
+        if isinstance(influence, str) or influence is None:
+            self._missing.setdefault("influence", influence or reason)
         self._missing.update({part: self._missing.get(part, reason) for part, value in parts.items() if value is None})
         self._missing.update({"rows": rows} if isinstance(rows, str) else {})
         if plan is None:
@@ -194,6 +201,8 @@ class _Examination:
             behaviour=behaviour,
             overfit=overfit,
             numerics=numerics,
+            influence=None if isinstance(influence, str) else influence,
+            held=self._held,
             errors=tuple(self._errors),
             missing=self._missing,
         )
@@ -277,6 +286,8 @@ class _Examination:
             traced = trace_step(patient, self._failures)
             if traced.step is None:
                 return facts, traced, None, None
+            find_held = lambda: find_held_graphs(patient.model, patient.batch, patient.context)  # noqa: E731
+            self._held = self._attempt("held graphs", find_held) or ()
             stand_in_(patient.model, Step(patient.optimizers, patient.schedulers), patient.trainer)
             with patient.context():
                 size = facts.size if facts is not None else None
@@ -288,6 +299,17 @@ class _Examination:
             return NumericFacts()
         with without_compile(), single_process(), torch.inference_mode(False):
             return search_nonfinite(patient)
+
+    def _find_influence(
+        self, patient: Patient, traced: Traced, facts: BatchFacts | None, behaviour: BehaviourFacts | None
+    ) -> InfluenceFacts | str:
+        if behaviour is None or facts is None or behaviour.repeat_change is None or behaviour.always_on:
+            return "the model cannot be run in eval mode, or draws random numbers there"
+        with without_compile(), single_process(), torch.inference_mode(False), patient.context():
+            try:
+                return measure_influence(patient.model, traced.calls, patient.batch, facts.size, behaviour.module)
+            except Exception as error:  # eval mode, or other values, may not be what the model is made for
+                return f"a pass with other inputs raised {type(error).__name__}: {error}"
 
     def _observe(self, patient: Patient, traced: Traced, size: int | None) -> BehaviourFacts:
         try:

@@ -47,7 +47,7 @@ class NonfiniteLook:
             return None
         batch, self._batch, self._is_over = self._batch, None, True
         found = _look(trainer, pl_module, batch)
-        return replace(found, step=trainer.global_step) if found.forward or found.parameters else None
+        return replace(found, step=trainer.global_step + 1) if found.forward or found.parameters else None
 
     def let_go(self) -> None:
         """Hold no batch and no parameter."""

@@ -37,7 +37,7 @@ _REMEDIES = {
 _OTHERWISE = "look at the values that it is given: scale them, or bound them"
 
 
-@rule("NUM001", "error", kind="batch", needs=("numerics",), explains=("LOS003", "RUN003", "NUM002"))
+@rule("NUM001", "error", kind="batch", needs=("numerics",), explains=("LOS003", "NUM002"))
 def nonfinite_operation(evidence: Evidence) -> Iterator[Symptom]:
     """An operation that makes NaN or infinity of finite numbers.
 
@@ -60,7 +60,7 @@ def nonfinite_operation(evidence: Evidence) -> Iterator[Symptom]:
         yield Symptom(fault.module or "loss", message, remedy_for(fault))
 
 
-@rule("NUM002", "error", kind="batch", needs=("numerics",), explains=("RUN003",))
+@rule("NUM002", "error", kind="batch", needs=("numerics",))
 def nonfinite_gradient(evidence: Evidence) -> Iterator[Symptom]:
     """A gradient that is not finite at a finite loss.
 

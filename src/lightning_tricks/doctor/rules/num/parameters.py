@@ -8,7 +8,7 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 _STATISTICS = ("running_mean", "running_var")
 
 
-@rule("NUM003", "error", kind="static", explains=("NUM001", "NUM002", "RUN003"))
+@rule("NUM003", "error", kind="static", explains=("NUM001", "NUM002"))
 def nonfinite_parameter(evidence: Evidence) -> Iterator[Symptom]:
     """A parameter or buffer that is not finite at the start.
 

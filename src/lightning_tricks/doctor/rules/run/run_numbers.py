@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ParameterFact
+from lightning_tricks.doctor.rules.num.operations import remedy_for
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
@@ -21,6 +22,9 @@ def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
     if evidence.run is not None and evidence.run.first_bad_step is not None:
         message = f"NaN or infinite at step {evidence.run.first_bad_step}"
         remedy = "tricks=[gradient_clipping], which leaves out such steps, or a smaller learning rate"
+        fault = evidence.run.numerics.forward or evidence.run.numerics.backward if evidence.run.numerics else None
+        if fault is not None:
+            message, remedy = f"{message}: `{fault.op}` made the first {fault.result} value", remedy_for(fault)
         yield Symptom("loss", message, remedy)
 
 

@@ -1,0 +1,43 @@
+"""Influence facts: which inputs, and which features of them, change an output; what a step keeps of its graph."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class InfluenceFact:
+    """An input of the model, a tensor with a row for each sample, and what of it changes an output.
+
+    Attributes:
+        path: its place in the batch, else the name of the argument.
+        features: how many it has: columns of ``(N, F)`` and ``(N, T, F)``, channels of images; 1 for ids and masks.
+        ignored: those that change nothing.
+    """
+
+    path: str
+    features: int
+    ignored: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class InfluenceFacts:
+    """The inputs of a module of the model in eval mode: its path, and what of each of them counts."""
+
+    module: str
+    inputs: tuple[InfluenceFact, ...] = ()
+
+
+@dataclass(frozen=True)
+class HeldGraph:
+    """An attribute that holds tensors with their graph after a step.
+
+    Attributes:
+        module: the path of the module that has it.
+        attribute: its name.
+        fails: the next step runs backward through the graph of this one, and raises.
+        growth: how many more tensors it holds after the next step.
+    """
+
+    module: str
+    attribute: str
+    fails: bool
+    growth: int
