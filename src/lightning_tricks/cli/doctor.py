@@ -87,13 +87,15 @@ def _read_accepted(args: argparse.Namespace) -> "list[Accepted]":
 def _with_baseline(report: "Report", accepted: "list[Accepted]", args: argparse.Namespace) -> "Report":
     """Return the report against the baseline, which is written anew first where that is asked for."""
     from lightning_tricks.doctor.judging.baseline import apply_baseline, renew_baseline, write_baseline
+    from lightning_tricks.doctor.show.show_text import count_of
 
     if args.baseline is None:
         return report
     if args.update_baseline:
         renewed = renew_baseline(report, accepted)
         write_baseline(args.baseline, renewed)
-        print(f"baseline: {args.baseline} accepts {len(renewed)} findings, {len(accepted)} before", file=sys.stderr)
+        accepts = f"accepts {count_of(len(renewed), 'finding')}, {len(accepted)} before"
+        print(f"baseline: {args.baseline} {accepts}", file=sys.stderr)
         accepted = renewed
     return apply_baseline(report, accepted, args.baseline.name)
 
