@@ -4,14 +4,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DEMO := $(VENV)/.demo
 INSTALLED := $(VENV)/.installed
+EXTRAS_demo := demo
+EXTRAS_installed := test,lint
 
 .PHONY: demo sweep test lint bench bench-lr-finder clean
 
-demo: $(INSTALLED)
+demo: $(DEMO)
+	@echo "Training a small CNN on 1,797 handwritten digits: 30 epochs, the tricks of conf/train.yaml"
 	$(BIN)/python examples/train.py
 
-sweep: $(INSTALLED)
+sweep: $(DEMO)
 	$(BIN)/python examples/train.py -m experiment=sweep hydra.sweep.dir=multirun/digits
 	$(BIN)/lightning-tricks compare multirun/digits --plot multirun/digits/compare.png
 
@@ -32,16 +36,18 @@ bench-lr-finder: $(INSTALLED)
 clean:
 	rm -rf $(VENV) outputs multirun
 
+# What a target needs is installed once, into $(VENV), and shown while it comes: the demo needs far less than the tests.
 # uv does not read pip's settings: an index or folder of wheels given to pip is handed on.
-$(INSTALLED): pyproject.toml constraints.txt
+$(VENV)/.%: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "lightning-tricks needs Python 3.10 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "Installing lightning-tricks[$(EXTRAS_$*)] into $(VENV) (once; most of it is PyTorch)"
 	@if command -v uv >/dev/null; then \
-		uv venv --quiet --clear --python "$$(command -v $(PYTHON))" $(VENV) && \
+		{ test -x $(BIN)/python || uv venv --python "$$(command -v $(PYTHON))" $(VENV); } && \
 		UV_FIND_LINKS="$${UV_FIND_LINKS-$$PIP_FIND_LINKS}" \
-			uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[test,lint]'; \
+			uv pip install --python $(BIN)/python -c constraints.txt -e '.[$(EXTRAS_$*)]'; \
 	else \
-		$(PYTHON) -m venv --clear $(VENV) && \
-		$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,lint]'; \
+		{ test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); } && \
+		$(BIN)/python -m pip install -c constraints.txt -e '.[$(EXTRAS_$*)]'; \
 	fi
 	@touch $@

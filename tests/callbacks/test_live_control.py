@@ -15,6 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.logger import DummyLogger
+from omegaconf import OmegaConf
 from ranks import SaveRank, load_ranks
 from recorders import Recorder
 from tiny import Net, fit, trainer
@@ -178,6 +179,8 @@ def test_the_file_lies_in_the_runs_own_folder(tmp_path: Path, monkeypatch: pytes
     assert watched(default_root_dir=tmp_path / "root") == job / "control.yaml"
     assert watched(logger=loggers) == tmp_path / "logs" / "7" / "control.yaml"
     assert watched(default_root_dir="s3://bucket/runs") == job / "control.yaml"
+    monkeypatch.setitem(sys.modules, "hydra.core.hydra_config", hydra_job("???"))
+    assert watched() == tmp_path / "control.yaml", "composed in a notebook, where no job runs"
     monkeypatch.delitem(sys.modules, "hydra.core.hydra_config")
     assert watched(default_root_dir="memory://runs") == tmp_path / "control.yaml"
 
@@ -213,9 +216,9 @@ class NoFolder(DummyLogger):
     """A logger of a service, without a folder."""
 
 
-def hydra_job(folder: Path) -> SimpleNamespace:
+def hydra_job(folder: Path | str) -> SimpleNamespace:
     """What Hydra's module says while a job runs."""
-    config = SimpleNamespace(runtime=SimpleNamespace(output_dir=str(folder)))
+    config = OmegaConf.create({"runtime": {"output_dir": str(folder)}})
     return SimpleNamespace(HydraConfig=SimpleNamespace(initialized=lambda: True, get=lambda: config))
 
 

@@ -22,6 +22,11 @@ def test_the_project_passes_its_own_test(tmp_path: Path, capsys: pytest.CaptureF
     command = [sys.executable, "-m", "pytest", "-q", "tests"]
     run = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout
+    quick = [sys.executable, "train.py", "trainer.max_epochs=1"]
+    run = subprocess.run(quick, cwd=project, env=environment, capture_output=True, text=True)
+    said = [line for line in run.stderr.splitlines() if "Warning" in line or "is not empty" in line]
+    said = [line for line in said if "LeafSpec" not in line]  # of torch's, in any training
+    assert (run.returncode, said) == (0, [])
 
 
 def test_nothing_is_overwritten_or_written_beside_what_is_there(

@@ -23,7 +23,10 @@ def test_it_prints_the_rate_and_its_factors_and_writes_figure_and_numbers(
     assert run(f"{LINE} --lr 0.1 --plot {figure} --csv {table}") == 0
     out = capsys.readouterr().out
     assert "first 0.1, highest 0.1 (step 0), last" in out
-    assert "CosineWarmRestarts/schedule █" in out
+    assert "CosineWarmRestarts/schedule" not in out, "one factor alone has the curve of the rate"
+    assert run(LINE.replace(" --", " tricks.cosine_warm_restarts.warmup=50st --", 1)) == 0
+    assert "CosineWarmRestarts/schedule █" in (both := capsys.readouterr().out)
+    assert "CosineWarmRestarts/warmup" in both
     assert figure.read_bytes().startswith(b"\x89PNG")
     with table.open(newline="") as file:
         numbers = [float(row["lr"]) for row in csv.DictReader(file)]

@@ -134,6 +134,17 @@ def test_nobody_else_hears_a_word(
     assert job(application, *words) == []
 
 
+def test_where_the_callbacks_arrive_nothing_is_added_to_the_trainer(job: Callable[..., list[str]]) -> None:
+    seen = []
+
+    def look(cfg: DictConfig) -> None:
+        for callbacks in (instantiate_callbacks(cfg.tricks), []):
+            seen.append([type(callback).__name__ for callback in trainer(*callbacks).callbacks])
+
+    job(look, "+tricks=[cosine_decay]")
+    assert seen == [["CosineDecay"], ["SelectionCheck"]]
+
+
 def test_outside_of_jobs_there_is_nothing_to_check() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -16,7 +16,7 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lightning_tricks.hydra.task_config import config_of_task
+from lightning_tricks.hydra.task_config import callbacks_of_new_trainer, config_of_task
 
 _PLACED = re.compile(r"\+{0,2}(?:tricks|recipes)@([\w.]+)=")
 _BY_TRAINER = {"ModelCheckpoint", "ModelSummary", "RichModelSummary", "RichProgressBar", "TQDMProgressBar"}
@@ -59,13 +59,15 @@ def checks_of_job() -> list[Callback]:
 
 
 def _checks(cfg: DictConfig) -> Iterator[Callback]:
+    present = {_name_of(type(callback)) for callback in callbacks_of_new_trainer()}
     overrides = list(HydraConfig.get().overrides.task)
     placed = [match.group(1) for match in map(_PLACED.match, overrides) if match]
     for package in dict.fromkeys(["tricks", *placed]):
         selected = dict(_selected(OmegaConf.select(cfg, package)))
         if selected:
             changes = list(_overwritten(cfg, package, overrides)) if package in placed else []
-            yield SelectionCheck(package, selected, changes)
+            if changes or present.isdisjoint(selected.values()):  # Lightning logs each callback that it adds
+                yield SelectionCheck(package, selected, changes)
 
 
 def _selected(node: Any) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
-"""Task configuration: what the function of the Hydra job that runs at this moment was given."""
+"""Task configuration: what the Hydra job that runs at this moment, and a Trainer that is being built, were given."""
 
 import sys
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -11,8 +12,19 @@ def config_of_task() -> DictConfig | None:
     Hydra hands it to the application alone, and gives callbacks another copy: it is read from the frame that calls the
     application.
     """
-    frame = sys._getframe()
-    while frame is not None and frame.f_code.co_name != "run_job":
-        frame = frame.f_back  # type: ignore[assignment]
-    found = None if frame is None else frame.f_locals.get("task_cfg")
+    found = _local_of("run_job", "task_cfg")
     return found if isinstance(found, DictConfig) else None
+
+
+def callbacks_of_new_trainer() -> list[Any]:
+    """Return the callbacks that the script gave to the Trainer that is being built around this call."""
+    connector = _local_of("on_trainer_init", "self")
+    return list(getattr(getattr(connector, "trainer", None), "callbacks", ()))
+
+
+def _local_of(function: str, name: str) -> Any:
+    """Return a variable of the nearest calling function of that name, ``None`` if there is none."""
+    frame = sys._getframe()
+    while frame is not None and frame.f_code.co_name != function:
+        frame = frame.f_back  # type: ignore[assignment]
+    return None if frame is None else frame.f_locals.get(name)

@@ -54,15 +54,14 @@ def _bar(mean: float, top: float, bars: str) -> str:
 def describe_lr(
     lrs: Sequence[float], factors: Mapping[str, Sequence[float]], unforeseen: Sequence[str] = (), width: int = 40
 ) -> str:
-    """Return a line for the learning rate and one for each factor that moves, with sparklines and corner values.
+    """Return a line for the learning rate, with a sparkline and corner values, and one for each of several factors.
 
     Example:
         >>> print(describe_lr([0.1, 0.05], {"ExponentialDecay/schedule": [1.0, 0.5]}, ["ReduceLROnPlateau"]))
-        lr                        █▅  first 0.1, highest 0.1 (step 0), last 0.05
-        ExponentialDecay/schedule █▅  first 1, highest 1 (step 0), last 0.5
+        lr █▅  first 0.1, highest 0.1 (step 0), last 0.05
         ReduceLROnPlateau is known only in the run: taken as 1 here.
     """
-    rows = {"lr": lrs, **moving(factors)}
+    rows = {"lr": lrs, **factors_apart(factors)}
     name_width = max(map(len, rows))
     lines = []
     for name, values in rows.items():
@@ -81,8 +80,8 @@ def plot_lr(
     factors: Mapping[str, Sequence[float]],
     unforeseen: Sequence[str] = (),
 ) -> Any:
-    """Return a ``Figure`` with the learning rate above and each factor that moves in a panel of its own below it."""
-    shown = moving(factors)
+    """Return a ``Figure`` with the learning rate above and each of several factors in a panel of its own below it."""
+    shown = factors_apart(factors)
     figure = new_figure((8, 2.6 + 1.25 * len(shown)))
     heights = [2.2] + [1.0] * len(shown)
     panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
@@ -99,6 +98,12 @@ def plot_lr(
         panel.spines[["top", "right"]].set_visible(False)
     panels[-1].set_xlabel("epoch")
     return figure
+
+
+def factors_apart(factors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+    """Return the factors that move, none if it is one alone: its curve is that of the learning rate."""
+    shown = moving(factors)
+    return shown if len(shown) > 1 else {}
 
 
 def moving(factors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:

@@ -32,5 +32,5 @@ def hydra_job_folder() -> str | None:
     module = sys.modules.get("hydra.core.hydra_config")
     if module is None or not module.HydraConfig.initialized():
         return None
-    folder: str | None = module.HydraConfig.get().runtime.output_dir
-    return folder
+    runtime = module.HydraConfig.get().runtime
+    return str(runtime["output_dir"]) if "output_dir" in runtime else None  # composed in a notebook it has none

@@ -7,6 +7,8 @@ Usage::
     python train.py -m model.lr=0.01,0.1
 """
 
+import warnings
+
 import hydra
 import lightning as L
 from hydra.core.hydra_config import HydraConfig
@@ -20,11 +22,12 @@ from lightning_tricks.hydra import instantiate_callbacks
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> float:
     """Fit, test and print; returns the best validation loss, which a sweeper may minimise."""
+    warnings.filterwarnings("ignore", ".*does not have many workers")  # these data are in memory
     out = HydraConfig.get().runtime.output_dir
     L.seed_everything(cfg.seed, workers=True)
     model, data = instantiate(cfg.model), instantiate(cfg.data)
     callbacks = instantiate_callbacks(cfg.get("tricks"))
-    trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=CSVLogger(out, name="", version=""))
+    trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=CSVLogger(out, name="logs", version=""))
     trainer.fit(model, data)
     val_loss = float(trainer.callback_metrics["val_loss"])
     trainer.test(model, data)
