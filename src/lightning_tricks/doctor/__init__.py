@@ -11,7 +11,7 @@ Measure once, judge many times: a model and a batch become evidence, rules read 
               ``registry.py``: find and choose; ``finding.py`` and ``outcome.py``: what comes out of one
 ``judging/``  ``diagnose.py`` is all of it in one call; ``project.py`` plans what is checked, from a call and from
               ``pyproject.toml``; ``own_rules.py`` loads rules that are not packaged; ``judge.py`` asks the rules;
-              ``consequences.py`` groups and orders findings; ``baseline.py`` accepts known ones; ``report.py`` holds all
+              ``consequences.py`` groups and orders findings; ``baseline.py`` accepts known ones; ``report.py``: all
 ``show/``     a report as text, HTML, annotations and SARIF
 ============  ======================================================================================================
 
@@ -20,10 +20,10 @@ modules, ``Report.evidence.model``); only ``examine`` and what it calls see a mo
 
 **A new rule touches three files.**
 
-1. ``rules/<family>/<topic>.py``: a function marked ``@rule(code, severity, kind=..., needs=...)``. Its name is the rule's name,
-   its keyword arguments are the options, its docstring is the page that ``lightning-tricks explain`` prints: a title,
-   *What it looks at*, *Why it matters*, *Options*, *Try*, *False alarms*, *References*. It yields ``Symptom``s,
-   ``NotChecked(reason)`` where it could not look, and ``Observed(text)`` with the number that it judged.
+1. ``rules/<family>/<topic>.py``: a function marked ``@rule(code, severity, kind=..., needs=...)``. Its name is the
+   rule's name, its keyword arguments are the options, its docstring is the page that ``lightning-tricks explain``
+   prints: a title, *What it looks at*, *Why it matters*, *Options*, *Try*, *False alarms*, *References*. It yields
+   ``Symptom``s, ``NotChecked(reason)`` where it could not look, and ``Observed(text)`` with the number that it judged.
    ``explains=(codes,)`` names rules whose findings follow from its own.
 2. ``tests/doctor/patients/<family>/<topic>.py``: at least one ``@sick(code)`` and one ``@healthy(code)`` patient.
 3. ``CHANGELOG.md``. The README's table is printed anew from the docstrings.
