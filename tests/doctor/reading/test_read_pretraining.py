@@ -46,10 +46,13 @@ def test_a_loaded_checkpoint_is_named(tmp_path: Path) -> None:
     assert str(tmp_path) in reasons(lit(model))["net"]
 
 
-def test_batch_norms_that_have_counted_tell() -> None:
+def test_batch_norms_that_have_counted_and_were_trained_tell() -> None:
     torch.manual_seed(0)
     model = resnet(Block)(1, 10)
-    model(torch.randn(4, 1, 8, 8))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    model(torch.randn(4, 1, 8, 8)).logsumexp(1).mean().backward()
+    assert not reasons(model)
+    optimizer.step()
     assert "has counted 1 batches" in " ".join(reasons(model).values())
 
 

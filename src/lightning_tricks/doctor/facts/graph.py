@@ -53,9 +53,9 @@ class Graph:
                 (waiting if self[user].op in through else found).append(user)
         return sorted(found)
 
-    def before(self, *indices: int) -> set[int]:
-        """Return all operations that these depend on."""
-        return self._closure(indices, lambda index: self[index].inputs)
+    def before(self, *indices: int, stops: Collection[int] = ()) -> set[int]:
+        """Return all operations that these depend on, on ways that end at some of them."""
+        return self._closure(indices, lambda index: () if index in stops else self[index].inputs)
 
     def after(self, *indices: int) -> set[int]:
         """Return all operations that depend on these."""

@@ -1,5 +1,6 @@
 """Model facts: the modules and parameters of a model, as frozen numbers."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -100,6 +101,18 @@ class ModelFacts:
     pretrained: tuple[PretrainedFact, ...] = ()
     is_lightning: bool = False
     nonfinite_buffers: tuple[BufferFact, ...] = ()
+
+    def is_pretrained(self, path: str) -> bool:
+        """Return whether a module lies in a part that was trained before."""
+        return any(not part.module or f"{path}.".startswith(f"{part.module}.") for part in self.pretrained)
+
+    @cached_property
+    def pretrained_share(self) -> float:
+        """The share of all numbers in parameters that was trained before, in [0, 1]."""
+        sizes = {True: 0, False: 0}
+        for parameter in self.parameters:
+            sizes[self.is_pretrained(parameter.module)] += math.prod(parameter.shape)
+        return sizes[True] / max(1, sum(sizes.values()))
 
     def module(self, path: str) -> ModuleFact | None:
         """Return the module of that path."""

@@ -20,7 +20,7 @@ def starting_facts(evidence: Evidence) -> StartFact:
     """
     called = {operation.op for operation in evidence.trace.operations} if evidence.trace is not None else set()
     has_dropout = any(module.isa("Dropout", "_DropoutNd") for module in evidence.model.modules)
-    trained = bool(evidence.model.pretrained) or (evidence.plan is not None and evidence.plan.done > 0)
+    trained = evidence.model.pretrained_share > 0.5 or (evidence.plan is not None and evidence.plan.done > 0)
     gradients = evidence.step.gradients if evidence.step is not None else ()
     without = tuple(gradient.name for gradient in gradients if not gradient.norm)
     return StartFact(trained, has_dropout or bool(called & DROPOUTS), _loss_of_prior(evidence), without)

@@ -6,6 +6,8 @@ dropout, losses and activations they read from this graph (``graph.py`` walks it
 
 from dataclasses import dataclass, field
 
+from lightning_tricks.doctor.facts.context_facts import ColumnsFact
+
 Scalar = bool | int | float | str | None
 
 
@@ -62,6 +64,7 @@ class Operation:
         dtype: of its first result.
         requires_grad: whether its first result does.
         inplace: it wrote into its first argument.
+        wrote: what it wrote into, where that was there before: ``parameter``, ``buffer``, ``batch``.
         statistics: of its result, for activations, weight layers, losses and what feeds these.
         dead: of an activation, the share of units (channels) that are 0 on every sample.
         saturated: of a sigmoid or tanh, the share of units at their limits on more than 90 % of the samples.
@@ -77,6 +80,7 @@ class Operation:
     dtype: str = ""
     requires_grad: bool = False
     inplace: bool = False
+    wrote: str = ""
     statistics: Statistics | None = None
     dead: float | None = None
     saturated: float | None = None
@@ -105,6 +109,23 @@ class BatchNormFact:
 
 
 @dataclass(frozen=True)
+class ArrivalFact:
+    """What arrives at the first weights on a way from the batch: as it came, or as the step has scaled it.
+
+    Attributes:
+        input: the operation that made it, or the leaf itself.
+        module: in whose forward the weights are used.
+        tensor: what it looks like.
+        columns: what its columns look like.
+    """
+
+    input: int
+    module: str
+    tensor: TensorFact
+    columns: ColumnsFact | None = None
+
+
+@dataclass(frozen=True)
 class TraceFacts:
     """One pass in training mode.
 
@@ -115,6 +136,7 @@ class TraceFacts:
         outputs: the operations that made the outputs of the model's ``forward``.
         loss: the operation that made the loss, ``None`` after ``forward`` alone.
         batchnorms: those whose statistics were being learnt.
+        arrivals: what of the batch arrives at weights.
     """
 
     entry: str
@@ -123,3 +145,4 @@ class TraceFacts:
     outputs: tuple[int, ...]
     loss: int | None
     batchnorms: tuple[BatchNormFact, ...] = ()
+    arrivals: tuple[ArrivalFact, ...] = ()

@@ -1,14 +1,16 @@
 """Read pre-training: find the parts of a model that were trained before.
 
 Nothing in a tensor says where it comes from, but much of it shows: a library's own note of the checkpoint, batch norms
-that have counted batches, parts that are frozen, and weights that no initializer draws, whose rows differ in size by
-more than chance allows.
+that have counted batches and were trained, parts that are frozen, and weights that no initializer draws, whose rows
+differ in size by more than chance allows.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.context_facts import PretrainedFact
@@ -16,6 +18,8 @@ from lightning_tricks.doctor.reading.measure_tensors import local_part
 
 # drawn matrices of 16 rows and more reach 1.4, briefly trained ones 2 to 7
 _BEYOND_CHANCE = 1.8
+_PASSES = 10
+_COMPARED = 4096
 _NORMS = ("LayerNorm", "BatchNorm", "GroupNorm", "RMSNorm", "InstanceNorm")
 
 
@@ -32,8 +36,10 @@ def read_pretraining(model: nn.Module) -> tuple[PretrainedFact, ...]:
     """
     found = dict[str, str]()
     trunk = _trunk(model)
-    for path, reason in (*_counted_batches(model), *_unlike_drawn(model, trunk), *_frozen(model)):
+    for path, reason in (*_counted_batches(model), *_unlike_drawn(model, trunk)):
         found.setdefault(_part(path, trunk), reason)
+    for path, reason in _frozen(model, trunk):
+        found.setdefault(path, reason)
     found.update(_named_checkpoints(model))
     return tuple(PretrainedFact(path, reason) for path, reason in found.items())
 
@@ -47,19 +53,79 @@ def _named_checkpoints(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _counted_batches(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Batch norms that have counted batches and whose scale and shift were trained: a forward pass alone counts, too.
+
+    Without a scale or shift the count decides: a few passes in a constructor are no training.
+    """
     for path, module in model.named_modules():
         counted = getattr(module, "num_batches_tracked", None)
-        if isinstance(counted, Tensor) and not counted.is_meta and int(counted) > 0:
+        if not isinstance(counted, Tensor) or counted.is_meta or int(counted) == 0:
+            continue
+        scale, shift = getattr(module, "weight", None), getattr(module, "bias", None)
+        affine = isinstance(scale, Tensor) and isinstance(shift, Tensor)
+        if _is_moved(scale, shift) if affine else int(counted) >= _PASSES:
             yield path, f"a batch norm in it has counted {int(counted)} batches"
 
 
-def _frozen(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Frozen matrices beside trainable ones; a frozen vector or table of positions is no sign."""
-    kinds = [(path, value) for path, module in _weighted(model) for value in [module.weight]]
-    frozen = [path for path, value in kinds if not value.requires_grad]
-    if frozen and len(frozen) < len(kinds):
-        for path in frozen:
-            yield path, "its weights are frozen"
+def _is_moved(scale: Any, shift: Any) -> bool:
+    """Return whether a norm's scale and shift are no longer those that it was made with."""
+    return bool((local_part(scale).detach() != local_part(scale).detach().flatten()[0]).any()) or bool(
+        (local_part(shift).detach() != 0).any()
+    )
+
+
+def _frozen(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
+    """Frozen matrices next to trainable ones: their part, where they are half of it, else the layers themselves.
+
+    A frozen vector or table of positions is no sign, nor is a frozen twin of a trainable part, which is its momentum
+    copy.
+    """
+    kinds = [(path, module.weight) for path, module in _weighted(model)]
+    frozen = [(path, value) for path, value in kinds if not value.requires_grad]
+    if not frozen or len(frozen) == len(kinds):
+        return
+    twins = _twins(model)
+    layers = Counter(_part(path, trunk) for path, _ in kinds)
+    held = Counter(_part(path, trunk) for path, _ in frozen)
+    for path, _ in frozen:
+        part = _part(path, trunk)
+        if not any(_is_below(path, twin) for twin in twins):
+            yield (part if 2 * held[part] >= layers[part] else path), "its weights are frozen"
+
+
+def _twins(model: nn.Module) -> set[str]:
+    """Return the frozen modules whose parameters follow those of a trainable module of the same kind."""
+    frozen: dict[Any, list[tuple[str, Tensor]]] = {}
+    trainable: dict[Any, list[Tensor]] = {}
+    for path, module in model.named_modules():
+        own = list(module.named_parameters()) if path else []
+        matrices = [value for _, value in own if not nn.parameter.is_lazy(value) and value.dim() > 1]
+        if not matrices or any(nn.parameter.is_lazy(value) for _, value in own):
+            continue
+        matrix = matrices[0]
+        kind = (type(module), tuple((name, value.shape) for name, value in own))
+        if any(value.requires_grad for _, value in own):
+            trainable.setdefault(kind, []).append(matrix)
+        else:
+            frozen.setdefault(kind, []).append((path, matrix))
+    return {
+        path
+        for kind, found in frozen.items()
+        for path, matrix in found
+        if any(_follows(matrix, other) for other in trainable.get(kind, ()))
+    }
+
+
+def _follows(matrix: Tensor, other: Tensor) -> bool:
+    """Return whether a matrix is nearly another one: a copy, or a moving average of it."""
+    if matrix.is_meta or other.is_meta or matrix.shape != other.shape:
+        return False
+    first, second = (local_part(each).detach().float().flatten()[:_COMPARED] for each in (matrix, other))
+    return bool(torch.dot(first, second) > 0.5 * first.norm() * second.norm())
+
+
+def _is_below(path: str, module: str) -> bool:
+    return path == module or path.startswith(f"{module}.")
 
 
 def _unlike_drawn(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:

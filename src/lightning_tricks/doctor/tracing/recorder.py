@@ -10,13 +10,15 @@ from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, RANDOM, words
-from lightning_tricks.doctor.facts.trace_facts import Operation
+from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, RANDOM, WEIGHTS, words
+from lightning_tricks.doctor.facts.trace_facts import ArrivalFact, Operation
 from lightning_tricks.doctor.reading.containers import tensors_in
-from lightning_tricks.doctor.reading.measure_tensors import plain_settings
+from lightning_tricks.doctor.reading.measure_tensors import describe, plain_settings
+from lightning_tricks.doctor.reading.read_columns import read_columns
 from lightning_tricks.doctor.tracing.ledger import Ledger, covers_storage, storage_of
 from lightning_tricks.doctor.tracing.measure_operations import channel_variance, measure_arguments, measure_result
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
@@ -46,6 +48,7 @@ class Recorder:
     Attributes:
         operations: what was written down so far.
         channel_variances: of the input of each batch norm, from the first random number on.
+        arrivals: what of the batch arrives at weights, by the operation that made it.
 
     Example:
         >>> import torch
@@ -61,11 +64,16 @@ class Recorder:
     def __init__(self, leaves: Iterable[tuple[str, str, Tensor]], stack: ModuleStack) -> None:
         self.operations: list[Operation] = []
         self._leaves = {id(tensor): (kind, name, tensor) for kind, name, tensor in leaves}
+        # `parameter.data` is another tensor in the same memory
+        self._kinds = {storage_of(tensor): kind for kind, _, tensor in self._leaves.values() if not is_lazy(tensor)}
         self._ledger = Ledger()
         self._stack = stack
         self._busy = False
         self._is_noisy = False
         self.channel_variances: dict[int, Tensor] = {}
+        self.arrivals: dict[int, ArrivalFact] = {}
+        self._raw: set[int] = set()  # made of the batch alone
+        self._learned: set[int] = set()  # made of parameters, too
 
     def recording(self, technique: str) -> ExitStack:
         """Return a context in which everything is recorded."""
@@ -102,10 +110,14 @@ class Recorder:
         given = [(key, tensor) for key, value in named for tensor in tensors_in(value)]
         versions = [_version(tensor) for _, tensor in given]
         operation = self._describe(name, named, given)
+        if name in WEIGHTS and not self._learned.isdisjoint(operation.inputs):
+            self._measure_arrivals(given)
         # it may refuse what it is given, and that is evidence
         announced = self._announce(operation, given) if name in _ANNOUNCED else None
         result = function(*args, **kwargs)
         written = [tensor for (_, tensor), before in zip(given, versions, strict=True) if _version(tensor) != before]
+        if _writes_lists(function):  # such functions do not count versions
+            written = list(tensors_in(named[0][1]))
         self._note(operation, given, written, result, kwargs.get("out"), announced)
         return result
 
@@ -123,6 +135,13 @@ class Recorder:
             input_shapes=tuple(shape for _, _, shape in inputs),
             settings=plain_settings({key: value for key, value in named if not isinstance(value, Tensor)}),
         )
+
+    def _measure_arrivals(self, given: list[tuple[str, Tensor]]) -> None:
+        for _, tensor in given:
+            index = self._index(tensor)
+            if index in self._raw and index not in self.arrivals and tensor.is_floating_point():
+                columns = read_columns(tensor)
+                self.arrivals[index] = ArrivalFact(index, self._stack.path, describe(tensor), columns)
 
     def _announce(self, operation: Operation, given: list[tuple[str, Tensor]]) -> int:
         for measure_argument, found in measure_arguments(operation, given):
@@ -152,6 +171,7 @@ class Recorder:
             dtype=str(first.dtype),
             requires_grad=first.requires_grad,
             inplace=bool(written) and any(tensor is first for tensor in written),
+            wrote=next((self._kinds[kept] for kept in map(storage_of, written) if kept in self._kinds), ""),
         )
         operation = measure_result(operation, first, self.operations)
         if announced is None:
@@ -187,8 +207,13 @@ class Recorder:
 
     def _append(self, operation: Operation) -> int:
         self._is_noisy = self._is_noisy or operation.op in _NOISY
+        index = len(self.operations)
         self.operations.append(operation)
-        return len(self.operations) - 1
+        if operation.op == "parameter" or not self._learned.isdisjoint(operation.inputs):
+            self._learned.add(index)
+        elif operation.op == "batch" or not self._raw.isdisjoint(operation.inputs):
+            self._raw.add(index)
+        return index
 
 
 class _Functions(TorchFunctionMode):
@@ -217,6 +242,11 @@ def _name(names: tuple[str, ...], args: Any, kwargs: dict[str, Any]) -> list[tup
     rest = names[len(names) - 1] if names else "input"
     positional = [(names[i] if i < len(names) else f"{rest}{i}", value) for i, value in enumerate(args)]
     return [*positional, *kwargs.items()]
+
+
+def _writes_lists(function: Callable[..., Any]) -> bool:
+    name = getattr(function, "__name__", "").partition(".")[0]
+    return name.startswith("_foreach_") and name.endswith("_")
 
 
 def _fills(target: Tensor, value: Tensor) -> bool:

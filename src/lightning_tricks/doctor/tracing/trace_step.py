@@ -202,6 +202,7 @@ class _Pass:
             operations=tuple(recorder.operations),
             outputs=outputs,
             loss=found_loss[0] if found_loss else None,
+            arrivals=tuple(recorder.arrivals.values()),
         )
         return replace(trace, batchnorms=self._batchnorms(trace))
 

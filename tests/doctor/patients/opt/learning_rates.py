@@ -1,5 +1,6 @@
 """Patients of the rules on learning rates."""
 
+import copy
 from typing import Any
 
 import torch
@@ -104,12 +105,49 @@ def neighbours_of_frozen_layers() -> dict:
     return with_optimizer(lambda params: SGD(params, 0.1), model)
 
 
-@sick("OPT002", "has counted 1 batches")
-def batch_norms_that_have_counted() -> dict:
-    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
-    model[:2](torch.randn(8, 4))
-    model = nn.Sequential(model[:3], model[3])
-    return with_optimizer(lambda params: Adam(params, 1e-2), model)
+def with_counted_norm(passes: int, affine: bool = True, trained: bool = False) -> nn.Sequential:
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8, affine=affine), nn.ReLU(), nn.Linear(8, 2))
+    for _ in range(passes):
+        model[:2](torch.randn(8, 4))
+    if trained:
+        nn.init.normal_(model[1].weight, 1.0, 0.1)
+    return nn.Sequential(model[:3], model[3])
+
+
+@sick("OPT002", "has counted 3 batches")
+def batch_norms_that_have_counted_and_were_trained() -> dict:
+    return with_optimizer(lambda params: Adam(params, 1e-2), with_counted_norm(3, trained=True))
+
+
+@sick("OPT002", "has counted 20 batches")
+def batch_norms_without_a_scale_that_have_counted() -> dict:
+    return with_optimizer(lambda params: Adam(params, 1e-2), with_counted_norm(20, affine=False))
+
+
+@healthy("OPT002")
+def dummy_passes_in_a_constructor() -> dict:
+    return with_optimizer(lambda params: Adam(params, 1e-2), with_counted_norm(3))
+
+
+@healthy("OPT002")
+def dummy_passes_through_a_norm_without_a_scale() -> dict:
+    return with_optimizer(lambda params: Adam(params, 1e-2), with_counted_norm(3, affine=False))
+
+
+@healthy("OPT002")
+def momentum_copy_of_a_trainable_encoder() -> dict:
+    model = nn.ModuleDict({"encoder": nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8))})
+    model["momentum"] = copy.deepcopy(model["encoder"]).requires_grad_(False)
+    model["head"] = nn.Linear(8, 2)
+    return with_optimizer(lambda params: SGD([each for each in params if each.requires_grad], 0.1), model)
+
+
+@healthy("OPT002")
+def one_fixed_projection_among_many_layers() -> dict:
+    layers = [nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU()]
+    layers[0].requires_grad_(False)
+    model = nn.ModuleDict({"net": nn.Sequential(*layers), "head": nn.Linear(8, 2)})
+    return with_optimizer(lambda params: SGD([each for each in params if each.requires_grad], 0.1), model)
 
 
 @healthy("OPT002")

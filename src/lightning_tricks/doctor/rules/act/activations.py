@@ -75,7 +75,6 @@ def dead_relu(evidence: Evidence, *, limit: float = 0.4, at_start: float = 0.75,
     References:        Lu et al., Dying ReLU and initialization, 2020.
     """
     enough = _has_samples(evidence, samples)
-    warn = limit if evidence.model.pretrained else max(limit, at_start)
     shares = [each.dead for each in evidence.graph.operations if each.op in ("relu", "relu6") and each.dead is not None]
     if shares:
         yield Observed(f"at most {max(shares):.0%} of the units of a ReLU are 0 on all samples, allowed {limit:.0%}")
@@ -84,6 +83,7 @@ def dead_relu(evidence: Evidence, *, limit: float = 0.4, at_start: float = 0.75,
             message = (
                 f"{operation.dead:.0%} of the units of this {operation.op} are 0 on all samples, above {limit:.0%}"
             )
+            warn = limit if evidence.model.is_pretrained(operation.module) else max(limit, at_start)
             remedy = "nn.init.kaiming_normal_(weight), bias 0; scaled inputs; nn.LeakyReLU()"
             yield Symptom(operation.module, message, remedy, None if enough and operation.dead > warn else "info")
 

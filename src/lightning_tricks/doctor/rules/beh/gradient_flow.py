@@ -7,7 +7,6 @@ from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.model_facts import ModuleFact
 from lightning_tricks.doctor.facts.naming import call_of
 from lightning_tricks.doctor.facts.operations import words
-from lightning_tricks.doctor.facts.trace_facts import Operation
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
@@ -110,40 +109,62 @@ def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: f
 def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
     """A cut between trainable parameters and the loss.
 
-    What it looks at:  parameters that the loss depends on and that get no gradient, or one of exactly 0: the operation
-                       where it ends (``detach``, ``argmax``, ``round``, anything under ``no_grad``).
+    What it looks at:  parameters without a gradient, or with one of exactly 0, all of whose ways to the loss are cut:
+                       the last operation where they end (``detach``, ``argmax``, ``round``, anything under
+                       ``no_grad``).
     Why it matters:    what lies before the cut is not trained.
     Try:               take the operation away, or put a soft one in its place (softmax for argmax, straight-through).
-    False alarms:      targets and teachers that are cut off on purpose: freeze them.
+    False alarms:      targets that are cut off on purpose: freeze what they come from. What is written into frozen
+                       parameters and buffers, such as moving averages, is no way to the loss.
     References:        none.
     """
     graph = evidence.graph
     cut = _behind_a_cut(evidence)
-    for index, operation in _cuts(graph, graph.trace.loss):
-        before = graph.before(index)
-        lost = [graph[each].module for each in before if graph[each].op == "parameter" and graph[each].module in cut]
+    if not cut or graph.trace.loss is None:
+        return
+    for index in _last_cuts(graph, graph.trace.loss):
+        before = graph.before(index, stops=_writes(graph))
+        lost = sorted({graph[each].module for each in before if graph[each].op == "parameter"} & cut)
         if lost:
-            first = sorted(lost)[0]
-            message = f"{call_of(evidence, operation)} cuts {len(lost)} parameters off from the loss ({first}, ...)"
+            operation = graph[index]
+            message = f"{call_of(evidence, operation)} cuts {len(lost)} parameters off from the loss ({lost[0]}, ...)"
             yield Symptom(operation.module, message, "take it away, or freeze what lies before it")
 
 
-def _cuts(graph: Graph, loss: int | None) -> Iterator[tuple[int, Operation]]:
-    """Yield the operations before the loss where gradients end."""
-    for index in sorted(graph.before(loss)) if loss is not None else ():
-        operation = graph[index]
+def _last_cuts(graph: Graph, loss: int) -> list[int]:
+    """Return the operations where gradients end that the loss reaches on a way without another one."""
+    cuts = _cuts(graph)
+    return sorted(cuts & graph.before(loss, stops=cuts | _writes(graph)))
+
+
+def _cuts(graph: Graph) -> set[int]:
+    found = set()
+    for index, operation in enumerate(graph.operations):
         needs = any(graph[each].requires_grad for each in operation.inputs)
         if needs and (not operation.requires_grad or operation.op in _STEPS):
-            yield index, operation
+            found.add(index)
+    return found
+
+
+def _writes(graph: Graph) -> set[int]:
+    """Return the operations that write into frozen parameters and buffers: what is written there gets no gradient."""
+    kinds = ("parameter", "buffer")
+    return {
+        i for i, operation in enumerate(graph.operations) if operation.wrote in kinds and not operation.requires_grad
+    }
 
 
 def _behind_a_cut(evidence: Evidence) -> set[str]:
-    """Return the parameters that the loss depends on and that get no gradient."""
+    """Return the parameters without a gradient that the loss depends on, but on no way without a cut."""
     trace, step = evidence.trace, evidence.step
     if trace is None or trace.loss is None or step is None:
         return set()
     graph = evidence.graph
-    used = {graph[each].module for each in graph.before(trace.loss) if graph[each].op == "parameter"}
-    behind = {each for index, _ in _cuts(graph, trace.loss) for each in graph.before(index)}
-    cut = {graph[each].module for each in behind if graph[each].op == "parameter"}
-    return {gradient.name for gradient in step.gradients if not gradient.norm and gradient.name in used & cut}
+    writes = _writes(graph)
+    used = _parameters(graph, graph.before(trace.loss, stops=writes))
+    reached = _parameters(graph, graph.before(trace.loss, stops=writes | _cuts(graph)))
+    return {gradient.name for gradient in step.gradients if not gradient.norm} & (used - reached)
+
+
+def _parameters(graph: Graph, indices: set[int]) -> set[str]:
+    return {graph[each].module for each in indices if graph[each].op == "parameter"}

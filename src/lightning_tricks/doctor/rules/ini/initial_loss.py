@@ -3,6 +3,7 @@
 import math
 
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.roles import output_weights
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 
@@ -18,8 +19,9 @@ def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5)
     False alarms:      parts trained before, label smoothing and class weights are left out.
     References:        Karpathy, A recipe for training neural networks, 2019.
     """
-    if evidence.model.pretrained:
-        yield NotChecked("parts of the model were trained before")
+    last = (name.rpartition(".")[0] for name in output_weights(evidence))
+    if evidence.model.pretrained_share > 0.5 or any(evidence.model.is_pretrained(path) for path in last):
+        yield NotChecked("the model, or its last layer, was trained before")
         return
     graph = evidence.graph
     for _, operation in graph.find("cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits"):

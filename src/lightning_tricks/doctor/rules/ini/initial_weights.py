@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.model_facts import ParameterFact
 from lightning_tricks.doctor.facts.operations import ACTIVATIONS, DROPOUTS, RECURRENT, SHAPES, WEIGHTS
 from lightning_tricks.doctor.facts.roles import (
@@ -33,8 +34,8 @@ def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
     Why it matters:    units that start alike get the same gradient and stay alike: the layer is one unit; from zeros
                        there may be no gradient at all.
     Try:               He's or Glorot's initialisation (``nn.init.kaiming_normal_``); PyTorch's own is one of them.
-    False alarms:      zeros on purpose: info for the output layer, the end of a residual branch, gates, LoRA's second
-                       matrix. Frozen filters are left out.
+    False alarms:      info for the output layer, whose units have targets of their own, and for zeros on purpose: the
+                       end of a residual branch, gates, LoRA's second matrix. Frozen filters are left out.
     References:        Goodfellow et al., Deep Learning, 2016, §8.4.
     """
     last = output_weights(evidence)
@@ -49,8 +50,11 @@ def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
                 weight.module, f"{kind}'s {_short(weight)} is {seen.mean:.3g} throughout{after}", _DRAW, severity
             )
         elif weight.duplicate_rows == 1 - 1 / min(weight.shape[0], 4096) and not _rows_see_their_own(evidence, weight):
-            message = f"all {weight.shape[0]} rows of {kind}'s {_short(weight)} are equal: its units stay alike"
-            yield Symptom(weight.module, message, _DRAW)
+            alike, severity = (
+                ("which training can leave", "info") if weight.name in last else ("its units stay alike", None)
+            )
+            message = f"all {weight.shape[0]} rows of {kind}'s {_short(weight)} are equal: {alike}"
+            yield Symptom(weight.module, message, _DRAW, severity)
 
 
 @rule("INI002", "warning", kind="static")
@@ -61,12 +65,20 @@ def duplicate_units(evidence: Evidence, *, limit: float = 0.5) -> Iterator[Sympt
     Why it matters:    a copy gets the same gradient as its original and adds nothing.
     Options:           ``limit``: the share above which it is said.
     Try:               draw each row anew; after widening a net by copies, add a little noise.
-    False alarms:      embeddings with padding and grouped convolutions are left out.
+    False alarms:      embeddings with padding, grouped convolutions and the output layer, whose units have targets of
+                       their own, are left out.
     References:        Goodfellow et al., Deep Learning, 2016, §8.4.
     """
+    last = output_weights(evidence)
     for weight in weights(evidence):
         share = weight.duplicate_rows
-        if share is None or weight.statistics is None or not weight.requires_grad or weight.statistics.std == 0:
+        if (
+            share is None
+            or weight.name in last
+            or weight.statistics is None
+            or not weight.requires_grad
+            or weight.statistics.std == 0
+        ):
             continue
         if limit < share < 1 - 1 / min(weight.shape[0], 4096) and not _rows_see_their_own(evidence, weight):
             layer = f"{_kind(evidence, weight)}'s {_short(weight)}"
@@ -90,13 +102,13 @@ def init_gain_mismatch(
                        and nets that were trained before.
     References:        He et al., Delving deep into rectifiers, 2015; Glorot & Bengio, 2010.
     """
-    if is_normalized(evidence) or evidence.model.pretrained:
+    if is_normalized(evidence) or evidence.model.pretrained_share > 0.5:
         return
     last, found = output_weights(evidence), False
     for weight in weights(evidence):
         if weight.name in last or weight.statistics is None or weight.statistics.std == 0 or not weight.requires_grad:
             continue
-        if not _is_drawn_by_fan_in(evidence, weight):
+        if not _is_drawn_by_fan_in(evidence, weight) or evidence.model.is_pretrained(weight.module):
             continue
         fan_in = _fan_in(evidence, weight)
         scale, gains = weight.statistics.std * math.sqrt(fan_in), _gains_after(evidence, weight)
@@ -123,14 +135,14 @@ def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Sym
     False alarms:      priors in the output layer's bias and forget gates are left out, parts trained before too.
     References:        NeuraLint, 2021.
     """
-    if evidence.model.pretrained:
-        return
     last = {name.rpartition(".")[0] for name in output_weights(evidence)}
     for parameter in evidence.model.parameters:
         owner, seen = evidence.model.module(parameter.module), parameter.statistics
         if owner is None or seen is None or parameter.name.rpartition(".")[2] != "bias" or parameter.module in last:
             continue
         if is_norm(owner) or owner.isa("RNNBase", "RNNCellBase") or not parameter.requires_grad:
+            continue
+        if evidence.model.is_pretrained(parameter.module):
             continue
         largest = max(abs(seen.low), abs(seen.high))
         if largest > limit:
@@ -139,11 +151,12 @@ def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Sym
 
 
 def _purpose(evidence: Evidence, parameter: ParameterFact, last: set[str]) -> Severity | None:
-    """Return ``info`` for zeros that are customary where they stand."""
-    zeros = parameter.statistics is not None and parameter.statistics.high == 0
-    if not zeros:
-        return "warning" if parameter.name in last else None
-    if parameter.name in last or any(word in parameter.name.lower() for word in _ON_PURPOSE):
+    """Return ``info`` for equal weights that training can leave, and zeros that are typical where they stand."""
+    if parameter.name in last:
+        return "info"  # each output has targets of its own, and its own gradient
+    if parameter.statistics is None or parameter.statistics.high != 0:
+        return None
+    if any(word in parameter.name.lower() for word in _ON_PURPOSE):
         return "info"
     if evidence.trace is not None:
         graph = evidence.graph
@@ -165,7 +178,10 @@ def _over_the_net(evidence: Evidence, last: set[str], growth: float, shrinkage: 
     layers = [
         operation
         for i, operation in graph.find(*(WEIGHTS - RECURRENT))
-        if operation.statistics is not None and (names := parameters_of(graph, i)) and last.isdisjoint(names)
+        if operation.statistics is not None
+        and (operation.statistics.std or not _starts_at_zero(evidence, graph, i))
+        and (names := parameters_of(graph, i))
+        and last.isdisjoint(names)
     ]
     if len(layers) < 3 or not layers[0].statistics or not layers[-1].statistics or not layers[0].statistics.std:
         return
@@ -176,6 +192,13 @@ def _over_the_net(evidence: Evidence, last: set[str], growth: float, shrinkage: 
             f"{layers[-1].statistics.std:.3g} here, beyond × {growth:g} or / {shrinkage:g}"
         )
         yield Symptom(layers[-1].module, message, "nn.init.kaiming_normal_ for all layers, or a norm between them")
+
+
+def _starts_at_zero(evidence: Evidence, graph: Graph, index: int) -> bool:
+    """Return whether a layer's weights are all zero: the end of a residual branch."""
+    found = (evidence.model.parameter(name) for name in parameters_of(graph, index))
+    matrices = [each.statistics for each in found if each is not None and each.statistics and len(each.shape) > 1]
+    return bool(matrices) and all(seen.low == seen.high == 0 for seen in matrices)
 
 
 def _gains_after(evidence: Evidence, parameter: ParameterFact) -> list[float]:

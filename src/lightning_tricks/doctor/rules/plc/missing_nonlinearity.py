@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.naming import call_of
-from lightning_tricks.doctor.facts.operations import DROPOUTS, SHAPES
+from lightning_tricks.doctor.facts.operations import DROPOUTS, SHAPES, words
 from lightning_tricks.doctor.facts.trace_facts import Operation
+from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
+_MOVES = words("permute transpose swapaxes swapdims movedim moveaxis T mT t H")
+_GATES = words("sigmoid hardsigmoid tanh silu gelu softmax")
 _AFFINE = SHAPES | DROPOUTS | {"batch_norm", "mul", "add", "div", "sub", "mean", "avg_pool1d"}
 
 
@@ -17,36 +20,62 @@ def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
     """Two linear layers in a row.
 
     What it looks at:  a linear layer whose result goes to one other linear layer alone, with only shapes, dropout,
-                       constants and batch norm between.
+                       constants and batch norm between; both over the same axis. Info where a gate follows.
     Why it matters:    both together are one linear layer: the second adds cost and nothing else.
     Try:               an activation between them.
     False alarms:      factorizations, whose inner width is smaller than both others, are left out; results that are
-                       used twice, and layers of different optimizers (generator and critic), too.
+                       used twice, layers over different axes (of mixers), and layers of different optimizers
+                       (generator and critic), too.
     References:        Schoop et al., UMLAUT, 2021; Nikanjam et al., NeuraLint, 2021.
     """
     graph = evidence.graph
     for index, first in graph.find("linear"):
-        second = _next_linear(graph, index)
-        if second is None or _are_two_nets(evidence, first, second):
+        follower = _next_linear(graph, index)
+        second = graph[follower] if follower is not None else None
+        if follower is None or second is None or _are_two_nets(evidence, first, second):
             continue
         widths = (*_widths(first), _widths(second)[1])
         if widths[1] >= min(widths[0], widths[2]):
             shown = " → ".join(str(width) for width in widths)
             message = f"{call_of(evidence, first)} feeds {call_of(evidence, second)} linearly ({shown} features)"
-            yield Symptom(first.module, message, "an activation between them, such as nn.ReLU()")
+            severity: Severity | None = "info" if _feeds_a_gate(graph, follower) else None  # a published design
+            yield Symptom(first.module, message, "an activation between them, such as nn.ReLU()", severity)
 
 
-def _next_linear(graph: Graph, index: int) -> Operation | None:
+def _next_linear(graph: Graph, index: int) -> int | None:
+    """Return the linear layer that a result goes to alone, its features still in the last axis."""
     while len(graph.users[index]) == 1:
         user = graph.users[index][0]
         operation = graph[user]
         if operation.op == "linear":
-            return operation if operation.fed_by("input") == index else None
+            return user if operation.fed_by("input") == index else None
         alone = all(each == index or graph[each].op in ("parameter", "constant", "buffer") for each in operation.inputs)
-        if operation.op not in _AFFINE or not alone:
+        if operation.op not in _AFFINE or not alone or _moves_features(graph[index], operation):
             return None
         index = user
     return None
+
+
+def _moves_features(before: Operation, operation: Operation) -> bool:
+    """Return whether the last axis of a result is another one after an operation, as far as its arguments tell."""
+    if not before.shape or not operation.shape or operation.shape[-1] != before.shape[-1]:
+        return True
+    if operation.op not in _MOVES:
+        return False
+    axes = [value for value in operation.settings.values() if isinstance(value, int) and not isinstance(value, bool)]
+    last = len(before.shape) - 1
+    if operation.op == "permute":
+        return not axes or axes[-1] % len(before.shape) != last
+    return not axes or last in [axis % len(before.shape) for axis in axes]
+
+
+def _feeds_a_gate(graph: Graph, index: int) -> bool:
+    """Return whether a result is split into values and gates, or multiplied by what a sigmoid makes of another."""
+    users = [graph[user] for user in graph.reached_by(index)]
+    squashed = [i for i in graph.reached_by(index) if graph[i].op in _GATES]
+    return any(user.op in ("glu", "mul") for user in users) or any(
+        graph[user].op == "mul" for i in squashed for user in graph.reached_by(i)
+    )
 
 
 def _are_two_nets(evidence: Evidence, *layers: Operation) -> bool:
