@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
     IterableDataset,
     RandomSampler,
     SequentialSampler,
@@ -53,23 +55,49 @@ def first_batch(loaders: Any) -> Any:
 
 
 def read_loader(loader: Any) -> LoaderFact:
-    """Return what can be seen of a loader without drawing from it."""
+    """Return what can be seen of a loader without drawing from it.
+
+    The attributes of a loader with an iterator of its own, and of one that wraps other loaders, say nothing about what
+    it yields: they are unknown.
+    """
     dataset = getattr(loader, "dataset", None)
-    iterable = dataset is None or isinstance(dataset, IterableDataset)
-    sampler = None if iterable else getattr(loader, "sampler", None)
-    own_sampler = getattr(getattr(loader, "batch_sampler", None), "sampler", None)
-    sampler = own_sampler if own_sampler is not None and not iterable else sampler
+    own = not isinstance(loader, DataLoader) or type(loader).__iter__ is not DataLoader.__iter__
+    iterable = own or isinstance(dataset, IterableDataset)
+    sampler = None if iterable else _sampler(loader)
     return LoaderFact(
         kind=type(loader).__name__,
         dataset=type(dataset).__name__,
-        rows=_length(dataset),
+        rows=None if own else _length(dataset),
         batches=_length(loader),
-        batch_size=getattr(loader, "batch_size", None),
+        batch_size=None if own else _batch_size(loader),
         sampler=None if sampler is None else type(sampler).__name__,
         shuffles=_shuffles(sampler),
-        drop_last=bool(getattr(loader, "drop_last", False)),
+        drop_last=not own and bool(getattr(loader, "drop_last", False)),
         iterable=iterable,
     )
+
+
+def _sampler(loader: Any) -> Any:
+    """Return what decides about the order of the rows: a batch sampler of the user's own, else the sampler."""
+    batch_sampler = loader.batch_sampler
+    if batch_sampler is None:
+        return loader.sampler
+    return batch_sampler.sampler if type(batch_sampler) is BatchSampler else batch_sampler
+
+
+def _batch_size(loader: Any) -> int | None:
+    size: int | None = loader.batch_size
+    if size is None and type(loader.batch_sampler) is BatchSampler:
+        size = loader.batch_sampler.batch_size
+    return size
+
+
+def agrees(loader: LoaderFact, batch: BatchFacts) -> bool:
+    """Return whether a batch that a loader yielded has as many rows, somewhere in it, as the loader's batch size."""
+    size = loader.batch_size
+    if size is None or (loader.rows is not None and loader.rows < size):
+        return True
+    return any(leaf.tensor.shape[:1] == (size,) for leaf in batch.leaves if leaf.tensor is not None)
 
 
 def _length(sized: Any) -> int | None:

@@ -23,7 +23,7 @@ from lightning_tricks.doctor.facts.influence_facts import HeldGraph, InfluenceFa
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.facts.own_failures import OwnFailures
-from lightning_tricks.doctor.reading.read_data import first_loader, read_batch, read_loader
+from lightning_tricks.doctor.reading.read_data import agrees, first_loader, read_batch, read_loader
 from lightning_tricks.doctor.reading.read_datasets import read_datasets
 from lightning_tricks.doctor.reading.read_model import read_model
 from lightning_tricks.doctor.reading.read_optimizers import normalize_optimizer_config, read_optimizers
@@ -61,6 +61,7 @@ class _Given:
     context: Callable[[], AbstractContextManager[Any]]
     not_traced: str
     overfit: bool
+    is_drawn: bool
 
 
 def examine(
@@ -76,6 +77,7 @@ def examine(
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
     not_traced: str = "",
     overfit: bool = False,
+    is_drawn: bool = False,
 ) -> Evidence:
     """Return all evidence that can be had.
 
@@ -94,6 +96,7 @@ def examine(
         context: what passes run in, such as autocast.
         not_traced: a reason not to run the model: it is read alone.
         overfit: train on the batch, too.
+        is_drawn: ``batch`` is one that the training loader yielded.
 
     Example:
         >>> evidence = examine(nn.Linear(2, 1), torch.ones(3, 2))
@@ -102,7 +105,7 @@ def examine(
     """
     given = _Given(
         batch, train_dataloaders, val_dataloaders, test_dataloaders, datamodule, optimizers, peaks, context,
-        not_traced, overfit,
+        not_traced, overfit, is_drawn or batch is None,
     )  # fmt: skip
     return _Examination(getattr(model, "_orig_mod", model), given).run()
 
@@ -188,6 +191,8 @@ class _Examination:
         self._missing.update({"rows": rows} if isinstance(rows, str) else {})
         if plan is None:
             self._missing.setdefault("plan", "no Trainer says how long the run is to be")
+        if self._given.is_drawn and train_facts is not None and facts is not None and not agrees(train_facts, facts):
+            train_facts = replace(train_facts, batch_size=None)
         evidence = Evidence(
             model=model,
             optimizers=built,

@@ -77,6 +77,7 @@ def examine_here(trainer: Any, pl_module: LightningModule, batch: Any) -> Eviden
             peaks=product.group_base_lrs() if product is not None and product.has_started else (),
             context=trainer.precision_plugin.forward_context,
             not_traced=why_not_traced(trainer, pl_module) or ("" if batch is not None else "there was no batch"),
+            is_drawn=True,
         )
     return replace(evidence, rates_measured_by=_measurer_of_rates(trainer))
 

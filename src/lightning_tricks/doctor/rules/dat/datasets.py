@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.operations import LOSSES
+from lightning_tricks.doctor.facts.samples import what_uses_parts_of_rows
 from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
 
 
@@ -16,13 +17,17 @@ def train_val_overlap(evidence: Evidence, *, limit: float = 0.01, least: int = 3
     Why it matters:    the validation score then rewards learning by heart.
     Options:           ``limit``: the share of validation rows; ``least``: rows, where contents are compared.
     Try:               ``torch.utils.data.random_split`` once, before anything is copied or augmented.
-    False alarms:      coarse data in which rows coincide by chance: the share of duplicates is allowed for.
+    False alarms:      coarse data in which rows coincide by chance: the share of duplicates is allowed for. Rows that
+                       are split inside, by masks or in time, are not checked.
     References:        Humbatova et al., Taxonomy of real faults, 2020.
     """
     rows = evidence.rows
     assert rows is not None
     if rows.overlap is None:
         yield NotChecked(rows.reasons.get("overlap", "no validation rows"))
+        return
+    if part := what_uses_parts_of_rows(evidence):
+        yield NotChecked(f"training uses a part of each row ({part}): rows may be split inside")
         return
     exact = rows.overlap_by == "indices"
     by_chance = 0.0 if exact else 2 * (rows.duplicates or 0.0)

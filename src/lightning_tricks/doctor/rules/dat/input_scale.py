@@ -2,49 +2,64 @@
 
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.facts.evidence import Evidence, LeafFact
-from lightning_tricks.doctor.facts.operations import LOSSES, SHAPES
-from lightning_tricks.doctor.facts.roles import NORMS, inputs, targets
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.operations import LOSSES
+from lightning_tricks.doctor.facts.roles import inputs, targets
+from lightning_tricks.doctor.facts.trace_facts import ArrivalFact
 from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
-_RESCALING = {"div", "mul", "sub", "true_divide", "log", "log1p", "normalize", "embedding"}
+_SCALING = {"add", "sub", "mul", "div", "addcmul", "lerp"}
 _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 
 
-@rule("DAT001", "warning", kind="batch", needs=("batch",), explains=("INI005", "ACT002", "ACT003"))
+@rule("DAT001", "warning", kind="batch", needs=("trace",), explains=("INI005", "ACT002", "ACT003"))
 def unscaled_inputs(
     evidence: Evidence, *, offset: float = 3.0, largest: float = 20.0, ratio: float = 100.0
 ) -> Symptoms:
     """Inputs that are not normalised.
 
-    What it looks at:  float inputs outside of [0, 1]: a mean of many standard deviations, numbers beyond ±20 that are
-                       no mere outliers, features whose standard deviations differ a hundredfold.
+    What it looks at:  what of the batch arrives at the first weights, as the step has scaled it, outside of [0, 1]: a
+                       mean of many standard deviations, numbers beyond ±20 that are no mere outliers, features whose
+                       standard deviations differ a hundredfold.
     Why it matters:    one rate cannot fit all weights, and large inputs saturate the first layer.
     Options:           ``offset``: |mean| in standard deviations; ``largest``: |value|; ``ratio``: between features.
     Try:               subtract the training set's mean and divide by its standard deviation; pixels / 255.
-    False alarms:      inputs that go into a norm, an embedding or a rescaling first are left out.
+    False alarms:      what goes into a norm or an embedding first, and what reaches no weights, is left out.
     References:        LeCun et al., Efficient BackProp, 1998, §4.3.
     """
-    for leaf in inputs(evidence):
-        tensor = leaf.tensor
-        if tensor is None or tensor.statistics is None or leaf.columns is None or _is_rescaled(evidence, leaf):
+    assert evidence.trace is not None
+    graph = evidence.graph
+    for arrival in evidence.trace.arrivals:
+        source = graph[graph.source(arrival.input)]
+        seen = arrival.tensor.statistics
+        if seen is not None:
+            where = f"batch {source.module}".strip() if source.op == "batch" else f"at {arrival.module}"
+            spread = f"std {seen.std:.3g}, from {seen.low:.3g} to {seen.high:.3g}"
+            yield Observed(f"{where}: mean {seen.mean:.3g}, {spread}")
+        said = _unscaled(arrival, offset, largest, ratio)
+        if not said:
             continue
-        seen, columns = tensor.statistics, leaf.columns
-        if (seen.low >= 0 and seen.high <= 1) or seen.std == 0:
-            continue
-        spread = f"std {seen.std:.3g}, from {seen.low:.3g} to {seen.high:.3g}"
-        yield Observed(f"batch {leaf.path}".strip() + f": mean {seen.mean:.3g}, {spread}")
-        extreme, said = max(abs(seen.low), abs(seen.high)), []
-        if abs(seen.mean) > offset * seen.std:
-            said.append(f"mean {seen.mean:.3g} is beyond {offset:g} × std {seen.std:.3g}")
-        # numbers of a size of about one may have outliers: standardised features that are nearly constant do
-        if extreme > largest and seen.mean**2 + seen.std**2 > (largest / 6) ** 2:
-            said.append(f"largest value {extreme:.3g} is beyond {largest:g}")
-        if columns.std_ratio > ratio and columns.columns > 1:
-            said.append(f"the features' stds differ {columns.std_ratio:.3g}-fold, beyond {ratio:g}")
-        if said:
-            where = f"batch {leaf.path}".strip()
-            yield Symptom(where, "; ".join(said), "(x - mean) / std of the training set; for pixels x / 255")
+        remedy = "(x - mean) / std of the training set; for pixels x / 255"
+        if source.op == "batch":
+            yield Symptom(f"batch {source.module}".strip(), said, remedy)
+        else:
+            yield Symptom(arrival.module, f"what arrives here, made of the batch: {said}", remedy)
+
+
+def _unscaled(arrival: ArrivalFact, offset: float, largest: float, ratio: float) -> str:
+    seen, columns = arrival.tensor.statistics, arrival.columns
+    if seen is None or columns is None or (seen.low >= 0 and seen.high <= 1) or seen.std == 0:
+        return ""
+    extreme, said = max(abs(seen.low), abs(seen.high)), []
+    if abs(seen.mean) > offset * seen.std:
+        said.append(f"mean {seen.mean:.3g} is beyond {offset:g} × std {seen.std:.3g}")
+    # numbers of a size of about one may have outliers: standardised features that are nearly constant do
+    if extreme > largest and seen.mean**2 + seen.std**2 > (largest / 6) ** 2:
+        said.append(f"largest value {extreme:.3g} is beyond {largest:g}")
+    if columns.std_ratio > ratio and columns.columns > 1:
+        said.append(f"the features' stds differ {columns.std_ratio:.3g}-fold, beyond {ratio:g}")
+    return "; ".join(said)
 
 
 @rule("DAT007", "info", kind="batch", needs=("batch",))
@@ -73,7 +88,8 @@ def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Sy
     Why it matters:    the first gradients are as large, and a rate that fits them fits nothing else.
     Options:           ``limit``: the |mean| or standard deviation above which it is said.
     Try:               standardise the targets by the training set's, and predictions back.
-    False alarms:      losses in logarithms are left out.
+    False alarms:      losses in logarithms are left out, and predictions that the step brings to the scale of the
+                       batch by numbers of the batch (reversible normalization).
     References:        LeCun et al., Efficient BackProp, 1998.
     """
     losses = {operation.op for operation in evidence.graph.operations if operation.op in LOSSES}
@@ -81,7 +97,10 @@ def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Sy
         return
     graph = evidence.graph
     compared = {
-        graph[graph.source(i)].module for _, operation in graph.find(*_REGRESSION) for i in operation.inputs[:2]
+        graph[graph.source(i)].module
+        for _, operation in graph.find(*_REGRESSION)
+        for i in operation.inputs[:2]
+        if not any(_is_rescaled(graph, each) for each in operation.inputs[:2])
     }
     for leaf in targets(evidence):
         seen = leaf.tensor.statistics if leaf.tensor is not None else None
@@ -93,14 +112,12 @@ def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Sy
             yield Symptom(f"batch {leaf.path}".strip(), message, "(y - mean) / std of the training set")
 
 
-def _is_rescaled(evidence: Evidence, leaf: LeafFact) -> bool:
-    """Say whether the model itself brings an input to scale before any layer sees it."""
-    if evidence.trace is None:
-        first = next((module for module in evidence.model.modules if module.parameters), None)
-        return first is not None and any("Norm" in base or "Embedding" in base for base in first.bases)
-    graph = evidence.graph
-    for index, operation in graph.find("batch"):
-        if operation.module == leaf.path:
-            users = {graph[user].op for user in graph.reached_by(index, SHAPES | {"long", "int"})}
-            return not users or users <= NORMS | _RESCALING
-    return False
+def _is_rescaled(graph: Graph, prediction: int) -> bool:
+    """Return whether the last step to a prediction brings it to the scale of the batch, by numbers of the batch."""
+    made = graph[graph.source(prediction)]
+    return made.op in _SCALING and any(_is_raw(graph, each) for each in made.inputs)
+
+
+def _is_raw(graph: Graph, index: int) -> bool:
+    before = {graph[each].op for each in (*graph.before(index), index)}
+    return "batch" in before and "parameter" not in before

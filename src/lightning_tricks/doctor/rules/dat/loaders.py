@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.samples import loss_rows, samples_per_row
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 _SERIES = ("time", "seri", "sequence", "window", "forecast", "stream", "tempor")
@@ -47,27 +48,34 @@ def batch_size_out_of_range(evidence: Evidence, *, high: int = 1024, limit: int 
                        often generalise worse.
     Options:           ``high``: info above it; ``limit``: a warning above it.
     Try:               32 to 256; ``accumulate_grad_batches`` where memory is short.
-    False alarms:      a batch of all rows there are; detection with large images.
+    False alarms:      a batch of all rows there are; one row that holds many samples (a graph, a series) is left out.
     References:        Keskar et al., 2017; Goyal et al., 2017; Masters & Luschi, 2018.
     """
     loader, plan = evidence.train_loader, evidence.plan
     assert loader is not None
-    size = loader.batch_size or (evidence.batch.size if evidence.batch is not None else None)
+    size = loader.batch_size or _common_size(evidence)
     if loader.rows == 0:
         return
     if not size:
-        yield NotChecked("the training loader has no batch size")
+        yield NotChecked("how many samples the training loader's batches have cannot be known")
         return
     accumulate, devices = (plan.accumulate, plan.devices) if plan is not None else (1, 1)
     effective = size * accumulate * devices
     said = f"effective batch {effective} ({size} per device × {accumulate} accumulated × {devices} devices)"
     yield Observed(said)
-    if effective == 1:
+    if effective == 1 and (loss_rows(evidence) or 1) == 1:
         yield Symptom("train loader", f"{said}: each step follows one row", "batch_size=32")
     elif effective > limit:
         yield Symptom("train loader", f"{said}, above {limit}", "batch_size=256, or a warm-up: tricks=[cosine_decay]")
     elif effective > high:
         yield Symptom("train loader", f"{said}, above {high}", "batch_size=256, or a warm-up", "info")
+
+
+def _common_size(evidence: Evidence) -> int | None:
+    """Return the rows of the batch, if all of its tensors have as many."""
+    leaves = evidence.batch.leaves if evidence.batch is not None else ()
+    sizes = {leaf.tensor.shape[0] if leaf.tensor.shape else None for leaf in leaves if leaf.tensor is not None}
+    return next(iter(sizes)) if len(sizes) == 1 else None
 
 
 @rule("DAT004", "info", kind="static", needs=("train_loader",))
@@ -106,6 +114,8 @@ def last_batch_of_one(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
         return
     if loader.rows is None or not loader.batch_size:
         yield NotChecked("the training data has no length, or the loader no batch size")
+        return
+    if samples_per_row(evidence) > 1:
         return
     devices = evidence.plan.devices if evidence.plan is not None else 1
     if loader.batch_size > 1 and not loader.drop_last and devices == 1 and loader.rows % loader.batch_size == 1:

@@ -52,8 +52,9 @@ def batchnorm_small_batch(evidence: Evidence, *, values: int = 8) -> Iterator[Sy
         return
     few: dict[int, list[str]] = {}
     for norm in evidence.trace.batchnorms:
-        # the batch that was given may be smaller than those of the run
-        found = norm.values * size // norm.samples if size and norm.samples else norm.values
+        # the batch that was given may be smaller than those of the run; where a norm's rows are no samples, it counts
+        is_smaller = size and evidence.batch is not None and norm.samples and norm.samples == evidence.batch.size
+        found = norm.values * size // norm.samples if size and is_smaller else norm.values
         if found < values:
             few.setdefault(found, []).append(norm.module)
     for found, paths in few.items():

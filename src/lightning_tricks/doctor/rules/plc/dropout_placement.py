@@ -7,6 +7,7 @@ from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.naming import call_of, kind_of, rate_of
 from lightning_tricks.doctor.facts.operations import ACTIVATIONS, DROPOUTS, LOSSES, RECURRENT, SHAPES, WEIGHTS
 from lightning_tricks.doctor.facts.provenance import active_dropout, follow_dropout
+from lightning_tricks.doctor.facts.samples import samples_per_row
 from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, Symptoms, rule
 
 _CELLS = frozenset(name for name in RECURRENT if name.endswith("_cell"))
@@ -134,7 +135,8 @@ def dropout_before_pooling(evidence: Evidence) -> Iterator[Symptom]:
 def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: int = 10) -> Symptoms:
     """Dropout with few samples.
 
-    What it looks at:  active dropout modules, and the rows of the training set; with a batch the widest dropped layer.
+    What it looks at:  active dropout modules, and the samples of the training set: its rows, times what the loss
+                       compares of each (the nodes of a graph); with a batch the widest dropped layer.
     Why it matters:    with few samples the noise of dropout does not average out, and nothing is left to learn from.
     Options:           ``rows``: a warning below it; ``rows_per_unit``: info below that many rows per dropped unit.
     Try:               no dropout, and weight decay in its place.
@@ -143,13 +145,15 @@ def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: i
     """
     assert evidence.train_loader is not None
     found = evidence.train_loader.rows
+    each = samples_per_row(evidence)
+    found, kind = found if found is None else int(found * each), "rows" if each == 1 else "samples"
     active = [module for module in evidence.model.modules if module.isa("_DropoutNd") and module.settings.get("p")]
     if not active:
         return
     if found is None:
         yield NotChecked("the training set has no length")
     elif found < rows:
-        message = f"{active[0].kind} (p = {active[0].settings['p']:g}) with {found} training rows, fewer than {rows}"
+        message = f"{active[0].kind} (p = {active[0].settings['p']:g}) with {found} training {kind}, fewer than {rows}"
         yield Symptom(active[0].path, message, "p=0, and weight decay in the optimizer (1e-4)", repeats=len(active))
     elif evidence.trace is not None:
         made = [
@@ -160,7 +164,7 @@ def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: i
         widest = max(made, key=lambda operation: operation.shape[-1], default=None)
         if widest is not None and found < rows_per_unit * widest.shape[-1]:
             message = (
-                f"{kind_of(evidence, widest)} drops {widest.shape[-1]} units with {found} training rows, fewer than "
+                f"{kind_of(evidence, widest)} drops {widest.shape[-1]} units with {found} training {kind}, fewer than "
                 f"{rows_per_unit} for each"
             )
             yield Symptom(widest.module, message, "a narrower layer, or weight decay in place of dropout", "info")
