@@ -1,6 +1,7 @@
 """The floors: a package imports only from the floors below its own, and importing the library stays light."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,8 +49,6 @@ FAMILIES = {
         "exponential_decay",
         "inverse_sqrt_decay",
         "inverse_time_decay",
-        "lr_decays",
-        "lr_pieces",
         "one_cycle",
         "piecewise_constant",
         "polynomial_decay",
@@ -155,6 +154,12 @@ def test_a_planted_violation_is_caught(path: str, source: str, complaint: str) -
 def test_a_folder_that_no_room_has_is_caught() -> None:
     with pytest.raises(AssertionError, match="add its folder to FLOORS"):
         violations("attic/planted.py", "")
+
+
+def test_the_documentation_lists_the_rooms_and_their_floors() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
+    listed = {room: float(floor) for floor, room in re.findall(r"^\| ([\d.]+) \| `([\w/]+)` \|", page, re.MULTILINE)}
+    assert listed == FLOORS
 
 
 def test_no_module_imports_itself_through_others() -> None:

@@ -11,27 +11,27 @@ _HOMES = {
     "AdaptiveGradientClipping": "callbacks.adaptive_gradient_clipping",
     "AutoClip": "callbacks.auto_clip",
     "Contracts": "doctor.facts.contracts",
-    "CosineDecay": "callbacks.lr_schedule",
-    "CosineWarmRestarts": "callbacks.lr_schedule",
+    "CosineDecay": "callbacks.cosine_decay",
+    "CosineWarmRestarts": "callbacks.cosine_warm_restarts",
     "DiscriminativeLR": "callbacks.discriminative_lr",
     "Doctor": "callbacks.doctor",
     "Duration": "core.durations",
     "EarlyStopping": "callbacks.early_stopping",
-    "ExponentialDecay": "callbacks.lr_decays",
+    "ExponentialDecay": "callbacks.exponential_decay",
     "Finding": "doctor.rules.finding",
     "GradientClipping": "callbacks.gradient_clipping",
     "GradualUnfreezing": "callbacks.gradual_unfreezing",
-    "InverseSqrtDecay": "callbacks.lr_decays",
-    "InverseTimeDecay": "callbacks.lr_decays",
+    "InverseSqrtDecay": "callbacks.inverse_sqrt_decay",
+    "InverseTimeDecay": "callbacks.inverse_time_decay",
     "LRFinder": "callbacks.lr_finder",
     "LRFinderResult": "reports.lr_finder_result",
     "LRPreview": "callbacks.lr_preview",
     "LRSchedule": "callbacks.lr_schedule",
     "LiveControl": "callbacks.live_control",
     "OneCycle": "callbacks.one_cycle",
-    "PiecewiseConstant": "callbacks.lr_pieces",
+    "PiecewiseConstant": "callbacks.piecewise_constant",
     "PlacementCheck": "callbacks.placement_check",
-    "PolynomialDecay": "callbacks.lr_decays",
+    "PolynomialDecay": "callbacks.polynomial_decay",
     "ReduceLROnPlateau": "callbacks.reduce_lr_on_plateau",
     "Report": "doctor.judging.report",
     "Schedule": "functional.schedules",
@@ -67,26 +67,26 @@ if TYPE_CHECKING:
         AdaptiveGradientClipping as AdaptiveGradientClipping,
     )
     from lightning_tricks.callbacks.auto_clip import AutoClip as AutoClip
+    from lightning_tricks.callbacks.cosine_decay import CosineDecay as CosineDecay
+    from lightning_tricks.callbacks.cosine_warm_restarts import CosineWarmRestarts as CosineWarmRestarts
     from lightning_tricks.callbacks.discriminative_lr import DiscriminativeLR as DiscriminativeLR
     from lightning_tricks.callbacks.doctor import Doctor as Doctor
     from lightning_tricks.callbacks.early_stopping import EarlyStopping as EarlyStopping
+    from lightning_tricks.callbacks.exponential_decay import ExponentialDecay as ExponentialDecay
     from lightning_tricks.callbacks.find_lr import find_lr as find_lr
     from lightning_tricks.callbacks.gradient_clipping import GradientClipping as GradientClipping
     from lightning_tricks.callbacks.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
+    from lightning_tricks.callbacks.inverse_sqrt_decay import InverseSqrtDecay as InverseSqrtDecay
+    from lightning_tricks.callbacks.inverse_time_decay import InverseTimeDecay as InverseTimeDecay
     from lightning_tricks.callbacks.live_control import LiveControl as LiveControl
-    from lightning_tricks.callbacks.lr_decays import ExponentialDecay as ExponentialDecay
-    from lightning_tricks.callbacks.lr_decays import InverseSqrtDecay as InverseSqrtDecay
-    from lightning_tricks.callbacks.lr_decays import InverseTimeDecay as InverseTimeDecay
-    from lightning_tricks.callbacks.lr_decays import PolynomialDecay as PolynomialDecay
     from lightning_tricks.callbacks.lr_finder import LRFinder as LRFinder
-    from lightning_tricks.callbacks.lr_pieces import PiecewiseConstant as PiecewiseConstant
     from lightning_tricks.callbacks.lr_preview import LRPreview as LRPreview
     from lightning_tricks.callbacks.lr_preview import preview_lr as preview_lr
-    from lightning_tricks.callbacks.lr_schedule import CosineDecay as CosineDecay
-    from lightning_tricks.callbacks.lr_schedule import CosineWarmRestarts as CosineWarmRestarts
     from lightning_tricks.callbacks.lr_schedule import LRSchedule as LRSchedule
     from lightning_tricks.callbacks.one_cycle import OneCycle as OneCycle
+    from lightning_tricks.callbacks.piecewise_constant import PiecewiseConstant as PiecewiseConstant
     from lightning_tricks.callbacks.placement_check import PlacementCheck as PlacementCheck
+    from lightning_tricks.callbacks.polynomial_decay import PolynomialDecay as PolynomialDecay
     from lightning_tricks.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
     from lightning_tricks.core.durations import Duration as Duration

@@ -246,7 +246,7 @@ def test_optimizers_over_a_subset_or_over_strangers_are_refused_with_the_table()
         fit(DiscriminativeLR(groups=GROUPS), net=Subset())
     with pytest.raises(MisconfigurationException, match=r"of shape \(7,\)\) that are none of the module's"):
         fit(DiscriminativeLR(groups=GROUPS), net=Strange())
-    with pytest.raises(MisconfigurationException, match="LBFGS bears only one"):
+    with pytest.raises(MisconfigurationException, match="LBFGS allows only one"):
         fit(DiscriminativeLR(groups=GROUPS), net=Lbfgs())
 
 

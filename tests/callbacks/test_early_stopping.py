@@ -32,7 +32,7 @@ from lightning_tricks import EarlyStopping, ReduceLROnPlateau
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"patience": 0}, ValueError, "`patience` must be at least 1, got 0"),
+        ({"patience": -1}, ValueError, "`patience` must be at least 0, got -1"),
         ({"patience": True}, TypeError, "`patience` must be a whole number, got True"),
         ({"min_delta": -1}, ValueError, "`min_delta` must be finite and >= 0, got -1"),
         ({"mode": "auto"}, ValueError, "`mode` must be one of 'min', 'max', got 'auto'"),

@@ -22,7 +22,7 @@ class Plateau(LRFactor):
     name = None
     replace_scheduler = False
 
-    def factors(self, moment: Any, optimizer: int) -> Any:
+    def factors_at(self, moment: Any, optimizer: int) -> Any:
         raise AssertionError("asked before training")
 
 

@@ -1,66 +1,30 @@
-"""LRSchedule, CosineDecay, CosineWarmRestarts: the closed form at every step, on every clock, and what they refuse."""
+"""LRSchedule: any function of time on every clock, what all schedules share, and what they refuse."""
 
 import copy
 import itertools
 import math
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from omegaconf import OmegaConf
+from schedule_family import check_each_step, check_manual_optimization, each_clock
 from tiny import BATCHES, Endless, Net, StatefulLoader, fit, logged, trainer
 
+import lightning_tricks as lt
 from lightning_tricks import CosineDecay, CosineWarmRestarts, LRSchedule, cosine_decay, join, linear_warmup
-from lightning_tricks.functional.schedules import cosine_warm_restarts
 
 
 def used(net: Any, optimizer: int = 0, group: int = -1) -> list[float]:
     """The rates that an optimizer's steps used, as multipliers of the base 0.1."""
     return [lrs[group] / 0.1 for index, lrs in net.trace if index == optimizer]
-
-
-def closed_form(rule: Any, epochs: int, steps: int, unit: str) -> list[float]:
-    return [rule(i / steps if unit == "ep" else i) for i in range(epochs * steps)]
-
-
-UNITS = {
-    "epochs": (lambda: CosineWarmRestarts(1.5, t_mult=1.3), "ep", lambda epochs, steps: 1.5),
-    "steps": (lambda: CosineWarmRestarts("4st", t_mult=1.3), "st", lambda epochs, steps: 4),
-    "share": (lambda: CosineWarmRestarts("0.3dur", t_mult=1.3), "ep", lambda epochs, steps: 0.3 * epochs),
-}
-
-
-@pytest.mark.parametrize("resume", [False, True])
-@pytest.mark.parametrize("accumulation", [1, 3, 4])
-@pytest.mark.parametrize("unit", UNITS)
-def test_every_step_uses_the_closed_form(unit: str, accumulation: int, resume: bool, tmp_path: Path) -> None:
-    make, clock, length = UNITS[unit]
-    arguments: dict[str, Any] = {"accumulate_grad_batches": accumulation, "max_epochs": 4}
-    steps = math.ceil(BATCHES / accumulation)
-    expected = closed_form(cosine_warm_restarts(length(4, steps), 1.3), 4, steps, clock)
-    saver = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=1, save_top_k=-1)
-    net = fit(make(), *([saver] if resume else []), **arguments)
-    assert used(net) == pytest.approx(expected, rel=1e-12, abs=1e-15)
-    assert used(net, group=0) == pytest.approx([x / 10 for x in expected], rel=1e-12, abs=1e-15)  # the ratio survives
-    if resume:
-        middle = next(path for path in tmp_path.glob("*.ckpt") if path.stem == f"step={steps + 1}")
-        rest = fit(make(), ckpt_path=middle, **arguments)
-        assert used(rest) == pytest.approx(expected[steps + 1 :], rel=1e-12, abs=1e-15)
-
-
-@pytest.mark.parametrize("unit", UNITS)
-def test_manual_optimization_follows_batches_in_epochs_and_each_optimizers_own_count_in_steps(unit: str) -> None:
-    make, clock, length = UNITS[unit]
-    net = fit(make(), net=Net(manual=True), max_epochs=4)
-    rule = cosine_warm_restarts(length(4, BATCHES), 1.3)
-    batches = [batch for batch in range(4 * BATCHES) if batch % BATCHES % 2]  # the head steps on every second batch
-    of_head = [rule(batch / BATCHES) for batch in batches] if clock == "ep" else [rule(i) for i in range(len(batches))]
-    of_body = closed_form(rule, 4, BATCHES, clock)
-    assert used(net, optimizer=1) == pytest.approx(of_head, rel=1e-12, abs=1e-15)
-    assert [10 * lr for lr in used(net, optimizer=0)] == pytest.approx(of_body, rel=1e-12, abs=1e-15)
 
 
 def test_several_manual_steps_in_one_batch_count_one_by_one() -> None:
@@ -104,12 +68,6 @@ def test_warmup_multiplies_does_not_shift_and_may_have_another_clock() -> None:
     net = fit(CosineDecay(3, warmup="5st", warmup_start=0.2))
     rule, warmup = cosine_decay(3), linear_warmup(5, 0.2)
     assert used(net) == pytest.approx([rule(i / BATCHES) * warmup(i) for i in range(3 * BATCHES)], rel=1e-12)
-
-
-def test_warmup_in_each_cycle_begins_anew_at_each_restart() -> None:
-    net = fit(CosineWarmRestarts(1, warmup=0.5, warmup_each_cycle=True))
-    cycle = [cosine_decay(1)(i / 6) * linear_warmup(0.5)(i / 6) for i in range(6)]
-    assert used(net) == pytest.approx(cycle * 3, rel=1e-12, abs=1e-12)
 
 
 def test_any_function_of_time_will_do() -> None:
@@ -197,19 +155,6 @@ def test_what_a_spawned_process_cannot_be_handed_is_refused_with_the_way_out() -
         (lambda: LRSchedule(cosine_decay(1), log_factors="yes"), TypeError, "`log_factors` must be True or False"),
         (lambda: LRSchedule(cosine_decay(1), replace_scheduler=1), TypeError, "`replace_scheduler` must be True or"),
         (lambda: LRSchedule(cosine_decay(1), name=""), ValueError, "`name` must not be empty"),
-        (lambda: CosineDecay(0), ValueError, "`decay_steps` must be a duration > 0, got 0"),
-        (lambda: CosineDecay(None), TypeError, "`decay_steps` must be a duration.*got None"),
-        (lambda: CosineDecay(end_factor=-0.1), ValueError, r"`end_factor` must lie in \[0, 1\], got -0.1"),
-        (lambda: CosineDecay(end_factor="0.1"), TypeError, "`end_factor` must be a number, got '0.1'"),
-        (lambda: CosineWarmRestarts("ten"), ValueError, "`t_0` must be a duration.*got 'ten'"),
-        (lambda: CosineWarmRestarts(t_mult=0), ValueError, "`t_mult` must be finite and > 0, got 0"),
-        (lambda: CosineWarmRestarts(peak_decay=1.1), ValueError, r"`peak_decay` must lie in \(0, 1\], got 1.1"),
-        (lambda: CosineWarmRestarts(warmup_each_cycle="no"), TypeError, "`warmup_each_cycle` must be True or False"),
-        (
-            lambda: CosineWarmRestarts(10, warmup="100st", warmup_each_cycle=True),
-            ValueError,
-            r"must share a clock, got `t_0`=10 \(in ep\), `warmup`='100st' \(in st\)",
-        ),
     ],
 )
 def test_a_wrong_argument_is_refused_at_construction(make: Any, error: type[Exception], message: str) -> None:
@@ -229,3 +174,54 @@ def test_a_share_of_steps_that_several_optimizers_take_by_hand_is_refused() -> N
 
 def test_the_loader_of_the_tests_has_a_length() -> None:
     assert len(StatefulLoader()) == BATCHES
+
+
+@each_clock
+@pytest.mark.parametrize("form", ["any function"])
+def test_every_step_uses_the_closed_form_of_any_function(form: str, unit: str, tmp_path: Path) -> None:
+    check_each_step(form, unit, tmp_path / "automatic")
+    check_manual_optimization(form, unit, tmp_path / "manual")
+
+
+def test_an_option_nests_any_schedule_also_inside_a_list() -> None:
+    root = Path(lt.__file__).parent / "conf" / "tricks" / "lr_schedule.yaml"
+    node = OmegaConf.load(root).lr_schedule
+    node.schedule = {
+        "_target_": "lightning_tricks.join",
+        "schedules": [
+            {"_target_": "lightning_tricks.linear_warmup", "length": 2},
+            {"_target_": "lightning_tricks.piecewise_constant", "boundaries": [3], "factors": [1, 0.5]},
+        ],
+        "boundaries": [2],
+    }
+    callback = instantiate(node)
+    assert callback.schedule == lt.join([lt.linear_warmup(2), lt.piecewise_constant([3], [1, 0.5])], [2])
+
+
+@pytest.mark.parametrize("number", [0.5, 1, torch.tensor(0.5), Fraction(1, 2), np.float32(0.5), np.int64(1), True])
+def test_a_schedule_may_return_any_real_number(number: Any) -> None:
+    assert used(fit(LRSchedule(lambda t: number), max_epochs=1)) == pytest.approx([float(number)] * BATCHES)
+
+
+@pytest.mark.parametrize("number", [None, "0.5", [0.5, 0.5], math.nan, math.inf, -1.0, torch.ones(2)])
+def test_a_first_value_that_is_no_multiplier_is_refused_with_the_callback_and_the_value(number: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"`schedule` of `LRSchedule` must return .*got .* t = 0"):
+        fit(LRSchedule(lambda t: number))
+
+
+def test_a_later_value_that_is_no_multiplier_leaves_the_rate_with_one_warning_and_training_goes_on() -> None:
+    with pytest.warns(UserWarning, match=r"got nan \(float\) at t = 0.5. The multiplier stays at 0.9") as caught:
+        net = fit(LRSchedule(lambda t: 0.9 if t < 0.5 else math.nan), max_epochs=2)
+    assert used(net) == pytest.approx([0.9] * 12)
+    assert sum("`schedule`" in str(warning.message) for warning in caught) == 1
+
+
+def test_factors_are_logged_at_the_steps_at_which_all_other_metrics_are(tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path)
+    trainer(CosineDecay(log_factors=True), logger=logger, log_every_n_steps=4).fit(Net())  # an epoch has 6 batches
+    steps = [step for step, _ in logged(logger, "CosineDecay/schedule")]
+    assert steps == [step for step, _ in logged(logger, "train_loss")] == [3, 7, 11, 15]
+
+
+def test_factors_may_be_asked_for_where_nothing_is_logged() -> None:
+    assert len(fit(CosineDecay(log_factors=True), log_every_n_steps=0).trace) == 18

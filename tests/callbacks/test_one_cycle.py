@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+from schedule_family import check_each_step, check_manual_optimization, each_clock
 from tiny import BATCHES, Net, fit, logged, trainer
 
 from lightning_tricks import OneCycle
@@ -151,3 +152,10 @@ def test_warmup_multiplies_the_rate_and_leaves_the_momentum() -> None:
 def test_a_wrong_argument_is_refused_at_construction(arguments: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         OneCycle(**arguments)
+
+
+@each_clock
+@pytest.mark.parametrize("form", ["one cycle"])
+def test_every_step_uses_the_closed_form(form: str, unit: str, tmp_path: Path) -> None:
+    check_each_step(form, unit, tmp_path / "automatic")
+    check_manual_optimization(form, unit, tmp_path / "manual")

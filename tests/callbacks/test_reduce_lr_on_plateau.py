@@ -27,7 +27,7 @@ def heads(net: Net) -> list[float]:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"patience": 0}, ValueError, "`patience` must be at least 1, got 0"),
+        ({"patience": -1}, ValueError, "`patience` must be at least 0, got -1"),
         ({"patience": 2.0}, TypeError, "`patience` must be a whole number, got 2.0"),
         ({"factor": 1.0}, ValueError, r"`factor` must lie in \(0, 1\), got 1.0"),
         ({"factor": 0}, ValueError, r"`factor` must lie in \(0, 1\), got 0"),

@@ -5,12 +5,13 @@ from fnmatch import fnmatchcase
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_number, check_words, shown
 from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 from lightning_tricks.engine.clip.clipper import Clipper
+from lightning_tricks.engine.run.run import Run
+from lightning_tricks.functional.clipping import adaptive_clip_
 from lightning_tricks.functional.gradients import join_norms, tensor_norms
 from lightning_tricks.functional.unit_norms import Units, measure_units
 
@@ -73,10 +74,10 @@ class AdaptiveGradientClipping(Clipper):
         self._excluded: frozenset[int] = frozenset()
         super().__init__(skip_nonfinite, max_skips, log)
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def begin_fit(self, run: Run) -> None:
         """Find the parameters that are left alone."""
-        super().on_fit_start(trainer, pl_module)
-        named = pl_module.named_parameters(remove_duplicate=False)
+        super().begin_fit(run)
+        named = run.module.named_parameters(remove_duplicate=False)
         names = {name.replace("_orig_mod.", ""): param for name, param in named}  # torch.compile's addition
         for pattern in self.exclude:
             if not any(fnmatchcase(name, pattern) for name in names):
@@ -105,13 +106,13 @@ class AdaptiveGradientClipping(Clipper):
         entries = [*clipped.entries, *[1] * len(alone)]
         return GradientNorms([*clipped.params, *alone], evidence, entries, join_norms(evidence), clipped.parts)
 
-    def clip(self, measured: GradientNorms, state: ClipState, observe: bool) -> Tensor:
+    def clip(self, measured: GradientNorms, state: ClipState, observe: bool) -> Tensor | None:
         units: Units | None = measured.parts
         if units is None:
-            return torch.zeros_like(measured.total, dtype=torch.bool)
-        factors = units.factors(self.clip_factor, self.eps)
-        units.scale_(factors)
-        return units.any_below_one(factors)
+            return None
+        clipped = units.any_below_one(units.factors(self.clip_factor, self.eps)) if self._logs else None
+        adaptive_clip_(units.params, self.clip_factor, self.eps, units=units)
+        return clipped
 
 
 def _measured(units: Units) -> GradientNorms:

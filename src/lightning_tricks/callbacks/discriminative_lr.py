@@ -18,6 +18,7 @@ from lightning_tricks.engine.layers.layer_group_checks import (
 )
 from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.engine.lr.scheduler_scaling import scale_rates_
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.functional.layer_groups import (
     LayerGroup,
     describe_groups,
@@ -92,7 +93,7 @@ class DiscriminativeLR(LRFactor):
         self._patterns = check_groups(groups)
         self._check_multipliers()
         self.layer_groups: list[LayerGroup] = []
-        self._forget()
+        self.reset()
 
     def _check_multipliers(self) -> None:
         if self.multipliers is not None and self.low_high is not None:
@@ -117,18 +118,13 @@ class DiscriminativeLR(LRFactor):
             for end in ends:
                 check_number("low_high", end, 0, low_open=True)
 
-    def _forget(self) -> None:
+    def reset(self) -> None:
+        super().reset()
         self._optimizers: list[Optimizer] = []
         self._layers: dict[int, int] = {}
         self._by_layer: list[float] = []
         self._by_group: list[list[float]] = []
         self._then: list[list[float]] | None = None
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget an earlier fit."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._forget()
 
     def multipliers_of(self, num_groups: int) -> list[float]:
         """Return the multipliers for so many groups, from input to head.
@@ -155,25 +151,26 @@ class DiscriminativeLR(LRFactor):
         groups = self.layer_groups if model is None else group_layers(model, self._patterns)
         return describe_groups(groups, self.multipliers_of(len(groups)))
 
-    def split_groups(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def split_groups(self, run: Run) -> None:
         """Split the optimizers' groups by layer group, and by weight decay where that was asked for."""
+        trainer, module = run.trainer, run.module
         refuse_strategies(trainer, self, "DeepSpeedStrategy", "FSDPStrategy")
-        self.layer_groups = group_layers(pl_module, self._patterns)
+        self.layer_groups = group_layers(module, self._patterns)
         self._by_layer = self.multipliers_of(len(self.layer_groups))
-        check_optimizers_hold(trainer, pl_module, self, self.layer_groups)
+        check_optimizers_hold(trainer, module, self, self.layer_groups)
         refuse_unsplittable(trainer, self)
-        values = dict(pl_module.named_parameters())
+        values = dict(module.named_parameters())
         self._layers = {id(values[name]): i for i, group in enumerate(self.layer_groups) for name in group.names}
-        spared = find_undecayed(pl_module) if self.no_decay else set()
+        spared = find_undecayed(module) if self.no_decay else set()
         split_optimizers(
             trainer,
             lambda value: 2 * self._layers.get(id(value), len(self.layer_groups)) + (id(value) in spared),
             lambda kind: {"weight_decay": 0.0} if kind % 2 else {},
         )
-        self._optimizers = list(trainer.optimizers)
+        self._optimizers = list(run.optimizers)
         self._by_group = [[] for _ in self._optimizers]
 
-    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
+    def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return the multiplier of each parameter group."""
         return {"multiplier": self._multipliers_in(optimizer)}
 
@@ -184,22 +181,16 @@ class DiscriminativeLR(LRFactor):
             known.append(1.0 if layer is None else self._by_layer[layer])
         return known
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Beside a scheduler of the module's own, scale what it starts from."""
-        super().on_fit_start(trainer, pl_module)
+    def rates_read(self, run: Run) -> None:
+        """Next to a scheduler of the module's own, scale what it starts from."""
         now = [self._multipliers_in(i) for i in range(len(self._optimizers))]
-        if self._product is not None and self._product.defers_to_scheduler:
-            scale_rates_(trainer, now, self.state_key)
+        if self.product is not None and self.product.defers_to_scheduler:
+            scale_rates_(run.trainer, now, self.state_key)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """In a resumed run, let multipliers that were changed in the code win over the checkpoint's."""
-        super().on_train_start(trainer, pl_module)
-        if (
-            self._product is None
-            or not self._product.defers_to_scheduler
-            or not self._then
-            or self._then == self._by_group
-        ):
+        defers = self.product is not None and self.product.defers_to_scheduler
+        if not defers or not self._then or self._then == self._by_group:
             return
         ratios = [
             [new / old if old else 1.0 for new, old in zip(now, then, strict=True)]
@@ -207,18 +198,15 @@ class DiscriminativeLR(LRFactor):
         ]
         scale_rates_(trainer, ratios, self.state_key)
 
-    def _let_go(self) -> None:
-        super()._let_go()
+    def end_fit(self, run: Run) -> None:
         self._optimizers = []
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the multipliers beside the state that all LR callbacks share."""
+        """Return the multipliers, and the state that all LR callbacks share."""
         return {**super().plain_state(), "multipliers": [list(values) for values in self._by_group]}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep what the checkpoint holds until training starts."""
-        shared = dict(state_dict)
-        self._then = [list(values) for values in shared.pop("multipliers")]
+    def load_plain_state(self, state: dict[str, Any]) -> None:
+        super().load_plain_state(state)
+        self._then = [list(values) for values in state["multipliers"]]
         if not self._optimizers:
             self._by_group = self._then
-        super().load_state_dict(shared)

@@ -29,6 +29,7 @@ from lightning_tricks.doctor.rules.outcome import Outcome
 from lightning_tricks.engine.checkup.examination import broadcast_text, examine_here, examine_on_rank_zero
 from lightning_tricks.engine.checkup.run_watch import RunWatch, reading_distance
 from lightning_tricks.engine.run.progress_line import above_progress_bar, end_progress_line
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 
 _Result = TypeVar("_Result")
@@ -98,20 +99,14 @@ class Doctor(Trick):
         self._checks = plan_checks(self.select, self.ignore, options)
         late = tuple(rule for rule in self._checks.rules if rule.kind == "run" or "numerics" in rule.needs)
         self._late_checks = self._checks._replace(rules=late, notes=(), contracts=None)
-        self._start_anew()
+        self.reset()
 
-    def _start_anew(self) -> None:
+    def reset(self) -> None:
         self.report: Report | None = None
         self._failures = OwnFailures()
         self._watch = RunWatch()
         self._model: ModelFacts | None = None
         self._judged_at, self._judged_events = 0, RunFacts().events
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget an earlier fit."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._start_anew()
 
     # -- before the first step --------------------------------------------------------------------------------------
 
@@ -241,10 +236,7 @@ class Doctor(Trick):
             self._watch.end_epoch(trainer, pl_module)
             self._judge_if_due(trainer, pl_module)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._watch.let_go()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def end_fit(self, run: Run) -> None:
         self._watch.let_go()
 
     def _judge_if_due(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -292,11 +284,11 @@ class Doctor(Trick):
         run = self._attempt("save what it watched", self._watch.to_json) if self._watches else ""
         return {"report": report or "", "run": run or ""}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.report = Report.from_json(state_dict["report"]) if state_dict["report"] else None
+    def load_plain_state(self, state: dict[str, Any]) -> None:
+        self.report = Report.from_json(state["report"]) if state["report"] else None
         self._watch = RunWatch()
-        if state_dict.get("run"):
-            self._watch.load_json(state_dict["run"])
+        if state.get("run"):
+            self._watch.load_json(state["run"])
         else:  # nobody watched how it started
             self._watch.facts = RunFacts(StartFact(trained=True))
 

@@ -2,19 +2,19 @@
 
 import math
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core import rank_zero
 
 from lightning_tricks.core.arguments import check_choice, check_count, check_flag, check_number, check_text
-from lightning_tricks.core.durations import Duration, Moment, RunLength, measure, parse_duration
-from lightning_tricks.engine.run.clock import parts_per_epoch, run_length
+from lightning_tricks.core.durations import Duration, measure, parse_duration
 from lightning_tricks.engine.watch.metric_reader import Reading
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
 from lightning_tricks.engine.watch.monitor_conflicts import waits_for_cuts
 from lightning_tricks.functional.plateau import as_precise, observe
+from lightning_tricks.functional.thaw_times import run_end
 
 
 class EarlyStopping(MetricWatcher):
@@ -95,7 +95,7 @@ class EarlyStopping(MetricWatcher):
     ) -> None:
         self.monitor = check_text("monitor", monitor)
         self.min_delta = check_number("min_delta", min_delta, 0)
-        self.patience = check_count("patience", patience, 1)
+        self.patience = check_count("patience", patience, 0)
         self.verbose = check_flag("verbose", verbose)
         check_choice("mode", mode, ("min", "max"))
         self.mode = mode
@@ -118,38 +118,28 @@ class EarlyStopping(MetricWatcher):
         self.start_after = start_after
         super().__init__()
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._batches_per_epoch: int | None = None
-
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse a start that never comes."""
-        parts = parts_per_epoch(trainer, self._batches_per_epoch)
-        run = run_length(trainer, parts)
+        run = self._run
+        assert run is not None
+        steps_per_epoch, length = run.clock.steps_per_epoch, run.clock.length
         try:
-            self._start, self._unit = measure(parse_duration(self.start_after), run, "start_after")
+            self._start, self._unit = measure(parse_duration(self.start_after), length, "start_after")
         except ValueError as error:
             raise MisconfigurationException(str(error)) from error
         # by hand there may be any number of steps a batch
-        known = parts if pl_module.automatic_optimization or self._unit == "ep" else None
-        lasts = _lasts(run, known, self._unit)
-        if lasts is not None and self._start > lasts:
+        known = None if run.is_manual and self._unit == "st" else steps_per_epoch
+        lasts = run_end(self._unit, length, known)
+        if lasts is not None and self._start > lasts and not run.is_dry:
             raise MisconfigurationException(
-                f"`start_after`={self.start_after!r} lies beyond the end of this run, which lasts {lasts:g} "
+                f"`start_after`={self.start_after!r} lies beyond the end of this run, which lasts {float(lasts):g} "
                 f"{'epochs' if self._unit == 'ep' else 'steps'}: nothing would ever be checked."
             )
         super().on_train_start(trainer, pl_module)
 
-    def counts(self, trainer: Trainer, batches: int) -> bool:
+    def counts(self) -> bool:
         """Ignore what comes before ``start_after``."""
-        epoch = trainer.current_epoch
-        if batches < 0:
-            self._batches_per_epoch = trainer.fit_loop.batch_idx + 1
-            moment = Moment(epoch + 1, 0, 1, trainer.global_step)
-        else:
-            parts = parts_per_epoch(trainer, self._batches_per_epoch)
-            moment = Moment(epoch, batches // trainer.accumulate_grad_batches, parts, trainer.global_step)
-        return moment.time(self._unit) >= self._start
+        return self._run is not None and self._run.clock.moment.time(self._unit) >= self._start
 
     def observe(self, trainer: Trainer, reading: Reading) -> None:
         """Count the check."""
@@ -173,7 +163,7 @@ class EarlyStopping(MetricWatcher):
             return f"{self.monitor} = {value:.4g} is better than the stopping threshold {best:g}"
         if worst is not None and sign * value > sign * as_precise(worst, value):
             return f"{self.monitor} = {value:.4g} is worse than the divergence threshold {worst:g}"
-        if self.wait_count >= self.patience:
+        if self.wait_count >= max(self.patience, 1):
             return f"no better {self.monitor} in {self.wait_count} checks"
         return None
 
@@ -191,18 +181,3 @@ class EarlyStopping(MetricWatcher):
     def outcome(self) -> dict[str, float]:
         """Return best score, count, and where it stopped."""
         return {**super().outcome(), "stopped_epoch": self.stopped_epoch}
-
-    def plain_state(self) -> dict[str, Any]:
-        """Return the watch's state, and the length of an epoch where the loader does not know it."""
-        return {**super().plain_state(), "batches_per_epoch": self._batches_per_epoch}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        self._batches_per_epoch = state_dict["batches_per_epoch"]
-
-
-def _lasts(run: RunLength, parts: int | None, unit: str) -> float | None:
-    """Return how long the run lasts on a clock; ``None``: nobody knows."""
-    if unit == "ep":
-        return run.epochs if run.epochs is not None else run.steps / parts if run.steps and parts else None
-    return run.steps if run.steps is not None else run.epochs * parts if run.epochs and parts else None

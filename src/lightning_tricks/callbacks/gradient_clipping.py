@@ -10,8 +10,8 @@ from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.engine.clip.norm_groups import lies_within, measure_norms, scale_to
 from lightning_tricks.engine.run.combinations import Purpose
-from lightning_tricks.functional.clipping import check_norm_type
-from lightning_tricks.functional.gradients import clamp_, join_norms, real_parts, tensor_norms
+from lightning_tricks.functional.clipping import check_norm_type, clip_by_value_
+from lightning_tricks.functional.gradients import join_norms, real_parts, tensor_norms
 
 
 class GradientClipping(Clipper):
@@ -91,5 +91,5 @@ class GradientClipping(Clipper):
         clipped = measured.total > self.clip_value  # a larger element may hide in a larger norm
         if self._logs:  # then it matters, and may cost another look at every element
             clipped = join_norms(tensor_norms(real_parts(grads), math.inf), math.inf) > self.clip_value
-        clamp_(grads, self.clip_value)
+        clip_by_value_(grads, self.clip_value, total_norm=measured.total)
         return clipped

@@ -1,19 +1,18 @@
 """Gradual unfreezing: train the head first, then more and more of the layers below it."""
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import nn
-from torch.optim import Optimizer
 
 from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_name, shown
-from lightning_tricks.core.durations import Duration, Moment, RunLength, Unit, measure, parse_duration
+from lightning_tricks.core.durations import Duration, RunLength, measure, parse_duration
 from lightning_tricks.engine.layers.frozen_layers import FrozenLayers
 from lightning_tricks.engine.layers.layer_group_checks import (
-    LoadHook,
+    before_loading,
     check_groups,
     check_optimizers_hold,
     refuse_idle_under_scaler,
@@ -21,17 +20,17 @@ from lightning_tricks.engine.layers.layer_group_checks import (
     refuse_unsplittable,
     split_optimizers,
     thawed_in,
-    wrap_anew,
 )
-from lightning_tricks.engine.lr.lr_factor import LRFactor
-from lightning_tricks.engine.run.clock import parts_per_epoch, resumed_batches, run_length
+from lightning_tricks.engine.lr.group_warmup import GroupWarmup
+from lightning_tricks.engine.lr.lr_product import LRProduct
+from lightning_tricks.engine.run.lightning_internals import ddp_comm_state, wrap_again
+from lightning_tricks.engine.run.run import Run
+from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.layer_groups import LayerGroup, describe_groups, group_layers
-from lightning_tricks.functional.learning_rates import Factor
-from lightning_tricks.functional.schedules import linear_warmup
-from lightning_tricks.functional.thaw_times import plan_thaw, run_end
+from lightning_tricks.functional.thaw_times import ThawPlan, plan_thaw, run_end
 
 
-class GradualUnfreezing(LRFactor):
+class GradualUnfreezing(Trick):
     """Freeze all but the head of a pretrained model, and thaw the layers below it in stages.
 
     Use when: a model is fine-tuned on little data, and a new head's first, wild gradients would spoil what the layers
@@ -74,6 +73,8 @@ class GradualUnfreezing(LRFactor):
     frozen.
     """
 
+    identity: ClassVar[tuple[str, ...]] = ("name",)
+
     def __init__(
         self,
         schedule: Literal["halves", "one_per_epoch"] | list[Duration | None] = "halves",
@@ -101,29 +102,18 @@ class GradualUnfreezing(LRFactor):
         self.replace_scheduler = check_flag("replace_scheduler", replace_scheduler)
         self.name = check_name("name", name)
         self._patterns = check_groups(groups)
+        self.reset()
+
+    def reset(self) -> None:
         self.layer_groups: list[LayerGroup] = []
-        self._layers: FrozenLayers | None = None
-        self._loader: LoadHook | None = None
-        self._forget()
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it multiplies learning rates, which only a ``rewarmup`` does."""
-        return parse_duration(self.rewarmup).amount > 0
-
-    def _forget(self) -> None:
         self.thawed: list[int] = []
         """The groups that train, by number: 0 is nearest the input."""
-        self._steps: list[int] = []
-        self._counted_at: int | None = None
-        self._times: list[float] = []
-        self._unit: Unit = "ep"
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget an earlier fit."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._forget()
+        self.plan = ThawPlan((0.0,), "ep")
+        self._layers: FrozenLayers | None = None
+        self._optimizer_of: list[int] = []
+        self.lr_contributor: GroupWarmup | None = None
+        """What it multiplies learning rates by, with a ``rewarmup`` alone."""
+        self._loaded_lr: dict[str, Any] | None = None
 
     def describe(self, model: nn.Module | None = None) -> str:
         """Return a table of the groups: patterns, parameters, and whether they train at the moment.
@@ -134,165 +124,135 @@ class GradualUnfreezing(LRFactor):
         groups = self.layer_groups if model is None else group_layers(model, self._patterns)
         return describe_groups(groups, thawed=self.thawed or [len(groups) - 1])
 
-    def split_groups(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Split the optimizers' groups by layer group: each warms up by itself."""
-        refuse_strategies(trainer, self, "DeepSpeedStrategy", "FSDPStrategy")
-        refuse_unsplittable(trainer, self)
-        layers = self._layers_of(pl_module)
-        split_optimizers(trainer, lambda value: layers.get(id(value), len(layers)))
+    # -- the start ----------------------------------------------------------------------------------------------------
 
-    def _layers_of(self, pl_module: LightningModule) -> dict[int, int]:
-        values = dict(pl_module.named_parameters())
-        groups = group_layers(pl_module, self._patterns)
-        return {id(values[name]): i for i, group in enumerate(groups) for name in group.names}
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def begin_fit(self, run: Run) -> None:
         """Find the groups; nothing is frozen yet, for the optimizers and DDP are to know all parameters."""
-        super().on_fit_start(trainer, pl_module)
-        refuse_strategies(trainer, self, "DeepSpeedStrategy", "FSDPStrategy")
-        if getattr(trainer.strategy, "_ddp_comm_state", None) is not None:
+        refuse_strategies(run.trainer, self, "DeepSpeedStrategy", "FSDPStrategy")
+        comm_state = ddp_comm_state(run.trainer)
+        if comm_state is not None:
             raise MisconfigurationException(
                 "`GradualUnfreezing` wraps the module anew at each stage, and a communication hook with a state "
-                f"({type(trainer.strategy._ddp_comm_state).__name__}) is tied to one wrapping. Leave one of them out."  # type: ignore[attr-defined]
+                f"({type(comm_state).__name__}) is tied to one wrapping. Leave one of them out."
             )
-        self.layer_groups = group_layers(pl_module, self._patterns)
-        check_optimizers_hold(trainer, pl_module, self, self.layer_groups)
+        self.layer_groups = group_layers(run.module, self._patterns)
+        check_optimizers_hold(run.trainer, run.module, self, self.layer_groups)
         plan_thaw(self.schedule, "1ep", len(self.layer_groups), RunLength(1, 1))
-        layers = self._layers = FrozenLayers(pl_module, self.layer_groups)
-        if trainer.strategy.restore_checkpoint_after_setup:
+        layers = self._layers = FrozenLayers(run.module, self.layer_groups)
+        run.on_end(layers.restore)
+        if run.trainer.strategy.restore_checkpoint_after_setup:
             # torch expects an optimizer state in a sharded checkpoint for whatever trains when it is loaded
-            self._loader = LoadHook(
-                trainer.strategy, lambda path: layers.set_gradients(thawed_in(path, self.state_key))
-            )
-        layer_of = self._layers_of(pl_module)
-        self._layer_in = [
-            [layer_of.get(id(group["params"][0]), -1) if group["params"] else -1 for group in optimizer.param_groups]
-            for optimizer in trainer.optimizers
-        ]
-        in_optimizers = [
-            [id(v) for g in optimizer.param_groups for v in g["params"]] for optimizer in trainer.optimizers
-        ]
-        self._held = [{layer_of[key] for key in held if key in layer_of} for held in in_optimizers]
-        self._optimizer_of = [
-            next((i for i, held in enumerate(self._held) if group in held), 0)
-            for group in range(len(self.layer_groups))
-        ]
+            before_loading(run, lambda path: layers.set_gradients(thawed_in(path, self.state_key)))
+        if parse_duration(self.rewarmup).amount > 0:
+            self.lr_contributor = GroupWarmup(self, run)
+            run.part(LRProduct).join(self.lr_contributor)
+            if self._loaded_lr is not None:
+                self.lr_contributor.load_lr_state(self._loaded_lr)
 
-    def prepare(self, run: RunLength, parts: int | None) -> None:
+    def split_by_layer(self, run: Run) -> None:
+        """Split the optimizers' parameter groups by layer group."""
+        refuse_unsplittable(run.trainer, self)
+        count = len(self.layer_groups)
+        split_optimizers(run.trainer, lambda value: count if (layer := self.layer_of(value)) is None else layer)
+
+    def layer_of(self, parameter: Any) -> int | None:
+        """Return the number of the layer group that a parameter belongs to."""
+        return self._layers.layer_of(parameter) if self._layers is not None else None
+
+    def make_plan(self, run: RunLength, steps_per_epoch: int | None) -> None:
         """Measure the times of the thaw and the warm-up after it."""
-        times, self._unit = plan_thaw(self.schedule, self.every, len(self.layer_groups), run)
-        self._times = [math.inf if time is None else float(time) for time in times]
-        length, unit = measure(parse_duration(self.rewarmup), run, "rewarmup")
-        if length and unit != self._unit and any(self._times):
+        fractions, unit = plan_thaw(self.schedule, self.every, len(self.layer_groups), run)
+        times = tuple(math.inf if time is None else float(time) for time in fractions)
+        length, of_warmup = measure(parse_duration(self.rewarmup), run, "rewarmup")
+        if length and of_warmup != unit and any(times):
             raise ValueError(
-                f"`rewarmup`={self.rewarmup!r} (in {unit}) must share the clock of the thaw (in {self._unit})."
+                f"`rewarmup`={self.rewarmup!r} (in {of_warmup}) must share the clock of the thaw (in {unit})."
             )
-        self._warmup = linear_warmup(float(length))
-        if parts is None and self._unit == "ep" and any(time % 1 for time in self._times if time < math.inf):
+        if steps_per_epoch is None and unit == "ep" and any(time % 1 for time in times if time < math.inf):
             raise MisconfigurationException(
                 f"`{self.state_key}` thaws inside an epoch, but the training loader has no length, so that the time "
                 'there is not known. Give times in whole epochs or in optimizer steps ("500st").'
             )
+        self.plan = ThawPlan(times, unit, float(length))
 
-    def _refuse_late(self, run: RunLength, parts: int | None) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Freeze what is frozen at this time; everything is restored now, under every strategy."""
+        run = self._run
+        assert run is not None
+        steps_per_epoch = run.clock.steps_per_epoch
+        self.make_plan(run.clock.length, steps_per_epoch)
+        held = self._layers_by_optimizer(run)
+        refuse_idle_under_scaler(trainer, self, held, self.plan.times)
+        if not run.is_dry:
+            self._refuse_late(run.clock.length, None if run.is_manual else steps_per_epoch)
+        self.thawed = []
+        self._follow(run)
+
+    def optimizers_replaced(self, run: Run) -> None:
+        self._layers_by_optimizer(run)
+
+    def _layers_by_optimizer(self, run: Run) -> list[set[int]]:
+        """Return the layer groups that each optimizer holds parts of, and note which optimizer steps each."""
+        found = [
+            {self.layer_of(value) for group in optimizer.param_groups for value in group["params"]}
+            for optimizer in run.optimizers
+        ]
+        held = [{layer for layer in layers if layer is not None} for layers in found]
+        count = len(self.layer_groups)
+        self._optimizer_of = [next((i for i, own in enumerate(held) if layer in own), 0) for layer in range(count)]
+        return held
+
+    def _refuse_late(self, run: RunLength, steps_per_epoch: int | None) -> None:
         """Refuse a thaw after the run's end."""
-        end, last = run_end(self._unit, run, parts), max(time for time in self._times if time < math.inf)
+        unit, end, last = self.plan.unit, run_end(self.plan.unit, run, steps_per_epoch), self.plan.last
         if end is None or last < end:
             return
-        times = ", ".join(f"group {i} at {time:g}{self._unit}" for i, time in enumerate(self._times))
+        times = ", ".join(f"group {i} at {time:g}{unit}" for i, time in enumerate(self.plan.times))
         message = (
-            f"`{self.state_key}` thaws its last group at {last:g}{self._unit}, but the run ends at {float(end):g}"
-            f"{self._unit}: {times}. Train longer, give fewer `groups`, or a shorter `every` (now {self.every!r})."
+            f"`{self.state_key}` thaws its last group at {last:g}{unit}, but the run ends at {float(end):g}{unit}: "
+            f"{times}. Train longer, give fewer `groups`, or a shorter `every` (now {self.every!r})."
         )
         if last > end:
             raise MisconfigurationException(message)
         rank_zero_warn(message)
 
-    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
-        """Return the warm-up of each parameter group since its thaw; 1 for what trains from the start."""
-        now = moment.time(self._unit)
-        by_layer = [self._warmup(max(now - time, 0.0)) if time > 0 else 1.0 for time in self._times]
-        return {"rewarmup": [1.0 if layer < 0 else by_layer[layer] for layer in self._layer_in[optimizer]]}
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freeze what is frozen at this time; everything is restored now, under every strategy."""
-        self._unhook()
-        parts = parts_per_epoch(trainer)
-        run = run_length(trainer, parts)
-        self._manual = not pl_module.automatic_optimization
-        if self._manual and not self._steps:
-            self._steps = [trainer.global_step // max(len(trainer.optimizers), 1)] * len(trainer.optimizers)
-        self.prepare(run, parts)
-        refuse_idle_under_scaler(trainer, self, self._held, self._times)
-        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self._refuse_late(run, None if self._manual else parts)
-        super().on_train_start(trainer, pl_module)
-        batches, self._batches_before = resumed_batches(trainer)
-        self.thawed = []
-        self._thaw(trainer, batches)
+    # -- the run ------------------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_epoch_start(trainer, pl_module)
-        if not trainer.fit_loop.restarting:
-            self._batches_before = 0
-            self._thaw(trainer, 0)
+        """Follow the clock, and take in parameters that were registered since."""
+        if self._run is None or self._layers is None:
+            return
+        if self._layers.adopt_new():
+            self._layers.thaw(self.thawed)
+        self._follow(self._run)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        self._thaw(trainer, batch_idx - self._batches_before)
-        if self._layers:
-            self._layers.rest()
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Under manual optimization, count the steps of each optimizer."""
-        super().on_before_optimizer_step(trainer, pl_module, optimizer)
-        if self._manual and trainer.global_step != self._counted_at:
-            self._counted_at = trainer.global_step
-            self._steps[next(i for i, other in enumerate(trainer.optimizers) if other is optimizer)] += 1
-
-    def _thaw(self, trainer: Trainer, batches: int) -> None:
-        """Let train what is to train at this time, if that has changed."""
-        if len(self.thawed) == len(self._times):
+        if self._run is None or self._layers is None:
             return
-        part, parts = batches // trainer.accumulate_grad_batches, parts_per_epoch(trainer)
-        moment = Moment(trainer.current_epoch, part, parts, trainer.global_step)
-        thawed = [i for i, time in enumerate(self._times) if self._now(moment, i) >= time]
-        if thawed != self.thawed:
-            self.thawed = thawed
-            if self._layers and self._layers.thaw(thawed):
-                wrap_anew(trainer)
-            rank_zero_info(f"`{self.state_key}`: groups {thawed} of {len(self._times)} train.")
+        if len(self.thawed) < len(self.plan.times):
+            self._follow(self._run)
+        self._layers.rest()
 
-    def _now(self, moment: Moment, group: int) -> float:
-        if self._manual:
-            moment = moment._replace(step=self._steps[self._optimizer_of[group]])
-        return moment.time(self._unit)
+    def _follow(self, run: Run) -> None:
+        """Let train what is to train at this time, if that has changed."""
+        unit, clock = self.plan.unit, run.clock
+        now = [clock.moment_of(optimizer).time(unit) for optimizer in self._optimizer_of]
+        thawed = [i for i, time in enumerate(self.plan.times) if now[i] >= time]
+        if thawed == self.thawed:
+            return
+        self.thawed = thawed
+        if self._layers is not None and self._layers.thaw(thawed):
+            wrap_again(run.trainer)
+        rank_zero_info(f"`{self.state_key}`: groups {thawed} of {len(self.plan.times)} train.")
 
-    def _unhook(self) -> None:
-        if self._loader is not None:
-            self._loader.remove()
-            self._loader = None
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        super().teardown(trainer, pl_module, stage)
-        self._restore()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        super().on_exception(trainer, pl_module, exception)
-        self._restore()
-
-    def _restore(self) -> None:
-        """Put ``requires_grad`` and the modes back as they were before fit."""
-        self._unhook()
-        if self._layers:
-            self._layers.put_back()
-            self._layers = None
+    # -- the state ----------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
-        """Return what trains, and the counted steps, beside the state that all LR callbacks share."""
-        return {**super().plain_state(), "thawed": list(self.thawed), "optimizer_steps": list(self._steps)}
+        """Return what trains and, with a ``rewarmup``, the state that all LR callbacks share."""
+        lr = self.lr_contributor.lr_state() if self.lr_contributor is not None else self._loaded_lr
+        return {"thawed": list(self.thawed), "lr": lr}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        shared = dict(state_dict)
-        self.thawed, self._steps = list(shared.pop("thawed")), list(shared.pop("optimizer_steps"))
-        super().load_state_dict(shared)
+    def load_plain_state(self, state: dict[str, Any]) -> None:
+        self.thawed, self._loaded_lr = list(state["thawed"]), state["lr"]
+        if self.lr_contributor is not None and self._loaded_lr is not None:
+            self.lr_contributor.load_lr_state(self._loaded_lr)

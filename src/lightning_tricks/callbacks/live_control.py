@@ -4,7 +4,7 @@ import copy
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
@@ -15,6 +15,8 @@ from lightning_tricks.engine.control.control_file import ControlFile, parse_orde
 from lightning_tricks.engine.control.run_folder import hydra_job_folder, run_folders
 from lightning_tricks.engine.control.run_marker import RunMarker
 from lightning_tricks.engine.lr.lr_factor import LRFactor
+from lightning_tricks.engine.run.lightning_internals import validate_next
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.wrapped_method import call_with
 from lightning_tricks.engine.watch.watch_report import publish
 from lightning_tricks.functional.learning_rates import Factor
@@ -86,8 +88,6 @@ class LiveControl(LRFactor):
         A. Ng, Hyperparameter tuning in practice: pandas vs. caviar, deeplearning.ai course 2, week 3.
     """
 
-    after: ClassVar[tuple[str, ...]] = ("LRFinder",)
-
     def __init__(
         self,
         path: str | Path = "control.yaml",
@@ -106,9 +106,10 @@ class LiveControl(LRFactor):
         self._file: ControlFile | None = None
         self._job_folder = hydra_job_folder()  # a process that a strategy spawns knows of no job
         self._undo: list[Callable[[], None]] = []
-        self._forget()
+        self.reset()
 
-    def _forget(self) -> None:
+    def reset(self) -> None:
+        super().reset()
         self.applied: list[dict[str, Any]] = []
         self.lr_factor = 1.0
         self.overrides_others = False
@@ -117,21 +118,14 @@ class LiveControl(LRFactor):
         self._watches = self._stepped = self._save_due = False
         self._step = 0
 
-    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
+    def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return what all orders together multiply by."""
         return {"lr_factor": self.lr_factor}
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget an earlier fit."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._forget()
-
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Watch the file from here on."""
-        super().on_train_start(trainer, pl_module)
         self._step = trainer.global_step
         self._watches = not trainer.fast_dev_run  # type: ignore[attr-defined]
         if self._watches and trainer.is_global_zero:
@@ -151,16 +145,9 @@ class LiveControl(LRFactor):
         rank_zero_info(f"{self.state_key} watches {file.path}.{old}")
         return file
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Log the factor of the coming step where that was asked for."""
-        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        if self.log_factors and (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            pl_module.log(f"{self.state_key}/lr_factor", self.lr_factor)
-
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         before, self._step = self._step, trainer.global_step
         self._stepped = self._step > before
         if self._save_due and self._stepped:
@@ -173,16 +160,10 @@ class LiveControl(LRFactor):
             self._look(trainer, pl_module, validated=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_end(trainer, pl_module)
         self._stop_watching()
         publish(trainer, self.state_key, {"lr_factor": self.lr_factor, "orders": len(self.applied)})
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        super().teardown(trainer, pl_module, stage)
-        self._stop_watching()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        super().on_exception(trainer, pl_module, exception)
+    def end_fit(self, run: Run) -> None:
         self._stop_watching()
 
     def _stop_watching(self) -> None:
@@ -239,16 +220,16 @@ class LiveControl(LRFactor):
 
     def _turn(self, lr: str | float) -> None:
         """Put the factor into force from the next step on."""
-        if self._product is None:
+        if self.product is None:
             return
-        largest = max(peak for peaks in self._product.group_base_lrs() for peak in peaks)
+        largest = max(peak for peaks in self.product.group_base_lrs() for peak in peaks)
         try:
             self.lr_factor = factor_after(self.lr_factor, lr, largest)
         except ValueError as error:
             rank_zero_warn(f"`{self.state_key}`: the learning rate stays as it is: {error}")
         else:
             self.overrides_others |= not isinstance(lr, str)
-        self._product.rewrite()
+        self.product.rewrite()
 
     def _validate_next(self, trainer: Trainer) -> bool:
         """Have the Trainer find, after this batch, that a validation is due; say whether there is anything to run.
@@ -259,18 +240,7 @@ class LiveControl(LRFactor):
         if not trainer.enable_validation:
             rank_zero_warn(f"`{self.state_key}`: there is nothing to validate with: no `validation_step`, or no data.")
             return False
-        loop = trainer.fit_loop.epoch_loop
-
-        def take_off() -> None:
-            if "_should_check_val_fx" in vars(loop):
-                del loop._should_check_val_fx
-
-        def once(data_fetcher: Any) -> bool:
-            take_off()
-            return True
-
-        loop._should_check_val_fx = once  # type: ignore[method-assign]
-        self._undo.append(take_off)
+        self._undo.append(validate_next(trainer))
         return True
 
     def _save_after(self, trainer: Trainer, pl_module: LightningModule, hook: str) -> None:
@@ -299,11 +269,11 @@ class LiveControl(LRFactor):
     # -- the state --------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the orders so far and what they came to, beside the state that all LR callbacks share."""
+        """Return the orders so far and what they came to, and the state that all LR callbacks share."""
         live = {"lr_factor": self.lr_factor, "overrides_others": self.overrides_others}
-        return {"applied": copy.deepcopy(self.applied), **live, "lr": super().plain_state()}
+        return {"applied": copy.deepcopy(self.applied), **live, **super().plain_state()}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict["lr"])
-        self.applied = copy.deepcopy(state_dict["applied"])
-        self.lr_factor, self.overrides_others = state_dict["lr_factor"], state_dict["overrides_others"]
+    def load_plain_state(self, state: dict[str, Any]) -> None:
+        super().load_plain_state(state)
+        self.applied = copy.deepcopy(state["applied"])
+        self.lr_factor, self.overrides_others = state["lr_factor"], state["overrides_others"]

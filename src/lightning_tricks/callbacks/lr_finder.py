@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number, shown
 from lightning_tricks.engine.lr.base_lr import apply_lr, publish_result, rate_shares
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.trial.lr_refinement import refine
 from lightning_tricks.engine.trial.trial_progress import progress_of
@@ -99,26 +100,19 @@ class LRFinder(Trick):
         self.stop_factor = math.inf if never else check_number("stop_factor", stop_factor, 1, low_open=True)
         self.apply = check_flag("apply", apply)
         self.log_figure = check_flag("log_figure", log_figure)
-        self._start_anew()
+        self.reset()
 
-    def _start_anew(self) -> None:
+    def reset(self) -> None:
         self.result: LRFinderResult | None = None
         self._done: list[int] = []
         self._untouched = True
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget an earlier fit."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._start_anew()
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def begin_fit(self, run: Run) -> None:
         """Refuse an engine that keeps the state to itself."""
-        super().on_fit_start(trainer, pl_module)
-        if "DeepSpeedStrategy" in {kind.__name__ for kind in type(trainer.strategy).__mro__}:
+        if run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
                 "`LRFinder` cannot act under DeepSpeed, whose engine keeps weights and optimizer state to itself (ZeRO "
-                "most of all), so that they cannot be put back. Find the rate with another strategy, with "
+                "most of all), so that they cannot be restored. Find the rate with another strategy, with "
                 "`find_lr(model, ...)`, and give it to the optimizer; or use the engine's own scheduler `LRRangeTest`."
             )
 
@@ -220,10 +214,10 @@ class LRFinder(Trick):
         """Return the last result and the epochs that are done."""
         return {"done": list(self._done), "result": self.result.to_dict() if self.result else None}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_plain_state(self, state: dict[str, Any]) -> None:
         """Know what an interrupted run has found, so as not to look again."""
-        self._done = list(state_dict["done"])
-        self.result = LRFinderResult.from_dict(state_dict["result"]) if state_dict["result"] else None
+        self._done = list(state["done"])
+        self.result = LRFinderResult.from_dict(state["result"]) if state["result"] else None
 
 
 def _say_where(error: Exception, place: int, lr: float) -> None:

@@ -9,7 +9,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from lightning_tricks.core.arguments import check_number
 from lightning_tricks.core.durations import Moment, RunLength
-from lightning_tricks.engine.lr.lr_factor import LRFactor
+from lightning_tricks.engine.lr.lr_product import contributor_of
+from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.learning_rates import Factor, multiply
 from lightning_tricks.reports.lr_curves import describe_lr, plot_lr
 from lightning_tricks.reports.text_and_figure import text_and_figure
@@ -92,11 +93,12 @@ def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *
     """
     epochs, steps_per_epoch = _count("epochs", epochs), _count("steps_per_epoch", steps_per_epoch)
     base = check_number("lr", lr, 0)
-    writers = [callback for callback in callbacks if isinstance(callback, LRFactor) and callback.is_active]
-    keys = [writer.state_key for writer in writers]
-    for writer in writers:
-        if keys.count(writer.state_key) > 1:
-            raise MisconfigurationException(writer.same_key_message())
+    tricks = [callback for callback in callbacks if isinstance(callback, Trick) and contributor_of(callback)]
+    keys = [trick.state_key for trick in tricks]
+    for trick in tricks:
+        if keys.count(trick.state_key) > 1:
+            raise MisconfigurationException(trick.same_key_message())
+    writers = [writer for trick in tricks if (writer := contributor_of(trick))]
     # asked in a copy, so that the callback itself stays as it is
     known = {writer.state_key: copy.copy(writer) for writer in writers if writer.follows_clock}
     for writer in known.values():
@@ -106,7 +108,7 @@ def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *
         moment = Moment(step // steps_per_epoch, step % steps_per_epoch, steps_per_epoch, step)
         now: list[Factor] = []
         for key, writer in known.items():
-            for name, factor in writer.factors(moment, 0).items():
+            for name, factor in writer.factors_at(moment, 0).items():
                 now.append(factor)
                 columns.setdefault(f"{key}/{name}", []).append(multiply([factor]))
         lrs.append(base * multiply(now))

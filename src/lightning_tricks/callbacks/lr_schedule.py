@@ -1,15 +1,17 @@
-"""LR schedules: callbacks that multiply the learning rate by a function of time, with a warm-up of its own."""
+"""LR schedule: multiply the learning rate by a function of time, with a warm-up of its own."""
 
 import inspect
+import math
 import pickle
 from collections.abc import Callable
 from multiprocessing.context import get_spawning_popen
 from typing import Any, ClassVar, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lightning_tricks.core.arguments import check_choice, check_flag, check_name, check_number, shown_with_type
+from lightning_tricks.core.docstrings import inherit_arguments
 from lightning_tricks.core.durations import (
     Duration,
     Moment,
@@ -22,8 +24,8 @@ from lightning_tricks.core.durations import (
 from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.engine.run.combinations import Purpose
 from lightning_tricks.functional.learning_rates import Factor
-from lightning_tricks.functional.schedule_cycles import in_each_cycle, moves_early
-from lightning_tricks.functional.schedules import Schedule, cosine_decay, cosine_warm_restarts, linear_warmup
+from lightning_tricks.functional.schedule_cycles import moves_early
+from lightning_tricks.functional.schedules import Schedule, linear_warmup
 
 
 class LRSchedule(LRFactor):
@@ -96,7 +98,6 @@ class LRSchedule(LRFactor):
         self.log_factors = check_flag("log_factors", log_factors)
         self.replace_scheduler = check_flag("replace_scheduler", replace_scheduler)
         self.name = check_name("name", name)
-        self._now: dict[str, Any] = {}
 
     @property
     def purpose(self) -> Purpose | None:
@@ -113,27 +114,23 @@ class LRSchedule(LRFactor):
         lengths, unit = measure_together(run, warmup=self.warmup)
         return linear_warmup(lengths["warmup"], self.warmup_start), unit
 
-    def prepare(self, run: RunLength, parts: int | None) -> None:
+    def prepare(self, run: RunLength, steps_per_epoch: int | None) -> None:
         """Measure the lengths; refuse a schedule of epochs that moves inside the first one if its end is not known."""
         self._plans = {"schedule": self.plan(run), "warmup": self.plan_warmup(run)}
         for factor, (rule, unit) in self._plans.items():
-            if parts is None and unit == "ep" and moves_early(rule):
+            if steps_per_epoch is None and unit == "ep" and moves_early(rule):
                 raise MisconfigurationException(
                     f"The {factor} of `{self.state_key}` changes inside an epoch, but the training loader has no "
                     "length, so that a time inside the first epoch is not known. Give its lengths in optimizer steps "
                     '("500st"), or give the loader a length (`limit_train_batches`, or `__len__` of its dataset).'
                 )
+        rule, unit = self._plans["schedule"]
+        if not isinstance(rule, Schedule):
+            self._plans["schedule"] = (_CheckedSchedule(rule, self.state_key), unit)
 
-    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
+    def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return the schedule's and the warm-up's multiplier."""
-        self._now = {name: rule(moment.time(unit)) for name, (rule, unit) in self._plans.items()}
-        return self._now
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Log the factors of the coming step where that was asked for."""
-        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        if self.log_factors and (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            pl_module.log_dict({f"{self.state_key}/{name}": value for name, value in self._now.items()})
+        return {name: rule(moment.time(unit)) for name, (rule, unit) in self._plans.items()}
 
     def __getstate__(self) -> dict[str, Any]:
         """Say what to do where a process that is being spawned cannot be handed the schedule."""
@@ -149,11 +146,54 @@ class LRSchedule(LRFactor):
         return self.__dict__.copy()
 
 
+class _CheckedSchedule:
+    """A schedule of the user's, whose values are turned into multipliers.
+
+    The first value must be one; a later one that is not leaves the multiplier as it was, with one warning, for an
+    error would end the training.
+
+    Args:
+        schedule: returns any real number: of Python's, of NumPy's, or a tensor of one element.
+        owner: the callback, for messages.
+    """
+
+    def __init__(self, schedule: Callable[[float], Any], owner: str) -> None:
+        self._schedule, self._owner = schedule, owner
+        self._last: float | None = None
+        self._warned = False
+
+    def __call__(self, t: float) -> float:
+        value = self._schedule(t)
+        if type(value) is not float or not 0 <= value < math.inf:
+            value = self._convert(value, t)
+        self._last = value
+        return value
+
+    def _convert(self, value: Any, t: float) -> float:
+        try:
+            number = math.nan if isinstance(value, str) else float(value)
+        except (TypeError, ValueError, RuntimeError):  # torch raises the last for a tensor of several elements
+            number = math.nan
+        if 0 <= number < math.inf:
+            return number
+        problem = (
+            f"`schedule` of `{self._owner}` must return a finite multiplier >= 0, got {value!r} "
+            f"({type(value).__name__}) at t = {t:g}."
+        )
+        if self._last is None:
+            raise (ValueError if isinstance(value, (int, float)) else TypeError)(problem)
+        if not self._warned:
+            self._warned = True
+            rank_zero_warn(f"{problem} The multiplier stays at {self._last:g}.")
+        return self._last
+
+
 class NamedSchedule(LRSchedule):
     """A schedule of the library under its own name: the arguments of a pure schedule, with Durations for its lengths.
 
     A subclass names the pure schedule and which of its arguments are lengths, and has a constructor that stores all of
-    them and ends in ``_init_common``, so that Hydra, LightningCLI and a reader see the whole signature.
+    them and ends in ``_init_common``, so that Hydra, LightningCLI and a reader see the whole signature. The arguments
+    that all schedules share are documented at :class:`LRSchedule`.
     """
 
     form: ClassVar[Callable[..., Schedule]]
@@ -165,6 +205,10 @@ class NamedSchedule(LRSchedule):
     def purpose(self) -> Purpose | None:
         """It is a schedule of the whole run."""
         return "schedule"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__doc__ = inherit_arguments(cls.__doc__ or "", lambda name: LRSchedule.__doc__ or "")
 
     def durations(self) -> dict[str, Duration]:
         """Return the lengths as they were given, by name."""
@@ -186,123 +230,3 @@ class NamedSchedule(LRSchedule):
         """Return the schedule with its lengths measured, and their clock."""
         measured, unit = measure_together(run, **self.durations())
         return self.make(measured), unit
-
-
-class CosineDecay(NamedSchedule):
-    """Let the learning rate fall along half a cosine, once.
-
-    Use when: the length of the run is known; the default of most recipes (Loshchilov & Hutter 2017).
-
-    Where it acts: as :class:`LRSchedule`, before each optimizer step.
-
-    Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
-
-    Args:
-        decay_steps: time of the whole fall, a Duration > 0; ``"1dur"`` is the run.
-        end_factor: the multiplier at the end and after it, in ``[0, 1]``; customary 0 to 0.1.
-        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration.
-        warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
-        log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
-        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
-        name: tells two callbacks of this class apart, in checkpoints and logs.
-
-    Raises:
-        TypeError: an argument has the wrong type.
-        ValueError: an argument is out of range.
-
-    Example:
-        >>> from lightning_tricks import CosineDecay
-        >>> trainer = Trainer(max_epochs=10, callbacks=[CosineDecay(end_factor=0.01, warmup="0.05dur")])
-
-        With Hydra: ``tricks=[cosine_decay] tricks.cosine_decay.end_factor=0.01``
-
-    See :func:`lightning_tricks.functional.schedules.cosine_decay` for the mathematics.
-    """
-
-    form = staticmethod(cosine_decay)
-    lengths = ("decay_steps",)
-
-    def __init__(
-        self,
-        decay_steps: Duration = "1dur",
-        *,
-        end_factor: float = 0.0,
-        warmup: Duration = 0,
-        warmup_start: float = 0.0,
-        log_factors: bool = False,
-        replace_scheduler: bool = False,
-        name: str | None = None,
-    ) -> None:
-        self.decay_steps = decay_steps
-        self.end_factor = end_factor
-        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
-
-
-class CosineWarmRestarts(NamedSchedule):
-    """Let the learning rate fall along half a cosine and restart at its peak, again and again.
-
-    Use when: the length of the run is open, or the best of several cycles is wanted (SGDR; fast.ai's first lessons).
-
-    Where it acts: as :class:`LRSchedule`, before each optimizer step. The first step of a cycle uses exactly its peak.
-
-    Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
-
-    Args:
-        t_0: length of the first cycle, a Duration > 0; customary 1 to 10 epochs.
-        t_mult: each cycle is so many times as long as the last, > 0; customary 1 or 2, fractions work. Below 1 the
-            cycles end at ``t_0 / (1 - t_mult)``.
-        end_factor: the multiplier that each cycle falls to, in ``[0, 1]``; no peak is lower.
-        peak_decay: cycle i peaks at ``peak_decay ** i``, in ``(0, 1]``; customary 1 or 0.5 to 0.9.
-        warmup_each_cycle: warm up after each restart, not only at the start; then on the clock of ``t_0``.
-        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration.
-        warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
-        log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
-        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
-        name: tells two callbacks of this class apart, in checkpoints and logs.
-
-    Raises:
-        TypeError: an argument has the wrong type.
-        ValueError: an argument is out of range, or ``warmup_each_cycle`` with two clocks.
-
-    Example:
-        >>> from lightning_tricks import CosineWarmRestarts
-        >>> trainer = Trainer(max_epochs=30, callbacks=[CosineWarmRestarts(t_0=2, t_mult=2, warmup="100st")])
-
-        With Hydra: ``tricks=[cosine_warm_restarts] tricks.cosine_warm_restarts.t_0=5``
-
-    See :func:`lightning_tricks.functional.schedules.cosine_warm_restarts` for the mathematics.
-    """
-
-    form = staticmethod(cosine_warm_restarts)
-    lengths = ("t_0",)
-
-    def __init__(
-        self,
-        t_0: Duration = 10,
-        *,
-        t_mult: float = 1.0,
-        end_factor: float = 0.0,
-        peak_decay: float = 1.0,
-        warmup_each_cycle: bool = False,
-        warmup: Duration = 0,
-        warmup_start: float = 0.0,
-        log_factors: bool = False,
-        replace_scheduler: bool = False,
-        name: str | None = None,
-    ) -> None:
-        self.t_0 = t_0
-        self.t_mult = t_mult
-        self.end_factor = end_factor
-        self.peak_decay = peak_decay
-        self.warmup_each_cycle = check_flag("warmup_each_cycle", warmup_each_cycle)
-        self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
-        if warmup_each_cycle and "dur" not in (parse_duration(t_0).unit, parse_duration(warmup).unit):
-            measure_together(RunLength(None, None), t_0=t_0, warmup=warmup)
-
-    def plan_warmup(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
-        """Return one warm-up, or one for each cycle."""
-        if not self.warmup_each_cycle:
-            return super().plan_warmup(run)
-        lengths, unit = measure_together(run, t_0=self.t_0, warmup=self.warmup)
-        warmup = linear_warmup(lengths["warmup"], self.warmup_start)
-        return in_each_cycle(warmup, lengths["t_0"], self.t_mult), unit

@@ -1,11 +1,11 @@
 """One cycle: the learning rate up and down once, the momentum down and up."""
 
-from lightning.pytorch import LightningModule, Trainer
 from torch.optim import Optimizer
 
 from lightning_tricks.callbacks.lr_schedule import NamedSchedule
 from lightning_tricks.core.arguments import check_flag, check_number
 from lightning_tricks.core.durations import Duration, Moment, RunLength, Unit, measure_together
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.functional.momentum import has_momentum, write_momentum_
 from lightning_tricks.functional.schedule_cycles import one_cycle_momentum
 from lightning_tricks.functional.schedules import Schedule, one_cycle
@@ -31,11 +31,7 @@ class OneCycle(NamedSchedule):
         cycle_momentum: cycle the momentum too.
         base_momentum: the momentum at the peak of the rate, in ``[0, max_momentum]``.
         max_momentum: the momentum at both ends, in ``[0, 1)``.
-        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration.
-        warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
-        log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
-        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
-        name: tells two callbacks of this class apart, in checkpoints and logs.
+        warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -78,17 +74,20 @@ class OneCycle(NamedSchedule):
         self.base_momentum = check_number("base_momentum", base_momentum, 0, self.max_momentum)
         self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
 
-    def prepare(self, run: RunLength, parts: int | None) -> None:
+    def prepare(self, run: RunLength, steps_per_epoch: int | None) -> None:
         """Measure the cycle, for the momentum too."""
-        super().prepare(run, parts)
+        super().prepare(run, steps_per_epoch)
         measured, unit = measure_together(run, total=self.total)
         momentum = one_cycle_momentum(measured["total"], self.pct_start, self.base_momentum, self.max_momentum)
         self._momentum: tuple[Schedule, Unit] = (momentum, unit)
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def begin_fit(self, run: Run) -> None:
         """Note which groups were built with a momentum; in a resumed run it may stand at 0 later."""
-        super().on_fit_start(trainer, pl_module)
-        self._cycled = [[has_momentum(group) for group in optimizer.param_groups] for optimizer in trainer.optimizers]
+        super().begin_fit(run)
+        self.optimizers_replaced(run)
+
+    def optimizers_replaced(self, run: Run) -> None:
+        self._cycled = [[has_momentum(group) for group in optimizer.param_groups] for optimizer in run.optimizers]
 
     def write_along(self, optimizer: Optimizer, index: int, moment: Moment) -> None:
         """Write the momentum of the step after ``moment``."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info
 
 from lightning_tricks.core.arguments import (
@@ -16,7 +16,8 @@ from lightning_tricks.core.arguments import (
     check_text,
 )
 from lightning_tricks.core.durations import Moment
-from lightning_tricks.engine.lr.lr_factor import LRFactor
+from lightning_tricks.engine.lr.lr_product import LRContributor, LRProduct
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.watch.metric_reader import Reading
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
 from lightning_tricks.engine.watch.monitor_conflicts import warn_of_early_stops
@@ -32,7 +33,7 @@ class PlateauCheck(NamedTuple):
     lr_factor: float
 
 
-class ReduceLROnPlateau(MetricWatcher, LRFactor):
+class ReduceLROnPlateau(MetricWatcher, LRContributor):
     """Halve the learning rate after n checks without a better score, down to 1/1024, then stop.
 
     Use when: the length of the run is not known beforehand; the guides' no-improvement-in-n rule.
@@ -111,7 +112,7 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
         self.monitor = check_text("monitor", monitor)
         check_choice("mode", mode, ("min", "max"))
         self.mode = mode
-        self.patience = check_count("patience", patience, 1)
+        self.patience = check_count("patience", patience, 0)
         self.factor = check_number("factor", factor, 0, 1, low_open=True, high_open=True)
         self.min_factor = check_number("min_factor", min_factor, 0, 1, low_open=True, high_open=True)
         self.min_delta = check_number("min_delta", min_delta, 0)
@@ -125,8 +126,9 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
         self.name = check_name("name", name)
         super().__init__()
 
-    def _forget(self) -> None:
-        super()._forget()
+    def reset(self) -> None:
+        super().reset()
+        self.loaded = None
         self.history: list[PlateauCheck] = []
         self._before = self.state
 
@@ -140,31 +142,26 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
         """Cuts so far."""
         return self.state.num_reductions
 
-    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
+    def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return the product of all cuts."""
         return {"lr_factor": self.state.lr_factor}
 
     def reset_factor(self) -> None:
         """Return to a factor of 1 and count afresh, because the base has changed; the best score stays."""
         self.state = replace(self.state, wait_count=0, lr_factor=1.0, num_reductions=0, cooldown_left=0)
-        if self._product:
-            self._product.rewrite()
+        if self.product is not None:
+            self.product.rewrite()
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Warn about a stop that comes before the first cut."""
-        super().on_fit_start(trainer, pl_module)
-        if self.restore_best and "DeepSpeedStrategy" in {kind.__name__ for kind in type(trainer.strategy).__mro__}:
+    def begin_fit(self, run: Run) -> None:
+        """Contribute the cuts to the learning rate, and warn about a stop that comes before the first of them."""
+        super().begin_fit(run)
+        run.part(LRProduct).join(self)
+        if self.restore_best and run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
-                "`ReduceLROnPlateau(restore_best=True)` puts weights back in the middle of a run, but DeepSpeed's "
+                "`ReduceLROnPlateau(restore_best=True)` restores weights in the middle of a run, but DeepSpeed's "
                 "engine goes on from master weights of its own. Set `restore_best=False`."
             )
-        warn_of_early_stops(trainer, self.monitor, self.mode, self.patience)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Log the factor of the coming step where that was asked for."""
-        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        if self.log_factors and (batch_idx + 1) % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            pl_module.log(f"{self.state_key}/lr_factor", self.lr_factor)
+        warn_of_early_stops(run.trainer, self.monitor, self.mode, self.patience)
 
     def observe(self, trainer: Trainer, reading: Reading) -> None:
         """Count the check, and cut if that was one too many."""
@@ -174,7 +171,7 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
             reading.value,
             mode=self.mode,
             min_delta=self.min_delta,
-            patience=self.patience,
+            patience=max(self.patience, 1),
             factor=self.factor,
             min_factor=self.min_factor,
             cooldown=self.cooldown,
@@ -191,8 +188,8 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
 
     def _cut(self) -> None:
         self._record.rewind = self.restore_best
-        if self._product:
-            self._product.rewrite()
+        if self.product is not None:
+            self.product.rewrite()
         if self.verbose:
             rank_zero_info(
                 f"{self.monitor} has not improved in {self.patience} checks (best {self.best_score:.4g}): "
@@ -218,14 +215,14 @@ class ReduceLROnPlateau(MetricWatcher, LRFactor):
     def summary_sentences(self) -> list[str]:
         """Return the path of the learning rate, and how often it was cut."""
         cuts = f"{self.num_reductions} cut{'s' * (self.num_reductions != 1)}."
-        return [*LRFactor.summary_sentences(self), cuts]
+        return [*self.lr_sentences(), cuts]
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the watch's state, beside it the one that all LR callbacks share."""
+        """Return the watch's state, and the one that all LR callbacks share."""
         history = [list(check) for check in self.history]
-        return {**MetricWatcher.plain_state(self), "lr": LRFactor.plain_state(self), "history": history}
+        return {**super().plain_state(), "lr": self.lr_state(), "history": history}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        MetricWatcher.load_state_dict(self, state_dict)
-        LRFactor.load_state_dict(self, state_dict["lr"])
-        self.history = [PlateauCheck(*check) for check in state_dict["history"]]
+    def load_plain_state(self, state: dict[str, Any]) -> None:
+        super().load_plain_state(state)
+        self.load_lr_state(state["lr"])
+        self.history = [PlateauCheck(*check) for check in state["history"]]

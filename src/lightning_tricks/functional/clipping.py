@@ -11,11 +11,17 @@ from torch import Tensor
 
 from lightning_tricks.core.arguments import check_number
 from lightning_tricks.functional.gradients import clamp_, join_norms, scale_, tensor_norms
-from lightning_tricks.functional.unit_norms import measure_units
+from lightning_tricks.functional.unit_norms import Units, measure_units
 
 
 @torch.no_grad()
-def clip_by_norm_(grads: Tensor | Iterable[Tensor | None], max_norm: float | Tensor, norm_type: float = 2.0) -> Tensor:
+def clip_by_norm_(
+    grads: Tensor | Iterable[Tensor | None],
+    max_norm: float | Tensor,
+    norm_type: float = 2.0,
+    *,
+    total_norm: Tensor | None = None,
+) -> Tensor:
     r"""Scale all gradients by one factor so that their joint norm is at most ``max_norm``.
 
     .. math:: g \leftarrow g \cdot \min\!\left(1, \frac{c}{\lVert g \rVert_p + 10^{-6}}\right)
@@ -27,6 +33,7 @@ def clip_by_norm_(grads: Tensor | Iterable[Tensor | None], max_norm: float | Ten
         grads: gradients; ``None`` stands for a parameter without one.
         max_norm: the bound, > 0; a ``()`` tensor is not looked at by the host.
         norm_type: p of the p-norm, > 0, ``inf`` included.
+        total_norm: ``()`` the joint norm, where it was measured already.
 
     Returns:
         ``()`` the norm before; 0 without gradients. A NaN in a gradient makes it, and then all gradients, NaN.
@@ -50,7 +57,7 @@ def clip_by_norm_(grads: Tensor | Iterable[Tensor | None], max_norm: float | Ten
     given = _present(grads)
     if not given:
         return torch.tensor(0.0)
-    total = join_norms(tensor_norms(given, norm_type), norm_type)
+    total = join_norms(tensor_norms(given, norm_type), norm_type) if total_norm is None else total_norm
     scale_(given, clip_factor_for(total, max_norm))
     return total
 
@@ -77,7 +84,9 @@ def check_norm_type(norm_type: object) -> float:
 
 
 @torch.no_grad()
-def clip_by_value_(grads: Tensor | Iterable[Tensor | None], clip_value: float) -> Tensor:
+def clip_by_value_(
+    grads: Tensor | Iterable[Tensor | None], clip_value: float, *, total_norm: Tensor | None = None
+) -> Tensor:
     r"""Clamp each element of each gradient to ``[-clip_value, clip_value]``.
 
     As :func:`torch.nn.utils.clip_grad_value_`. Of a complex element the real and the imaginary part are clamped. It
@@ -86,6 +95,7 @@ def clip_by_value_(grads: Tensor | Iterable[Tensor | None], clip_value: float) -
     Args:
         grads: gradients; ``None`` stands for a parameter without one.
         clip_value: the bound, > 0.
+        total_norm: ``()`` the L2 norm of all gradients, where it was measured already.
 
     Returns:
         ``()`` the L2 norm of all gradients before; 0 without gradients, NaN if there is a NaN.
@@ -104,13 +114,15 @@ def clip_by_value_(grads: Tensor | Iterable[Tensor | None], clip_value: float) -
     given = _present(grads)
     if not given:
         return torch.tensor(0.0)
-    total = join_norms(tensor_norms(given))
+    total = join_norms(tensor_norms(given)) if total_norm is None else total_norm
     clamp_(given, clip_value)
     return total
 
 
 @torch.no_grad()
-def adaptive_clip_(params: Tensor | Iterable[Tensor], clip_factor: float = 0.01, eps: float = 1e-3) -> Tensor:
+def adaptive_clip_(
+    params: Tensor | Iterable[Tensor], clip_factor: float = 0.01, eps: float = 1e-3, *, units: Units | None = None
+) -> Tensor:
     r"""Bound the gradient of each unit by a share of the norm of the unit's weights.
 
     .. math:: g_i \leftarrow g_i \cdot \min\!\left(1,
@@ -122,6 +134,7 @@ def adaptive_clip_(params: Tensor | Iterable[Tensor], clip_factor: float = 0.01,
         params: parameters, whose ``grad`` is scaled in place; those without one are left out.
         clip_factor: the share, > 0. The paper takes 0.01 for batches of 4,096 and more for smaller ones.
         eps: floor of the weights' norm, > 0, without which a unit initialised with zeros could never leave zero.
+        units: the norms of these parameters' units, where they were measured already.
 
     Returns:
         ``()`` the L2 norm of all gradients before; 0 without gradients.
@@ -147,7 +160,7 @@ def adaptive_clip_(params: Tensor | Iterable[Tensor], clip_factor: float = 0.01,
     given = [param for param in given if param.grad is not None]
     if not given:
         return torch.tensor(0.0)
-    units = measure_units(given)
+    units = measure_units(given) if units is None else units
     units.scale_(units.factors(clip_factor, eps))
     return units.total()
 

@@ -5,29 +5,19 @@ from collections.abc import Collection, Iterable
 from torch import nn
 
 
-def set_trainable_(model: nn.Module, names: Collection[str], trainable: Collection[str]) -> None:
-    """Let those parameters of ``names`` train that are in ``trainable``, and stop the others; drop their gradients.
-
-    Args:
-        model: any module; one that is sharded (FSDP2) is resharded first, for its whole parameters are copies.
-        names: the parameters to look at; all others are left alone.
-        trainable: those of them that train.
+def set_trainable_(parameters: Iterable[nn.Parameter], trainable: bool) -> None:
+    """Let parameters train, or stop them and drop their gradients.
 
     Example:
-        >>> model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
-        >>> set_trainable_(model, ["0.weight", "1.weight"], trainable=["1.weight"])
-        >>> [name for name, value in model.named_parameters() if value.requires_grad]
-        ['0.bias', '1.weight', '1.bias']
+        >>> layer = nn.Linear(2, 2)
+        >>> set_trainable_([layer.weight], False)
+        >>> [name for name, value in layer.named_parameters() if value.requires_grad]
+        ['bias']
     """
-    for module in model.modules():
-        if hasattr(module, "reshard") and hasattr(module, "unshard"):
-            module.reshard()  # type: ignore[operator]
-    for name, value in model.named_parameters():
-        if name not in names:
-            continue
-        value.requires_grad_(name in trainable)
-        if name not in trainable:
-            value.grad = None
+    for parameter in parameters:
+        parameter.requires_grad_(trainable)
+        if not trainable:
+            parameter.grad = None
 
 
 def find_resting(model: nn.Module, frozen: Collection[str], awake: Collection[str]) -> list[nn.Module]:

@@ -66,11 +66,17 @@ class LearningRates:
         return max((mark.value for mark in self._written if mark is not None), default=0.0)
 
     def _adopt_groups(self) -> None:
-        """Take in the groups that are new since the last call; what they were given is their base."""
+        """Take in the groups that are new since the last call."""
         part_shared_lrs_(self.optimizer)
         for group in self.optimizer.param_groups[len(self.base) :]:
-            self.base.append(built_lr(self.optimizer, group))
+            self.base.append(self._base_of(group))
             self._written.append(None)
+
+    def _base_of(self, group: dict[str, Any]) -> float:
+        """Return a new group's base: what it was given, or that of a group whose rate of now it was given."""
+        lr = built_lr(self.optimizer, group)
+        known = zip(self.base, self._written, strict=True)
+        return next((base for base, mark in known if mark is not None and mark.value == lr), lr)
 
 
 class _Mark(NamedTuple):

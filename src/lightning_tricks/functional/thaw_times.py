@@ -2,10 +2,43 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from lightning_tricks.core.arguments import shown
-from lightning_tricks.core.durations import Duration, RunLength, Unit, measure, parse_duration
+from lightning_tricks.core.durations import Duration, Moment, RunLength, Unit, measure, parse_duration
+from lightning_tricks.functional.schedules import linear_warmup
+
+
+@dataclass(frozen=True)
+class ThawPlan:
+    """When each layer group of a run begins to train, and how its learning rate warms up from then on.
+
+    Attributes:
+        times: of each group, from input to head; infinite for one that never thaws.
+        unit: their clock.
+        rewarmup: length of the warm-up, on the same clock; 0 for none.
+    """
+
+    times: tuple[float, ...]
+    unit: Unit
+    rewarmup: float = 0.0
+
+    @property
+    def last(self) -> float:
+        """The time from which nothing more thaws."""
+        return max(time for time in self.times if time < math.inf)
+
+    def warmups(self, moment: Moment) -> list[float]:
+        """Return the multiplier of each group's learning rate since its thaw; 1 for what trains from the start.
+
+        Example:
+            >>> plan = ThawPlan((4.0, 0.0), "st", rewarmup=2.0)
+            >>> [plan.warmups(Moment(0, step, 10, step)) for step in (0, 5, 6)]
+            [[0.0, 1.0], [0.5, 1.0], [1.0, 1.0]]
+        """
+        now, warmup = moment.time(self.unit), linear_warmup(self.rewarmup)
+        return [warmup(max(now - time, 0.0)) if time > 0 else 1.0 for time in self.times]
 
 
 def plan_thaw(
@@ -56,21 +89,21 @@ def plan_thaw(
     return [amounts[depth] for depth in depths], units.pop() if units else "ep"
 
 
-def run_end(unit: Unit, run: RunLength, parts: int | None) -> Fraction | None:
+def run_end(unit: Unit, run: RunLength, steps_per_epoch: int | None) -> Fraction | None:
     """Return when a run ends on a clock, ``None`` if that is not known.
 
     Args:
         unit: the clock.
         run: what bounds the run.
-        parts: optimizer steps in an epoch, ``None`` if not known.
+        steps_per_epoch: optimizer steps in an epoch, ``None`` if not known.
 
     Example:
-        >>> run_end("ep", RunLength(epochs=None, steps=30), parts=20)
+        >>> run_end("ep", RunLength(epochs=None, steps=30), steps_per_epoch=20)
         Fraction(3, 2)
     """
     own, other = (run.epochs, run.steps) if unit == "ep" else (run.steps, run.epochs)
     if own is not None:
         return Fraction(own)
-    if other is None or parts is None:
+    if other is None or steps_per_epoch is None:
         return None
-    return Fraction(other, parts) if unit == "ep" else Fraction(other * parts)
+    return Fraction(other, steps_per_epoch) if unit == "ep" else Fraction(other * steps_per_epoch)

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning_tricks import AdaptiveGradientClipping, AutoClip, GradientClipping, ZClip
+from lightning_tricks.engine.run.run import Run
 
 ALL = {
     "norm": lambda **more: GradientClipping(0.5, **more),
@@ -201,10 +202,12 @@ def test_clipping_beside_the_trainer_is_refused(kind: str) -> None:
     [("DeepSpeedStrategy", "option `gradient_clipping`"), ("FSDPStrategy", "ModelParallelStrategy")],
 )
 def test_strategies_whose_gradients_are_out_of_reach_are_refused(strategy: str, words: str) -> None:
-    clipper = GradientClipping()
-    runner = SimpleNamespace(strategy=type(strategy, (), {})(), optimizers=[], callbacks=[clipper], world_size=1)
+    runner = SimpleNamespace(
+        strategy=type(strategy, (), {"on_exception": print})(), callbacks=[], gradient_clip_val=None
+    )
+    runner = type("Runner", (), vars(runner))()
     with pytest.raises(MisconfigurationException, match=words):
-        clipper.on_fit_start(runner, None)
+        GradientClipping().begin_fit(Run(runner, Net()))
 
 
 @kinds
@@ -217,7 +220,7 @@ def test_steps_without_any_gradient_are_no_operation(kind: str) -> None:
     before = weights(net)
     fit(clipper, net=net, log_every_n_steps=1, limit_val_batches=0)
     assert same(weights(net), before)
-    assert clipper.state_dict() == {"optimizers": {}}
+    assert clipper.plain_state() == {"optimizers": {}}
     assert clipper.num_skipped == 0
 
 

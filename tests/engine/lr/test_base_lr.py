@@ -50,7 +50,7 @@ class Learnt(LRFactor):
         super().__init__()
         self.name, self.replace_scheduler, self.value = None, False, 0.25
 
-    def factors(self, moment: Any, optimizer: int) -> dict[str, Any]:
+    def factors_at(self, moment: Any, optimizer: int) -> dict[str, Any]:
         return {"learnt": self.value}
 
     def reset_factor(self) -> None:
@@ -74,7 +74,7 @@ def test_a_plateau_starts_anew_from_the_found_rate() -> None:
 class PerGroup(Learnt):
     """Layer multipliers."""
 
-    def factors(self, moment: Any, optimizer: int) -> dict[str, Any]:
+    def factors_at(self, moment: Any, optimizer: int) -> dict[str, Any]:
         return {"layers": [1.0, 0.5]}
 
 

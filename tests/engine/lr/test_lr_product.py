@@ -11,9 +11,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import GradientAccumulationScheduler, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from tiny import Net, fit, logged, trainer
+from tiny import Net, fit, logged, same, trainer, weights
+from tricks import TINY
 
 from lightning_tricks import CosineDecay, CosineWarmRestarts, LRSchedule, cosine_decay
+from lightning_tricks.engine.lr.lr_product import contributor_of
 
 
 class WithScheduler(Net):
@@ -245,3 +247,14 @@ def test_a_tensor_that_all_groups_share_is_parted_also_when_a_checkpoint_brings_
         warnings.filterwarnings("error", message="(?s).*[Ss]omething else writes")
         fit(CosineDecay(), net=rest, max_epochs=4, ckpt_path=tmp_path / "epoch=1.ckpt")
     assert rest.trace == whole.trace[12:]
+
+
+LR_CALLBACKS = [name for name, make in TINY.items() if contributor_of(make()) is not None]
+
+
+@pytest.mark.parametrize(("name", "other"), [*itertools.combinations(LR_CALLBACKS, 2)])
+def test_all_pairs_of_lr_callbacks_commute(name: str, other: str) -> None:
+    first = fit(TINY[name](), TINY[other](), max_epochs=2)
+    second = fit(TINY[other](), TINY[name](), max_epochs=2)
+    assert first.trace == second.trace
+    assert same(weights(first), weights(second))

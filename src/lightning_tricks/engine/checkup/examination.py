@@ -14,9 +14,10 @@ from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
 from lightning_tricks.doctor.tracing.examine import examine
-from lightning_tricks.engine.layers.layer_group_checks import wrap_anew
-from lightning_tricks.engine.lr.base_lr import product_of
-from lightning_tricks.engine.trial.run_snapshot import reshard_
+from lightning_tricks.engine.lr.lr_product import product_of
+from lightning_tricks.engine.run.lightning_internals import wrap_again
+from lightning_tricks.engine.run.run import strategy_is
+from lightning_tricks.functional.resharding import reshard_
 
 _SHARDING = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
 
@@ -45,7 +46,7 @@ def examine_on_rank_zero(
 
 def _wrap_anew(trainer: Trainer, pl_module: LightningModule) -> None:
     if not why_not_traced(trainer, pl_module):
-        wrap_anew(trainer)
+        wrap_again(trainer)
 
 
 def _examine_while_others_wait(
@@ -107,8 +108,7 @@ def broadcast_text(trainer: Trainer, text: str) -> str:
 
 def why_not_traced(trainer: Trainer, pl_module: LightningModule) -> str:
     """Return why no step can be traced, empty if one can."""
-    kinds = {kind.__name__ for kind in type(trainer.strategy).__mro__}
-    if kinds.intersection(_SHARDING):
+    if strategy_is(trainer, *_SHARDING):
         return f"not traced under {type(trainer.strategy).__name__}, where no process holds the whole model"
     if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
         return "not traced: `training_step` takes `dataloader_iter` and fetches its own batches"

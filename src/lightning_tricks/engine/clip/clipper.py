@@ -20,6 +20,8 @@ from lightning_tricks.engine.clip.step_guard import (
     unscale_gradients,
 )
 from lightning_tricks.engine.run.combinations import Purpose
+from lightning_tricks.engine.run.lightning_internals import logs_now
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.gradients import join_norms, tensor_norms
 
@@ -45,18 +47,19 @@ class Clipper(Trick):
         if max_skips is not None and not skip_nonfinite:
             raise ValueError(f"`max_skips` bounds what `skip_nonfinite=False` never does, got {max_skips}. Drop one.")
         self._logs = check_flag("log", log)  # a Trainer puts a method of its own under the name `log`
-        self._start_anew()
+        self.reset()
 
     @property
     def purpose(self) -> Purpose | None:
         """It bounds a norm."""
         return "norm clipping"
 
-    def _start_anew(self) -> None:
+    def reset(self) -> None:
         self._states: dict[int, ClipState] = {}
         self._loaded: dict[int, dict[str, Any]] = {}
         self._guards: dict[int, StepGuard] = {}
         self._had_backward = True
+        self._mark = ""
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments as plain values."""
@@ -94,38 +97,31 @@ class Clipper(Trick):
         """Steps left out because a gradient was not finite, of all optimizers; reading it may wait for the device."""
         return sum(int(entry["skipped"]) for entry in self.plain_state()["optimizers"].values())
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget an earlier fit, and refuse to clip beside the Trainer."""
-        super().setup(trainer, pl_module, stage)
-        if stage != "fit":
-            return
-        self._start_anew()
+    def begin_fit(self, run: Run) -> None:
+        """Refuse another clipping, gradients out of reach, and an optimizer whose steps cannot be left out."""
+        name, trainer = type(self).__name__, run.trainer
         if trainer.gradient_clip_val:
             raise MisconfigurationException(
-                f"`{type(self).__name__}` and `Trainer(gradient_clip_val={trainer.gradient_clip_val})` would both "
-                "clip. Remove one of them."
+                f"`{name}` and `Trainer(gradient_clip_val={trainer.gradient_clip_val})` would both clip. Remove one of "
+                "them."
             )
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse strategies whose gradients are out of reach, and an optimizer whose steps cannot be left out."""
-        super().on_fit_start(trainer, pl_module)
-        name = type(self).__name__
-        kinds = {cls.__name__ for cls in type(trainer.strategy).__mro__}
-        if "DeepSpeedStrategy" in kinds:
+        if run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
                 f"`{name}` cannot act under DeepSpeed, whose engine keeps the gradients to itself. Use the engine's "
                 "own option `gradient_clipping`, which `Trainer(gradient_clip_val=...)` sets."
             )
-        if "FSDPStrategy" in kinds:
+        if run.strategy_is("FSDPStrategy"):
             raise MisconfigurationException(
                 f"`{name}` cannot act under `FSDPStrategy`, whose flat parameters cut tensors anywhere. Use "
                 "`ModelParallelStrategy` with `fully_shard` (FSDP2)."
             )
-        if self.skip_nonfinite and any(isinstance(optimizer, LBFGS) for optimizer in trainer.optimizers):
+        if self.skip_nonfinite and any(isinstance(optimizer, LBFGS) for optimizer in run.optimizers):
             raise MisconfigurationException(
                 f"`{name}(skip_nonfinite=True)` cannot leave out a step of LBFGS, which evaluates its loss several "
                 "times in one and remembers each. Pass `skip_nonfinite=False`."
             )
+        others = [clipper for clipper in run.members_of(Clipper) if clipper is not self and clipper._logs]
+        self._mark = f"-{self.state_key}" if others else ""
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._had_backward = False
@@ -149,7 +145,7 @@ class Clipper(Trick):
         state = self._state_of(index, measured.total.device)
         again = isinstance(optimizer, LBFGS) and state.counted_at == trainer.global_step
         state.counted_at = trainer.global_step
-        logs = self._logs and not again and _logs_now(trainer)
+        logs = self._logs and not again and logs_now(trainer)
         judged = self._judge(pl_module, optimizer, index, measured, scaled=scaler is not None)
         clipped = self.clip(judged, state, observe=not again) if judged else None
         if self._logs and not again:
@@ -158,9 +154,8 @@ class Clipper(Trick):
             state.steps += 1
         if logs:
             after = self._norm(measured) if judged else measured.total
-            self._log(
-                pl_module, state, measured.total, after, f"-optimizer_{index}" if len(trainer.optimizers) > 1 else ""
-            )
+            mark = f"-optimizer_{index}" if len(trainer.optimizers) > 1 else ""
+            self._log(pl_module, state, measured.total, after, mark + self._mark)
 
     def _state_of(self, index: int, device: torch.device) -> ClipState:
         """Return what is kept of an optimizer, made at its first step, when its device is known."""
@@ -182,7 +177,9 @@ class Clipper(Trick):
         if scaled or not self.skip_nonfinite:
             return measured
         guard = self._guards.get(index)
-        if guard is None:
+        if guard is None or guard.optimizer is not optimizer:  # an optimizer may be replaced during the run
+            if guard is not None:
+                guard.let_go()
             guard = self._guards[index] = StepGuard(optimizer, self.max_skips)
         try:
             return guard.judge(measured, self._states[index])
@@ -218,7 +215,7 @@ class Clipper(Trick):
             entries = self._loaded | {index: vars(state) for index, state in self._states.items()}
             counts = [entry["skipped"].to(pl_module.device, torch.float32) for entry in entries.values()]
             skipped = torch.stack(counts).sum() if counts else torch.zeros((), device=pl_module.device)
-            pl_module.log("num_skipped", skipped, sync_dist=True)
+            pl_module.log("num_skipped" + self._mark, skipped, sync_dist=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at what the last step left to be looked at by a next one."""
@@ -228,13 +225,7 @@ class Clipper(Trick):
             except TooManySkips:
                 raise self._too_many(pl_module, self._states[index]) from None
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._let_go()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._let_go()
-
-    def _let_go(self) -> None:
+    def end_fit(self, run: Run) -> None:
         """Leave the optimizers as they were found, and hold nothing of them; what was counted stays."""
         for guard in self._guards.values():
             guard.let_go()
@@ -246,11 +237,6 @@ class Clipper(Trick):
         """Return the counts and what was learnt, by optimizer."""
         return {"optimizers": self._loaded | {index: state.to_plain() for index, state in self._states.items()}}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_plain_state(self, state: dict[str, Any]) -> None:
         """Keep what a checkpoint holds until each optimizer's next step, when its device is known."""
-        self._states, self._loaded = {}, dict(state_dict["optimizers"])
-
-
-def _logs_now(trainer: Trainer) -> bool:
-    """Say whether the Trainer hands what this step logs to its loggers."""
-    return bool(trainer._logger_connector.should_update_logs or trainer.fast_dev_run)  # type: ignore[attr-defined]
+        self._states, self._loaded = {}, dict(state["optimizers"])

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from lightning_tricks.engine.clip.clip_state import GradientNorms
-from lightning_tricks.functional.clipping import clip_factor_for
-from lightning_tricks.functional.gradients import join_norms, scale_, tensor_norms
+from lightning_tricks.functional.clipping import clip_by_norm_
+from lightning_tricks.functional.gradients import join_norms, tensor_norms
 
 
 def measure_norms(groups: Sequence[Sequence[Tensor]], norm_type: float, per_group: bool) -> GradientNorms:
@@ -50,7 +50,7 @@ def scale_to(measured: GradientNorms, thresholds: Mapping[int, float | Tensor]) 
     """Scale each group of gradients so that its norm is at most its threshold; return ``()`` whether any was above."""
     above = []
     for group, (grads, norm) in measured.parts.items():
-        scale_(grads, clip_factor_for(norm, thresholds[group]))
+        clip_by_norm_(grads, thresholds[group], total_norm=norm)
         above.append(norm > thresholds[group])
     return above[0] if len(above) == 1 else torch.stack(above).any()
 

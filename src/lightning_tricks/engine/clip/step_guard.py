@@ -114,7 +114,7 @@ class StepGuard:
     """
 
     def __init__(self, optimizer: Optimizer, max_skips: int | None) -> None:
-        self._optimizer = optimizer
+        self.optimizer = optimizer
         self._max_skips = max_skips
         self._too_many: DeferredFlag | None = None
         self._hook: Any = None
@@ -129,7 +129,7 @@ class StepGuard:
         Raises:
             TooManySkips: too many in a row.
         """
-        if skips_by_flag(self._optimizer):
+        if skips_by_flag(self.optimizer):
             self.check_last_step()
             self._judge_on_device(measured, state)
             return measured
@@ -143,7 +143,7 @@ class StepGuard:
         state.skipped += 1
         state.bad_in_a_row += 1
         state.last_nonfinite = measured
-        drop_gradients(self._optimizer)
+        drop_gradients(self.optimizer)
         if self._max_skips is not None and int(state.bad_in_a_row) > self._max_skips:
             raise TooManySkips
         return None
@@ -151,8 +151,8 @@ class StepGuard:
     def _judge_on_device(self, measured: GradientNorms, state: ClipState) -> None:
         bad = measured.bad
         if self._hook is None:
-            self._hook = self._optimizer.register_step_post_hook(clear_flag)
-        flag_step(self._optimizer, bad)
+            self._hook = self.optimizer.register_step_post_hook(clear_flag)
+        flag_step(self.optimizer, bad)
         state.skipped += bad
         if self._max_skips is None:
             return
@@ -179,7 +179,7 @@ class StepGuard:
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
-        clear_flag(self._optimizer)
+        clear_flag(self.optimizer)
 
 
 class TooManySkips(Exception):  # noqa: N818

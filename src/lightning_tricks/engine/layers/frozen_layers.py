@@ -1,17 +1,20 @@
-"""Frozen layers: which layer groups of a module train at the moment, and all of it put back in the end."""
+"""Frozen layers: which layer groups of a module train at the moment, and all of it restored in the end."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from torch import nn
 
 from lightning_tricks.functional.freezing import find_resting, set_trainable_
 from lightning_tricks.functional.layer_groups import LayerGroup
+from lightning_tricks.functional.resharding import reshard_
 
 
 class FrozenLayers:
     """The layer groups of one module, of which some train and the others have no gradient and rest in ``eval()``.
 
-    What did not train when it was built stays frozen, whatever its group does.
+    Parameters are known by identity, for pruning and parametrizations rename them during a run; one that is registered
+    later belongs to the group of its module. What did not train when this was built stays frozen, whatever its group
+    does.
 
     Args:
         module: any module.
@@ -19,37 +22,69 @@ class FrozenLayers:
     """
 
     def __init__(self, module: nn.Module, groups: Sequence[LayerGroup]) -> None:
+        reshard_(module)
         self._module = module
-        self._groups = groups
-        self._trainable = {name for name, value in module.named_parameters() if value.requires_grad}
+        self._layer_of: dict[int, int] = {}
+        self._trainable: list[nn.Parameter] = []  # held, so that no other object is given the same id
+        self._homes: dict[str, int] = {}
         self._resting: list[nn.Module] = []
+        values = dict(module.named_parameters())
+        for layer, group in enumerate(groups):
+            for name in group.names:
+                self._add(name, values[name], layer)
 
-    def thaw(self, thawed: Sequence[int]) -> bool:
+    def _add(self, name: str, value: nn.Parameter, layer: int) -> None:
+        self._homes.setdefault(name.rpartition(".")[0], layer)
+        self._layer_of[id(value)] = layer
+        if value.requires_grad:
+            self._trainable.append(value)
+
+    def layer_of(self, value: object) -> int | None:
+        """Return the number of the layer group that a parameter belongs to."""
+        return self._layer_of.get(id(value))
+
+    def adopt_new(self) -> bool:
+        """Take in parameters that were registered since; return whether there are any."""
+        reshard_(self._module)
+        known = len(self._layer_of)
+        for name, value in self._module.named_parameters():
+            home = name.rpartition(".")[0]
+            while id(value) not in self._layer_of and home:  # a parametrization lies in modules below the layer
+                if home in self._homes:
+                    self._add(name, value, self._homes[home])
+                home = home.rpartition(".")[0]
+        return len(self._layer_of) > known
+
+    def thaw(self, thawed: Collection[int]) -> bool:
         """Let the groups of these numbers train, freeze the others; return whether that changed a parameter."""
-        names = [name for i in thawed for name in self._groups[i].names]
-        frozen = [name for i, group in enumerate(self._groups) if i not in thawed for name in group.names]
         before = [value.requires_grad for value in self._module.parameters()]
         self.set_gradients(thawed)
         self._wake()
-        self._resting = [module for module in find_resting(self._module, frozen, names) if module.training]
+        names: dict[bool, list[str]] = {True: [], False: []}
+        for name, value in self._module.named_parameters():
+            if id(value) in self._layer_of:
+                names[self._layer_of[id(value)] in thawed].append(name)
+        resting = find_resting(self._module, names[False], names[True])
+        self._resting = [module for module in resting if module.training]
         self.rest()
         return before != [value.requires_grad for value in self._module.parameters()]
 
-    def set_gradients(self, thawed: Iterable[int] | None) -> None:
+    def set_gradients(self, thawed: Collection[int] | None) -> None:
         """Let the parameters of these groups have gradients, ``None`` for all groups; no module rests for it yet."""
-        layers = range(len(self._groups)) if thawed is None else thawed
-        names = {name for i in layers for name in self._groups[i].names}
-        set_trainable_(self._module, self._trainable, names & self._trainable)
+        self.adopt_new()
+        for value in self._trainable:
+            set_trainable_([value], thawed is None or self._layer_of[id(value)] in thawed)
 
     def rest(self) -> None:
-        """Put what is frozen back into ``eval()`` where the module's own code, or a loop, has set it to training."""
+        """Return what is frozen to ``eval()`` where the module's own code, or a loop, has set it to training."""
         for module in self._resting:
             if module.training:
                 module.training = False
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Let train what trained when this was built, in the modes of then."""
-        set_trainable_(self._module, self._trainable, self._trainable)
+        reshard_(self._module)
+        set_trainable_(self._trainable, True)
         self._wake()
 
     def _wake(self) -> None:

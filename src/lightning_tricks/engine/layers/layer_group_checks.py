@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_list, shown
+from lightning_tricks.engine.run.run import Run, strategy_is
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.layer_groups import LayerGroup, describe_groups
 from lightning_tricks.functional.param_groups import foreign_in, missing_from, split_param_groups_
@@ -59,14 +60,13 @@ def refuse_strategies(trainer: Trainer, trick: Trick, *names: str) -> None:
     Raises:
         MisconfigurationException: the run has one of them.
     """
-    kinds = {kind.__name__ for kind in type(trainer.strategy).__mro__}
     for name in names:
-        if name in kinds:
+        if strategy_is(trainer, name):
             raise MisconfigurationException(f"`{type(trick).__name__}` cannot work under {name}. {_WAYS_OUT[name]}")
 
 
 def refuse_unsplittable(trainer: Trainer, trick: Trick) -> None:
-    """Refuse an optimizer that bears only one parameter group.
+    """Refuse an optimizer that allows only one parameter group.
 
     Raises:
         MisconfigurationException: L-BFGS, which takes all parameters for one vector.
@@ -74,7 +74,7 @@ def refuse_unsplittable(trainer: Trainer, trick: Trick) -> None:
     for optimizer in trainer.optimizers:
         if any(kind.__name__ == "LBFGS" for kind in type(optimizer).__mro__):
             raise MisconfigurationException(
-                f"`{type(trick).__name__}` needs parameter groups, but {type(optimizer).__name__} bears only one."
+                f"`{type(trick).__name__}` needs parameter groups, but {type(optimizer).__name__} allows only one."
             )
 
 
@@ -146,39 +146,27 @@ def split_optimizers(
                 grow_scheduler_(scheduler, origins)
 
 
-def wrap_anew(trainer: Trainer) -> None:
-    """Let DDP wait for the gradients of just those parameters that train now: it asks once, when it is built."""
-    strategy: Any = trainer.strategy
-    if isinstance(strategy.model, torch.nn.parallel.DistributedDataParallel):
-        module = strategy.model.module
-        strategy.model = None  # the old wrapper's hooks go with it
-        strategy.model = strategy._setup_model(module)
-        strategy._register_ddp_hooks()
-
-
-class LoadHook:
-    """Call a function with the path of a checkpoint just before a strategy loads it, until ``remove`` is called.
+def before_loading(run: Run, before: Callable[[str | Path], None]) -> Callable[[], None]:
+    """Have a function called with the path of a checkpoint just before the strategy loads it, until the run ends.
 
     Strategies that restore after ``on_fit_start`` load weights and optimizers before any callback learns of a resume.
 
-    Args:
-        strategy: a Trainer's strategy.
-        before: what to call.
+    Returns:
+        A function that takes it off earlier.
     """
+    strategy = run.trainer.strategy
+    load = strategy.load_checkpoint
 
-    def __init__(self, strategy: Any, before: Callable[[str | Path], None]) -> None:
-        self._strategy = strategy
-        load = strategy.load_checkpoint
+    def load_checkpoint(checkpoint_path: str | Path, *arguments: Any, **named: Any) -> Any:
+        before(checkpoint_path)
+        return load(checkpoint_path, *arguments, **named)
 
-        def load_checkpoint(checkpoint_path: str | Path, *arguments: Any, **named: Any) -> Any:
-            before(checkpoint_path)
-            return load(checkpoint_path, *arguments, **named)
+    def take_off() -> None:
+        vars(strategy).pop("load_checkpoint", None)
 
-        strategy.load_checkpoint = load_checkpoint
-
-    def remove(self) -> None:
-        """Give the strategy its own method back."""
-        vars(self._strategy).pop("load_checkpoint", None)
+    strategy.load_checkpoint = load_checkpoint
+    run.on_end(take_off)
+    return take_off
 
 
 def thawed_in(path: str | Path, state_key: str) -> list[int] | None:

@@ -5,10 +5,8 @@ from typing import Any
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
-from lightning_tricks.engine.lr.lr_factor import LRFactor
-from lightning_tricks.engine.lr.lr_product import LRProduct
+from lightning_tricks.engine.lr.lr_product import product_of
 from lightning_tricks.engine.lr.scheduler_scaling import scale_rates_, schedulers_of
-from lightning_tricks.engine.run.trick import callbacks_of
 from lightning_tricks.functional.scheduler_groups import peak_lrs
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
@@ -47,12 +45,6 @@ def apply_lr(trainer: Trainer, lr: float) -> None:
     peaks = _peaks(trainer)
     top = max(peak for of_one in peaks for peak in of_one)
     scale_rates_(trainer, [[lr] * len(of_one) for of_one in peaks], "LRFinder", over=top)
-
-
-def product_of(trainer: Trainer) -> LRProduct | None:
-    """Return what writes the rates of the run, unless a scheduler of the module's own does."""
-    products = (callback.product for callback in callbacks_of(trainer, LRFactor))
-    return next((product for product in products if product is not None and not product.defers_to_scheduler), None)
 
 
 def _peaks(trainer: Trainer) -> list[list[float]]:

@@ -1,24 +1,19 @@
 """LR product: ask every LR callback of a run for its factors and write the product, from one place."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch.optim import Optimizer
 
 from lightning_tricks.core.durations import Moment, RunLength
-from lightning_tricks.engine.run.clock import (
-    epoch_is_over,
-    parts_per_epoch,
-    resumed_batches,
-    run_length,
-    warn_if_a_batch_is_repeated,
-)
+from lightning_tricks.engine.run.lightning_internals import logs_now
+from lightning_tricks.engine.run.run import Run, RunPart, run_of
 from lightning_tricks.functional.learning_rates import Factor, LearningRates, multiply, part_shared_lrs_
-from lightning_tricks.functional.lr_path import extend_path
+from lightning_tricks.functional.lr_path import describe_path, extend_path
 from lightning_tricks.functional.scheduler_groups import built_lrs, drop_momentum_cycle_
 
 
@@ -29,71 +24,144 @@ class LRState:
     Attributes:
         base: the learning rates that the factors multiply, by optimizer and group.
         built: what the optimizers were built with; another number in the code of a resumed run is warned about.
-        steps: under manual optimization, the steps taken by each optimizer.
-        batches_per_epoch: batches of the last full epoch, for loaders without length.
         path: the first, the highest and the last rate that a step used, of the group whose rate was largest.
     """
 
     base: list[list[float]] = field(default_factory=list)
     built: list[list[float]] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
-    batches_per_epoch: int | None = None
     path: list[float] = field(default_factory=list)
 
 
-class Contributor(Protocol):
-    """What the product needs of a callback."""
+class LRContributor:
+    """What contributes named factors to ``lr = base × factor × factor …`` and never writes it.
 
-    replace_scheduler: bool
-    writes_each_step: ClassVar[bool]
-    overrides_others: bool
-    loaded: LRState | None
+    A contributor joins with ``run.part(LRProduct).join(self)`` in ``begin_fit``, and says what its factors are at a
+    moment. Factors that do not follow the clock may change at any time; :meth:`LRProduct.rewrite` puts them into force.
+    """
+
+    follows_clock: ClassVar[bool] = False
+    """The factors are known before the run, from ``prepare`` and the time alone; a preview shows them."""
+
+    writes_each_step: ClassVar[bool] = True
+    """Its factors change in a run, so that a scheduler of the module's own would be a second writer."""
+
+    overrides_others: bool = False
+    """Whether, of the other callbacks' factors, only what is a group's own still counts."""
+
+    replace_scheduler: bool = False
+    log_factors: bool = False
+    loaded: LRState | None = None
+    """What a checkpoint holds."""
+
+    product: "LRProduct | None" = None
+    """What writes the learning rates of the run, from its start to its end."""
 
     @property
-    def state_key(self) -> str: ...
+    def state_key(self) -> str:
+        """Its name in messages, logs and checkpoints."""
+        raise NotImplementedError
 
-    def prepare(self, run: RunLength, parts: int | None) -> None: ...
+    def split_groups(self, run: Run) -> None:
+        """Split the optimizers' parameter groups, where one factor for each of them is not fine enough.
 
-    def factors(self, moment: Moment, optimizer: int) -> dict[str, Factor]: ...
+        Called for all contributors before any learning rate is read: a checkpoint of the run holds the split groups,
+        and is restored after it.
+        """
 
-    def write_along(self, optimizer: Optimizer, index: int, moment: Moment) -> None: ...
+    def rates_read(self, run: Run) -> None:
+        """Act in ``on_fit_start`` once the rates that the optimizers were built with are known."""
 
-    def reset_factor(self) -> None: ...
+    def prepare(self, run: RunLength, steps_per_epoch: int | None) -> None:
+        """Measure lengths, once the run's are known.
+
+        Args:
+            run: what bounds the run.
+            steps_per_epoch: optimizer steps in an epoch; ``None`` if the loader has no length and no epoch was seen.
+        """
+
+    def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
+        """Return the multipliers for the step after ``moment`` of the optimizer of that index, by name."""
+        raise NotImplementedError
+
+    def write_along(self, optimizer: Optimizer, index: int, moment: Moment) -> None:
+        """Write what moves together with the rates of the step after ``moment``, a momentum for instance."""
+
+    def reset_factor(self) -> None:
+        """Return to 1 if the factor was learnt in the run, because the base it was learnt under has changed."""
+
+    def lr_sentences(self) -> list[str]:
+        """Return the path of the learning rate as a sentence, once there is one."""
+        state = self.product.state if self.product is not None else self.loaded
+        return [describe_path(state.path)] if state is not None and state.path else []
+
+    def lr_state(self) -> dict[str, Any]:
+        """Return the state that all contributors of a run share, as plain values."""
+        return asdict(self.product.state if self.product is not None else self.loaded or LRState())
+
+    def load_lr_state(self, state: dict[str, Any]) -> None:
+        """Keep what the checkpoint holds until training starts."""
+        self.loaded = LRState(**state)
 
 
-class LRProduct:
-    """The learning rates of one run: base × factor × factor …, of all optimizers and all LR callbacks.
+class LRProduct(RunPart):
+    """The learning rates of one run: base × factor × factor …, of all optimizers and all contributors.
 
-    Args:
-        trainer: a Trainer in ``on_fit_start``: the optimizers are as the module built them.
-        contributors: the LR callbacks, in any order.
+    It writes as soon as the clock has moved: after the batch that took a step, not before the next one, so that a
+    monitor anywhere in the list reads the rate that the step uses.
 
     Attributes:
+        contributors: in the Trainer's order, which changes nothing.
+        state: what must survive a restart.
         defers_to_scheduler: the module's own scheduler goes on and none of the callbacks writes at each step: neither
             does the product, and each of them has scaled once what the scheduler starts from.
     """
 
-    def __init__(self, trainer: Trainer, pl_module: LightningModule, contributors: Sequence[Contributor]) -> None:
-        self.contributors = contributors
-        self._manual = not pl_module.automatic_optimization
-        self.defers_to_scheduler = bool(trainer.lr_scheduler_configs) and not any(
-            c.writes_each_step for c in contributors
-        )
-        schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
-        self._scheduler_stays = self._settle_schedulers(trainer)
-        self._warned = False
-        self._position: tuple[object, ...] | None = None
-        self._counted_at: int | None = None
-        self._batches_before = 0
-        try:
-            self._rates = [LearningRates(o, built_lrs(o, schedulers)) for o in trainer.optimizers]
-        except ValueError as error:
-            raise MisconfigurationException(str(error)) from error
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.contributors: list[LRContributor] = []
+        self.state = LRState()
+        self.defers_to_scheduler = False
+        self._scheduler_stays = self._warned = self._has_written = False
+        self._rates: list[LearningRates] = []
+        self._now: list[list[dict[str, Factor]]] = []
+        self._logged: list[int] = []
+        self._along: list[LRContributor] = []
+        run.on_end(self._release)
+
+    def join(self, contributor: LRContributor) -> None:
+        """Add a contributor, in ``begin_fit``."""
+        self.contributors.append(contributor)
+        contributor.product = self
+
+    def _release(self) -> None:
+        """Leave each contributor the state, which a checkpoint may still ask for, but neither optimizers nor others."""
+        for contributor in self.contributors:
+            contributor.loaded, contributor.product = self.state, None
+
+    def begin(self) -> None:
+        """Split groups, settle who writes beside the module's schedulers, and read the rates as they were built."""
+        for contributor in self.contributors:
+            contributor.split_groups(self.run)
+        writes = any(contributor.writes_each_step for contributor in self.contributors)
+        self.defers_to_scheduler = bool(self.run.trainer.lr_scheduler_configs) and not writes
+        schedulers = [config.scheduler for config in self.run.trainer.lr_scheduler_configs]
+        self._scheduler_stays = self._settle_schedulers()
+        self._rates = self._read_rates(schedulers)
         built = [list(rates.base) for rates in self._rates]
         self.state = LRState(base=[rates.base for rates in self._rates], built=built)
+        for contributor in self.contributors:
+            contributor.rates_read(self.run)
 
-    def _settle_schedulers(self, trainer: Trainer) -> bool:
+    def _read_rates(self, schedulers: Sequence[Any] = ()) -> list[LearningRates]:
+        """Return the rates that the optimizers were built with, whatever these schedulers did to them since."""
+        try:
+            return [LearningRates(optimizer, built_lrs(optimizer, schedulers)) for optimizer in self.run.optimizers]
+        except ValueError as error:
+            raise MisconfigurationException(str(error)) from error
+
+    def _settle_schedulers(self) -> bool:
         """Refuse a scheduler of the module's own or drop it; return whether the module goes on stepping one."""
+        trainer = self.run.trainer
         names = ", ".join(type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs)
         if not names or self.defers_to_scheduler:
             return self.defers_to_scheduler
@@ -104,36 +172,29 @@ class LRProduct:
                 "learning rates. Return the optimizer alone, or pass `replace_scheduler=True` to drop the module's."
             )
         rank_zero_info(f"{ours} replaces the module's {names}.")
-        if self._manual:  # training_step calls it by hand: it may go on, what it writes is overwritten before each step
+        if self.run.is_manual:  # training_step calls it by hand: it may go on, what it writes is overwritten
             return True
         trainer.strategy.lr_scheduler_configs = []
         for optimizer in trainer.optimizers:
             drop_momentum_cycle_(optimizer)
         return False
 
-    def start(self, trainer: Trainer) -> None:
-        """Take over what a checkpoint holds, measure all lengths, and write the rates of the first step."""
-        for optimizer in trainer.optimizers:
+    def start(self) -> None:
+        """Take in what a checkpoint holds, measure all lengths, and write the rates of the first step."""
+        for optimizer in self.run.optimizers:
             part_shared_lrs_(optimizer)  # a checkpoint may have brought one tensor for all groups
         loaded = next((c.loaded for c in self.contributors if c.loaded and c.loaded.base), None)
         if loaded is not None:
             self._resume(loaded)
-        if self._manual and not self.state.steps:
-            self.state.steps = [trainer.global_step // len(self._rates)] * len(self._rates)
-        parts = parts_per_epoch(trainer, self.state.batches_per_epoch)
-        run = run_length(trainer, parts)
-        if self._manual and run.epochs is None and len(self._rates) > 1:
-            run = RunLength(None, None)  # max_steps counts the steps of all optimizers together, a schedule its own's
+        clock = self.run.clock
         for contributor in self.contributors:
-            contributor.prepare(run, parts)
-        batches, self._batches_before = resumed_batches(trainer)
-        warn_if_a_batch_is_repeated(batches)
-        self._move(trainer, trainer.current_epoch, batches)
+            contributor.prepare(clock.length_of(len(self._rates)), clock.steps_per_epoch)
+        self._logged = [i for i, contributor in enumerate(self.contributors) if contributor.log_factors]
+        self._along = [c for c in self.contributors if type(c).write_along is not LRContributor.write_along]
+        self.rewrite()
 
     def _resume(self, loaded: LRState) -> None:
-        self.state.steps = list(loaded.steps)
         self.state.path = list(loaded.path)
-        self.state.batches_per_epoch = loaded.batches_per_epoch
         for i, (rates, base, built) in enumerate(zip(self._rates, loaded.base, loaded.built, strict=False)):
             for j, (then, now) in enumerate(zip(built, self.state.built[i], strict=False)):
                 if then != now:
@@ -146,48 +207,57 @@ class LRProduct:
             rates.base[:known] = base[:known]
             self.state.built[i][:known] = built[:known]
 
-    def before_batch(self, trainer: Trainer, batch_idx: int) -> None:
-        """Write the rates of the step that the coming batch belongs to."""
-        self._move(trainer, trainer.current_epoch, batch_idx - self._batches_before)
-        if self._rates and not self.defers_to_scheduler:
+    def before_batch(self) -> None:
+        """Note the rate that the coming step uses, and log its factors where that was asked for."""
+        if self._has_written:
+            self._has_written = False
             self.state.path = extend_path(self.state.path, max(rates.highest for rates in self._rates))
-
-    def before_step(self, trainer: Trainer, optimizer: Optimizer) -> None:
-        """Under manual optimization, write the rates of the coming step of one optimizer and count it.
-
-        A batch may hold several steps. An optimizer that evaluates its closure several times comes here as often
-        before the Trainer counts one step.
-        """
-        if not self._manual or trainer.global_step == self._counted_at:
+        if not self._logged or not logs_now(self.run.trainer):
             return
-        self._counted_at = trainer.global_step
+        module: Any = self.run.module
+        for i in self._logged:
+            key, factors = self.contributors[i].state_key, self._now[0][i].items()
+            module.log_dict({f"{key}/{name}": multiply([factor]) for name, factor in factors})
+
+    def before_step(self, optimizer: int) -> None:
+        """Under manual optimization, where a batch may hold several steps, write the rates of the coming one."""
+        self._ask(optimizer)
+        self._write(optimizer)
+
+    def clock_moved(self) -> None:
+        """Write the rates of the next step; factors that do not follow the clock are as they were."""
         for i, rates in enumerate(self._rates):
-            if rates.optimizer is optimizer:
-                self._write(i, self._moment)
-                self.state.steps[i] += 1
-
-    def after_batch(self, trainer: Trainer, batch_idx: int) -> None:
-        """Write the rates of the next step, so that whoever looks before it sees what it will use."""
-        batches = batch_idx + 1 - self._batches_before
-        if epoch_is_over(trainer, batches):
-            self.state.batches_per_epoch, self._batches_before = batches, 0
-            self._move(trainer, trainer.current_epoch + 1, 0)
-        else:
-            self._move(trainer, trainer.current_epoch, batches)
-
-    def start_epoch(self, trainer: Trainer) -> None:
-        """Write the rates of an epoch's first step."""
-        self._move(trainer, trainer.current_epoch, 0)
-
-    def end_epoch(self, trainer: Trainer) -> None:
-        """Write the rates of the next epoch's first step, also where the module left the rest of this one out."""
-        if trainer.is_last_batch:
-            self._move(trainer, trainer.current_epoch + 1, 0)
+            self._ask(i, clock_only=len(rates.base) == len(rates.optimizer.param_groups))
+            self._write(i)
 
     def rewrite(self) -> None:
         """Write again at the same moment, because a factor changed that does not follow the clock."""
+        self._now = [[{} for _ in self.contributors] for _ in self._rates]
         for i in range(len(self._rates)):
-            self._write(i, self._moment)
+            self._ask(i)
+            self._write(i)
+
+    def optimizers_replaced(self) -> None:
+        """Go on in optimizers that the module has built anew.
+
+        A group that is built with the same rate as the one in its place was keeps that one's base, a found rate for
+        instance; another rate is a new base.
+        """
+        for contributor in self.contributors:
+            contributor.split_groups(self.run)
+        before, was_built = [list(base) for base in self.state.base], self.state.built
+        self._rates = self._read_rates()
+        built = [list(rates.base) for rates in self._rates]
+        for i, rates in enumerate(self._rates):
+            if i < len(was_built) and was_built[i] == built[i]:
+                rates.base[:] = before[i][: len(built[i])]
+        self.state = LRState(base=[rates.base for rates in self._rates], built=built, path=self.state.path)
+        self.rewrite()
+
+    @property
+    def has_started(self) -> bool:
+        """Whether training began: a fit that has nothing left to train starts no clock."""
+        return bool(self._now)
 
     def group_base_lrs(self) -> list[list[float]]:
         """Return the base of each group times what is a group's own, a layer multiplier for instance.
@@ -196,7 +266,8 @@ class LRProduct:
         """
         own: list[list[float]] = []
         for i, rates in enumerate(self._rates):
-            found = [factor for c in self.contributors for factor in c.factors(self._moment, i).values()]
+            moment = self.run.clock.moment_of(i)
+            found = [factor for c in self.contributors for factor in c.factors_at(moment, i).values()]
             shares = [factor for factor in found if not isinstance(factor, (int, float))]
             own.append([base * multiply(shares, group) for group, base in enumerate(rates.base)])
         return own
@@ -216,50 +287,49 @@ class LRProduct:
             contributor.reset_factor()
         self.rewrite()
 
-    @property
-    def has_started(self) -> bool:
-        """Whether training began: a fit that has nothing left to train starts no clock."""
-        return self._position is not None
+    def _ask(self, index: int, *, clock_only: bool = False) -> None:
+        """Ask the contributors for their factors; those that do not follow the clock only if all are asked."""
+        moment = self.run.clock.moment_of(index)
+        now = self._now[index]
+        for i, contributor in enumerate(self.contributors):
+            if not clock_only or contributor.follows_clock:
+                now[i] = contributor.factors_at(moment, index)
 
-    def _move(self, trainer: Trainer, epoch: int, batches: int) -> None:
-        """Move the clock, and write if that moved the time of the next step."""
-        part, step = batches // trainer.accumulate_grad_batches, trainer.global_step
-        position = (epoch, part, *self.state.steps) if self._manual else (epoch, part, step)
-        if position == self._position:
-            return
-        self._position = position
-        parts = parts_per_epoch(trainer, self.state.batches_per_epoch)
-        self._moment = Moment(epoch, part, parts, step)
-        self.rewrite()
+    def _factors(self, index: int) -> list[Factor]:
+        """Return what multiplies the base: all of it or, where one overrides the others, that and what is a group's."""
+        found = list(zip(self.contributors, self._now[index], strict=True))
+        ruler = next((contributor for contributor in self.contributors if contributor.overrides_others), None)
+        factors = [(c, factor) for c, named in found for factor in named.values()]
+        return [factor for c, factor in factors if ruler in (None, c) or not isinstance(factor, (int, float))]
 
-    def _factors(self, moment: Moment, index: int) -> list[Factor]:
-        """Return what multiplies the base, all of it or, where one takes over, that and what is a group's own."""
-        found: list[Factor] = []
-        for contributor in self.contributors:
-            if contributor.overrides_others:
-                return self._factors_under(contributor, moment, index)
-            found += contributor.factors(moment, index).values()
-        return found
-
-    def _factors_under(self, ruler: Contributor, moment: Moment, index: int) -> list[Factor]:
-        found = [(c, factor) for c in self.contributors for factor in c.factors(moment, index).values()]
-        return [factor for c, factor in found if c is ruler or not isinstance(factor, (int, float))]
-
-    def _write(self, index: int, moment: Moment) -> None:
+    def _write(self, index: int) -> None:
         if self.defers_to_scheduler:
             return
-        if self._manual:
-            moment = moment._replace(step=self.state.steps[index])
-        found = self._factors(moment, index)
-        stranger = self._rates[index].write_(found)
-        for contributor in self.contributors:
-            contributor.write_along(self._rates[index].optimizer, index, moment)
+        rates, moment = self._rates[index], self.run.clock.moment_of(index)
+        stranger = rates.write_(self._factors(index))
+        self._has_written = True
+        for contributor in self._along:
+            contributor.write_along(rates.optimizer, index, moment)
         if stranger is not None and not self._warned and not self._scheduler_stays:
             self._warned = True
-            name = type(self._rates[index].optimizer).__name__
             rank_zero_warn(
-                f"The learning rate of group {stranger.group} of optimizer {index} ({name}) is {stranger.found:g}, "
-                f"but {', '.join(c.state_key for c in self.contributors)} wrote {stranger.expected:g}. Something else "
-                "writes it too: a scheduler, another callback or the training step. It is overwritten from here on; "
-                "remove one of the two writers."
+                f"The learning rate of group {stranger.group} of optimizer {index} ({type(rates.optimizer).__name__}) "
+                f"is {stranger.found:g}, but {', '.join(c.state_key for c in self.contributors)} wrote "
+                f"{stranger.expected:g}. Something else writes it too: a scheduler, another callback or the training "
+                "step. It is overwritten from here on; remove one of the two writers."
             )
+
+
+def contributor_of(callback: object) -> LRContributor | None:
+    """Return what a callback contributes to learning rates: itself, or the factor that it is composed of."""
+    if isinstance(callback, LRContributor):
+        return callback
+    found = getattr(callback, "lr_contributor", None)
+    return found if isinstance(found, LRContributor) else None
+
+
+def product_of(trainer: Trainer) -> LRProduct | None:
+    """Return what writes the rates of the run, unless a scheduler of the module's own does."""
+    run = run_of(trainer)
+    product = run.find_part(LRProduct) if run is not None else None
+    return product if product is not None and product.contributors and not product.defers_to_scheduler else None

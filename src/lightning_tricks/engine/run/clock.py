@@ -1,52 +1,161 @@
-"""Clock: read from a Trainer's own progress where a run stands; nothing here has state."""
+"""Clock: where a run stands, read from the Trainer's own progress; moved once per event for all tricks."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import lightning
 from lightning.pytorch import Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from packaging.version import Version
+from torch.optim import Optimizer
 
-from lightning_tricks.core.durations import RunLength
+from lightning_tricks.core.durations import Moment, RunLength
 
 
-def parts_per_epoch(trainer: Trainer, batches_seen: int | None = None) -> int | None:
-    """Return how many optimizer steps (under manual optimization: batches) an epoch has.
+@dataclass
+class ClockState:
+    """What the Trainer's progress does not hold; every trick saves it.
 
-    Args:
-        trainer: a Trainer whose training loader is set up: from ``on_train_start`` on.
-        batches_seen: the batches of the last full epoch, for a loader without length.
-
-    Returns:
-        The number, or ``None`` for a loader without length whose end was not seen yet.
+    Attributes:
+        optimizer_steps: under manual optimization, the steps taken by each optimizer.
+        batches_per_epoch: batches of the last full epoch, for loaders without length.
     """
-    batches = trainer.num_training_batches
-    if math.isinf(batches):
-        if batches_seen is None:
-            return None
-        batches = batches_seen
-    return math.ceil(batches / trainer.accumulate_grad_batches)
+
+    optimizer_steps: list[int] = field(default_factory=list)
+    batches_per_epoch: int | None = None
 
 
-def run_length(trainer: Trainer, parts: int | None) -> RunLength:
-    """Return what bounds the run; if epochs and steps do, only the one that is reached first.
+class Clock:
+    """The time of the next optimizer step.
 
     Args:
         trainer: a Trainer that fits.
-        parts: optimizer steps in an epoch, ``None`` if not known.
+        is_manual: whether the module optimizes manually.
+
+    Attributes:
+        state: what must survive a restart.
+        moment: the time before the next optimizer step; its ``step`` counts the steps of all optimizers together.
+        length: what bounds the run; if epochs and steps do, only the one that is reached first.
     """
-    epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs >= 0 else None
-    steps = trainer.max_steps if trainer.max_steps >= 0 else None
-    if epochs is not None and steps is not None:
-        if parts is not None and steps < epochs * parts:
-            epochs = None
-        else:
-            steps = None
-    return RunLength(epochs, steps)
+
+    def __init__(self, trainer: Trainer, is_manual: bool) -> None:
+        self._trainer = trainer
+        self._is_manual = is_manual
+        self.state = ClockState()
+        self.moment = Moment(0, 0, None, 0)
+        self.length = RunLength(None, None)
+        self._position: tuple[object, ...] | None = None
+        self._batches_ahead = 0
+        self._counted_at: int | None = None
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Optimizer steps in an epoch (under manual optimization: batches).
+
+        ``None`` for a loader without length whose end was not seen yet, and before the training loader is set up.
+        """
+        batches = self._trainer.num_training_batches
+        if math.isinf(batches):
+            if self.state.batches_per_epoch is None:
+                return None
+            batches = self.state.batches_per_epoch
+        return math.ceil(batches / self._trainer.accumulate_grad_batches)
+
+    def moment_of(self, optimizer: int) -> Moment:
+        """Return the time before the next step of the optimizer of that index, counted in its own steps."""
+        if not self._is_manual or optimizer >= len(self.state.optimizer_steps):
+            return self.moment
+        return self.moment._replace(step=self.state.optimizer_steps[optimizer])
+
+    def start(self, loaded: ClockState | None) -> None:
+        """Start in ``on_train_start``, where everything is restored.
+
+        Args:
+            loaded: what a checkpoint holds.
+        """
+        trainer = self._trainer
+        if loaded is not None:
+            self.state = ClockState(list(loaded.optimizer_steps), loaded.batches_per_epoch)
+        count = len(trainer.optimizers)
+        if self._is_manual and not self.state.optimizer_steps:
+            self.state.optimizer_steps = [trainer.global_step // max(count, 1)] * count
+        self.length = self._measure_run()
+        batches, self._batches_ahead = _resumed_batches(trainer)
+        _warn_if_a_batch_is_repeated(batches)
+        self._move(trainer.current_epoch, batches)
+
+    def _measure_run(self) -> RunLength:
+        trainer = self._trainer
+        epochs = trainer.max_epochs if trainer.max_epochs is not None and trainer.max_epochs >= 0 else None
+        steps = trainer.max_steps if trainer.max_steps >= 0 else None
+        if epochs is not None and steps is not None:
+            per_epoch = self.steps_per_epoch
+            if per_epoch is not None and steps < epochs * per_epoch:
+                epochs = None
+            else:
+                steps = None
+        return RunLength(epochs, steps)
+
+    def length_of(self, num_optimizers: int) -> RunLength:
+        """Return what bounds the run on each optimizer's own clock.
+
+        Under manual optimization ``max_steps`` counts the steps of all optimizers together, a schedule its own's.
+        """
+        if self._is_manual and self.length.epochs is None and num_optimizers > 1:
+            return RunLength(None, None)
+        return self.length
+
+    def start_epoch(self) -> bool:
+        """Move to the first step of an epoch; return whether the time moved."""
+        return not self._trainer.fit_loop.restarting and self._move(self._trainer.current_epoch, 0)
+
+    def before_batch(self, batch_idx: int) -> bool:
+        """Move to the step that the coming batch belongs to; return whether the time moved."""
+        return self._move(self._trainer.current_epoch, batch_idx - self._batches_ahead)
+
+    def after_batch(self, batch_idx: int) -> bool:
+        """Move to the step after a batch; return whether the time moved."""
+        batches = batch_idx + 1 - self._batches_ahead
+        if self.epoch_is_over(batches):
+            self.state.batches_per_epoch, self._batches_ahead = batches, 0
+            return self._move(self._trainer.current_epoch + 1, 0)
+        return self._move(self._trainer.current_epoch, batches)
+
+    def end_epoch(self) -> bool:
+        """Move to the next epoch's first step, also where the module skipped the rest of this epoch."""
+        return self._trainer.is_last_batch and self._move(self._trainer.current_epoch + 1, 0)
+
+    def count_step(self, optimizer: Optimizer, optimizers: Sequence[Optimizer]) -> int | None:
+        """Under manual optimization, count the coming step of one optimizer.
+
+        An optimizer that evaluates its closure several times comes here as often before the Trainer counts one step.
+
+        Returns:
+            The optimizer's index, ``None`` where the step was counted before or is not the clock's to count.
+        """
+        if not self._is_manual or self._trainer.global_step == self._counted_at:
+            return None
+        self._counted_at = self._trainer.global_step
+        return next((i for i, known in enumerate(optimizers) if known is optimizer), None)
+
+    def epoch_is_over(self, batches_done: int) -> bool:
+        """Return, after a batch, whether it was the last of its epoch."""
+        return self._trainer.is_last_batch or batches_done >= self._trainer.num_training_batches
+
+    def _move(self, epoch: int, batches: int) -> bool:
+        part, step = batches // self._trainer.accumulate_grad_batches, self._trainer.global_step
+        position = (epoch, part, *self.state.optimizer_steps) if self._is_manual else (epoch, part, step)
+        if position == self._position:
+            return False
+        self._position = position
+        self.moment = Moment(epoch, part, self.steps_per_epoch, step)
+        return True
 
 
-def resumed_batches(trainer: Trainer) -> tuple[int, int]:
-    """Return, in ``on_train_start``, how many batches of the current epoch a resumed run has behind it.
+def _resumed_batches(trainer: Any) -> tuple[int, int]:
+    """Return how many batches of the current epoch a resumed run has behind it.
 
     A checkpoint from an epoch's end resumes with that epoch's batches still counted; the next epoch has none.
 
@@ -61,15 +170,9 @@ def resumed_batches(trainer: Trainer) -> tuple[int, int]:
     return (0, done) if progress.is_last_batch else (done, 0)
 
 
-def warn_if_a_batch_is_repeated(batches: int) -> None:
-    """Warn where a run resumes inside an epoch under a Lightning that trains the last batch before it once more."""
+def _warn_if_a_batch_is_repeated(batches: int) -> None:
     if batches and Version(lightning.__version__) < Version("2.5"):
         rank_zero_warn(
             f"Lightning {lightning.__version__} repeats a batch when it resumes inside an epoch, so this run will not "
             "equal one that never stopped. Upgrade to lightning 2.5, or resume from the end of an epoch."
         )
-
-
-def epoch_is_over(trainer: Trainer, batches_done: int) -> bool:
-    """Say, after a batch, whether it was the last of its epoch."""
-    return trainer.is_last_batch or batches_done >= trainer.num_training_batches

@@ -1,15 +1,18 @@
-"""Tricks: what every callback of the library shares, its identity and one look at its siblings when fit starts."""
+"""Trick: what every callback of the library shares, its identity, its state and its part in a run."""
 
 import functools
 import html
 import inspect
-from typing import Any, ClassVar, TypeVar
+from dataclasses import asdict
+from typing import Any, ClassVar, TypeVar, final
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lightning_tricks.engine.run.combinations import Purpose, warn_of_shared_purposes
-from lightning_tricks.engine.run.ranks import check_ranks_agree, plain, warn_if_nothing_is_sharded
+from lightning_tricks.engine.run.clock import ClockState
+from lightning_tricks.engine.run.combinations import Purpose
+from lightning_tricks.engine.run.ranks import plain
+from lightning_tricks.engine.run.run import Run, run_of
 
 _Kind = TypeVar("_Kind", bound=Callback)
 
@@ -19,35 +22,27 @@ def callbacks_of(trainer: Trainer, kind: type[_Kind]) -> list[_Kind]:
     return [cb for cb in trainer.callbacks if isinstance(cb, kind)]  # type: ignore[attr-defined]
 
 
-def leave_to_explicit(trainer: Trainer) -> None:
-    """Take callbacks that an environment variable asked for out of a Trainer that was given some of their class."""
-    tricks = callbacks_of(trainer, Trick)
-    explicit = {type(trick) for trick in tricks if not trick.from_environment}
-    leaving = [trick for trick in tricks if trick.from_environment and type(trick) in explicit]
-    if leaving:  # a new list: Lightning is going through the old one
-        trainer.callbacks = [cb for cb in trainer.callbacks if cb not in leaving]  # type: ignore[attr-defined]
-
-
 class Trick(Callback):
-    """A callback that stores its arguments under their own names and is known by what identifies it.
+    """A callback that stores its arguments under their own names and takes part in a run.
 
-    Subclasses store what ``__init__`` was given under the same names, name in ``identity`` the arguments that tell two
-    instances apart, and put what must survive a restart into ``state_dict``. Those that override ``setup`` or
-    ``on_fit_start`` call this class's.
+    A subclass stores what ``__init__`` was given under the same names, names in ``identity`` the arguments that tell
+    two instances apart, puts what must survive a restart into ``plain_state``, and implements ``reset``, ``begin_fit``,
+    ``end_fit`` and the hooks in which it acts. The base implementations of these do nothing; a subclass need not call
+    them. ``setup``, ``state_dict`` and ``load_state_dict`` are this class's own.
     """
 
     identity: ClassVar[tuple[str, ...]] = ()
     """Arguments that are part of the ``state_key``: what an instance is, never how it is tuned."""
-    requires: ClassVar[tuple[str, ...]] = ()
-    """Class names of callbacks without which this one cannot work."""
-    conflicts: ClassVar[tuple[str, ...]] = ()
-    """Class names of callbacks beside which this one cannot work."""
     after: ClassVar[tuple[str, ...]] = ()
     """Class names of callbacks that belong before this one in a list."""
     only_looks: ClassVar[bool] = False
     """Whether its hooks in a step change nothing of it, so that trial steps go without it."""
     from_environment: bool = False
-    """Whether the variable ``LIGHTNING_TRICKS`` asked for this one, and nobody in the script."""
+    """Whether the variable ``LIGHTNING_TRICKS`` asked for this one, and no line of the script."""
+
+    _run: Run | None = None
+    loaded_clock: ClockState | None = None
+    """What a checkpoint says of the clock."""
 
     @functools.cached_property  # Lightning asks for it at every hook of every step
     def state_key(self) -> str:
@@ -61,47 +56,63 @@ class Trick(Callback):
         """What a run has one trick for, as a rule: two with the same purpose are warned about."""
         return None
 
-    # Lightning refuses two stateful callbacks of one key before any hook of theirs runs, in words that do not say what
-    # to change. It looks through `wraps`, so this one passes its check, and `setup` says it better.
-    @functools.wraps(Callback.state_dict)
-    def state_dict(self) -> dict[str, Any]:  # type: ignore[override]
-        return self.plain_state()
+    # -- a fit --------------------------------------------------------------------------------------------------------
 
-    def plain_state(self) -> dict[str, Any]:
-        """Return what must survive a restart: plain numbers, strings, lists, dicts and tensors."""
-        return {}
-
+    @final
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a sibling that cannot be told from this one."""
+        """Join the run of this fit, and forget an earlier one."""
         if stage != "fit":
             return
-        leave_to_explicit(trainer)
+        run = run_of(trainer)
+        if run is not None and run.has_begun:  # of a fit that was cut off before it could end
+            run.end()
+            run = None
+        if run is None:
+            _leave_to_explicit(trainer)
+            run = Run(trainer, pl_module)
         if self.from_environment and self not in callbacks_of(trainer, Trick):
             return
-        if any(other is not self and other.state_key == self.state_key for other in callbacks_of(trainer, Trick)):
+        if any(other.state_key == self.state_key for other in run.members):
             raise MisconfigurationException(self.same_key_message())
+        run.members.append(self)
+        self._run, self.loaded_clock = run, None
+        run.on_end(self._leave)
+        self.reset()
+
+    def _leave(self) -> None:
+        if self._run is not None:
+            self.loaded_clock = self._run.clock.state
+        self._run = None
+
+    def reset(self) -> None:
+        """Forget an earlier fit; a checkpoint's state is loaded after this."""
+
+    def begin_fit(self, run: Run) -> None:
+        """Begin in ``on_fit_start``: the optimizers are as the module built them, nothing is restored yet.
+
+        What a resumed run needs is there in ``on_train_start``, under every strategy.
+        """
+
+    def optimizers_replaced(self, run: Run) -> None:
+        """Take in optimizers that have replaced those of the start."""
+
+    def end_fit(self, run: Run) -> None:
+        """End after a normal end (in ``teardown``) or, with ``run.error`` set, after an exception; called once."""
 
     def same_key_message(self) -> str:
-        """Say that a sibling cannot be told from this one, and what to change."""
+        """Return the message that a sibling cannot be told from this one, with what to change."""
         kind = type(self).__name__
         if not self.identity:
             return f"Two `{kind}` in one Trainer would do the same work twice. Remove one of them."
         arguments = " or ".join(f"`{name}`" for name in self.identity)
         return f"Two `{kind}` cannot be told apart in a checkpoint ({self.state_key}). Give one another {arguments}."
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let the first trick of the list look, for all, at what the processes have in common."""
-        tricks = callbacks_of(trainer, Trick) or [self]  # alone where another callback wraps it
-        if tricks[0] is self:
-            check_ranks_agree(trainer, {trick.state_key: trick.settings() for trick in tricks})
-            warn_if_nothing_is_sharded(trainer, pl_module)
-            warn_of_shared_purposes(tricks)
-
     def __repr__(self) -> str:
         """Return the call that builds it, with the arguments that are not at their defaults."""
-        parameters = list(inspect.signature(type(self).__init__).parameters.values())[1:]
-        values = self.settings()
-        given = [f"{p.name}={values[p.name]!r}" for p in parameters if values[p.name] != plain(p.default)]
+        parameters = inspect.signature(type(self).__init__).parameters
+        given = [
+            f"{name}={value!r}" for name, value in self.settings().items() if value != plain(parameters[name].default)
+        ]
         return f"{type(self).__name__}({', '.join(given)})"
 
     def _repr_html_(self) -> str:
@@ -110,5 +121,39 @@ class Trick(Callback):
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments as plain values that can be compared between processes."""
-        names = list(inspect.signature(type(self).__init__).parameters)[1:]
-        return {name: plain(getattr(self, name)) for name in names}
+        parameters = list(inspect.signature(type(self).__init__).parameters.values())[1:]
+        named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        return {name: plain(getattr(self, name)) for name in named}
+
+    # -- the state ----------------------------------------------------------------------------------------------------
+
+    # Lightning refuses two stateful callbacks of one key before any hook of theirs runs, in words that do not say what
+    # to change. It looks through `wraps`, so this one passes its check, and `setup` says it better.
+    @final
+    @functools.wraps(Callback.state_dict)
+    def state_dict(self) -> dict[str, Any]:  # type: ignore[override]
+        clock = self._run.clock.state if self._run is not None else self.loaded_clock or ClockState()
+        return {"clock": asdict(clock), **self.plain_state()}
+
+    @final
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep what a checkpoint holds until training starts."""
+        state = dict(state_dict)
+        self.loaded_clock = ClockState(**state.pop("clock"))
+        self.load_plain_state(state)
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return what must survive a restart: plain numbers, strings, lists, dicts and tensors."""
+        return {}
+
+    def load_plain_state(self, state: dict[str, Any]) -> None:
+        """Take in what :meth:`plain_state` returned; the arguments given in the code win over a checkpoint's."""
+
+
+def _leave_to_explicit(trainer: Trainer) -> None:
+    """Take callbacks that an environment variable asked for out of a Trainer that was given some of their class."""
+    tricks = callbacks_of(trainer, Trick)
+    explicit = {type(trick) for trick in tricks if not trick.from_environment}
+    leaving = [trick for trick in tricks if trick.from_environment and type(trick) in explicit]
+    if leaving:  # a new list: Lightning is going through the old one
+        trainer.callbacks = [cb for cb in trainer.callbacks if cb not in leaving]  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
+from lightning_tricks.functional.resharding import reshard_
 
 
 class RunSnapshot:
@@ -103,14 +104,6 @@ def loaders_of(trainer: Trainer, validates: bool) -> list[Any]:
     if validates and of_validation is not None:  # trials leave iterators to the validation itself
         loaders += [loader for loader in of_validation.flattened if not hasattr(loader, "__next__")]
     return loaders
-
-
-def reshard_(pl_module: LightningModule) -> None:
-    """Let go of gathered parameters, which the outermost layers of ``fully_shard`` may hold after a forward pass."""
-    part: Any
-    for part in pl_module.modules():
-        if hasattr(part, "reshard") and hasattr(part, "unshard"):
-            part.reshard()
 
 
 def _position(loader: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lightning_tricks.engine.lr.lr_factor import LRFactor
+from lightning_tricks.engine.lr.lr_product import LRContributor
 
 _STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
 
@@ -75,7 +75,7 @@ class TrialStep:
 
 def alters_steps(callback: Callback) -> bool:
     """Say whether a callback changes, or may change, what a step does; those that write the learning rate are out."""
-    if isinstance(callback, LRFactor) or getattr(callback, "only_looks", False):
+    if isinstance(callback, LRContributor) or getattr(callback, "only_looks", False):
         return False
     return not is_untouched(callback, "callbacks.callback", *_STEP_HOOKS)
 

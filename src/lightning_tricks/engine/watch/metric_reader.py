@@ -13,7 +13,7 @@ class Reading(NamedTuple):
 
     Attributes:
         value: the mean; exactly the common value where the ranks agree.
-        is_new: it was logged since the last look on some rank.
+        is_new: some rank logged it, during the validation that ends or else since the last check.
         precision: the type that it was logged with.
     """
 
@@ -38,22 +38,21 @@ class MetricReader:
         self.owner = owner
         self.monitor = monitor
         self.strict = strict
-        self._last: Tensor | None = None
-        self._version: int | None = None
+        self._checked = _Mark(None)
+        self._at_validation: _Mark | None = None
         self._warned = False
 
-    def mark_seen(self, trainer: Trainer) -> None:
-        """Remember what is there now: only what comes after it is new."""
-        self._remember(trainer.callback_metrics.get(self.monitor))
+    def start_validation(self, trainer: Trainer) -> None:
+        """Remember what is logged when a validation starts: only what comes after it is the validation's."""
+        self._at_validation = _Mark(trainer.callback_metrics.get(self.monitor))
 
-    def _remember(self, tensor: Tensor | None) -> bool:
-        """Say whether this is another tensor than the last, or one written since; a view of it is not another."""
-        version = None if tensor is None or tensor.is_inference() else tensor._version
-        # the last one is held, so that its memory cannot be given to another
-        moved = tensor is not None and (self._last is None or self._last.data_ptr() != tensor.data_ptr())
-        written = tensor is not None and version != self._version
-        self._last, self._version = tensor, version
-        return moved or written
+    def _is_new(self, tensor: Tensor | None) -> bool:
+        """Return whether a validation wrote this value or, outside of one, anything since the last check."""
+        before, self._at_validation = self._at_validation or self._checked, None
+        is_new = before.differs_from(tensor)
+        if before is self._checked or is_new:
+            self._checked = _Mark(tensor)
+        return is_new
 
     def read(self, trainer: Trainer) -> Reading | None:
         """Return the metric, ``None`` if no rank has it; every rank must call it.
@@ -67,7 +66,7 @@ class MetricReader:
                 f"`{self.owner}` monitors `{self.monitor}`, which must be a single number, got a tensor of shape "
                 f"{tuple(tensor.shape)}. Log its mean, or whatever number sums it up."
             )
-        return self._agree(trainer, tensor, self._remember(tensor))
+        return self._agree(trainer, tensor, self._is_new(tensor))
 
     def _agree(self, trainer: Trainer, tensor: Tensor | None, is_new: bool) -> Reading | None:
         if trainer.world_size == 1:
@@ -100,6 +99,25 @@ class MetricReader:
         if not self._warned:
             self._warned = True
             rank_zero_warn(message + " Until then nothing is checked.", category=RuntimeWarning)
+
+
+class _Mark:
+    """A logged value at one moment, by which a later one is told from it.
+
+    The tensor is held, so that its memory cannot be given to another.
+    """
+
+    def __init__(self, tensor: Tensor | None) -> None:
+        self._tensor = tensor
+        self._version = None if tensor is None or tensor.is_inference() else tensor._version
+
+    def differs_from(self, tensor: Tensor | None) -> bool:
+        """Return whether this is another tensor, or one written since; a view of it is not another."""
+        if tensor is None:
+            return False
+        if self._tensor is None or self._tensor.data_ptr() != tensor.data_ptr():
+            return True
+        return self._version != (None if tensor.is_inference() else tensor._version)
 
 
 _PRECISIONS = {False: torch.float32, True: torch.float64}

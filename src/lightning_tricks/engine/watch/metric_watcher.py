@@ -1,15 +1,13 @@
 """Metric watchers: the hooks that every callback watching a metric shares; a subclass says what a new value brings."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
-from lightning_tricks.engine.run.clock import epoch_is_over
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick, callbacks_of
-from lightning_tricks.engine.run.wrapped_method import call_with
 from lightning_tricks.engine.watch.best_weights import BestWeights
 from lightning_tricks.engine.watch.early_notice import warn_of_unknown_monitor
 from lightning_tricks.engine.watch.metric_reader import MetricReader, Reading
@@ -34,10 +32,9 @@ class MetricWatcher(Trick):
 
     def __init__(self) -> None:
         super().__init__()
-        self._detach: list[Callable[[], None]] = []
-        self._forget()
+        self.reset()
 
-    def _forget(self) -> None:
+    def reset(self) -> None:
         self.state = PlateauState()
         self._record = WatchRecord()
         self._weights = BestWeights()
@@ -73,8 +70,8 @@ class MetricWatcher(Trick):
         """Say why the run should stop after a check of that value, if it should."""
         raise NotImplementedError
 
-    def counts(self, trainer: Trainer, batches: int) -> bool:
-        """Say whether a check counts that is made after so many batches of the current epoch."""
+    def counts(self) -> bool:
+        """Return whether a check that is made now counts."""
         return True
 
     def outcome(self) -> dict[str, float]:
@@ -98,29 +95,20 @@ class MetricWatcher(Trick):
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forget an earlier fit."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit":
-            self._forget()
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def begin_fit(self, run: Run) -> None:
         """Refuse contradictions; be called after the module's own hooks, which may log the metric."""
-        super().on_fit_start(trainer, pl_module)
+        trainer, module = run.trainer, run.module
         refuse_other_modes(trainer, self)
-        warn_of_other_bests(self, callbacks_of(trainer, MetricWatcher))
+        warn_of_other_bests(self, run.members_of(MetricWatcher))
         self._reader = MetricReader(type(self).__name__, self.monitor, self.strict)
-        self._detach = [
-            call_with(pl_module, "on_train_epoch_end", lambda: self._end_epoch(trainer, pl_module)),
-            # averaging callbacks write their weights in `on_train_end`, the module may export them in its own
-            call_with(pl_module, "on_train_end", lambda: self._finish(trainer, pl_module), before=True),
-            # the first hook of a validation: callbacks exchange weights in later ones
-            call_with(pl_module, "on_validation_model_eval", lambda: self._begin(trainer, pl_module), before=True),
-        ]
+        run.call_with(module, "on_train_epoch_end", lambda: self._end_epoch(trainer, module))
+        # averaging callbacks write their weights in `on_train_end`, the module may export them in its own
+        run.call_with(module, "on_train_end", lambda: self._finish(trainer, module), before=True)
+        # the first hook of a validation: callbacks exchange weights in later ones
+        run.call_with(module, "on_validation_model_eval", lambda: self._begin_validation(trainer, module), before=True)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go on where a checkpoint left off: everything is restored now, under every strategy."""
-        super().on_train_start(trainer, pl_module)
         self._is_running = self._has_run = True
         self._is_resumed = self._record.position >= 0 or trainer.global_step > 0
         if self.restore_best:
@@ -132,10 +120,9 @@ class MetricWatcher(Trick):
                 )
         if self._record.stopped and self._record.last_score is not None:
             batches = trainer.fit_loop.batch_idx + 1
-            self._judge(trainer, self._record.last_score, epoch_is_over(trainer, batches))
+            self._judge(trainer, self._record.last_score, self._epoch_is_over(batches))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         if self.restore_best and batch_idx == 0:
             self._weights.begin_epoch(pl_module)
         if self._record.rewind:
@@ -147,14 +134,14 @@ class MetricWatcher(Trick):
     def _watches(self, trainer: Trainer) -> bool:
         return bool(trainer.state.fn == "fit" and not trainer.fast_dev_run)  # type: ignore[attr-defined]
 
-    def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _begin_validation(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._looks_now = self.restore_best and self._watches(trainer) and not trainer.sanity_checking
         if self._looks_now:
             self._weights.begin_validation(pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._watches(trainer):
-            self._reader.mark_seen(trainer)
+            self._reader.start_validation(trainer)
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -210,9 +197,9 @@ class MetricWatcher(Trick):
         self, trainer: Trainer, pl_module: LightningModule, reading: Reading, batches: int, epoch_ends: bool = False
     ) -> None:
         record = self._record
-        epoch_ends = epoch_ends or epoch_is_over(trainer, batches)
+        epoch_ends = epoch_ends or self._epoch_is_over(batches)
         position = trainer.fit_loop.total_batch_idx
-        if position == record.position or not self.counts(trainer, -1 if epoch_ends else batches):
+        if position == record.position or not self.counts():
             return
         record.position, record.last_score = position, reading.value
         if self._is_better(reading, self.state.best_score):
@@ -221,6 +208,9 @@ class MetricWatcher(Trick):
             self._weights.keep(pl_module, reading.value, evaluated=record.by_validation)
         self.observe(trainer, reading)
         self._judge(trainer, reading.value, epoch_ends)
+
+    def _epoch_is_over(self, batches: int) -> bool:
+        return self._run is not None and self._run.clock.epoch_is_over(batches)
 
     def _is_better(self, reading: Reading, best: float | None) -> bool:
         return is_better(reading.value, best, mode=self.mode, min_delta=self.min_delta, precision=reading.precision)
@@ -257,37 +247,19 @@ class MetricWatcher(Trick):
                 f"`{type(self).__name__}` never checked `{self.monitor}`: no validation that logs it came before the "
                 "end of the run. See `check_val_every_n_epoch` and `val_check_interval`."
             )
-        watchers = callbacks_of(trainer, MetricWatcher)
+        watchers = callbacks_of(trainer, MetricWatcher) or [self]
         if watchers[-1] is self and self._watches(trainer):
             rank_zero_info(closing_line(trainer, watchers, interrupted))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the best weights back where a finished run was resumed, so that nothing was left to train."""
-        super().on_fit_end(trainer, pl_module)
+        """Restore the best weights where a finished run was resumed, so that nothing was left to train."""
         if self.restore_best and not self._has_run:
             self._weights.put_back(pl_module, together=False)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        super().teardown(trainer, pl_module, stage)
-        self._take_off()
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """On Ctrl-C put the best weights back, once every callback that saves a checkpoint now has done so."""
-        super().on_exception(trainer, pl_module, exception)
-        self._take_off()
-        self._is_running = self._is_running and isinstance(exception, KeyboardInterrupt)
-        if self._is_running:
-
-            def finish() -> None:
-                detach()
-                self._finish(trainer, pl_module, interrupted=True)
-
-            detach = call_with(trainer.strategy, "on_exception", finish)
-
-    def _take_off(self) -> None:
-        for detach in self._detach:
-            detach()
-        self._detach = []
+    def end_fit(self, run: Run) -> None:
+        """On Ctrl-C restore the best weights, now that every callback that saves a checkpoint has done so."""
+        self._is_running = self._is_running and isinstance(run.error, KeyboardInterrupt)
+        self._finish(run.trainer, run.module, interrupted=True)
 
     # -- the state --------------------------------------------------------------------------------------------------
 
@@ -302,7 +274,7 @@ class MetricWatcher(Trick):
         if entry:
             self._weights.complete_(entry["weights"])
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.state = PlateauState(**state_dict["plateau"])
-        self._record = WatchRecord(**state_dict["record"])
-        self._weights.load(state_dict["weights"] if self.restore_best else {})
+    def load_plain_state(self, state: dict[str, Any]) -> None:
+        self.state = PlateauState(**state["plateau"])
+        self._record = WatchRecord(**state["record"])
+        self._weights.load(state["weights"] if self.restore_best else {})

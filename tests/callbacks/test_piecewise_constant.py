@@ -1,7 +1,4 @@
-"""The table of rates in a real Trainer: what Hydra hands over, and what is refused, at once or when the run starts.
-
-That every step uses the closed form, and that it commutes with others, stands in the tests of the decays.
-"""
+"""PiecewiseConstant: the closed form at every step, lists from Hydra, and what is refused, at once or at the start."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +6,18 @@ from typing import Any
 import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from schedule_family import check_each_step, check_manual_optimization, each_clock
 from tiny import fit
 
 import lightning_tricks as lt
 from lightning_tricks import PiecewiseConstant
+
+
+@each_clock
+@pytest.mark.parametrize("form", ["piecewise"])
+def test_every_step_uses_the_closed_form(form: str, unit: str, tmp_path: Path) -> None:
+    check_each_step(form, unit, tmp_path / "automatic")
+    check_manual_optimization(form, unit, tmp_path / "manual")
 
 
 def test_a_list_from_hydra_will_do_for_a_table() -> None:

@@ -1,9 +1,6 @@
-"""LR pieces: a named schedule out of a table, constant between fixed times."""
+"""Piecewise constant: a table of factors, each from one fixed time to the next."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-from lightning.pytorch import LightningModule, Trainer
 
 from lightning_tricks.callbacks.lr_schedule import NamedSchedule
 from lightning_tricks.core.arguments import check_list
@@ -24,11 +21,7 @@ class PiecewiseConstant(NamedSchedule):
         boundaries: the times of change, rising Durations > 0 on one clock. The new factor holds from the boundary on.
         factors: the multipliers between them, >= 0, one more than ``boundaries``; multiples of the base, not of the
             piece before.
-        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration.
-        warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
-        log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
-        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
-        name: tells two callbacks of this class apart, in checkpoints and logs.
+        warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -58,27 +51,17 @@ class PiecewiseConstant(NamedSchedule):
         name: str | None = None,
     ) -> None:
         self.boundaries: list[Duration] = check_list("boundaries", boundaries)
-        self.piece_factors: list[float] = check_list("factors", factors)
-        self._dry = False
+        self.factors: list[float] = check_list("factors", factors)
         self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Note a ``fast_dev_run``, whose single epoch puts shares and lengths in another order than the true run."""
-        super().setup(trainer, pl_module, stage)
-        self._dry = bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
 
     def plan(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
         """Return the schedule with its boundaries measured, and their clock."""
         try:
             return super().plan(run)
-        except ValueError:
-            if not self._dry:
+        except ValueError:  # a dry run's single epoch puts shares and lengths in another order than the true run
+            if self._run is None or not self._run.is_dry:
                 raise
             return self.make(placeholder_lengths(self.durations())), "ep"
-
-    def settings(self) -> dict[str, Any]:
-        """Return the arguments; ``factors`` is the name of a method here, so the list goes by another."""
-        return {**super().settings(), "factors": list(self.piece_factors)}
 
     def durations(self) -> dict[str, Duration]:
         """Return the boundaries by their places."""
@@ -86,4 +69,4 @@ class PiecewiseConstant(NamedSchedule):
 
     def make(self, measured: dict[str, float]) -> Schedule:
         """Return the pure schedule for boundaries that are measured."""
-        return piecewise_constant(list(measured.values()), self.piece_factors)
+        return piecewise_constant(list(measured.values()), self.factors)

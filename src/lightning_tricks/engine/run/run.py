@@ -1,0 +1,254 @@
+"""Run: what all tricks of one Trainer share during one fit."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_warn
+from torch.optim import Optimizer
+
+from lightning_tricks.engine.run.clock import Clock, ClockState
+from lightning_tricks.engine.run.combinations import warn_of_shared_purposes
+from lightning_tricks.engine.run.driver import RunDriver
+from lightning_tricks.engine.run.ranks import check_ranks_agree, warn_if_nothing_is_sharded
+from lightning_tricks.engine.run.wrapped_method import call_with
+
+_RUNS: "WeakKeyDictionary[Trainer, Run]" = WeakKeyDictionary()
+
+
+class Member(Protocol):
+    """What a run needs of a trick."""
+
+    loaded_clock: ClockState | None
+
+    @property
+    def state_key(self) -> str: ...
+    def settings(self) -> dict[str, Any]: ...
+    def begin_fit(self, run: Any) -> None: ...
+    def optimizers_replaced(self, run: Any) -> None: ...
+    def end_fit(self, run: Any) -> None: ...
+
+
+class RunPart:
+    """What several tricks of a run share beside its clock; made by the first one that asks for it.
+
+    Args:
+        run: the run.
+    """
+
+    def __init__(self, run: "Run") -> None:
+        self.run = run
+
+    def begin(self) -> None:
+        """Begin, after all tricks have: the optimizers are as the module built them, nothing is restored yet."""
+
+    def start(self) -> None:
+        """Start, in ``on_train_start``: everything is restored, the clock has started."""
+
+    def before_batch(self) -> None:
+        """Act before a batch, at the time that the clock shows."""
+
+    def before_step(self, optimizer: int) -> None:
+        """Act before a step of the optimizer of that index, under manual optimization alone."""
+
+    def clock_moved(self) -> None:
+        """Follow the clock."""
+
+    def optimizers_replaced(self) -> None:
+        """Take in new optimizers."""
+
+
+Part = TypeVar("Part", bound=RunPart)
+Kind = TypeVar("Kind")
+
+
+class Run:
+    """One fit of one Trainer.
+
+    The first trick whose ``setup`` is called makes it, and its driver moves its clock; a trick asks the run, keeps no
+    clock of its own and elects no leader. What a trick wraps or hooks is registered with :meth:`on_end`, and undone
+    once, after a normal end and after an exception.
+
+    Args:
+        trainer: a Trainer in ``setup``.
+        pl_module: its module.
+
+    Attributes:
+        members: the tricks, in the Trainer's order.
+        optimizers: the Trainer's optimizers, as they are now.
+        error: the exception that ended the fit, ``None`` after a normal end.
+        has_begun: all tricks have joined.
+    """
+
+    def __init__(self, trainer: Any, pl_module: LightningModule) -> None:
+        self.trainer = trainer
+        self.module = pl_module
+        self.members: list[Any] = []
+        self.optimizers: list[Optimizer] = []
+        self.error: BaseException | None = None
+        self.clock = Clock(trainer, self.is_manual)
+        self._parts: dict[type, RunPart] = {}
+        self._undo: list[Callable[[], object]] = []
+        self.has_begun = self._has_ended = False
+        driver = RunDriver(self)
+        self.trainer.callbacks = [
+            driver,
+            *self.trainer.callbacks,
+        ]  # a new list: Lightning goes through the old one
+        self.on_end(lambda: self._take_off(driver))
+        self.call_with(trainer.strategy, "on_exception", self.end)
+        _RUNS[trainer] = self
+
+    def _take_off(self, driver: RunDriver) -> None:
+        self.trainer.callbacks = [callback for callback in self.trainer.callbacks if callback is not driver]
+
+    # -- facts --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_manual(self) -> bool:
+        """Whether the module optimizes manually."""
+        return not self.module.automatic_optimization
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether this is a ``fast_dev_run``, in which a trick acts but decides nothing."""
+        return bool(self.trainer.fast_dev_run)
+
+    def strategy_is(self, *names: str) -> bool:
+        """Return whether the strategy is one of these, by class name, whichever package it comes from."""
+        return strategy_is(self.trainer, *names)
+
+    def members_of(self, kind: type[Kind]) -> list[Kind]:
+        """Return the tricks of a kind, in the Trainer's order."""
+        return [member for member in self.members if isinstance(member, kind)]
+
+    def part(self, kind: type[Part]) -> Part:
+        """Return the part of that class, made when it is first asked for."""
+        if kind not in self._parts:
+            self._parts[kind] = kind(self)
+        found = self._parts[kind]
+        assert isinstance(found, kind)
+        return found
+
+    def find_part(self, kind: type[Part]) -> Part | None:
+        """Return the part of that class if a trick has asked for it."""
+        found = self._parts.get(kind)
+        return found if isinstance(found, kind) else None
+
+    # -- what is undone -----------------------------------------------------------------------------------------------
+
+    def on_end(self, undo: Callable[[], object]) -> None:
+        """Have a function called once when the run ends, however it does; the last one registered is called first."""
+        self._undo.append(undo)
+
+    def call_with(
+        self, owner: object, name: str, call: Callable[[], None], *, before: bool = False
+    ) -> Callable[[], None]:
+        """Have ``call`` called after (or ``before``) each call of ``owner.name`` until the run ends.
+
+        Returns:
+            A function that takes it off earlier.
+        """
+        detach = call_with(owner, name, call, before=before)
+        self.on_end(detach)
+        return detach
+
+    # -- the hooks, told by the driver --------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin in ``on_fit_start``: compare the processes, then let every trick begin, then what they share."""
+        self.has_begun = True
+        check_ranks_agree(self.trainer, {member.state_key: member.settings() for member in self.members})
+        warn_if_nothing_is_sharded(self.trainer, self.module)
+        warn_of_shared_purposes(self.members)
+        self.optimizers = list(self.trainer.optimizers)
+        for member in self.members:
+            member.begin_fit(self)
+        for part in self._parts.values():
+            part.begin()
+
+    def start(self) -> None:
+        """Start the clock in ``on_train_start``: everything is restored now, under every strategy."""
+        self.optimizers = list(self.trainer.optimizers)
+        self.clock.start(next((member.loaded_clock for member in self.members if member.loaded_clock), None))
+        for part in self._parts.values():
+            part.start()
+
+    def start_epoch(self) -> None:
+        """Move the clock to an epoch's first step."""
+        if self.clock.start_epoch():
+            self._tell_parts()
+
+    def before_batch(self, batch_idx: int) -> None:
+        """Move the clock to the step of the coming batch, and look whether the optimizers are still the same."""
+        self._look_at_optimizers()
+        if self.clock.before_batch(batch_idx):
+            self._tell_parts()
+        for part in self._parts.values():
+            part.before_batch()
+
+    def before_step(self, optimizer: Optimizer) -> None:
+        """Under manual optimization, count the coming step of one optimizer."""
+        index = self.clock.count_step(optimizer, self.optimizers) if self.is_manual else None
+        if index is not None:
+            for part in self._parts.values():
+                part.before_step(index)
+            self.clock.state.optimizer_steps[index] += 1
+
+    def after_batch(self, batch_idx: int) -> None:
+        """Move the clock to the next step, so that whoever looks before it sees what it will use."""
+        if self.clock.after_batch(batch_idx):
+            self._tell_parts()
+
+    def end_epoch(self) -> None:
+        """Move the clock to the next epoch."""
+        if self.clock.end_epoch():
+            self._tell_parts()
+
+    def _tell_parts(self) -> None:
+        for part in self._parts.values():
+            part.clock_moved()
+
+    def _look_at_optimizers(self) -> None:
+        """Take in optimizers that were replaced during the run."""
+        found = self.trainer.optimizers
+        if found == self.optimizers:
+            return
+        self.optimizers = list(found)
+        steps = self.clock.state.optimizer_steps
+        self.clock.state.optimizer_steps = [*steps, *[0] * len(found)][: len(found)] if self.is_manual else steps
+        for member in self.members:
+            member.optimizers_replaced(self)
+        for part in self._parts.values():
+            part.optimizers_replaced()
+
+    def end(self) -> None:
+        """End once: let every trick end, then undo all that was registered, whatever fails on the way."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        _RUNS.pop(self.trainer, None)
+        for member in self.members:
+            _attempt(lambda member=member: member.end_fit(self), f"end `{member.state_key}`")  # type: ignore[misc]
+        for undo in reversed(self._undo):
+            _attempt(undo, "undo a change of the Trainer")
+        self._undo, self._parts = [], {}
+
+
+def _attempt(call: Callable[[], object], what: str) -> None:
+    """Call a function at the end of a run, where its failure must neither hide another error nor cost the result."""
+    try:
+        call()
+    except Exception as error:
+        rank_zero_warn(f"lightning-tricks could not {what}: {type(error).__name__}: {error}")
+
+
+def run_of(trainer: Trainer) -> Run | None:
+    """Return the run of a Trainer that fits with tricks."""
+    return _RUNS.get(trainer)
+
+
+def strategy_is(trainer: Any, *names: str) -> bool:
+    """Return whether a Trainer's strategy is one of these, by class name, whichever package it comes from."""
+    return any(kind.__name__ in names for kind in type(trainer.strategy).__mro__)
