@@ -19,11 +19,27 @@ class InfluenceFact:
 
 
 @dataclass(frozen=True)
+class CustomGradient:
+    """An ``autograd.Function`` whose gradient differs from differences.
+
+    Attributes:
+        function: its name.
+        error: the largest difference of a directional derivative, relative to the largest derivative.
+        designed: the function is a step or the identity, whose gradient is another one on purpose.
+    """
+
+    function: str
+    error: float
+    designed: bool
+
+
+@dataclass(frozen=True)
 class InfluenceFacts:
-    """The inputs of a module of the model in eval mode: its path, and what of each of them counts."""
+    """A module of the model in eval mode: its path, what of each input counts, and gradients that are wrong."""
 
     module: str
     inputs: tuple[InfluenceFact, ...] = ()
+    gradients: tuple[CustomGradient, ...] = ()
 
 
 @dataclass(frozen=True)

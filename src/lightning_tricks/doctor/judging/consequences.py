@@ -10,7 +10,7 @@ from lightning_tricks.doctor.rules.finding import SEVERITIES, Finding
 from lightning_tricks.doctor.rules.registry import all_rules
 from lightning_tricks.doctor.rules.rule import Rule
 
-_MEND_FIRST = ("DOC", "CON", "DAT", "NUM", "LOS", "INI", "ACT", "PLC", "OPT", "BEH", "RUN")
+_MEND_FIRST = ("DOC", "CON", "DAT", "NUM", "LOS", "INI", "ACT", "PLC", "GRD", "OPT", "BEH", "RUN", "TRF", "SIZ")
 
 
 def fix_order(finding: Finding) -> tuple[int, int, str]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.influence_facts import InfluenceFact, InfluenceFacts
 from lightning_tricks.doctor.reading.containers import tensors_in, walk_batch, with_tensors_changed
+from lightning_tricks.doctor.tracing.custom_gradients import check_functions, noting_functions
 
 Run = Callable[[Tensor | None, Tensor | None], list[Tensor]]
 
@@ -42,7 +43,10 @@ def measure_influence(
 
     model.eval()
     with torch.enable_grad():
-        first = run()
+        functions: dict[type, tuple[Any, ...]] = {}
+        with noting_functions(functions):
+            first = run()
+        gradients = check_functions(functions)
         if not all(torch.equal(a, b) for a, b in zip(first, run(), strict=False)):
             return "two passes in eval mode differ"
         suspects = {id(each): found for each in given if (found := _ignored(run, each, first))}
@@ -54,7 +58,7 @@ def measure_influence(
     facts = (
         InfluenceFact(names.get(id(each), "?"), _features(each), tuple(suspects.get(id(each), ()))) for each in given
     )
-    return InfluenceFacts(path, tuple(facts))
+    return InfluenceFacts(path, tuple(facts), gradients)
 
 
 def _arguments(target: nn.Module, args: Any, kwargs: Any) -> dict[int, str]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.evidence import ErrorFact, StepFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
+from lightning_tricks.doctor.reading.containers import tensors_in
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.nonfinite_watch import NonfiniteWatch, values_of
 from lightning_tricks.doctor.tracing.one_pass import find_entry, find_loss
@@ -48,7 +49,10 @@ def search_nonfinite(patient: Patient) -> NumericFacts:
             for context in (patient.context(), torch.enable_grad(), stack, watch):
                 contexts.enter_context(context)
             entry = find_entry(model, patient.batch)
-            loss = find_loss(entry, entry.call())
+            returned = entry.call()
+            loss = find_loss(entry, returned)
+            if loss is None:  # as in the trace: the sum of the outputs stands in for it
+                loss = _sum(returned)
         is_finite = loss is not None and bool(torch.isfinite(loss.detach()).all())
         is_manual = getattr(model, "automatic_optimization", True) is False
         if loss is not None and is_finite and loss.requires_grad and not is_manual:
@@ -58,6 +62,11 @@ def search_nonfinite(patient: Patient) -> NumericFacts:
     if not is_finite:
         return NumericFacts(watch.first_forward(loss))
     return NumericFacts(None, watch.first_backward(), tuple(nonfinite_gradients(model)))
+
+
+def _sum(returned: object) -> Tensor | None:
+    parts = [each.float().sum() for each in tensors_in(returned) if each.is_floating_point() and each.requires_grad]
+    return torch.stack(parts).sum() if parts else None
 
 
 def nonfinite_gradients(model: nn.Module) -> Iterator[str]:

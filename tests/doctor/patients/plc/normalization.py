@@ -70,6 +70,11 @@ def one_norm_on_two_scales() -> dict:
     return {"model": Calling(forward, **parts), "batch": torch.randn(8, 3, 12, 12)}
 
 
+@sick("PLC016", severity="info")
+def one_norm_behind_two_layers_alike_at_the_start() -> dict:
+    return two_places(1.0)
+
+
 @healthy("PLC016")
 def a_norm_for_each_place() -> dict:
     return two_places(6.0, norms=2)

@@ -16,7 +16,7 @@ def split_size(
     Why it matters:    few rows make a noisy score, which early stopping and tuning then follow; many are missing in
                        training.
     Options:           ``low``, ``high``: the range of the share; ``large``: more rows than this need no fixed share.
-    Try:               ``train_val_split(dataset, val=0.2)``.
+    Try:               ``torch.utils.data.random_split(dataset, [0.8, 0.2])``.
     False alarms:      data that come with a split of their own.
     References:        Guyon, A scaling law for the validation-set training-set size ratio, 1997.
     """
@@ -29,4 +29,4 @@ def split_size(
     share = val / (train + val)
     if train + val <= large and not low <= share <= high:
         message = f"{val} of {train + val} rows are for validation, {share:.1%}, outside [{low:.0%}, {high:.0%}]"
-        yield Symptom("val loader", message, "train_val_split(dataset, val=0.2)")
+        yield Symptom("val loader", message, "random_split(dataset, [0.8, 0.2])")

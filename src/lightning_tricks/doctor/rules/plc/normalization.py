@@ -50,7 +50,7 @@ def batchnorm_shared(evidence: Evidence, *, shift: float = 1.0, ratio: float = 2
     What it looks at:  batch norms that one step calls on the results of different layers; the mean and the standard
                        deviation of what arrives.
     Why it matters:    the running statistics are an average over the places and fit none of them: the model is another
-                       one in eval mode.
+                       one in eval mode. Where they are alike at the start, it is info.
     Options:           ``shift``: in standard deviations, how far the means may be apart; ``ratio``: how far the
                        standard deviations.
     Try:               a batch norm for each place.
@@ -71,12 +71,13 @@ def batchnorm_shared(evidence: Evidence, *, shift: float = 1.0, ratio: float = 2
         first, *others = places.values()
         far = [other for other in others if _are_apart(first, other, shift, ratio)]
         module = evidence.model.module(path)
-        if far and module is not None:
+        if others and module is not None:
+            other = far[0] if far else others[0]
             message = (
                 f"{module.kind} is called in {len(places)} places ({', '.join(places)}), on values of mean "
-                f"{first.mean:.2g} ± {first.std:.2g} and {far[0].mean:.2g} ± {far[0].std:.2g}"
+                f"{first.mean:.2g} ± {first.std:.2g} and {other.mean:.2g} ± {other.std:.2g}"
             )
-            yield Symptom(path, message, "a batch norm for each place")
+            yield Symptom(path, message, "a batch norm for each place", None if far else "info")
 
 
 def _source(graph: Graph, index: int) -> str:

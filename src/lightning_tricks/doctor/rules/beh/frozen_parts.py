@@ -1,0 +1,59 @@
+"""Frozen parts that move all the same."""
+
+from collections.abc import Iterator
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.model_facts import ModuleFact
+from lightning_tricks.doctor.rules.rule import Symptom, rule
+
+
+@rule("BEH010", "warning", kind="batch", needs=("trace",))
+def frozen_part_moves(evidence: Evidence) -> Iterator[Symptom]:
+    """A frozen part that changes in a step.
+
+    What it looks at:  batch norms without trainable parameters, in a part of the model that has none, that learn their
+                       statistics in the traced step; frozen parameters that the step writes into.
+    Why it matters:    ``requires_grad_(False)`` stops gradients, not running statistics: the features of the frozen
+                       part drift, and are others in eval mode than those that the head was trained on.
+    Try:               ``part.eval()`` in ``on_train_epoch_start``, for Lightning puts the model in training mode once.
+    False alarms:      teachers that follow a trainable part are left out.
+    References:        Lightning documentation, "Transfer learning".
+    """
+    learning = {norm.module for norm in evidence.trace.batchnorms} if evidence.trace is not None else set()
+    frozen = [each for each in evidence.model.modules if each.path in learning and _is_frozen_part(evidence, each)]
+    if frozen:
+        count = f" ({len(frozen)} of them)" if len(frozen) > 1 else ""
+        message = f"{frozen[0].kind} of a frozen part learns its running statistics{count}"
+        yield Symptom(frozen[0].path, message, "put the frozen part in eval mode: part.eval()")
+    graph = evidence.graph
+    for _, operation in graph.find("add", "sub", "mul", "div", "copy", "lerp", "zero", "fill", "setitem"):
+        target = graph[operation.inputs[0]] if operation.inplace and operation.inputs else None
+        parameter = evidence.model.parameter(target.module) if target and target.op == "parameter" else None
+        follows = any(graph[each].op == "parameter" for each in graph.before(*operation.inputs[1:]))
+        if (
+            parameter is not None
+            and not parameter.requires_grad
+            and not (follows or _has_twin(evidence, parameter.name))
+        ):
+            message = f"the step writes into {parameter.name}, which is frozen, by `{operation.op}`"
+            yield Symptom(parameter.module, message, "leave it alone, or make it a buffer")
+
+
+def _is_frozen_part(evidence: Evidence, norm: ModuleFact) -> bool:
+    """Return whether a norm belongs to a part with other weights, all of them frozen, and is no teacher."""
+    parent = norm.path.rpartition(".")[0]
+    inside = [each for each in evidence.model.parameters if each.module.startswith(f"{parent}." if parent else "")]
+    weights = [each for each in inside if len(each.shape) > 1]
+    own = [each for each in inside if each.module == norm.path]
+    is_frozen = bool(weights) and bool(own) and not any(each.requires_grad for each in inside)
+    return is_frozen and not any(_has_twin(evidence, each.name) for each in own)
+
+
+def _has_twin(evidence: Evidence, name: str) -> bool:
+    """Return whether a trainable parameter has the same end of its name and the same shape: a teacher's student."""
+    known = evidence.model.parameter(name)
+    end = ".".join(name.split(".")[-2:])
+    return known is not None and any(
+        each.requires_grad and each.shape == known.shape and each.name != name and f".{each.name}".endswith(f".{end}")
+        for each in evidence.model.parameters
+    )

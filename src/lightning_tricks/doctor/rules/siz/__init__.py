@@ -1,0 +1,1 @@
+"""DAT: data and loaders."""

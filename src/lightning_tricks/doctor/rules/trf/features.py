@@ -1,0 +1,37 @@
+"""Features of a frozen part that are computed again in every epoch."""
+
+import math
+
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, Symptoms, rule
+
+
+@rule("TRF001", "info", kind="static", needs=("rows",))
+def features_could_be_cached(evidence: Evidence, *, share: float = 0.5, parameters: int = 10_000) -> Symptoms:
+    """A frozen backbone that computes the same features in every epoch.
+
+    What it looks at:  children of the model whose parameters are all frozen, their share of all parameters, and whether
+                       a row of the training set is the same at each reading.
+    Why it matters:    the features of a row never change: computed once and kept, each epoch costs what the head costs.
+    Options:           ``share``, ``parameters``: how large the frozen part has to be.
+    Try:               run the frozen part over the data set once, and train the head on what it returned.
+    False alarms:      augmentation on the device; batch norms in training mode, which the frozen part should not have.
+    References:        Kornblith et al., Do Better ImageNet Models Transfer Better?, 2019.
+    """
+    assert evidence.rows is not None
+    sizes: dict[str, list[int]] = {}
+    for each in evidence.model.parameters:
+        child = ".".join(each.module.split(".")[: 2 if each.module.startswith(("net.", "model.")) else 1])
+        known = sizes.setdefault(child, [0, 0])
+        known[each.requires_grad] += math.prod(each.shape)
+    total = sum(map(sum, sizes.values()))
+    frozen = {name: count[0] for name, count in sizes.items() if count[0] >= parameters and not count[1]}
+    trains = any(count[1] for count in sizes.values())
+    if not frozen or not trains or sum(frozen.values()) < share * total:
+        return
+    if not evidence.rows.read:
+        yield NotChecked(evidence.rows.reasons.get("duplicates", "rows could not be read"))
+        return
+    name, count = max(frozen.items(), key=lambda item: item[1])
+    message = f"{count:,} of {total:,} parameters are frozen, and rows are the same at each reading"
+    yield Symptom(name, message, "run the frozen part over the data set once, and train on its outputs")
