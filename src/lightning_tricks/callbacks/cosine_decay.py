@@ -24,6 +24,7 @@ class CosineDecay(NamedSchedule):
         ValueError: an argument is out of range.
 
     Example:
+        >>> from lightning.pytorch import Trainer
         >>> from lightning_tricks import CosineDecay
         >>> trainer = Trainer(max_epochs=10, callbacks=[CosineDecay(end_factor=0.01, warmup="0.05dur")])
 

@@ -32,6 +32,7 @@ class CosineWarmRestarts(NamedSchedule):
         ValueError: an argument is out of range, or ``warmup_each_cycle`` with two clocks.
 
     Example:
+        >>> from lightning.pytorch import Trainer
         >>> from lightning_tricks import CosineWarmRestarts
         >>> trainer = Trainer(max_epochs=30, callbacks=[CosineWarmRestarts(t_0=2, t_mult=2, warmup="100st")])
 

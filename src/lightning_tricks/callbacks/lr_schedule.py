@@ -56,6 +56,7 @@ class LRSchedule(LRFactor):
         ValueError: an argument is out of range.
 
     Example:
+        >>> from lightning.pytorch import Trainer
         >>> from lightning_tricks import LRSchedule, cosine_decay, join, linear_warmup
         >>> schedule = join([linear_warmup(2), cosine_decay(8)], boundaries=[2])
         >>> trainer = Trainer(max_epochs=10, callbacks=[LRSchedule(schedule)])

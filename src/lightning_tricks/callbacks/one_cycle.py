@@ -38,6 +38,7 @@ class OneCycle(NamedSchedule):
         ValueError: an argument is out of range.
 
     Example:
+        >>> from lightning.pytorch import Trainer
         >>> from lightning_tricks import OneCycle
         >>> trainer = Trainer(max_epochs=10, callbacks=[OneCycle(pct_start=0.25)])
 

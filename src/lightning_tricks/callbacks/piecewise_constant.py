@@ -28,6 +28,7 @@ class PiecewiseConstant(NamedSchedule):
         ValueError: an argument is out of range, a wrong number of factors, boundaries out of order or on two clocks.
 
     Example:
+        >>> from lightning.pytorch import Trainer
         >>> from lightning_tricks import PiecewiseConstant
         >>> trainer = Trainer(max_epochs=30, callbacks=[PiecewiseConstant([10, 20], [1, 0.1, 0.01])])
 
