@@ -23,11 +23,14 @@ SPACE = {
 @pytest.fixture
 def swept(tmp_path: Path) -> Path:
     """Six jobs, of which one failed and one has not begun."""
-    folder = tmp_path / "sweep"
-    values = [(10.0**-i, 1 - 0.5**i, 4 * i, "cnn" if i % 2 else "mlp") for i in range(1, 7)]
+    return write_jobs(tmp_path / "sweep", 6)
+
+
+def write_jobs(folder: Path, count: int) -> Path:
+    values = [(10.0**-i, 1 - 0.5**i, 4 * i, "cnn" if i % 2 else "mlp") for i in range(1, count + 1)]
     jobs = [[f"lr={lr!r}", f"momentum={m!r}", f"width={w}", f"net={net}"] for lr, m, w, net in values]
-    write_sweep(folder, SweepRecord("random", 0, 6, [SPACE], [], jobs))
-    for number, (lr, *_) in enumerate(values[:5]):
+    write_sweep(folder, SweepRecord("random", 0, count, [SPACE], [], jobs))
+    for number, (lr, *_) in enumerate(values[:-1]):
         write_job(folder / str(number), JobRecord("completed", 0.0, 2.0))
         if number == 3:
             write_job(folder / "3", JobRecord("failed", 0.0, 1.0, error="ValueError: no"))
@@ -43,7 +46,28 @@ def test_it_prints_the_best_job_first_and_how_far_the_sweep_is(swept: Path, caps
     assert [line.split()[0] for line in lines[1:7]] == ["4", "2", "1", "0", "3", "5"]
     assert "ValueError: no" in lines[5]
     assert "6 jobs: 4 completed, 1 failed, 1 waiting; best val_loss 1e-05 (job 4, step 9)" in lines
+    assert lines[-1] == "(the importance of the parameters is shown from 8 jobs on)"
+
+
+def test_from_eight_jobs_on_it_says_what_mattered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, numbers = write_jobs(tmp_path / "sweep", 10), tmp_path / "numbers.json"
+    assert main(["compare", str(folder), "--json", str(numbers)]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("lr ") and "lower is better" in line for line in lines)
+    assert {entry["key"] for entry in json.loads(numbers.read_text())["importance"]} == set(SPACE)
+
+
+def test_the_only_candidate_is_the_metric_and_an_accuracy_is_the_better_the_higher(
+    swept: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in swept.rglob("metrics.csv"):
+        file.write_text(file.read_text().replace("val_loss", "train_loss"))
+    assert main(["compare", str(swept)]) == 0
+    assert "best val_acc 0.99999 (job 4, step 9)" in capsys.readouterr().out
+    for file in swept.rglob("metrics.csv"):
+        file.write_text(file.read_text().replace("val_acc", "score"))
+    assert main(["compare", str(swept)]) == 2
+    assert "Choose by --metric among score, train_loss." in capsys.readouterr().err
 
 
 def test_csv_and_json_have_the_values_in_full(swept: Path, tmp_path: Path) -> None:
@@ -57,7 +81,7 @@ def test_csv_and_json_have_the_values_in_full(swept: Path, tmp_path: Path) -> No
     found = json.loads(numbers.read_text())
     assert found["best_job"] == 4
     assert found["rows"][4]["values"] == {"lr": 1e-5, "momentum": 1 - 0.5**5, "width": 20, "net": "cnn"}
-    assert {entry["key"] for entry in found["importance"]} == set(SPACE)
+    assert found["importance"] == [], "four jobs say nothing about a parameter"
 
 
 def test_the_picture_has_each_parameter_on_its_own_scale(swept: Path, tmp_path: Path) -> None:

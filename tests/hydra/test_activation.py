@@ -86,7 +86,7 @@ def test_what_the_script_gives_wins(ask: Any) -> None:
         ("lr_schedule", r"no default and must be given: tricks.lr_schedule.schedule"),
         ("lr_monitor", "LearningRateMonitor, not of this library: give it to the Trainer itself"),
         ("@nowhere.yaml", r"No such file or directory: .*nowhere.yaml"),
-        ("@typo.yaml", r"(?s)Key 'end_faktor' is not in struct.*cosine_decay.end_faktor"),
+        ("@typo.yaml", r"`cosine_decay` has no setting `end_faktor`. Did you mean end_factor"),
         ("@wrong.yaml", r"(?s)`end_factor` must lie in \[0, 1\], got 7"),
         ("@shape.yaml", "shape.yaml must map names of tricks to their settings"),
     ],

@@ -66,6 +66,23 @@ def test_every_job_has_concrete_overrides_within_its_space(whole: Path) -> None:
     assert result(whole, 3)["stopped_by"] == "ended at max_epochs=2"
 
 
+def test_each_job_says_what_it_returned_and_the_end_has_the_best_as_a_line_to_paste(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "sweep"
+    with caplog.at_level("INFO"):
+        assert sweep(folder, *FOUR)[0] == 0
+    results = [result(folder, number)["result"] for number in range(4)]
+    lines = [record.message for record in caplog.records]
+    for number in range(4):
+        best = min(results[: number + 1])
+        expected = f"Job {number} returned {results[number]:.6g}; best so far {best:.6g} (job {results.index(best)})"
+        assert expected in lines
+    winner = results.index(min(results))
+    overrides = " ".join(json.loads((folder / "sweep.json").read_text())["jobs"][winner])
+    assert any(f"\nBest: job {winner} returned {min(results):.6g}: {overrides}" in line for line in lines)
+
+
 def test_a_sweep_killed_in_job_7_resumes_and_equals_the_one_that_was_not(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     assert start_process(folder, *NINE, KILL="7").returncode == -9

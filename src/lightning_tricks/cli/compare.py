@@ -16,8 +16,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog="example: lightning-tricks compare multirun/2026-11-21/16-00-00 --metric val_accuracy --mode max",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="the sweep's folder, what hydra.sweep.dir was")
-    parser.add_argument("--metric", default="val_loss", help="a column of the jobs' metrics.csv (default: val_loss)")
-    parser.add_argument("--mode", choices=["min", "max"], default="min", help="which is best (default: min)")
+    parser.add_argument(
+        "--metric", help="a column of the jobs' metrics.csv (default: val_loss, else the only one of validation)"
+    )
+    parser.add_argument("--mode", choices=["min", "max"], help="which is best (default: max for accuracies, else min)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row a job, values in full")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write rows, importances and scales")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure: .png, .pdf, .svg ...")
@@ -25,12 +27,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Show the sweep; 1 if no job has the metric, 2 if there is no sweep to show."""
+    from lightning_tricks.sweeps.metric_choice import choose_metric, choose_mode
     from lightning_tricks.sweeps.sweep_plots import plot_rows
     from lightning_tricks.sweeps.sweep_rows import read_rows
     from lightning_tricks.sweeps.sweep_table import csv_rows, describe_rows, plain_rows
 
     try:
-        sweep = read_rows(args.folder, args.metric, args.mode)
+        metric = args.metric or choose_metric(read_rows(args.folder).metrics)
+        sweep = read_rows(args.folder, metric, args.mode or choose_mode(metric))
         print(describe_rows(sweep))
         if args.csv:
             args.csv.write_text(csv_rows(sweep), encoding="utf-8")
@@ -47,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
         return 2
     states = {row.status for row in sweep.rows}
     if not has_metric and states & {"running", "waiting"} and not states & {"completed", "no record"}:
-        print(f"no job has come to its first `{args.metric}` yet")
+        print(f"no job has come to its first `{metric}` yet")
         return 0
     if not has_metric:
-        print(f"lightning-tricks compare: {_why_no_metric(args.metric, sweep.metrics)}", file=sys.stderr)
+        print(f"lightning-tricks compare: {_why_no_metric(metric, sweep.metrics)}", file=sys.stderr)
     return 0 if has_metric else 1
 
 

@@ -90,11 +90,25 @@ def _nodes(given: str) -> "Iterator[tuple[str, Any]]":
                 raise ValueError(f"`{name}` is named twice.")
             seen.add(name)
             option = _option(str(name))
+            _refuse_unknown_keys(str(name), settings or {}, option)
             OmegaConf.set_struct(option, True)
             merged = OmegaConf.merge(option, settings or {})
             assert isinstance(merged, DictConfig)
             OmegaConf.set_struct(merged, False)
             yield str(name), merged
+
+
+def _refuse_unknown_keys(name: str, settings: "dict[Any, Any]", option: "Any") -> None:
+    """Refuse settings that the option does not have.
+
+    Raises:
+        ValueError: one is unknown; the message offers the closest.
+    """
+    from lightning_tricks.hydra.suggestions import did_you_mean
+
+    for key in settings:
+        if key not in option.keys():  # noqa: SIM118 - a value that must be given is no member of it
+            raise ValueError(f"`{name}` has no setting `{key}`.{did_you_mean(str(key), list(option))}")
 
 
 def _read(file: str) -> "dict[Any, Any]":
@@ -113,17 +127,17 @@ def _read(file: str) -> "dict[Any, Any]":
 
 def _option(name: str) -> "Any":
     """Return the packaged option of our own callbacks: two of another library's cannot be told apart in time."""
-    from difflib import get_close_matches
     from importlib.resources import files
 
     from omegaconf import OmegaConf
 
+    from lightning_tricks.hydra.suggestions import did_you_mean
+
     folder = files("lightning_tricks.conf").joinpath("tricks")
     options = {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
     if name not in options:
-        close = get_close_matches(name.lower(), options, n=3, cutoff=0.5)
-        offer = f"Did you mean {' or '.join(close)}?" if close else "`lightning-tricks list` shows all."
-        raise LookupError(f"there is no trick named {name!r}. {offer}")
+        offer = did_you_mean(name, options) or " `lightning-tricks list` shows all."
+        raise LookupError(f"there is no trick named {name!r}.{offer}")
     option = OmegaConf.select(OmegaConf.create(options[name].read_text(encoding="utf-8")), name)
     if not option["_target_"].startswith("lightning_tricks."):
         raise ValueError(f"`{name}` is {option['_target_']}, not of this library: give it to the Trainer itself.")

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra import compose, initialize_config_module
+from lightning_tricks.hydra.suggestions import suggestions_for
 
 REFUSALS = (ValueError, TypeError, MisconfigurationException, HydraException, OmegaConfBaseException)
 """What composing and building tricks raises when what was asked for cannot be had."""
@@ -24,7 +25,8 @@ def compose_tricks(overrides: Sequence[str]) -> DictConfig | None:
         The node, or ``None`` if nothing was selected.
 
     Raises:
-        hydra.errors.HydraException: an override cannot be read, or names no option.
+        hydra.errors.HydraException: an override cannot be read.
+        ValueError: an override names no option or none of its settings; the message offers the closest.
 
     Example:
         >>> compose_tricks(["tricks=[cosine_decay]", "tricks.cosine_decay.end_factor=0.1"]).cosine_decay.end_factor
@@ -32,5 +34,11 @@ def compose_tricks(overrides: Sequence[str]) -> DictConfig | None:
     """
     given = [f"+{text}" if text.startswith("tricks=") else text for text in overrides]
     with initialize_config_module("lightning_tricks.conf", version_base=None, job_name="lightning-tricks"):
-        tricks: DictConfig | None = compose(overrides=given).get("tricks")
+        try:
+            tricks: DictConfig | None = compose(overrides=given).get("tricks")
+        except HydraException as error:
+            offer = suggestions_for(overrides)
+            if not offer:
+                raise
+            raise ValueError(f"{str(error).splitlines()[0]}{offer}") from error
     return tricks

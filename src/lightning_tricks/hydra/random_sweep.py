@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
@@ -169,20 +170,28 @@ class RandomSweep:
 
     def _best(self, plan: SweepPlan, count: int) -> list[str]:
         """Return what was drawn for the best of the first jobs."""
+        best = self._best_job(count)
+        if best is None:
+            raise SweepError(
+                f"No job of the first {count} in {self._folder} returned a finite number to judge it by. A sweep with "
+                "stages needs an application that returns one, say the validation loss, and one job that comes so far."
+            )
+        number, result = best
+        log.info(f"The next stage starts from job {number}, which returned {result:.6g}")
+        return self._sampled(number, plan)
+
+    def _best_job(self, count: int) -> tuple[int, float] | None:
+        """Return number and result of the best of the first jobs, ``None`` if none returned a finite number."""
         results = {}
         for number in range(count):
             record = read_job(self._folders[number])
             if record and record.status == "completed" and record.result is not None:
                 results[number] = record.result
         if not results:
-            raise SweepError(
-                f"No job of the first {count} in {self._folder} returned a finite number to judge it by. A sweep with "
-                "stages needs an application that returns one, say the validation loss, and one job that comes so far."
-            )
+            return None
         choose = min if self._settings.direction == "minimize" else max
         best = choose(results, key=lambda number: results[number])
-        log.info(f"The next stage starts from job {best}, which returned {results[best]:.6g}")
-        return self._sampled(best, plan)
+        return best, results[best]
 
     def _sampled(self, number: int, plan: SweepPlan) -> list[str]:
         return without_keys(self._jobs[number], plan.fixed)
@@ -198,9 +207,12 @@ class RandomSweep:
     def _progress(self) -> str:
         done = sum(self._is_done(number) for number in range(len(self._jobs)))
         said = f"{done} of {len(self._jobs)} jobs are done. Look at them: lightning-tricks compare {self._folder}"
+        best = self._best_job(len(self._jobs))
+        if best is not None:
+            said = f"{said}\nBest: job {best[0]} returned {best[1]:.6g}: {' '.join(map(quote, self._jobs[best[0]]))}"
         if done == len(self._jobs):
             return said
-        return f"{said}. Run the others: the same command, with hydra.sweep.dir={self._folder}"
+        return f"{said}\nRun the others: the same command, with hydra.sweep.dir={self._folder}"
 
     def _failures(self) -> str:
         lines = [f"{len(self._failed)} of {len(self._jobs)} jobs failed; the others were run."]

@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
-from lightning_tricks.sweeps.sweep_records import JobRecord, read_job, write_job
+from lightning_tricks.sweeps.sweep_records import JOB_FILE, JobRecord, read_job, write_job
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ class RecordedJob:
             with ending:
                 result = self._call(config)
             record = replace(record, status="completed", result=_number(result))
+            if record.result is not None:
+                log.info(_standing(folder, record.result))
             return result
         except Exception as error:
             log.exception("This job failed.")  # into the job's own log: the sweep goes on, and shows only the message
@@ -68,6 +70,19 @@ class RecordedJob:
             if end.code in (None, 0):
                 return None
             raise JobExitError(f"the job called sys.exit({end.code!r})") from end
+
+
+def _standing(folder: Path, result: float) -> str:
+    """Return what a job came to, and the best of its sweep so far; jobs beside it may have ended meanwhile."""
+    config = HydraConfig.get()
+    ended = {folder.name: result}
+    for path in Path(config.sweep.dir).glob(f"*/{JOB_FILE}"):
+        record = read_job(path.parent)
+        if record and record.status == "completed" and record.result is not None:
+            ended[path.parent.name] = record.result
+    choose = max if config.sweeper.get("direction") == "maximize" else min
+    best = choose(ended, key=lambda name: ended[name])
+    return f"Job {config.job.get('num', folder.name)} returned {result:.6g}; best so far {ended[best]:.6g} (job {best})"
 
 
 class _Ending(logging.Handler):

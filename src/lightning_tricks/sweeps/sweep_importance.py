@@ -9,6 +9,8 @@ from lightning_tricks.sweeps.sweep_rows import SweepRows
 from lightning_tricks.sweeps.sweep_values import Value, as_numbers
 
 _FEWEST = 4
+ENOUGH_JOBS = 8
+"""Below this a parameter's order is more often chance than not, and none is shown."""
 _CLEAR = 0.3
 
 
@@ -57,6 +59,11 @@ def importances(sweep: SweepRows) -> list[Importance]:
         if len(jobs) >= _FEWEST and len(set(metric)) > 1 and len(set(values)) > 1:
             found.append(_importance(key, values, metric))
     return sorted(found, key=lambda importance: -importance.strength)
+
+
+def shown_importances(sweep: SweepRows) -> list[Importance]:
+    """Return the importances that enough jobs stand behind."""
+    return [importance for importance in importances(sweep) if importance.jobs >= ENOUGH_JOBS]
 
 
 def _importance(key: str, values: Sequence[Value], metric: Sequence[float]) -> Importance:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lightning_tricks.reports.curves import new_figure
-from lightning_tricks.sweeps.sweep_importance import importances
+from lightning_tricks.sweeps.sweep_importance import shown_importances
 from lightning_tricks.sweeps.sweep_rows import SweepRows
 from lightning_tricks.sweeps.sweep_values import Value, as_numbers
 
@@ -35,7 +35,7 @@ def plot_rows(sweep: SweepRows, title: str = "") -> Any:
     Raises:
         ModuleNotFoundError: matplotlib is not installed (the extra ``plot``).
     """
-    strengths = {importance.key: importance.strength for importance in importances(sweep)}
+    strengths = {importance.key: importance.strength for importance in shown_importances(sweep)}
     keys = sorted(sweep.keys, key=lambda key: -strengths.get(key, 0.0))
     count = max(1, math.ceil(len(keys) / _COLUMNS))
     figure = new_figure((9, 3.3 + 2.6 * count))
@@ -85,7 +85,7 @@ def _draw_parallel(
     for i in reversed(range(len(colors))):  # the best on top
         width = 2.4 if i == 0 else 1.0
         axes.plot([heights[name][i] for name in columns], color=colors[i], linewidth=width)
-    axes.set_xticks(range(len(columns)), list(columns), fontsize=9)
+    axes.set_xticks(range(len(columns)), [name.replace(".", ".\n") for name in columns], fontsize=9)
     axes.set_xlim(-0.1, len(columns) - 0.6)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

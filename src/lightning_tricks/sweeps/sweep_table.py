@@ -6,7 +6,7 @@ from dataclasses import asdict
 from io import StringIO
 from typing import Any
 
-from lightning_tricks.sweeps.sweep_importance import importances
+from lightning_tricks.sweeps.sweep_importance import ENOUGH_JOBS, importances, shown_importances
 from lightning_tricks.sweeps.sweep_rows import Row, SweepRows
 
 _OVER = ("completed", "failed", "interrupted", "killed", "no record")
@@ -57,7 +57,7 @@ def plain_rows(sweep: SweepRows) -> dict[str, Any]:
         "best_job": best.job if best and best.best is not None else None,
         "progress": dict(Counter(row.status for row in sweep.rows)),
         "scales": sweep.scales,
-        "importance": [asdict(importance) for importance in importances(sweep)],
+        "importance": [asdict(importance) for importance in shown_importances(sweep)],
         "rows": [asdict(row) for row in sweep.rows],
     }
 
@@ -84,9 +84,10 @@ def _aligned(lines: list[list[str]]) -> list[str]:
 
 
 def _importance_lines(sweep: SweepRows) -> list[str]:
-    found = importances(sweep)
+    found = shown_importances(sweep)
     if not found:
-        return []
+        few = importances(sweep)
+        return [f"(the importance of the parameters is shown from {ENOUGH_JOBS} jobs on)"] if few else []
     lines = [["importance", "", "trend", "bend", "jobs", ""]]
     for importance in found:
         numbers = ["" if number is None else f"{number:+.2f}" for number in (importance.trend, importance.bend)]
