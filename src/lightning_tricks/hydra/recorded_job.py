@@ -74,7 +74,7 @@ class RecordedJob:
 
 def _standing(folder: Path, result: float) -> str:
     """Return what a job came to, and the best of its sweep so far; jobs beside it may have ended meanwhile."""
-    config = HydraConfig.get()
+    config: Any = HydraConfig.get()
     ended = {folder.name: result}
     for path in Path(config.sweep.dir).glob(f"*/{JOB_FILE}"):
         record = read_job(path.parent)
