@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 
 import pytest
+from lightning.pytorch import Trainer
 
 import lightning_tricks
 
@@ -18,5 +19,6 @@ MODULES = [
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples_run(name: str) -> None:
     module = importlib.import_module(name)
-    results = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    names = {"Trainer": Trainer}  # every example of a callback has one
+    results = doctest.testmod(module, extraglobs=names, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     assert results.failed == 0, f"{results.failed} of {results.attempted} examples failed; see the output above"
