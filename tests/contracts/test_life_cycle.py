@@ -11,6 +11,7 @@ import pytest
 import pytorch_lightning
 import torch
 from killed_fit import every_batch
+from leftovers import shape_of
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -155,22 +156,6 @@ class Bomb(Callback):
 
     def explode(self, *_: Any, **__: Any) -> None:
         raise ZeroDivisionError("the bomb")
-
-
-def shape_of(runner: Any, net: Any) -> dict[str, Any]:
-    """All that a callback could leave behind on a Trainer, a module, its layers and its parameters."""
-    layers = [
-        (name, sorted(vars(layer)), *(len(value) for key, value in sorted(vars(layer).items()) if "hooks" in key))
-        for name, layer in net.named_modules()
-    ]
-    methods = {
-        (type(owner).__name__, key)
-        for owner in (runner, runner.strategy, runner.fit_loop, net)
-        for key, value in vars(owner).items()
-        if callable(value) and getattr(value, "__self__", owner) is not owner
-    }
-    grads = [(name, p.requires_grad, len(p._backward_hooks or ())) for name, p in net.named_parameters()]
-    return {"layers": layers, "methods": methods, "grads": grads, "trainer": sorted(vars(runner))}
 
 
 @cache

@@ -14,6 +14,7 @@ EXAMPLES = TESTS.parent / "examples"
 
 WITHOUT_MODULE = {
     "callbacks/test_live_actions.py": "what LiveControl does on an order; test_live_control.py is how it reads one",
+    "cli/test_doctor_in_ci.py": "the command of doctor.py as a continuous integration runs it",
     "doctor/rules/test_patients.py": "all rules, each on its own patients",
     "doctor/show/test_show.py": "one report in each of its forms",
     "doctor/test_architectures.py": "the whole doctor on architectures of transformers",
@@ -22,6 +23,8 @@ WITHOUT_MODULE = {
     "doctor/test_run_precision.py": "the whole doctor on healthy trainings",
     "engine/checkup/test_watch_faults.py": "what the checkup does when one of its own parts fails",
     "engine/clip/test_sharded_clipping.py": "all clipping callbacks on two sharded processes",
+    "engine/trial/test_other_programs.py": "trials in modules, optimizers and loaders of other programs",
+    "engine/watch/test_metric_sources.py": "where and when a score is logged, for all that watch one",
     "engine/watch/test_swapped_weights.py": "best weights next to callbacks that swap weights",
     "examples/test_sweep.py": "examples/train.py under Hydra's multirun",
     "functional/test_schedule_decays.py": "the decays of schedules.py; test_schedules.py has the rest",
@@ -31,10 +34,11 @@ WITHOUT_MODULE = {
     "hydra/test_packaged_options.py": "options are YAML, in conf",
     "hydra/test_recipes.py": "recipes are YAML, in conf",
     "hydra/test_sweep_options.py": "options are YAML, in conf",
+    "reports/test_notebooks.py": "each result as a notebook shows it",
 }
 """Test files that are about more or less than one module."""
-OF_THE_WHOLE = {"contracts"}
-"""Rooms of tests that walk all public names."""
+OF_THE_WHOLE = {"contracts", "world"}
+"""Rooms of tests that walk all public names, or programs of other people."""
 
 FILES = sorted(file.relative_to(TESTS) for file in TESTS.rglob("test_*.py") if file.parent != TESTS)
 
