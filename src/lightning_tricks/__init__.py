@@ -28,6 +28,7 @@ _HOMES = {
     "LRPreview": "callbacks.lr_preview",
     "LRSchedule": "callbacks.lr_schedule",
     "LiveControl": "callbacks.live_control",
+    "LossSuggestion": "functional.loss_suggestion",
     "OneCycle": "callbacks.one_cycle",
     "PiecewiseConstant": "callbacks.piecewise_constant",
     "PlacementCheck": "callbacks.placement_check",
@@ -38,13 +39,17 @@ _HOMES = {
     "ZClip": "callbacks.z_clip",
     "adaptive_clip_": "functional.clipping",
     "assert_healthy": "doctor.judging.assert_healthy",
+    "binary_focal_loss": "functional.focal_losses",
     "clip_by_norm_": "functional.clipping",
     "clip_by_value_": "functional.clipping",
+    "contrastive_loss": "functional.losses",
+    "coral_loss": "functional.losses",
     "cosine_decay": "functional.schedules",
     "cosine_warm_restarts": "functional.schedules",
     "diagnose": "doctor.judging.diagnose",
     "exponential_decay": "functional.schedules",
     "find_lr": "callbacks.find_lr",
+    "focal_loss": "functional.focal_losses",
     "instantiate_callbacks": "hydra.instantiate",
     "inverse_sqrt_decay": "functional.schedules",
     "inverse_time_decay": "functional.schedules",
@@ -55,6 +60,7 @@ _HOMES = {
     "polynomial_decay": "functional.schedules",
     "preview_lr": "callbacks.lr_preview",
     "product": "functional.schedules",
+    "suggest_loss": "functional.loss_suggestion",
 }
 _ROOMS = ("callbacks", "cli", "conf", "core", "doctor", "engine", "functional", "hydra", "reports", "sweeps")
 
@@ -98,6 +104,12 @@ if TYPE_CHECKING:
     from lightning_tricks.functional.clipping import adaptive_clip_ as adaptive_clip_
     from lightning_tricks.functional.clipping import clip_by_norm_ as clip_by_norm_
     from lightning_tricks.functional.clipping import clip_by_value_ as clip_by_value_
+    from lightning_tricks.functional.focal_losses import binary_focal_loss as binary_focal_loss
+    from lightning_tricks.functional.focal_losses import focal_loss as focal_loss
+    from lightning_tricks.functional.loss_suggestion import LossSuggestion as LossSuggestion
+    from lightning_tricks.functional.loss_suggestion import suggest_loss as suggest_loss
+    from lightning_tricks.functional.losses import contrastive_loss as contrastive_loss
+    from lightning_tricks.functional.losses import coral_loss as coral_loss
     from lightning_tricks.functional.schedules import Schedule as Schedule
     from lightning_tricks.functional.schedules import cosine_decay as cosine_decay
     from lightning_tricks.functional.schedules import cosine_warm_restarts as cosine_warm_restarts
