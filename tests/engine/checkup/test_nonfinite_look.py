@@ -1,5 +1,6 @@
 """A second look at the very batch that goes NaN in a fit: the operation is named, and the run goes on as it would."""
 
+import contextlib
 import copy
 import logging
 
@@ -7,6 +8,7 @@ import lightning.pytorch as L
 import pytest
 import torch
 import torch.nn.functional as F
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -93,3 +95,16 @@ def test_a_finite_run_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(nonfinite_look, "search_nonfinite", lambda patient: pytest.fail("a finite step was run again"))
     assert report_of(fit(Rooted(), rows(1.0))) == ""
+
+
+@pytest.mark.parametrize("callback", [L.callbacks.ModelCheckpoint, L.callbacks.EarlyStopping])
+def test_a_callback_of_lightnings_that_follows_the_test_set_is_reported(callback: type, tmp_path: object) -> None:
+    doctor = Doctor(select=["DAT013"])
+    arguments = {"dirpath": tmp_path} if callback is L.callbacks.ModelCheckpoint else {"strict": False}
+    trainer = L.Trainer(max_epochs=1, callbacks=[doctor, callback(monitor="test_loss", **arguments)], logger=False,
+                        enable_checkpointing=callback is L.callbacks.ModelCheckpoint, accelerator="cpu",
+                        enable_progress_bar=False, enable_model_summary=False, limit_train_batches=1)  # fmt: skip
+    with contextlib.suppress(MisconfigurationException):  # no metric has that name
+        trainer.fit(Rooted(), rows(1.0))
+    assert doctor.report is not None
+    assert [finding.code for finding in doctor.report.errors] == ["DAT013"]
