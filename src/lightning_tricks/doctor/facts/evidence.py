@@ -126,6 +126,7 @@ class StepFacts:
         backwards: how many backward passes were run.
         gradients: of every parameter that is to train.
         logged: what was logged, by name.
+        stepped: the optimizers, by index, that the module stepped itself.
     """
 
     loss: float | None
@@ -134,6 +135,7 @@ class StepFacts:
     backwards: int
     gradients: tuple[GradientFact, ...]
     logged: dict[str, float]
+    stepped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,18 @@ class HiddenFact:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The model: modules in registration order, parameters each once, what was trained before, broken buffers."""
+    """The model: modules in registration order, parameters each once, parts that were trained before.
+
+    Attributes:
+        kind: its class.
+        modules: in registration order.
+        parameters: each once.
+        hidden: what PyTorch does not register.
+        pretrained: parts that were trained before.
+        is_lightning: it is a LightningModule.
+        copies: paths of parts that hold nearly the same numbers as another part of their class.
+        nonfinite_buffers: buffers with values that are not finite.
+    """
 
     kind: str
     modules: tuple[ModuleFact, ...]
@@ -100,11 +111,16 @@ class ModelFacts:
     hidden: tuple[HiddenFact, ...] = ()
     pretrained: tuple[PretrainedFact, ...] = ()
     is_lightning: bool = False
+    copies: tuple[str, ...] = ()
     nonfinite_buffers: tuple[BufferFact, ...] = ()
 
     def is_pretrained(self, path: str) -> bool:
         """Return whether a module lies in a part that was trained before."""
         return any(not part.module or f"{path}.".startswith(f"{part.module}.") for part in self.pretrained)
+
+    def is_copy(self, path: str) -> bool:
+        """Return whether a module lies in a part that nearly equals another one."""
+        return any(f"{path}.".startswith(f"{copy}.") for copy in self.copies)
 
     @cached_property
     def pretrained_share(self) -> float:

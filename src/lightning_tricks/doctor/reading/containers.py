@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 
 def members_of(value: Any) -> list[tuple[str, Any]] | None:
@@ -56,6 +57,15 @@ def walk_batch(batch: Any, path: str = "", depth: int = 8) -> Iterator[tuple[str
         yield from walk_batch(value, f"{path}.{key}" if path else key, depth - 1)
 
 
+def packed_in(value: Any, depth: int = 8) -> Iterator[PackedSequence]:
+    """Yield the packed sequences in a container."""
+    if isinstance(value, PackedSequence):
+        yield value
+    elif depth:
+        for _, item in members_of(value) or ():
+            yield from packed_in(item, depth - 1)
+
+
 def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
     """Yield the tensors in a value and in the containers in it; lazy ones, which have no shape, are left out."""
     if isinstance(value, Tensor):
@@ -66,8 +76,16 @@ def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
             yield from tensors_in(item, depth - 1)
 
 
+def changeable_tensors_in(value: object) -> list[Tensor]:
+    """Return the tensors that :func:`with_tensors_changed` changes: those of packed sequences are left out."""
+    packed = {id(part) for sequence in packed_in(value) for part in sequence}
+    return [tensor for tensor in tensors_in(value) if id(tensor) not in packed]
+
+
 def with_tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """Return a tensor, or a container of tensors, with each tensor changed; what holds none is returned as it is.
+
+    Packed sequences are left alone.
 
     Example:
         >>> with_tensors_changed({"x": (torch.ones(1), "a")}, torch.neg)
@@ -76,7 +94,7 @@ def with_tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     members = members_of(value)
-    if members is None:
+    if members is None or isinstance(value, PackedSequence):  # whose rows are steps of several samples
         return value
     items = [with_tensors_changed(item, change) for _, item in members]
     if all(new is old for new, (_, old) in zip(items, members, strict=True)):

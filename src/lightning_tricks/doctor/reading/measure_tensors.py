@@ -26,7 +26,7 @@ def measure(tensor: Tensor, *, distinct: bool = False) -> Statistics | None:
     tensor = local_part(tensor)
     if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.is_complex() or tensor.is_quantized:
         return None
-    if tensor.layout is not torch.strided or not tensor.numel():
+    if tensor.layout is not torch.strided or tensor.is_nested or not tensor.numel():
         return None
     with torch.no_grad():
         flat = tensor.detach().reshape(-1)
@@ -63,8 +63,12 @@ def _numbers(flat: Tensor) -> list[float]:
 
 def describe(tensor: Tensor, *, values: bool = True) -> TensorFact:
     """Return what a tensor looks like."""
-    shape = () if nn.parameter.is_lazy(tensor) else tuple(tensor.shape)
-    return TensorFact(shape, str(tensor.dtype), measure(tensor) if values else None)
+    return TensorFact(shape_of(tensor), str(tensor.dtype), measure(tensor) if values else None)
+
+
+def shape_of(tensor: Tensor) -> tuple[int, ...]:
+    """Return a tensor's shape; empty of one that has none: lazy or nested."""
+    return () if nn.parameter.is_lazy(tensor) or tensor.is_nested else tuple(tensor.shape)
 
 
 def share_of_duplicate_rows(tensor: Tensor) -> float | None:

@@ -17,6 +17,8 @@ def read_columns(tensor: Tensor) -> ColumnsFact | None:
         >>> read_columns(torch.tensor([[1.0, 5.0, 100.0], [2.0, 5.0, 300.0]]))
         ColumnsFact(rows=2, columns=3, constant=1, std_ratio=200.0, shares=(0.0, 0.0, 0.833...))
     """
+    if tensor.is_nested:
+        return None
     if not tensor.is_floating_point() or tensor.is_meta or tensor.layout is not torch.strided or not tensor.numel():
         return None
     with torch.no_grad():

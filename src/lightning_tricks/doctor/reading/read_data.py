@@ -17,7 +17,7 @@ from torch.utils.data import (
 from torch.utils.data.distributed import DistributedSampler
 
 from lightning_tricks.doctor.facts.evidence import BatchFacts, LeafFact, LoaderFact
-from lightning_tricks.doctor.reading.containers import walk_batch
+from lightning_tricks.doctor.reading.containers import packed_in, walk_batch
 from lightning_tricks.doctor.reading.measure_tensors import describe
 from lightning_tricks.doctor.reading.read_columns import read_columns
 
@@ -124,8 +124,11 @@ def read_batch(batch: Any) -> BatchFacts:
         >>> facts.size, [leaf.path for leaf in facts.leaves]
         (4, ['x', 'y', 'id'])
     """
-    leaves = tuple(_read_leaf(path, leaf) for path, leaf in walk_batch(batch))
-    sizes = Counter(leaf.tensor.shape[0] for leaf in leaves if leaf.tensor and leaf.tensor.shape)
+    found = list(walk_batch(batch))
+    leaves = tuple(_read_leaf(path, leaf) for path, leaf in found)
+    packed = {id(part) for sequence in packed_in(batch) for part in sequence}  # their rows are steps, not samples
+    rows = (leaf.tensor for leaf, (_, value) in zip(leaves, found, strict=True) if id(value) not in packed)
+    sizes = Counter(tensor.shape[0] for tensor in rows if tensor and tensor.shape)
     return BatchFacts(type(batch).__name__, leaves, sizes.most_common(1)[0][0] if sizes else None)
 
 

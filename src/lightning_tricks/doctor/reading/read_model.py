@@ -12,6 +12,7 @@ from lightning_tricks.doctor.reading.measure_tensors import (
     share_of_duplicate_rows,
 )
 from lightning_tricks.doctor.reading.read_buffers import read_nonfinite_buffers
+from lightning_tricks.doctor.reading.read_copies import read_copies
 from lightning_tricks.doctor.reading.read_pretraining import read_pretraining
 from lightning_tricks.doctor.reading.read_source import Source, read_source
 
@@ -31,6 +32,7 @@ def read_model(model: nn.Module) -> ModelFacts:
         parameters=tuple(_read_parameters(model)),
         hidden=tuple(_read_hidden(model)),
         pretrained=read_pretraining(model),
+        copies=read_copies(model),
         is_lightning=is_lightning(model),
         nonfinite_buffers=tuple(read_nonfinite_buffers(model)),
     )

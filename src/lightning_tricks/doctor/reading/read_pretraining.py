@@ -10,16 +10,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.context_facts import PretrainedFact
 from lightning_tricks.doctor.reading.measure_tensors import local_part
+from lightning_tricks.doctor.reading.read_copies import follows, kind_and_matrix
 
 # drawn matrices of 16 rows and more reach 1.4, briefly trained ones 2 to 7
 _BEYOND_CHANCE = 1.8
 _PASSES = 10
-_COMPARED = 4096
 _NORMS = ("LayerNorm", "BatchNorm", "GroupNorm", "RMSNorm", "InstanceNorm")
 
 
@@ -98,13 +97,11 @@ def _twins(model: nn.Module) -> set[str]:
     frozen: dict[Any, list[tuple[str, Tensor]]] = {}
     trainable: dict[Any, list[Tensor]] = {}
     for path, module in model.named_modules():
-        own = list(module.named_parameters()) if path else []
-        matrices = [value for _, value in own if not nn.parameter.is_lazy(value) and value.dim() > 1]
-        if not matrices or any(nn.parameter.is_lazy(value) for _, value in own):
+        known = kind_and_matrix(module) if path else None
+        if known is None:
             continue
-        matrix = matrices[0]
-        kind = (type(module), tuple((name, value.shape) for name, value in own))
-        if any(value.requires_grad for _, value in own):
+        kind, matrix = known
+        if any(value.requires_grad for value in module.parameters()):
             trainable.setdefault(kind, []).append(matrix)
         else:
             frozen.setdefault(kind, []).append((path, matrix))
@@ -112,16 +109,8 @@ def _twins(model: nn.Module) -> set[str]:
         path
         for kind, found in frozen.items()
         for path, matrix in found
-        if any(_follows(matrix, other) for other in trainable.get(kind, ()))
+        if any(follows(matrix, other) for other in trainable.get(kind, ()))
     }
-
-
-def _follows(matrix: Tensor, other: Tensor) -> bool:
-    """Return whether a matrix is nearly another one: a copy, or a moving average of it."""
-    if matrix.is_meta or other.is_meta or matrix.shape != other.shape:
-        return False
-    first, second = (local_part(each).detach().float().flatten()[:_COMPARED] for each in (matrix, other))
-    return bool(torch.dot(first, second) > 0.5 * first.norm() * second.norm())
 
 
 def _is_below(path: str, module: str) -> bool:

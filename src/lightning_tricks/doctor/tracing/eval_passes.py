@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.evidence import BehaviourFacts
 from lightning_tricks.doctor.facts.trace_facts import TensorFact
-from lightning_tricks.doctor.reading.containers import tensors_in, with_tensors_changed
+from lightning_tricks.doctor.reading.containers import changeable_tensors_in, tensors_in, with_tensors_changed
 from lightning_tricks.doctor.reading.measure_tensors import measure
 from lightning_tricks.doctor.tracing.interventions import Listener
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
@@ -41,7 +41,7 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
             tensor.detach().float() for tensor in tensors_in(returned) if tensor.is_floating_point() and tensor.dim()
         ]
 
-    inputs = [tensor for tensor in tensors_in((args, kwargs)) if _has_rows(tensor, size)]
+    inputs = [tensor for tensor in changeable_tensors_in((args, kwargs)) if _has_rows(tensor, size)]
     model.eval()
     stack = ModuleStack(model)
     # all passes in the same way: some modules take a faster one where nobody listens, and round otherwise
@@ -99,7 +99,7 @@ def _size_of(module: nn.Module) -> int:
 
 
 def _has_rows(tensor: Tensor, size: int | None) -> bool:
-    return tensor.dim() > 0 and tensor.shape[0] == size
+    return tensor.dim() > 0 and not tensor.is_nested and tensor.shape[0] == size
 
 
 def _relates_rows(tensor: Tensor, size: int | None) -> bool:

@@ -7,7 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tricks.doctor.facts.influence_facts import InfluenceFact, InfluenceFacts
-from lightning_tricks.doctor.reading.containers import tensors_in, walk_batch, with_tensors_changed
+from lightning_tricks.doctor.reading.containers import (
+    changeable_tensors_in,
+    tensors_in,
+    walk_batch,
+    with_tensors_changed,
+)
 from lightning_tricks.doctor.tracing.custom_gradients import check_functions, noting_functions
 
 Run = Callable[[Tensor | None, Tensor | None], list[Tensor]]
@@ -35,7 +40,9 @@ def measure_influence(
     args, kwargs = calls[path]
     target = model.get_submodule(path)
     names = {id(leaf): place for place, leaf in walk_batch(batch)} | _arguments(target, args, kwargs)
-    given = [each for each in dict.fromkeys(tensors_in((args, kwargs))) if each.dim() and each.shape[0] == size]
+    given = [
+        each for each in dict.fromkeys(changeable_tensors_in((args, kwargs))) if each.dim() and each.shape[0] == size
+    ]
 
     def run(old: Tensor | None = None, new: Tensor | None = None) -> list[Tensor]:
         changed = with_tensors_changed((args, kwargs), lambda item: new if item is old and new is not None else item)

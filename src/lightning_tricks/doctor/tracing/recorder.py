@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, RANDOM, WEIGHTS, words
 from lightning_tricks.doctor.facts.trace_facts import ArrivalFact, Operation
 from lightning_tricks.doctor.reading.containers import tensors_in
-from lightning_tricks.doctor.reading.measure_tensors import describe, plain_settings
+from lightning_tricks.doctor.reading.measure_tensors import describe, plain_settings, shape_of
 from lightning_tricks.doctor.reading.read_columns import read_columns
 from lightning_tricks.doctor.tracing.ledger import Ledger, covers_storage, storage_of
 from lightning_tricks.doctor.tracing.measure_operations import channel_variance, measure_arguments, measure_result
@@ -122,7 +122,7 @@ class Recorder:
         return result
 
     def _describe(self, name: str, named: list[tuple[str, Any]], given: list[tuple[str, Tensor]]) -> Operation:
-        inputs = [(key, self._index(tensor), tuple(tensor.shape)) for key, tensor in given]
+        inputs = [(key, self._index(tensor), shape_of(tensor)) for key, tensor in given]
         if name in _FORGETFUL:
             inputs = []
         elif name == "copy" or (name == "setitem" and len(given) > 1 and _fills(given[0][1], given[-1][1])):
@@ -167,7 +167,7 @@ class Recorder:
         first = outputs[0] if outputs else written[0]
         operation = replace(
             operation,
-            shape=tuple(first.shape),
+            shape=shape_of(first),
             dtype=str(first.dtype),
             requires_grad=first.requires_grad,
             inplace=bool(written) and any(tensor is first for tensor in written),
@@ -181,9 +181,15 @@ class Recorder:
         storages = {storage_of(tensor) for _, tensor in given}
         for output in outputs:
             if not any(output is each for each in written):
-                self._ledger.note(output, index, is_view=storage_of(output) in storages)
+                made = index if output.dtype == first.dtype else self._append_part(index, output)
+                self._ledger.note(output, made, is_view=storage_of(output) in storages)
         for tensor in [*written, *tensors_in(out)]:
             self._note_write(tensor, index)
+
+    def _append_part(self, index: int, output: Tensor) -> int:
+        """Note one of several results that is of another kind than the first: the places of a maximum."""
+        dtype = str(output.dtype)
+        return self._append(Operation("getitem", self._stack.path, (index,), shape=shape_of(output), dtype=dtype))
 
     def _note_write(self, tensor: Tensor, index: int) -> None:
         whole = index
@@ -199,7 +205,7 @@ class Recorder:
             return found
         kind, name, _ = self._leaves.get(id(tensor), ("constant", "", None))
         leaf = Operation(
-            kind, name, (), shape=tuple(tensor.shape), dtype=str(tensor.dtype), requires_grad=tensor.requires_grad
+            kind, name, (), shape=shape_of(tensor), dtype=str(tensor.dtype), requires_grad=tensor.requires_grad
         )
         index = self._append(leaf)
         self._ledger.note(tensor, index)

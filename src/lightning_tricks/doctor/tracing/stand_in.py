@@ -63,13 +63,14 @@ class Step:
 
     Args:
         optimizers: the real ones.
-        schedulers: the real ones.
+        schedulers: the real ones, in Lightning's dicts.
         on_step: called where an optimizer would step.
         unseen: a context for what the step itself would not do.
 
     Attributes:
         logged: values by name.
         backwards: how often ``manual_backward`` was called.
+        stepped: the optimizers, by index, that were stepped.
     """
 
     def __init__(
@@ -79,8 +80,17 @@ class Step:
         on_step: Callable[[], None] = lambda: None,
         unseen: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._optimizers = [OptimizerStandIn(optimizer, on_step) for optimizer in optimizers]
-        self._schedulers = [_SchedulerStandIn(scheduler) for scheduler in schedulers]
+        self.stepped: set[int] = set()
+
+        def note(index: int) -> Callable[[], None]:
+            def before_step() -> None:
+                self.stepped.add(index)
+                on_step()
+
+            return before_step
+
+        self._optimizers = [OptimizerStandIn(optimizer, note(i)) for i, optimizer in enumerate(optimizers)]
+        self._schedulers = [_SchedulerStandIn(scheduler["scheduler"]) for scheduler in schedulers]
         self._unseen = unseen
         self.logged: dict[str, float] = {}
         self.backwards = 0

@@ -157,6 +157,7 @@ class _Pass:
             backwards=self._step.backwards,
             gradients=tuple(self._gradients.values()),
             logged=dict(self._step.logged),
+            stepped=tuple(sorted(self._step.stepped)),
         )
 
     @property

@@ -18,7 +18,8 @@ _RANGES = {"sigmoid": "[0, 1]", "tanh": "[-1, 1]"}
 def saturating_hidden_activation(evidence: Evidence, *, sigmoids: int = 2, tanhs: int = 4) -> Iterator[Symptom]:
     """Sigmoid or tanh between the layers of a deep net.
 
-    What it looks at:  sigmoids and tanhs whose result goes into a further layer's weights.
+    What it looks at:  sigmoids and tanhs whose result goes into a further layer's weights: the most that follow each
+                       other.
     Why it matters:    sigmoid's slope is a quarter at most: the gradient shrinks at every layer, and stops where units
                        saturate.
     Options:           ``sigmoids``, ``tanhs``: how many are said.
@@ -30,8 +31,9 @@ def saturating_hidden_activation(evidence: Evidence, *, sigmoids: int = 2, tanhs
     graph = evidence.graph
     for op, limit in (("sigmoid", sigmoids), ("tanh", tanhs)):
         hidden = [i for i, _ in graph.find(op) if _is_between_layers(graph, i) and not _is_normalized(graph, i)]
-        if len(hidden) >= limit:
-            message = f"{len(hidden)} hidden {op}s go into further layers, {limit} or more"
+        depth = _longest_chain(graph, hidden)
+        if depth >= limit:
+            message = f"{depth} hidden {op}s follow each other between layers, {limit} or more"
             yield Symptom(graph[hidden[0]].module, message, "nn.ReLU() or nn.GELU() in hidden layers")
 
 
@@ -114,6 +116,15 @@ def output_range_mismatch(evidence: Evidence, *, limit: float = 0.05) -> Iterato
             reach = _RANGES.get(last.op, "[0, ∞)")
             message = f"{share:.0%} of {loss.op}'s targets lie outside of {last.op}'s range {reach}, above {limit:.0%}"
             yield Symptom(last.module, message, "leave the last activation out, or scale the targets into its range")
+
+
+def _longest_chain(graph: Graph, chosen: list[int]) -> int:
+    """Return how many of some operations follow each other on one way through a trace."""
+    depths = [0] * len(graph.operations)
+    counted = set(chosen)
+    for index, operation in enumerate(graph.operations):
+        depths[index] = max((depths[each] for each in operation.inputs), default=0) + (index in counted)
+    return max(depths, default=0)
 
 
 def _is_between_layers(graph: Graph, index: int) -> bool:

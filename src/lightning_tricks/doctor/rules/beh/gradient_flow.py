@@ -52,8 +52,9 @@ def param_without_grad(evidence: Evidence) -> Symptoms:
                        whose gradient is exactly 0.
     Why it matters:    they are never used, or cut off; DDP raises unless told to look for them.
     Try:               use or freeze them; ``find_unused_parameters`` under DDP.
-    False alarms:      branches that are taken at times; parameters beside layers, such as mask tokens, are info; layers
-                       behind one that begins at zero.
+    False alarms:      branches that are taken at times; info for parameters beside layers, such as mask tokens, for
+                       target networks that no optimizer holds, and, under manual optimization, for what belongs to an
+                       optimizer that did not step on this batch; layers behind one that begins at zero.
     References:        PyTorch documentation, ``DistributedDataParallel``.
     """
     step = evidence.step
@@ -63,13 +64,39 @@ def param_without_grad(evidence: Evidence) -> Symptoms:
         return  # loss-without-grad tells of it
     yield Observed(f"{len(step.gradients) - len(without)} of {len(step.gradients)} parameters have a gradient")
     cut = _behind_a_cut(evidence)
+    waiting = _held_by_waiting_optimizers(evidence)
     remedy = "use it, or requires_grad_(False)"
     for module, names in _by_module([name for name in without if name not in cut]):
-        # what stands beside layers, such as a mask token, is often used at times
-        severity: Severity | None = None if evidence.model.is_layer(module) else "info"
+        severity: Severity | None = "info" if _may_get_one_later(evidence, module, waiting) else None
         yield Symptom(module, f"{_kind(evidence, module)}'s {names} gets no gradient", remedy, severity)
     for module, names in _by_module([gradient.name for gradient in step.gradients if gradient.norm == 0.0]):
         yield Symptom(module, f"{_kind(evidence, module)}'s {names} has a gradient of exactly 0", remedy, "info")
+
+
+def _may_get_one_later(evidence: Evidence, module: str, waiting: set[str]) -> bool:
+    """Return whether parameters may go without a gradient for now.
+
+    They stand beside layers, as a mask token does, belong to a target network, or to an optimizer that does not step on
+    each batch.
+    """
+    held = {name for optimizer in evidence.optimizers or () for group in optimizer.groups for name in group.parameters}
+    names = {each.name for each in evidence.model.parameters if each.module == module and each.requires_grad}
+    is_target = evidence.model.is_copy(module) and held.isdisjoint(names)
+    return not evidence.model.is_layer(module) or is_target or names <= waiting
+
+
+def _held_by_waiting_optimizers(evidence: Evidence) -> set[str]:
+    """Return the parameters of the optimizers that did not step, where the module steps them by hand."""
+    step = evidence.step
+    if step is None or not step.manual:
+        return set()
+    return {
+        name
+        for index, optimizer in enumerate(evidence.optimizers or ())
+        if index not in step.stepped
+        for group in optimizer.groups
+        for name in group.parameters
+    }
 
 
 def _by_module(names: list[str]) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """What the batch's numbers look like: scaled inputs, constant features, large targets."""
 
+import math
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
@@ -9,6 +10,7 @@ from lightning_tricks.doctor.facts.roles import inputs, targets
 from lightning_tricks.doctor.facts.trace_facts import ArrivalFact
 from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
+_LOGARITHMS = {"log", "log1p", "log2", "log10", "asinh"}
 _SCALING = {"add", "sub", "mul", "div", "addcmul", "lerp"}
 _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 
@@ -25,7 +27,8 @@ def unscaled_inputs(
     Why it matters:    one rate cannot fit all weights, and large inputs saturate the first layer.
     Options:           ``offset``: |mean| in standard deviations; ``largest``: |value|; ``ratio``: between features.
     Try:               subtract the training set's mean and divide by its standard deviation; pixels / 255.
-    False alarms:      what goes into a norm or an embedding first, and what reaches no weights, is left out.
+    False alarms:      what goes into a norm or an embedding first, and what reaches no weights, is left out; logarithms
+                       may have any mean.
     References:        LeCun et al., Efficient BackProp, 1998, §4.3.
     """
     assert evidence.trace is not None
@@ -37,7 +40,8 @@ def unscaled_inputs(
             where = f"batch {source.module}".strip() if source.op == "batch" else f"at {arrival.module}"
             spread = f"std {seen.std:.3g}, from {seen.low:.3g} to {seen.high:.3g}"
             yield Observed(f"{where}: mean {seen.mean:.3g}, {spread}")
-        said = _unscaled(arrival, offset, largest, ratio)
+        is_logarithm = any(graph[each].op in _LOGARITHMS for each in (arrival.input, *graph.before(arrival.input)))
+        said = _unscaled(arrival, math.inf if is_logarithm else offset, largest, ratio)
         if not said:
             continue
         remedy = "(x - mean) / std of the training set; for pixels x / 255"

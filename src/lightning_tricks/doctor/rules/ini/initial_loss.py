@@ -3,7 +3,9 @@
 import math
 
 from lightning_tricks.doctor.facts.evidence import Evidence
-from lightning_tricks.doctor.facts.roles import output_weights
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.operations import ACTIVATIONS, DROPOUTS, POOLS, SHAPES, WEIGHTS
+from lightning_tricks.doctor.facts.roles import NORMS, output_weights, parameters_of
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 
@@ -16,7 +18,8 @@ def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5)
                        input, or the loss is not what it seems.
     Options:           ``high``, ``low``: multiples of the guess's loss beyond which it is said.
     Try:               a smaller initialisation of the output layer, inputs that are scaled, the class prior as bias.
-    False alarms:      parts trained before, label smoothing and class weights are left out.
+    False alarms:      parts trained before, label smoothing, class weights and similarities, which no output layer
+                       makes, are left out.
     References:        Karpathy, A recipe for training neural networks, 2019.
     """
     last = (name.rpartition(".")[0] for name in output_weights(evidence))
@@ -33,6 +36,7 @@ def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5)
             or weighted
             or not is_mean
             or not operation.input_shapes
+            or not _is_made_by_a_layer(graph, operation.fed_by("input"))
         ):
             continue
         logits = operation.input_shapes[0]
@@ -42,3 +46,11 @@ def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5)
         if seen > high * guess or seen < low * guess:
             message = f"{operation.op} starts at {seen:.3g}, a guess has {guess:.3g} (limits {low:g} × and {high:g} ×)"
             yield Symptom("loss", message, "scale the inputs; draw the output layer smaller (std 0.01)")
+
+
+def _is_made_by_a_layer(graph: Graph, index: int | None) -> bool:
+    """Return whether a weight layer makes the logits, but for what is only scaled, shifted or squashed behind it."""
+    if index is None:
+        return False
+    made = graph.source(index, SHAPES | ACTIVATIONS | NORMS | POOLS | {"add", "sub", "mul", "div", "clamp"} | DROPOUTS)
+    return graph[made].op in WEIGHTS and bool(parameters_of(graph, made))

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 
@@ -14,7 +15,8 @@ def params_not_in_optimizer(evidence: Evidence) -> Symptoms:
     What it looks at:  parameters with ``requires_grad`` that are in no group of any optimizer.
     Why it matters:    they get gradients and never change: a part of the model stays as it was drawn.
     Try:               ``self.parameters()``, or the missing module's parameters as a further group.
-    False alarms:      staged training that adds them later: freeze them until then (``tricks=[gradual_unfreezing]``).
+    False alarms:      info for a copy of another part that gets no gradient: a target network, a moving average. Staged
+                       training that adds them later: freeze them until then (``tricks=[gradual_unfreezing]``).
     References:        Humbatova et al., Taxonomy of real faults in deep learning systems, 2020.
     """
     optimizers = evidence.optimizers or ()
@@ -30,7 +32,18 @@ def params_not_in_optimizer(evidence: Evidence) -> Symptoms:
         found = evidence.model.module(module)
         kind = found.kind if found else "module"
         message = f"{kind}'s {', '.join(name.rpartition('.')[2] for name in names)} in no optimizer"
-        yield Symptom(module, message, "give `self.parameters()` to the optimizer, or `requires_grad_(False)`")
+        severity: Severity | None = "info" if _is_target(evidence, module) else None
+        yield Symptom(
+            module, message, "give `self.parameters()` to the optimizer, or `requires_grad_(False)`", severity
+        )
+
+
+def _is_target(evidence: Evidence, module: str) -> bool:
+    """Return whether a module belongs to a copy of another part that gets no gradient, as far as is known."""
+    if not evidence.model.is_copy(module):
+        return False
+    gradients = evidence.step.gradients if evidence.step is not None else ()
+    return all(each.norm is None for each in gradients if each.name.rpartition(".")[0] == module)
 
 
 @rule("OPT009", "error", kind="static")

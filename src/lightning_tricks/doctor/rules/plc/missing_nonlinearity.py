@@ -20,7 +20,8 @@ def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
     """Two linear layers in a row.
 
     What it looks at:  a linear layer whose result goes to one other linear layer alone, with only shapes, dropout,
-                       constants and batch norm between; both over the same axis. Info where a gate follows.
+                       constants and batch norm between; both over the same axis. Info where a gate follows, and between
+                       two parts, such as encoder and decoder.
     Why it matters:    both together are one linear layer: the second adds cost and nothing else.
     Try:               an activation between them.
     False alarms:      factorizations, whose inner width is smaller than both others, are left out; results that are
@@ -38,7 +39,8 @@ def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
         if widths[1] >= min(widths[0], widths[2]):
             shown = " → ".join(str(width) for width in widths)
             message = f"{call_of(evidence, first)} feeds {call_of(evidence, second)} linearly ({shown} features)"
-            severity: Severity | None = "info" if _feeds_a_gate(graph, follower) else None  # a published design
+            by_design = _feeds_a_gate(graph, follower) or _are_of_two_parts(first.module, second.module)
+            severity: Severity | None = "info" if by_design else None
             yield Symptom(first.module, message, "an activation between them, such as nn.ReLU()", severity)
 
 
@@ -86,6 +88,15 @@ def _are_two_nets(evidence: Evidence, *layers: Operation) -> bool:
     ]
     together = any({first, second} <= names for names in held)
     return not together and any(first in names for names in held) and any(second in names for names in held)
+
+
+def _are_of_two_parts(first: str, second: str) -> bool:
+    """Return whether two layers end and begin parts that are used on their own too, such as encoder and decoder."""
+    ways = [path.split(".") for path in (first, second)]
+    differing = next((i for i, (one, other) in enumerate(zip(*ways, strict=False)) if one != other), None)
+    if differing is None or min(map(len, ways)) <= differing + 1:
+        return False
+    return not any(way[differing].isdigit() for way in ways)
 
 
 def _widths(linear: Operation) -> tuple[int, int]:

@@ -37,8 +37,9 @@ def params_not_changing(evidence: Evidence) -> Iterator[Symptom]:
                        reported only if the second epoch has not changed them either.
     Why it matters:    a part of the model does not learn: no gradient reaches it, or no optimizer holds it.
     Try:               give it to the optimizer and use it in the loss; else ``requires_grad_(False)``.
-    False alarms:      embeddings of which no row was used; bf16 weights whose updates are rounded away. Layers whose
-                       learning rate is 0 are left out, and so is a bias before a BatchNorm: its weight changes.
+    False alarms:      info for a copy of another part without a gradient, such as a target network; embeddings of which
+                       no row was used; bf16 weights whose updates are rounded away. Layers whose learning rate is 0
+                       are left out, and so is a bias before a BatchNorm: its weight changes.
     References:        torcheck documentation, "unchanged parameters".
     """
     still = set(evidence.run.unchanged) if evidence.run is not None else set()
@@ -52,7 +53,9 @@ def params_not_changing(evidence: Evidence) -> Iterator[Symptom]:
             names = ", ".join(parameter.name.rpartition(".")[2] for parameter in own)
             message = f"{module.kind}'s {names} did not change in {_epochs(evidence, own)}"
             remedy = "give it to the optimizer and use it in the loss, or `requires_grad_(False)`"
-            yield Symptom(module.path, message, remedy)
+            without = evidence.run.start.without_gradient if evidence.run is not None else ()
+            is_target = evidence.model.is_copy(module.path) and all(each.name in without for each in own)
+            yield Symptom(module.path, message, remedy, "info" if is_target else None)
 
 
 def _epochs(evidence: Evidence, own: list[ParameterFact]) -> str:
