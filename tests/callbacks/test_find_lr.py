@@ -1,6 +1,8 @@
 """`find_lr`: a rate without a fit, and nothing but the result to tell that there was one."""
 
+import contextlib
 import random
+import signal
 from typing import Any
 
 import lightning.pytorch as lightning_pytorch
@@ -124,3 +126,95 @@ def test_what_cannot_be_done_is_refused_and_leaves_everything_as_before() -> Non
     assert same(torch.get_rng_state(), state)
     assert [type(cb).__name__ for cb in runner.callbacks] == ["LRFinder"]
     assert runner.state.fn is None
+
+
+def everything(net: Any, runner: Any) -> Any:
+    """What a caller may look at after `find_lr`."""
+    of_trainer = (runner.max_epochs, runner.max_steps, runner.global_step, runner.current_epoch, runner.should_stop)
+    limits = (runner.limit_val_batches, runner.num_sanity_val_steps, runner.check_val_every_n_epoch, runner.state.fn)
+    modes = [part.training for part in net.modules()]
+    grads = [None if value.grad is None else value.grad.clone() for value in net.parameters()]
+    dice = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
+    return weights(net), modes, grads, of_trainer, limits, dice, net._trainer is None, sorted(vars(net))
+
+
+class Breaks(Net):
+    """Raises an error at that step, if any, after having changed much of itself."""
+
+    def __init__(self, error: BaseException | None, at: int = 6) -> None:
+        super().__init__()
+        self.error, self.at, self.steps = error, at, 0
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        self.steps += 1
+        random.random()
+        np.random.rand()
+        torch.rand(())
+        if self.steps == self.at and self.error is not None:
+            self.eval()
+            self.head.requires_grad_(False)
+            raise self.error
+        return super().training_step(batch, batch_idx)
+
+
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize(
+    "error", [None, ZeroDivisionError(), KeyboardInterrupt(), SystemExit(3)], ids=lambda error: type(error).__name__
+)
+def test_everything_is_as_before_whatever_the_outcome(error: Any, fitted: bool) -> None:
+    net, runner = Breaks(None), trainer(max_epochs=2)
+    if fitted:
+        runner.fit(net)
+    net.error, net.at = error, net.steps + 6
+    before, handler = everything(net, runner), signal.getsignal(signal.SIGINT)
+    expected = contextlib.nullcontext() if error is None else pytest.raises((ZeroDivisionError, SystemExit))
+    with expected:
+        find_lr(net, StatefulLoader(), trainer=runner, num_steps=20)
+    assert same(everything(net, runner), before)
+    assert all(value.requires_grad for value in net.parameters())
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+@pytest.mark.parametrize("bounds", [{"max_steps": 6}, {"max_epochs": 1}, {"max_epochs": 1, "max_steps": 6}])
+def test_a_trainer_that_has_reached_its_end_finds_a_rate_and_stays_where_it_is(bounds: dict[str, int]) -> None:
+    net, runner = Net(), trainer(**bounds)
+    runner.fit(net)
+    place = (runner.max_steps, runner.max_epochs, runner.global_step, runner.current_epoch)
+    assert len(find_lr(net, StatefulLoader(), trainer=runner, num_steps=20).lrs) > 3
+    assert (runner.max_steps, runner.max_epochs, runner.global_step, runner.current_epoch) == place
+
+
+def test_it_looks_with_a_barebones_trainer() -> None:
+    runner = lightning_pytorch.Trainer(barebones=True, max_epochs=1, accelerator="cpu")
+    assert len(find_lr(Net(), StatefulLoader(), trainer=runner, num_steps=20).lrs) > 3
+
+
+def test_a_seed_gives_the_same_sweep_again_and_leaves_the_generators_alone() -> None:
+    class Noisy(Net):
+        def loss(self, batch: Any) -> Any:
+            return super().loss(batch) * (1 + 0.1 * torch.rand(()) + 0.1 * random.random() + 0.1 * np.random.rand())
+
+    net, state = Noisy(), torch.get_rng_state()
+    first, second = (find_lr(net, StatefulLoader(), num_steps=20, seed=5).losses for _ in range(2))
+    assert first == second
+    assert first != find_lr(net, StatefulLoader(), num_steps=20, seed=6).losses
+    assert same(torch.get_rng_state(), state)
+    with pytest.raises(ValueError, match="`seed`"):
+        find_lr(net, StatefulLoader(), seed=-1)
+
+
+def test_the_epochs_of_the_training_to_come_lower_the_rate() -> None:
+    short, long = (find_lr(Net(), StatefulLoader(batch_size=64), epochs=epochs, seed=1) for epochs in (1, 50))
+    assert (short.planned_steps, long.planned_steps) == (6, 300)
+    assert long.suggestion < short.suggestion  # type: ignore[operator]
+    assert "a training of 300 steps" in long.reason
+    with pytest.raises(ValueError, match="`epochs`=3 and `trainer`"):
+        find_lr(Net(), StatefulLoader(), epochs=3, trainer=trainer())
+
+
+def test_text_picture_and_json_give_the_same_reason() -> None:
+    result = find_lr(Net(), StatefulLoader(batch_size=64), seed=1)
+    assert str(result).startswith(f"learning rate {result.suggestion:.3g}: {result.reason}\n")
+    assert result.to_dict()["reason"] == result.reason
+    assert " ".join(result.plot().axes[0].get_title().split()) == result.reason
+    assert str(result).count("lowest") == 1

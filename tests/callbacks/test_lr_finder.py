@@ -2,6 +2,8 @@
 
 import logging
 import math
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,14 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from ranks import SaveRank, load_ranks
 from stateful_net import StatefulNet, fit_stateful
 from tiny import LargeBatchNet, Net, StatefulLoader, fit, same, trainer, weights
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_tricks import LRFinder, LRFinderResult
+from lightning_tricks import LRFinder, LRFinderResult, find_lr
 
 WRONG = {
     "min_lr": [0, -1.0, math.nan, "x", 10.0, 11.0],
@@ -131,7 +134,7 @@ def test_it_says_in_one_line_what_it_found(caplog: pytest.LogCaptureFixture) -> 
     lines = [record.getMessage() for record in caplog.records if "LRFinder" in record.getMessage()]
     assert len(lines) == 1
     assert f"{finder.result.suggestion:.3g}" in lines[0]  # type: ignore[union-attr]
-    assert "where the loss is lowest" in lines[0]
+    assert "the loss is lowest near" in lines[0]
 
 
 class Fails(StatefulNet):
@@ -311,8 +314,83 @@ def test_the_figure_goes_to_the_loggers_that_take_one() -> None:
     wandb = type("WandbLogger", (), {"log_image": lambda self, key, images, step: client.got.append((key, images))})()
     other = type("CSVLogger", (), {})()
     runner = type("Trainer", (), {"loggers": [board, flow, wandb, other], "global_step": 3})()
+    runner.is_global_zero = True
     publish_result(runner, LRFinderResult([1e-3, 1e-2], [2.0, 1.0], False, 0.01, "why"))  # type: ignore[arg-type]
     assert [got[0] for got in client.got] == ["lr_finder", "7", "lr_finder"]
+
+
+@pytest.mark.parametrize("logger", [False, True])
+def test_where_no_logger_takes_figures_it_is_written_to_the_runs_folder(
+    logger: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    loggers = CSVLogger(tmp_path, name="own") if logger else False
+    with caplog.at_level(logging.INFO):
+        fit(LRFinder(num_steps=20, log_figure=True), logger=loggers, default_root_dir=tmp_path, max_epochs=1)
+    (file,) = tmp_path.rglob("*.png")
+    assert file.name == "lr_finder-step=0.png"
+    assert file.parent == (Path(loggers.log_dir) if loggers else tmp_path)
+    assert f"the curve was written to {file}" in caplog.text
+
+
+def test_a_figure_without_matplotlib_is_refused_at_construction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ModuleNotFoundError, match=r"lightning-tricks\[plot\]"):
+        LRFinder(log_figure=True)
+    assert LRFinder().log_figure is False
+
+
+@pytest.mark.parametrize("max_lr", [1e-3, 10.0])
+def test_a_rate_below_which_the_loss_only_falls_is_applied_with_a_warning(max_lr: float) -> None:
+    class Large(Net):
+        def train_dataloader(self) -> StatefulLoader:
+            return StatefulLoader(batch_size=64)
+
+    finder = LRFinder(min_lr=1e-5, max_lr=max_lr, num_steps=100)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit(finder, net=Large())
+    said = [str(warning.message) for warning in caught if "still falls at the highest rate" in str(warning.message)]
+    assert finder.result is not None
+    assert finder.result.suggestion is not None
+    assert finder.result.still_falls == (max_lr < 1)
+    assert len(said) == (max_lr < 1)
+    assert ("raise `max_lr`" in finder.result.reason) == (max_lr < 1)
+
+
+class SelfTuned(torch.optim.SGD):
+    """An optimizer that chooses its steps itself."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, lr=0.1)
+        for group in self.param_groups:
+            group["lr"] = None
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "said"),
+    [
+        (lambda params: None, r"`Tuned.configure_optimizers` returns no optimizer"),
+        (SelfTuned, r"A parameter group of SelfTuned has no learning rate \(`lr`=None\)"),
+    ],
+)
+def test_a_module_without_a_learning_rate_is_refused_before_training(optimizer: Any, said: str) -> None:
+    class Tuned(Net):
+        def configure_optimizers(self) -> Any:
+            return optimizer(self.parameters())
+
+    net = Tuned()
+    before = weights(net)
+    with pytest.raises(MisconfigurationException, match=said):
+        fit(LRFinder(num_steps=20), net=net)
+    with pytest.raises(MisconfigurationException, match=said):
+        find_lr(net, num_steps=20)
+    assert same(weights(net), before)
+
+
+@pytest.mark.parametrize("num_steps", [10_001, 10**12])
+def test_a_sweep_that_nobody_means_is_refused_with_the_limit(num_steps: int) -> None:
+    with pytest.raises(ValueError, match=rf"`num_steps` must lie in .10, 10000., got {num_steps}"):
+        LRFinder(num_steps=num_steps)
 
 
 def test_under_fast_dev_run_it_stays_out() -> None:

@@ -69,3 +69,13 @@ def test_what_cannot_be_loaded_is_said_in_a_line(
 ) -> None:
     assert main(["find-lr", target.format(file=file)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_epochs_and_seed_are_those_of_the_training_to_come(file: Path) -> None:
+    found = []
+    for epochs in ("1", "50", "50"):
+        numbers = file.with_suffix(".json")
+        assert main(["find-lr", f"{file}:make", "--epochs", epochs, "--seed", "3", "--json", str(numbers)]) == 0
+        found.append(json.loads(numbers.read_text()))
+    assert [result["planned_steps"] for result in found] == [6, 300, 300]
+    assert found[1] == found[2]

@@ -112,7 +112,8 @@ def test_the_share_falls_with_the_root_of_the_steps_to_come(steps: float | None,
     found = suggest(GRID, GOOD, planned_steps=steps)
     assert anchor is not None
     assert found.lr == pytest.approx(anchor / math.sqrt(counted / SWEPT))
-    assert f"of {anchor:.2g}, where the loss is lowest" in found.reason
+    assert f"the loss is lowest near {anchor:.2g}, and " in found.reason
+    assert ("unknown length (100 steps assumed)" in found.reason) == (steps is None)
 
 
 @pytest.mark.parametrize("num_steps", [100, 200, 400])

@@ -1,12 +1,17 @@
 """Find a learning rate without a fit: two lines, after which model, Trainer and random numbers are as before."""
 
+import random
+import signal
+import sys
 from importlib import import_module
 from typing import Any
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from lightning_tricks.callbacks.lr_finder import LRFinder
+from lightning_tricks.core.arguments import check_count
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.trial.run_snapshot import refuse_lazy, refuse_unrestorable
@@ -21,6 +26,8 @@ def find_lr(
     val_dataloaders: Any = None,
     datamodule: LightningDataModule | None = None,
     trainer: Trainer | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
     **finder_arguments: Any,
 ) -> LRFinderResult:
     """Find a learning rate for a model and its data, and leave model, Trainer and random generators as they were.
@@ -32,6 +39,8 @@ def find_lr(
         datamodule: as for ``Trainer.fit``.
         trainer: the Trainer of the training to come, for its precision, accumulation, devices and the callbacks that
             change a step; by default one device and nothing else. ``ddp_spawn`` and ``ddp_fork`` are refused.
+        epochs: of the training to come, where there is no Trainer that says so: a longer one needs a smaller rate.
+        seed: of the random generators during the sweep, so that the same call finds the same rate again.
         finder_arguments: those of :class:`LRFinder`, except ``apply``, ``at_epochs`` and ``log_figure``.
 
     Returns:
@@ -39,8 +48,9 @@ def find_lr(
 
     Raises:
         TypeError: an argument that :class:`LRFinder` has not, or that has no meaning here.
-        ValueError: there is no batch.
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: the strategy works in other processes.
+        ValueError: there is no batch, or both ``trainer`` and ``epochs``.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: the strategy works in other processes; there
+            is no learning rate to find, or something that cannot be restored, before anything is changed.
 
     Example::
 
@@ -50,10 +60,16 @@ def find_lr(
     given = sorted({"apply", "at_epochs", "log_figure"} & finder_arguments.keys())
     if given:
         raise TypeError(f"`find_lr` only looks, now: `{given[0]}` is an argument of the callback `LRFinder`.")
+    if epochs is not None and trainer is not None:
+        raise ValueError(f"`epochs`={epochs} and `trainer` both say how long the training is; give one of them.")
+    if epochs is not None:
+        check_count("epochs", epochs, 1)
+    if seed is not None:
+        check_count("seed", seed, 0, 2**32 - 1)
     finder = _FinderNow(**finder_arguments)
-    finder.knows_length = trainer is not None
-    random = remember_random_state()
-    runner: Any = trainer or _plain_trainer(model)
+    finder.knows_length = trainer is not None or epochs is not None
+    restore_random_state = remember_random_state()
+    runner: Any = trainer or _plain_trainer(model, epochs or 1)
     if "MultiProcessing" in type(runner.strategy.launcher).__name__:
         raise MisconfigurationException(
             "`find_lr` cannot hand back what processes found that are spawned or forked for the fit. Use one device, "
@@ -67,12 +83,19 @@ def find_lr(
     refuse_unrestorable(memory)
     memory.remember(val_dataloaders, tensors=False)
     memory.remember(runner)
+    interrupt = signal.getsignal(signal.SIGINT)
     try:
         _make_ready(runner, finder)
+        if seed is not None:
+            _seed(seed)
         runner.fit(model, train_dataloaders, val_dataloaders, datamodule=datamodule)
     finally:
-        memory.put_back_()
-        random()
+        if interrupt is not None and signal.getsignal(signal.SIGINT) is not interrupt:
+            signal.signal(signal.SIGINT, interrupt)  # a Trainer that is interrupted ignores it from then on
+        try:
+            memory.put_back_()
+        finally:
+            restore_random_state()
     if finder.result is None:
         raise ValueError("There is no training batch to try a learning rate on. Check the loader and its data set.")
     return finder.result
@@ -105,11 +128,21 @@ def _make_ready(trainer: Any, finder: LRFinder) -> None:
     trainer.fast_dev_run = trainer.should_stop = False
     if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:  # it has fitted before
         trainer.fit_loop.max_epochs = trainer.current_epoch + 1
+    if 0 <= trainer.max_steps <= trainer.global_step:
+        trainer.fit_loop.epoch_loop.max_steps = -1
 
 
-def _plain_trainer(model: LightningModule) -> Any:
+def _seed(seed: int) -> None:
+    """Seed the generators of python, numpy and torch."""
+    random.seed(seed)
+    torch.manual_seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed)
+
+
+def _plain_trainer(model: LightningModule, epochs: int) -> Any:
     kind = _import_from(_package_of(model), "trainer").Trainer
-    return kind(devices=1, max_epochs=1, logger=False, enable_checkpointing=False, enable_model_summary=False)
+    return kind(devices=1, max_epochs=epochs, logger=False, enable_checkpointing=False, enable_model_summary=False)
 
 
 def _package_of(value: object) -> str:

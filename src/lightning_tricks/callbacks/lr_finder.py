@@ -10,7 +10,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number, shown
-from lightning_tricks.engine.lr.base_lr import apply_lr, publish_result, rate_shares
+from lightning_tricks.engine.lr.base_lr import apply_lr, check_has_rates, publish_result, rate_shares
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.trial.lr_refinement import refine
@@ -18,9 +18,11 @@ from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
 from lightning_tricks.functional.range_test import METHODS, Method, lr_grid, suggest
 from lightning_tricks.functional.sweep_curve import find_divergence, smooth
+from lightning_tricks.reports.curves import new_figure
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
 _READ_EVERY = 10
+_MOST_STEPS = 10_000
 
 
 class LRFinder(Trick):
@@ -39,7 +41,7 @@ class LRFinder(Trick):
     Args:
         min_lr: the first rate, > 0; customary 1e-8 to 1e-6.
         max_lr: the last rate, above ``min_lr``; customary 1 to 10. A sweep that diverges ends before.
-        num_steps: optimizer steps of the sweep, 10 to 100,000; customary 100.
+        num_steps: optimizer steps of the sweep, 10 to 10,000; typically 100.
         mode: ``"exponential"``, equal ratios between the rates, or ``"linear"``, equal distances.
         suggestion: the rule: ``"auto"``, ``"valley"``, ``"steep"``, ``"minimum"`` or ``"slide"``.
         smoothing: weight of the past in the average of the losses, in ``[0, 1)``; customary 0.9 to 0.98.
@@ -51,7 +53,8 @@ class LRFinder(Trick):
             logs or returns a loss; else by the training loss, which is worth little after the first pass over the data.
         apply: train with the suggestion; False: only report it.
         at_epochs: the epochs at whose start it looks, counted from 0.
-        log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow).
+        log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow); where none of them takes figures, it is
+            written to the run's folder.
 
     Attributes:
         result: the :class:`LRFinderResult` of the last sweep, ``None`` before.
@@ -59,9 +62,11 @@ class LRFinder(Trick):
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range; at run time, an empty loader.
+        ModuleNotFoundError: ``log_figure`` without matplotlib, which the extra ``plot`` installs.
         RuntimeError: at run time, a loss without gradient, or not finite from the first step.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: under DeepSpeed, whose engine cannot be put
-            back; a ``training_step`` that fetches its own batches.
+            back; a ``training_step`` that fetches its own batches; no optimizer, or one without a learning rate;
+            uninitialized parameters, and what can be read only once (see the page "What is restored, what is refused").
 
     Example:
         >>> from lightning_tricks import LRFinder
@@ -88,7 +93,7 @@ class LRFinder(Trick):
         log_figure: bool = False,
     ) -> None:
         super().__init__()
-        self.num_steps = _check_whole("num_steps", num_steps, 10, 100_000)
+        self.num_steps = _check_whole("num_steps", num_steps, 10, _MOST_STEPS)
         self.refine = _check_whole("refine", refine, 0, self.num_steps)
         self.at_epochs = tuple(_check_whole("at_epochs", epoch, 0) for epoch in check_list("at_epochs", at_epochs))
         self._grid = lr_grid(min_lr, max_lr, self.num_steps, mode)
@@ -100,6 +105,8 @@ class LRFinder(Trick):
         self.stop_factor = math.inf if never else check_number("stop_factor", stop_factor, 1, low_open=True)
         self.apply = check_flag("apply", apply)
         self.log_figure = check_flag("log_figure", log_figure)
+        if self.log_figure:
+            new_figure((1.0, 1.0))  # without matplotlib this raises an error, before the sweep
         self.reset()
 
     def reset(self) -> None:
@@ -115,6 +122,7 @@ class LRFinder(Trick):
                 "most of all), so that they cannot be restored. Find the rate with another strategy, with "
                 "`find_lr(model, ...)`, and give it to the optimizer; or use the engine's own scheduler `LRRangeTest`."
             )
+        check_has_rates(run.trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look for a rate, once in each epoch of the list, also over a restart."""
@@ -201,7 +209,12 @@ class LRFinder(Trick):
             rank_zero_warn(f"LRFinder suggests no learning rate: {result.reason}. The rate stays as it is.")
         else:
             rank_zero_info(f"LRFinder suggests no learning rate: {result.reason}.")
-        if self.log_figure and trainer.is_global_zero:
+        if self.apply and result.suggestion is not None and result.still_falls:
+            rank_zero_warn(
+                f"LRFinder applies a learning rate of {result.suggestion:.3g} although the loss still falls at the "
+                f"highest rate that was tried, {result.lrs[-1]:.3g}: the best may be higher. Raise `max_lr`."
+            )
+        if self.log_figure:
             publish_result(trainer, result)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

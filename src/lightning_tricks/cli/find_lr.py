@@ -24,6 +24,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--min-lr", type=float, default=1e-7, help="the first rate (default: 1e-7)")
     parser.add_argument("--max-lr", type=float, default=10.0, help="the last rate (default: 10)")
     parser.add_argument("--num-steps", type=int, default=100, help="optimizer steps of the sweep (default: 100)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of the training to come (default: not known)")
+    parser.add_argument("--seed", type=int, metavar="S", help="seed of the random generators during the sweep")
     parser.add_argument("--refine", type=int, default=0, metavar="K", help="then train K steps at a few rates around")
     parser.add_argument("--suggestion", default="auto", help="auto, valley, steep, minimum or slide (default: auto)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure: .png, .pdf, .svg ...")
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         model, data = load_target(args.target)
         where = {"datamodule": data} if hasattr(data, "train_dataloader") else {"train_dataloaders": data}
-        names = ("min_lr", "max_lr", "num_steps", "refine", "suggestion")
+        names = ("min_lr", "max_lr", "num_steps", "refine", "suggestion", "epochs", "seed")
         result = find_lr(model, **where, **{name: getattr(args, name) for name in names})
         print(result)
         if args.plot:

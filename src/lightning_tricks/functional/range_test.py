@@ -79,7 +79,7 @@ def _share_of_minimum(curve: Curve) -> Suggestion:
 
 
 def _hint(curve: Curve) -> str:
-    return "; it still falls there: raise `max_lr`" if curve.lowest == len(curve.lrs) - 1 else ""
+    return "; it still falls at the highest rate tried: raise `max_lr`" if curve.still_falls else ""
 
 
 def steep(curve: Curve) -> Suggestion:
@@ -191,8 +191,11 @@ def auto(curve: Curve) -> Suggestion:
         lowest = math.exp(fmean([math.log(curve.lrs[place]) for place in places]))
         swept = fmean([sum(curve.lrs[: place + 1]) / curve.lrs[place] for place in places])
         divisor = steps_divisor(curve.planned_steps, swept)
-        length = f"{curve.planned_steps:g} steps" if curve.planned_steps else "a training of unknown length"
-        reason = f"1/{divisor:.3g}, for {length}, of {lowest:.2g}, where the loss is lowest"
+        length = (
+            f"{curve.planned_steps:,g} steps" if curve.planned_steps else f"unknown length ({_UNKNOWN} steps assumed)"
+        )
+        rate = "that rate suits" if divisor == 1 else f"a rate {divisor:.2g} times smaller suits"
+        reason = f"the loss is lowest near {lowest:.2g}, and {rate} a training of {length}"
         return Suggestion(lowest / divisor, reason + _hint(curve))
 
     return _unless_faulty(curve, find)

@@ -76,6 +76,11 @@ class Curve(NamedTuple):
         """The place of the lowest smoothed loss; where the loss ends by rising, in the two decades before that."""
         return self.lowest_of(self.smoothed)
 
+    @property
+    def still_falls(self) -> bool:
+        """Whether the smoothed loss is lowest at the highest rate, so that the best rate may lie above it."""
+        return self.lowest == len(self.lrs) - 1
+
     def lowest_of(self, averages: Sequence[float]) -> int:
         """Return that place for other averages of the same losses."""
         edge = self.edge

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lightning_tricks.functional.range_test import METHODS, Method, suggest
-from lightning_tricks.functional.sweep_curve import smooth
+from lightning_tricks.functional.sweep_curve import find_fault, read_curve, smooth
 from lightning_tricks.reports.lr_sweep import describe_sweep, plot_sweep
 from lightning_tricks.reports.text_and_figure import text_and_figure
 
@@ -30,7 +30,7 @@ class LRFinderResult:
         >>> result = LRFinderResult([1e-3, 1e-2], [1.0, 1.0], False, None, "the loss is flat")
         >>> print(result)
         no suggestion: the loss is flat
-        2 steps from 0.001 to 0.01, smoothed loss 1 to 1 (lowest, at 0.001)
+        2 steps from 0.001 to 0.01; the smoothed loss goes from 1 down to 1
     """
 
     lrs: list[float]
@@ -47,6 +47,12 @@ class LRFinderResult:
     def smoothed(self) -> list[float]:
         """The bias-corrected exponential average of the losses."""
         return smooth(self.losses, self.smoothing)
+
+    @property
+    def still_falls(self) -> bool:
+        """Whether the loss still falls at the highest rate, so that the best one may lie above it."""
+        curve = read_curve(self.lrs, self.losses, self.smoothing)
+        return not self.diverged and not self.trials and find_fault(curve) is None and curve.still_falls
 
     def suggest(self, method: Method = "auto") -> float | None:
         """Return what another rule suggests from the same sweep.
@@ -66,7 +72,7 @@ class LRFinderResult:
         return f"LRFinderResult(suggestion={self.suggestion}, reason={self.reason!r}, {len(self.lrs)} steps)"
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the sweep on a logarithmic axis, every suggestion marked and the chosen one named.
+        """Draw the sweep on a logarithmic axis, every suggestion marked, the chosen one named, and why it was chosen.
 
         Args:
             ax: matplotlib axes to draw into; by default a new figure.
@@ -76,7 +82,7 @@ class LRFinderResult:
         """
         suggestions = {name: self.suggest(name) for name in METHODS if name != "auto"}  # type: ignore[arg-type]
         chosen = ("refined" if self.trials else self.method, self.suggestion)
-        return plot_sweep(self.lrs, self.losses, self.smoothed, suggestions, chosen, ax)
+        return plot_sweep(self.lrs, self.losses, self.smoothed, suggestions, chosen, ax, self.reason)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers, strings and lists."""

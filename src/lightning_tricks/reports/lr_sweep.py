@@ -1,6 +1,7 @@
 """LR sweep: the losses of a range test as text and as a figure, from plain numbers."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,16 +20,16 @@ def describe_sweep(
     Example:
         >>> print(describe_sweep([0.01, 1.0], [2.0, 1.0], 0.1, "a tenth of 1, where the smoothed loss is lowest"))
         learning rate 0.1: a tenth of 1, where the smoothed loss is lowest
-        2 steps from 0.01 to 1, smoothed loss 2 to 1 (lowest, at 1)
+        2 steps from 0.01 to 1; the smoothed loss goes from 2 down to 1
     """
     head = f"learning rate {suggestion:.3g}: {reason}" if suggestion is not None else f"no suggestion: {reason}"
     lines = [head]
     finite = [i for i, value in enumerate(smoothed) if math.isfinite(value)]
     if finite:
-        lowest = min(finite, key=smoothed.__getitem__)
+        lowest = min(smoothed[place] for place in finite)
         lines.append(
-            f"{len(lrs)} steps from {lrs[0]:.3g} to {lrs[-1]:.3g}, smoothed loss {smoothed[0]:.4g} to "
-            f"{smoothed[lowest]:.4g} (lowest, at {lrs[lowest]:.3g})"
+            f"{len(lrs)} steps from {lrs[0]:.3g} to {lrs[-1]:.3g}; the smoothed loss goes from {smoothed[0]:.4g} down "
+            f"to {lowest:.4g}"
         )
     if trials:
         lines.append("tried: " + ", ".join(f"{lr:.3g} -> {loss:.4g}" for lr, loss in trials))
@@ -42,6 +43,7 @@ def plot_sweep(
     suggestions: Mapping[str, float | None],
     chosen: tuple[str, float | None],
     ax: Any = None,
+    reason: str = "",
 ) -> Any:
     """Draw the losses of a range test over the rates, with every suggestion marked and the chosen one named.
 
@@ -52,6 +54,7 @@ def plot_sweep(
         suggestions: by method; those without one are listed in the legend.
         chosen: its name and rate.
         ax: matplotlib axes to draw into; by default a figure is made.
+        reason: why that rate was chosen, as the title.
 
     Returns:
         The ``Figure``.
@@ -80,8 +83,11 @@ def plot_sweep(
             va="bottom",
             color="C3",
         )
-    else:
-        ax.set_title("no suggestion", color="C3", fontsize=10)
+    head = "" if lr is not None else "no suggestion: " * bool(reason) or "no suggestion"
+    if head or reason:
+        ax.set_title(
+            "\n".join(textwrap.wrap(head + reason, 95)), color="C3" if lr is None else "0.2", fontsize=9, pad=20
+        )
     ax.set_xscale("log")
     ax.set_ylim(*_limits(losses, smoothed))
     ax.set_xlabel("learning rate")

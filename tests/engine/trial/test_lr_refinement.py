@@ -26,7 +26,8 @@ def test_a_trial_is_no_longer_than_the_training_and_then_believed_in_full() -> N
     assert plain.suggestion is not None
     assert [lr for lr, _ in result.trials] == trial_rates(plain.suggestion, 18, 180, 18)
     assert result.suggestion == pytest.approx(best_trial(result.trials))
-    assert result.reason == f"{result.suggestion:.2g} has the best validation loss of 7 rates after 18 steps"
+    said = f"of 7 rates, {result.suggestion:.2g} comes to the lowest validation loss after 18 steps"
+    assert result.reason == said
 
 
 def test_of_a_longer_training_it_says_what_the_trials_make_of_the_suggestion() -> None:
@@ -35,7 +36,10 @@ def test_of_a_longer_training_it_says_what_the_trials_make_of_the_suggestion() -
     assert plain.suggestion is not None
     assert best is not None
     assert result.suggestion == settle(plain.suggestion, best / rates[len(rates) // 2], 20, 180)
-    assert f"so {result.suggestion:.2g} instead of {plain.suggestion:.2g} for 180 steps" in result.reason
+    moves = f"moves from {plain.suggestion:.2g} to {result.suggestion:.2g} instead of {best:.2g}"
+    assert result.reason.endswith(
+        f"a training of 180 steps needs a smaller rate than so short a trial, so the suggestion {moves}"
+    )
 
 
 class Judged(LargeBatchNet):
@@ -68,7 +72,8 @@ def test_without_validation_a_trial_passes_over_the_data_once(batches: int, rate
             return StatefulLoader(batches, batch_size=32)
 
     reason = refined(Unvalidated(), max_epochs=20, refine=30).reason
-    assert f"best training loss of {rates} rates after {steps} steps" in reason
+    assert f"of {rates} rates, " in reason
+    assert f"the lowest training loss after {steps} steps" in reason
 
 
 def test_where_every_trial_breaks_there_is_no_suggestion() -> None:
@@ -136,6 +141,6 @@ def test_find_lr_refines_on_validation_batches_that_it_is_given() -> None:
     arguments = {"min_lr": 1e-4, "num_steps": 60, "refine": 20}
     loaders = StatefulLoader(batch_size=32), StatefulLoader(2, batch_size=32)
     with_validation = find_lr(LargeBatchNet(), loaders[0], val_dataloaders=loaders[1], **arguments)
-    assert "best validation loss" in with_validation.reason
+    assert "the lowest validation loss" in with_validation.reason
     assert loaders[1].epoch == 0
     assert find_lr(LargeBatchNet(), loaders[0], val_dataloaders=loaders[1], min_lr=1e-4, num_steps=60).trials == []

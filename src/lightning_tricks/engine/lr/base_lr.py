@@ -1,9 +1,12 @@
 """Base LR: read how the rates of a run's groups relate, and make a found rate the new base of all of them."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
+from lightning_utilities.core.rank_zero import rank_zero_info
 
 from lightning_tricks.engine.lr.lr_product import product_of
 from lightning_tricks.engine.lr.scheduler_scaling import scale_rates_, schedulers_of
@@ -15,8 +18,9 @@ def rate_shares(trainer: Trainer) -> list[list[float]]:
     """Return the rate of each group, by optimizer, as a share of the largest.
 
     Raises:
-        MisconfigurationException: no group has a rate above zero.
+        MisconfigurationException: there is no optimizer, a group without a learning rate, or none above zero.
     """
+    check_has_rates(trainer)
     product = product_of(trainer)
     peaks = product.group_base_lrs() if product else _peaks(trainer)
     top = max((peak for of_one in peaks for peak in of_one), default=0.0)
@@ -26,6 +30,27 @@ def rate_shares(trainer: Trainer) -> list[list[float]]:
             "optimizer with any rate above 0; `LRFinder` only keeps the ratios."
         )
     return [[peak / top for peak in of_one] for of_one in peaks]
+
+
+def check_has_rates(trainer: Trainer) -> None:
+    """Refuse a run in which there is no learning rate to find.
+
+    Raises:
+        MisconfigurationException: the module has no optimizer, or one without a learning rate (``lr=None``).
+    """
+    name = type(trainer.lightning_module).__name__
+    if not any(optimizer.param_groups for optimizer in trainer.optimizers):
+        raise MisconfigurationException(
+            f"`{name}.configure_optimizers` returns no optimizer, so that there is no learning rate to find. "
+            "Return one, or leave `LRFinder` out."
+        )
+    for optimizer in trainer.optimizers:
+        for group in optimizer.param_groups:
+            if group.get("lr") is None:
+                raise MisconfigurationException(
+                    f"A parameter group of {type(optimizer).__name__} has no learning rate (`lr`={group.get('lr')!r}): "
+                    f"the optimizer of `{name}` chooses its steps itself. Leave `LRFinder` out."
+                )
 
 
 def apply_lr(trainer: Trainer, lr: float) -> None:
@@ -54,14 +79,26 @@ def _peaks(trainer: Trainer) -> list[list[float]]:
 
 
 def publish_result(trainer: Trainer, result: LRFinderResult) -> None:
-    """Send the figure of a result to the loggers that take one."""
+    """Send the figure of a result to the loggers that take one; if none does, write it to the run's folder.
+
+    Called on all ranks, which agree on the folder; rank 0 publishes.
+    """
     tag, step = "lr_finder", trainer.global_step
-    for logger in trainer.loggers:
-        kinds = {kind.__name__ for kind in type(logger).__mro__}
-        client: Any = logger
-        if "TensorBoardLogger" in kinds:
-            client.experiment.add_figure(tag, result.plot(), step)
-        elif "WandbLogger" in kinds:
-            client.log_image(tag, [result.plot()], step)
-        elif "MLFlowLogger" in kinds:
-            client.experiment.log_figure(client.run_id, result.plot(), f"{tag}.png")
+    kinds = [(cls.__name__, logger) for logger in trainer.loggers for cls in type(logger).__mro__]
+    takers = [(kind, logger) for kind, logger in kinds if kind in _TAKERS]
+    if not takers:
+        path = Path(trainer.log_dir or trainer.default_root_dir) / f"{tag}-step={step}.png"
+        if trainer.is_global_zero:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            result.plot().savefig(path)
+            rank_zero_info(f"LRFinder: no logger of this run takes figures, so the curve was written to {path}.")
+    elif trainer.is_global_zero:
+        for kind, logger in takers:
+            _TAKERS[kind](logger, result.plot(), tag, step)
+
+
+_TAKERS: dict[str, Callable[[Any, Any, str, int], Any]] = {
+    "TensorBoardLogger": lambda logger, figure, tag, step: logger.experiment.add_figure(tag, figure, step),
+    "WandbLogger": lambda logger, figure, tag, step: logger.log_image(tag, [figure], step),
+    "MLFlowLogger": lambda logger, figure, tag, step: logger.experiment.log_figure(logger.run_id, figure, f"{tag}.png"),
+}

@@ -42,9 +42,14 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
     if best is not None:
         found = settle(lr, best / rates[len(rates) // 2], steps, planned)
         kind = "validation" if validates else "training"
-        reason = f"{best:.2g} has the best {kind} loss of {len(rates)} rates after {steps} steps"
+        reason = f"of {len(rates)} rates, {best:.2g} comes to the lowest {kind} loss after {steps} steps"
         if steps != planned:
-            reason += f", so {found:.2g} instead of {lr:.2g}" + (f" for {planned} steps" if planned else "")
+            length = f"{planned:,} steps" if planned else "unknown length"
+            moves = f"stays at {lr:.2g}" if f"{found:.2g}" == f"{lr:.2g}" else f"moves from {lr:.2g} to {found:.2g}"
+            reason += (
+                f"; a training of {length} needs a smaller rate than so short a trial, so the suggestion {moves} "
+                f"instead of {best:.2g}"
+            )
     return LRFinderResult.from_dict({**result.to_dict(), "suggestion": found, "reason": reason, "trials": trials})
 
 
