@@ -76,6 +76,8 @@ def new_figure(size: tuple[float, float]) -> Any:
         ModuleNotFoundError: matplotlib is not installed (the extra ``plot``).
     """
     try:
+        import matplotlib.figure  # noqa: F401 -- the next import may be remembered from before
+
         from lightning_tricks.reports.shown_figure import ShownFigure
     except ModuleNotFoundError as error:
         message = "Drawing needs matplotlib, which is not installed: pip install 'lightning-tricks[plot]'."
