@@ -19,6 +19,7 @@ WITHOUT_MODULE = {
     "doctor/show/test_show.py": "one report in each of its forms",
     "doctor/test_architectures.py": "the whole doctor on architectures of transformers",
     "doctor/test_never_harm.py": "the whole doctor on modules and loaders that break under its hands",
+    "doctor/test_other_styles.py": "the whole doctor on healthy programs in the styles of tutorials",
     "doctor/test_precision.py": "the whole doctor on healthy programs",
     "doctor/test_run_precision.py": "the whole doctor on healthy trainings",
     "engine/checkup/test_watch_faults.py": "what the checkup does when one of its own parts fails",
@@ -37,7 +38,7 @@ WITHOUT_MODULE = {
     "reports/test_notebooks.py": "each result as a notebook shows it",
 }
 """Test files that are about more or less than one module."""
-OF_THE_WHOLE = {"contracts", "world"}
+OF_THE_WHOLE = {"contracts", "walks", "world"}
 """Rooms of tests that walk all public names, or programs of other people."""
 
 FILES = sorted(file.relative_to(TESTS) for file in TESTS.rglob("test_*.py") if file.parent != TESTS)

@@ -131,7 +131,8 @@ class LRSchedule(LRFactor):
 
     def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return the schedule's and the warm-up's multiplier."""
-        return {name: rule(moment.time(unit)) for name, (rule, unit) in self._plans.items()}
+        times: dict[Unit, float] = {"ep": moment.time("ep"), "st": moment.step}
+        return {name: rule(times[unit]) for name, (rule, unit) in self._plans.items()}
 
     def __getstate__(self) -> dict[str, Any]:
         """Say what to do where a process that is being spawned cannot be handed the schedule."""

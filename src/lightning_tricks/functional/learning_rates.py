@@ -29,6 +29,7 @@ class LearningRates:
 
     Attributes:
         base: the rate of each group that the factors multiply; at first what the optimizer was built with.
+        highest: the largest rate that was last written, 0 before that.
 
     Raises:
         ValueError: a group without a learning rate of its own (``lr=None`` of a self-tuning optimizer).
@@ -37,6 +38,7 @@ class LearningRates:
     def __init__(self, optimizer: Optimizer, base: Sequence[float] = ()) -> None:
         self.optimizer = optimizer
         self.base: list[float] = list(base)
+        self.highest = 0.0
         self._written: list[_Mark | None] = [None] * len(self.base)
         self._adopt_groups()
 
@@ -50,20 +52,24 @@ class LearningRates:
             The first group in which somebody else had written since the last call, if any.
         """
         factors = list(factors)
-        if len(self.base) < len(self.optimizer.param_groups):
+        groups = self.optimizer.param_groups
+        if len(self.base) < len(groups):
             self._adopt_groups()
-        stranger = None
-        for i, group in enumerate(self.optimizer.param_groups):
-            mark = self._written[i]
-            if mark is not None and stranger is None and not mark.stands_in(group["lr"]):
-                stranger = SecondWriter(i, float(group["lr"]), mark.value)
-            self._written[i] = _write_lr_(group, self.base[i] * multiply(factors, i))
+        shared = None if any(isinstance(factor, Sequence) for factor in factors) else multiply(factors)
+        stranger, self.highest = None, 0.0
+        for i, group in enumerate(groups):
+            mark, lr = self._written[i], group["lr"]
+            value = self.base[i] * (multiply(factors, i) if shared is None else shared)
+            is_ours = mark is None or (lr is mark.holder and mark.version is None) or mark.stands_in(lr)
+            if not is_ours and mark is not None and stranger is None:
+                stranger = SecondWriter(i, float(lr), mark.value)
+            if type(lr) is float:
+                group["lr"] = value
+                self._written[i] = _Mark(value, value, None)
+            else:
+                self._written[i] = _write_lr_(group, value)
+            self.highest = max(self.highest, value)
         return stranger
-
-    @property
-    def highest(self) -> float:
-        """The largest rate that was last written, 0 before that."""
-        return max((mark.value for mark in self._written if mark is not None), default=0.0)
 
     def _adopt_groups(self) -> None:
         """Take in the groups that are new since the last call."""

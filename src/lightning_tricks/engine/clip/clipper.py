@@ -58,7 +58,7 @@ class Clipper(Trick):
         self._states: dict[int, ClipState] = {}
         self._loaded: dict[int, dict[str, Any]] = {}
         self._guards: dict[int, StepGuard] = {}
-        self._had_backward = True
+        self._had_backward = False
         self._mark = ""
 
     def settings(self) -> dict[str, Any]:
@@ -122,12 +122,12 @@ class Clipper(Trick):
             )
         others = [clipper for clipper in run.members_of(Clipper) if clipper is not self and clipper._logs]
         self._mark = f"-{self.state_key}" if others else ""
+        if active_scaler(trainer) is not None:
+            run.call_with(trainer.strategy, "training_step", lambda: self._note_backward(False), before=True)
+            run.call_with(trainer.strategy, "backward", lambda: self._note_backward(True))
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._had_backward = False
-
-    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._had_backward = True
+    def _note_backward(self, had_backward: bool) -> None:
+        self._had_backward = had_backward
 
     @torch.no_grad()
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
@@ -140,11 +140,13 @@ class Clipper(Trick):
             if pl_module.automatic_optimization and not self._had_backward:
                 return  # training_step returned None: the gradients stay scaled, and no step follows
             unscale_gradients(scaler, optimizer)
-        index = next(i for i, other in enumerate(trainer.optimizers) if other is optimizer)
+        optimizers = self._run.optimizers if self._run is not None else trainer.optimizers
+        index = 0 if optimizers[0] is optimizer else next(i for i, o in enumerate(optimizers) if o is optimizer)
         measured = self.measure(groups)
         state = self._state_of(index, measured.total.device)
         again = isinstance(optimizer, LBFGS) and state.counted_at == trainer.global_step
-        state.counted_at = trainer.global_step
+        if isinstance(optimizer, LBFGS):
+            state.counted_at = trainer.global_step
         logs = self._logs and not again and logs_now(trainer)
         judged = self._judge(pl_module, optimizer, index, measured, scaled=scaler is not None)
         clipped = self.clip(judged, state, observe=not again) if judged else None

@@ -124,6 +124,7 @@ class LRProduct(RunPart):
         self._scheduler_stays = self._warned = self._has_written = False
         self._rates: list[LearningRates] = []
         self._now: list[list[dict[str, Factor]]] = []
+        self._ruler: LRContributor | None = None
         self._logged: list[int] = []
         self._along: list[LRContributor] = []
         run.on_end(self._release)
@@ -233,6 +234,7 @@ class LRProduct(RunPart):
     def rewrite(self) -> None:
         """Write again at the same moment, because a factor changed that does not follow the clock."""
         self._now = [[{} for _ in self.contributors] for _ in self._rates]
+        self._ruler = next((contributor for contributor in self.contributors if contributor.overrides_others), None)
         for i in range(len(self._rates)):
             self._ask(i)
             self._write(i)
@@ -297,19 +299,20 @@ class LRProduct(RunPart):
 
     def _factors(self, index: int) -> list[Factor]:
         """Return what multiplies the base: all of it or, where one overrides the others, that and what is a group's."""
-        found = list(zip(self.contributors, self._now[index], strict=True))
-        ruler = next((contributor for contributor in self.contributors if contributor.overrides_others), None)
+        if self._ruler is None:
+            return [factor for named in self._now[index] for factor in named.values()]
+        found = zip(self.contributors, self._now[index], strict=True)
         factors = [(c, factor) for c, named in found for factor in named.values()]
-        return [factor for c, factor in factors if ruler in (None, c) or not isinstance(factor, (int, float))]
+        return [factor for c, factor in factors if c is self._ruler or not isinstance(factor, (int, float))]
 
     def _write(self, index: int) -> None:
         if self.defers_to_scheduler:
             return
-        rates, moment = self._rates[index], self.run.clock.moment_of(index)
+        rates = self._rates[index]
         stranger = rates.write_(self._factors(index))
         self._has_written = True
         for contributor in self._along:
-            contributor.write_along(rates.optimizer, index, moment)
+            contributor.write_along(rates.optimizer, index, self.run.clock.moment_of(index))
         if stranger is not None and not self._warned and not self._scheduler_stays:
             self._warned = True
             rank_zero_warn(

@@ -47,7 +47,10 @@ class Clock:
         self.moment = Moment(0, 0, None, 0)
         self.length = RunLength(None, None)
         self._position: tuple[object, ...] | None = None
+        self._measured_at: tuple[int, int] | None = None
+        self._parts: int | None = None
         self._batches_ahead = 0
+        self._coming_batch: int | None = None
         self._counted_at: int | None = None
 
     @property
@@ -113,13 +116,16 @@ class Clock:
 
     def before_batch(self, batch_idx: int) -> bool:
         """Move to the step that the coming batch belongs to; return whether the time moved."""
+        if batch_idx == self._coming_batch:  # the clock moved after the batch before it
+            return False
         return self._move(self._trainer.current_epoch, batch_idx - self._batches_ahead)
 
     def after_batch(self, batch_idx: int) -> bool:
         """Move to the step after a batch; return whether the time moved."""
         batches = batch_idx + 1 - self._batches_ahead
+        self._coming_batch = batch_idx + 1
         if self.epoch_is_over(batches):
-            self.state.batches_per_epoch, self._batches_ahead = batches, 0
+            self.state.batches_per_epoch, self._batches_ahead, self._coming_batch = batches, 0, None
             return self._move(self._trainer.current_epoch + 1, 0)
         return self._move(self._trainer.current_epoch, batches)
 
@@ -145,12 +151,15 @@ class Clock:
         return self._trainer.is_last_batch or batches_done >= self._trainer.num_training_batches
 
     def _move(self, epoch: int, batches: int) -> bool:
-        part, step = batches // self._trainer.accumulate_grad_batches, self._trainer.global_step
+        accumulation = self._trainer.accumulate_grad_batches
+        part, step = batches // accumulation, self._trainer.global_step
         position = (epoch, part, *self.state.optimizer_steps) if self._is_manual else (epoch, part, step)
         if position == self._position:
             return False
         self._position = position
-        self.moment = Moment(epoch, part, self.steps_per_epoch, step)
+        if (epoch, accumulation) != self._measured_at:  # the length of an epoch may change from one to the next
+            self._measured_at, self._parts = (epoch, accumulation), self.steps_per_epoch
+        self.moment = Moment(epoch, part, self._parts, step)
         return True
 
 

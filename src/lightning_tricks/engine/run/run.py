@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from lightning_tricks.engine.run.clock import Clock, ClockState
 from lightning_tricks.engine.run.combinations import warn_of_shared_purposes
 from lightning_tricks.engine.run.driver import RunDriver
+from lightning_tricks.engine.run.idle_hooks import hide_idle_hooks
 from lightning_tricks.engine.run.ranks import check_ranks_agree, warn_if_nothing_is_sharded
 from lightning_tricks.engine.run.wrapped_method import call_with
 
@@ -91,17 +92,15 @@ class Run:
         self._parts: dict[type, RunPart] = {}
         self._undo: list[Callable[[], object]] = []
         self.has_begun = self._has_ended = False
-        driver = RunDriver(self)
-        self.trainer.callbacks = [
-            driver,
-            *self.trainer.callbacks,
-        ]  # a new list: Lightning goes through the old one
-        self.on_end(lambda: self._take_off(driver))
+        self._driver = RunDriver(self)
+        # a new list: Lightning is going through the old one
+        self.trainer.callbacks = [self._driver, *self.trainer.callbacks]
+        self.on_end(self._take_off_driver)
         self.call_with(trainer.strategy, "on_exception", self.end)
         _RUNS[trainer] = self
 
-    def _take_off(self, driver: RunDriver) -> None:
-        self.trainer.callbacks = [callback for callback in self.trainer.callbacks if callback is not driver]
+    def _take_off_driver(self) -> None:
+        self.trainer.callbacks = [callback for callback in self.trainer.callbacks if callback is not self._driver]
 
     # -- facts --------------------------------------------------------------------------------------------------------
 
@@ -167,6 +166,7 @@ class Run:
             member.begin_fit(self)
         for part in self._parts.values():
             part.begin()
+        self.on_end(hide_idle_hooks([self._driver, *(m for m in self.members if m in self.trainer.callbacks)]))
 
     def start(self) -> None:
         """Start the clock in ``on_train_start``: everything is restored now, under every strategy."""
@@ -182,7 +182,8 @@ class Run:
 
     def before_batch(self, batch_idx: int) -> None:
         """Move the clock to the step of the coming batch, and look whether the optimizers are still the same."""
-        self._look_at_optimizers()
+        if self.trainer.optimizers != self.optimizers:
+            self._replace_optimizers()
         if self.clock.before_batch(batch_idx):
             self._tell_parts()
         for part in self._parts.values():
@@ -210,14 +211,12 @@ class Run:
         for part in self._parts.values():
             part.clock_moved()
 
-    def _look_at_optimizers(self) -> None:
+    def _replace_optimizers(self) -> None:
         """Take in optimizers that were replaced during the run."""
-        found = self.trainer.optimizers
-        if found == self.optimizers:
-            return
-        self.optimizers = list(found)
-        steps = self.clock.state.optimizer_steps
-        self.clock.state.optimizer_steps = [*steps, *[0] * len(found)][: len(found)] if self.is_manual else steps
+        self.optimizers = list(self.trainer.optimizers)
+        if self.is_manual:
+            count, steps = len(self.optimizers), self.clock.state.optimizer_steps
+            self.clock.state.optimizer_steps = [*steps, *[0] * count][:count]
         for member in self.members:
             member.optimizers_replaced(self)
         for part in self._parts.values():

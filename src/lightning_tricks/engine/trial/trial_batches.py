@@ -8,6 +8,7 @@ from lightning.fabric.utilities.apply_func import move_data_to_device
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_tricks.engine.run.idle_hooks import call_hook
 from lightning_tricks.engine.trial.trial_step import is_untouched
 
 _BATCH_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
@@ -49,7 +50,7 @@ class TrialBatches:
                     continue
                 batch = move(trainer.precision_plugin.convert_input(batch))
                 for callback in self._callbacks:
-                    callback.on_train_batch_start(trainer, module, batch, batch_idx)
+                    call_hook(callback, "on_train_batch_start", trainer, module, batch, batch_idx)
                 if module.on_train_batch_start(batch, batch_idx) == -1:
                     break
                 count += 1

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lightning_tricks.engine.lr.lr_product import LRContributor
+from lightning_tricks.engine.run.idle_hooks import call_hook
 
 _STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
 
@@ -54,7 +55,7 @@ class TrialStep:
             self._optimizer.zero_grad()
             return
         for callback in self._callbacks:
-            callback.on_before_zero_grad(self._trainer, self._module, self._optimizer)
+            call_hook(callback, "on_before_zero_grad", self._trainer, self._module, self._optimizer)
         self._module.on_before_zero_grad(self._optimizer)
         self._module.optimizer_zero_grad(self._trainer.current_epoch, batch_idx, self._optimizer)
 
@@ -86,5 +87,6 @@ def is_untouched(owner: object, file: str, *methods: str) -> bool:
     The code of an override, of an instance's own attribute and of a wrapper, whatever it is called, stands elsewhere.
     """
     homes = {f"lightning.pytorch.{file}", f"pytorch_lightning.{file}"}
-    found = (getattr(getattr(owner, method, None), "__globals__", {}) for method in methods)
+    shown = (method for method in methods if vars(owner).get(method, method) is not None)  # a hidden hook is idle
+    found = (getattr(getattr(owner, method, None), "__globals__", {}) for method in shown)
     return all(names.get("__name__") in homes for names in found)
