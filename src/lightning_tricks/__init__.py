@@ -36,6 +36,7 @@ _HOMES = {
     "ReduceLROnPlateau": "callbacks.reduce_lr_on_plateau",
     "Report": "doctor.judging.report",
     "Schedule": "functional.schedules",
+    "WeightPenalty": "callbacks.weight_penalty",
     "ZClip": "callbacks.z_clip",
     "adaptive_clip_": "functional.clipping",
     "assert_healthy": "doctor.judging.assert_healthy",
@@ -61,6 +62,7 @@ _HOMES = {
     "preview_lr": "callbacks.lr_preview",
     "product": "functional.schedules",
     "suggest_loss": "functional.loss_suggestion",
+    "weight_penalty": "functional.penalties",
 }
 _ROOMS = ("callbacks", "cli", "conf", "core", "doctor", "engine", "functional", "hydra", "reports", "sweeps")
 
@@ -94,6 +96,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.placement_check import PlacementCheck as PlacementCheck
     from lightning_tricks.callbacks.polynomial_decay import PolynomialDecay as PolynomialDecay
     from lightning_tricks.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
+    from lightning_tricks.callbacks.weight_penalty import WeightPenalty as WeightPenalty
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
     from lightning_tricks.core.durations import Duration as Duration
     from lightning_tricks.doctor.facts.contracts import Contracts as Contracts
@@ -110,6 +113,7 @@ if TYPE_CHECKING:
     from lightning_tricks.functional.loss_suggestion import suggest_loss as suggest_loss
     from lightning_tricks.functional.losses import contrastive_loss as contrastive_loss
     from lightning_tricks.functional.losses import coral_loss as coral_loss
+    from lightning_tricks.functional.penalties import weight_penalty as weight_penalty
     from lightning_tricks.functional.schedules import Schedule as Schedule
     from lightning_tricks.functional.schedules import cosine_decay as cosine_decay
     from lightning_tricks.functional.schedules import cosine_warm_restarts as cosine_warm_restarts

@@ -49,6 +49,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, "0.5dur"], [0.5, 1, 0.3]),
     "PlacementCheck": lambda: lt.PlacementCheck(ignore=["PLC001:body.*"]),
     "PolynomialDecay": lambda: lt.PolynomialDecay("7st", end_factor=0.2, power=0.8, cycle=True),
+    "WeightPenalty": lambda: lt.WeightPenalty(l1=0.01, l2=0.1, include=["*", "head.bias"]),
     "ZClip": lambda: lt.ZClip(1.0, alpha=0.8, warmup=3, log=True),
     # with this min_delta no score after the first is a new best: a cut at every check
     "ReduceLROnPlateau": lambda: lt.ReduceLROnPlateau(

@@ -153,6 +153,19 @@ class Run:
         self.on_end(detach)
         return detach
 
+    def act_first(self, member: Member) -> None:
+        """Have a trick's hooks called before those of all other callbacks, wherever it stands in the list."""
+        order = {id(callback): place for place, callback in enumerate(self.trainer.callbacks)}
+
+        def restore_order() -> None:
+            self.trainer.callbacks = sorted(self.trainer.callbacks, key=lambda cb: order.get(id(cb), len(order)))
+
+        rest = [callback for callback in self.trainer.callbacks if callback is not member]
+        drivers = [callback for callback in rest if isinstance(callback, RunDriver)]
+        others = [callback for callback in rest if callback not in drivers]
+        self.trainer.callbacks = [*drivers, member, *others]
+        self.on_end(restore_order)
+
     # -- the hooks, told by the driver --------------------------------------------------------------------------------
 
     def begin(self) -> None:
