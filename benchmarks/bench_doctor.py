@@ -4,11 +4,14 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
 import transformers as hf
+from lightning.pytorch import LightningModule
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tricks.doctor.judging.diagnose import diagnose
 from measure import interleaved, median_ratio, report, timed
@@ -103,9 +106,80 @@ def _milliseconds(model: nn.Module, batch: Any) -> float:
     return 1e3 * statistics.median(measured["diagnose"])
 
 
+class _Lit(LightningModule):
+    """A net with cross entropy on its outputs, and Adam."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        outputs = self.net(batch[0])
+        outputs = outputs[0][:, -1] if isinstance(outputs, tuple) else outputs
+        return nn.functional.cross_entropy(outputs.flatten(0, -2) if outputs.dim() > 2 else outputs, batch[1])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), 1e-3)
+
+
+def _dense(*widths: int) -> nn.Sequential:
+    return nn.Sequential(*[layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())][:-1])
+
+
+def _convolutions(*widths: int, norm: bool = True) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Conv2d(before, after, 3, padding=1), *([nn.BatchNorm2d(after)] if norm else []), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 10))
+
+
+def _encoder(width: int, layers: int) -> nn.Module:
+    layer = nn.TransformerEncoderLayer(width, 4, 2 * width, batch_first=True)
+    mean = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(16, 10))
+    return nn.Sequential(nn.TransformerEncoder(layer, layers, enable_nested_tensor=False), mean)
+
+
+SMALL: dict[str, Callable[[], tuple[nn.Module, tuple[int, ...]]]] = {
+    "linear": lambda: (nn.Linear(20, 10), (32, 20)),
+    "MLP of 2 layers": lambda: (_dense(20, 64, 10), (32, 20)),
+    "MLP of 10 layers": lambda: (_dense(20, *[64] * 9, 10), (32, 20)),
+    "wide MLP": lambda: (_dense(64, 512, 512, 10), (64, 64)),
+    "CNN of 2 layers": lambda: (_convolutions(1, 8, 16), (16, 1, 14, 14)),
+    "CNN of 8 layers": lambda: (_convolutions(3, *[16] * 8), (16, 3, 12, 12)),
+    "CNN without norms": lambda: (_convolutions(3, 16, 16, norm=False), (16, 3, 16, 16)),
+    "LSTM": lambda: (nn.LSTM(8, 10, num_layers=2, batch_first=True), (32, 24, 8)),
+    "GRU": lambda: (nn.GRU(8, 10, batch_first=True), (32, 24, 8)),
+    "transformer": lambda: (_encoder(32, 2), (16, 16, 32)),
+}
+"""Models whose step takes under 20 ms, and the shapes of their inputs."""
+
+
+def _beyond_three_steps(make: Callable[[], tuple[nn.Module, tuple[int, ...]]]) -> tuple[float, float]:
+    """Return the seconds that a diagnosis with loaders takes beyond three steps, and those of a step."""
+    torch.manual_seed(0)
+    net, shape = make()
+    rows = TensorDataset(torch.randn(640, *shape[1:]), torch.randint(0, 10, (640,)))
+    model, loader = _Lit(net), DataLoader(rows, shape[0], shuffle=True)
+    batch = next(iter(loader))
+
+    def step() -> None:
+        model.training_step(batch, 0).backward()
+        model.zero_grad()
+
+    sides = {"diagnose": timed(lambda: diagnose(model, train_dataloaders=loader)), "step": timed(step)}
+    found = {name: statistics.median(values) for name, values in interleaved(sides, repeats=7).items()}
+    return found["diagnose"] - 3 * found["step"], found["step"]
+
+
 def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    beyond = {name: _beyond_three_steps(make) for name, make in SMALL.items()}
+    for name, (seconds, step) in beyond.items():
+        report(f"doctor: diagnose beyond three steps of {1e3 * step:.1f} ms, {name}", f"{seconds:.3f} s", "")
+    report(
+        "doctor: diagnose beyond three steps, slowest", f"{max(each for each, _ in beyond.values()):.3f} s", "≤ 0.3 s"
+    )
     ratios = {name: _ratio(make) for name, make in ARCHITECTURES.items()}
     for name, ratio in ratios.items():
         report(f"doctor: diagnose / forward + backward, {name}", f"{ratio:.2f}×", "")

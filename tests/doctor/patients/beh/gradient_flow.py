@@ -1,5 +1,6 @@
 """Patients of the rules on what is trained."""
 
+import copy
 from typing import Any
 
 import torch
@@ -52,6 +53,17 @@ def both_are_used() -> dict:
     return step(lambda net, x: net.b(net.a(x).relu()))
 
 
+@sick("BEH006", "gets no gradient", severity="info")
+def target_network_that_no_optimizer_holds() -> dict:
+    class Target(Step):
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD([*self.net.a.parameters(), *self.net.b.parameters()], 0.1)
+
+    net = Calling(lambda net, x: net.b(net.a(x).relu()), a=nn.Linear(8, 8), b=nn.Linear(8, 3))
+    net.target = copy.deepcopy(net.a)
+    return {"model": Target(net), "batch": classes()}
+
+
 @healthy("BEH006")
 def unused_and_frozen() -> dict:
     found = step(lambda net, x: net.b(x))
@@ -82,6 +94,53 @@ def without_grad() -> dict:
 @healthy("BEH008")
 def straight_through() -> dict:
     return step(lambda net, x: net.b((lambda h: h + (h.round() - h).detach())(net.a(x))))
+
+
+@sick("BEH008", "`detach`", "net.a.bias", severity="warning")
+def one_of_two_branches_is_cut() -> dict:
+    return step(lambda net, x: net.b(net.a(x).detach() + net.c(x)), c=nn.Linear(8, 8))
+
+
+@healthy("BEH008")
+def the_same_layer_with_and_without_gradient() -> dict:
+    """A layer of zeros behind it, so that its gradient is exactly 0, and a second, uncut way."""
+    found = step(lambda net, x: net.b(net.zero(net.a(x)) + x) + 0 * net.a(x).detach().sum(), zero=nn.Linear(8, 8))
+    nn.init.zeros_(found["model"].net.zero.weight)
+    return found
+
+
+def following(update: Any) -> dict:
+    """A frozen copy of the first layer is updated in the step, and used; one layer of the student is spare."""
+
+    def forward(net: Any, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            for own, copy in zip(net.spare.parameters(), net.copy.parameters(), strict=True):
+                update(copy, own)
+        return net.b(net.a(x) + net.copy(x))
+
+    found = step(forward, spare=nn.Linear(8, 8), copy=nn.Linear(8, 8))
+    found["model"].net.copy.requires_grad_(False)
+    return found
+
+
+@healthy("BEH008")
+def average_by_lerp() -> dict:
+    return following(lambda copy, own: copy.lerp_(own, 0.1))
+
+
+@healthy("BEH008")
+def average_by_copy() -> dict:
+    return following(lambda copy, own: copy.copy_(0.9 * copy + 0.1 * own))
+
+
+@healthy("BEH008")
+def average_of_the_data() -> dict:
+    return following(lambda copy, own: copy.data.mul_(0.9).add_(own.data, alpha=0.1))
+
+
+@healthy("BEH008")
+def average_of_lists() -> dict:
+    return following(lambda copy, own: torch._foreach_lerp_([copy], [own], 0.1))
 
 
 @healthy("BEH008")

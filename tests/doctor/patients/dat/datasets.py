@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 from doctor_inputs import lit, loader, net, rows
-from patient import healthy, sick
+from patient import Step, healthy, sick
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset, TensorDataset, WeightedRandomSampler
 
@@ -56,6 +57,20 @@ def subsets_that_overlap() -> dict:
 @sick("DAT005", "50%")
 def rows_as_dicts_half_of_them_copied() -> dict:
     return split(Dicts(32), Dicts(32, start=16))
+
+
+class NextWord(Step):
+    """Each row without its end, and without its start: all of it."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        (words,) = batch
+        return F.cross_entropy(self.net(words[:, :-1]).flatten(0, 1), words[:, 1:].flatten())
+
+
+@sick("DAT005", "100%", "by their indices")
+def sentences_that_are_used_whole() -> dict:
+    sentences = TensorDataset(torch.randint(20, (64, 9), generator=torch.Generator().manual_seed(0)))
+    return split(sentences, sentences) | {"model": NextWord(nn.Sequential(nn.Embedding(20, 8), nn.Linear(8, 20)))}
 
 
 @healthy("DAT005")

@@ -1,8 +1,11 @@
 """Patients of the rules on inputs and targets."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from doctor_inputs import batch, lit, net
-from patient import healthy, sick
+from patient import Step, healthy, sick
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -39,6 +42,61 @@ def far_from_zero() -> dict:
 @sick("DAT001", "stds differ", "beyond 100")
 def features_in_different_units() -> dict:
     return fed(torch.tensor([1.0, 1e-3, 1.0, 1.0]))
+
+
+class OfAWalk(Step):
+    """A step that is given walks around 40, and looks at them in its own way."""
+
+    def __init__(self, look: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(nn.Linear(16, 3))
+        self.look = look
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        walk, y = batch["series"]["walk"], batch["label"]
+        return F.cross_entropy(self.net(self.look(walk)), y) + 0 * (batch["scale"] * walk).mean()
+
+
+def looking(look: Callable[[Tensor], Tensor]) -> dict:
+    walk = torch.randn(64, 16, generator=torch.Generator().manual_seed(0)).cumsum(1) + 40
+    return {
+        "model": OfAWalk(look),
+        "batch": {"series": {"walk": walk}, "scale": walk.std(1, keepdim=True) * 100, "label": torch.arange(64) % 3},
+    }
+
+
+@sick("DAT001", "beyond 3 × std")
+def raw_walks() -> dict:
+    return looking(lambda walk: walk)
+
+
+@sick("DAT001", "what arrives here", "beyond 20")
+def walks_that_the_step_scales_up() -> dict:
+    return looking(lambda walk: (walk - 40) * 100)
+
+
+@healthy("DAT001")
+def differences_of_walks() -> dict:
+    return looking(lambda walk: F.pad(walk.diff(dim=1), (1, 0)))
+
+
+@healthy("DAT001")
+def walks_standardised_one_by_one() -> dict:
+    return looking(lambda walk: (walk - walk.mean(1, keepdim=True)) / (walk.std(1, keepdim=True) + 1e-6))
+
+
+@healthy("DAT001")
+def walks_relative_to_their_end() -> dict:
+    return looking(lambda walk: walk / walk[:, -1:] - 1)
+
+
+@healthy("DAT001")
+def logarithms_of_walks() -> dict:
+    return looking(lambda walk: walk.clamp_min(0).log1p())
+
+
+@healthy("DAT001")
+def walks_that_reach_no_layer() -> dict:
+    return looking(torch.rand_like)
 
 
 @healthy("DAT001")

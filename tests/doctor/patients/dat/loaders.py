@@ -1,10 +1,12 @@
 """Patients of the rules on loaders."""
 
+from typing import Any
+
 import torch
 from doctor_inputs import lit, net, on_loader, rows
 from patient import healthy, sick
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler, TensorDataset
 
 
 class TimeSeries(TensorDataset):
@@ -34,6 +36,18 @@ def class_after_class() -> dict:
     return on_loader(sorted_rows(), shuffle=False)
 
 
+@sick("DAT002", "SequentialSampler gives the same order", severity="warning")
+def given_batches_in_the_same_order() -> dict:
+    batches = BatchSampler(SequentialSampler(rows()), 16, drop_last=False)
+    return {"model": lit(net()), "train_dataloaders": DataLoader(rows(), batch_sampler=batches)}
+
+
+@healthy("DAT002")
+def given_batches_in_random_order() -> dict:
+    batches = BatchSampler(RandomSampler(rows()), 16, drop_last=False)
+    return {"model": lit(net()), "train_dataloaders": DataLoader(rows(), batch_sampler=batches)}
+
+
 @healthy("DAT002")
 def shuffled() -> dict:
     return on_loader()
@@ -52,6 +66,31 @@ def time_series_by_name() -> dict:
 @healthy("DAT002")
 def time_series_by_its_rows() -> dict:
     return on_loader(windows(), shuffle=False, model=lit(net(inputs=16)))
+
+
+class Sets(Dataset):
+    """Rows that hold 50 samples each."""
+
+    def __len__(self) -> int:
+        return 30
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.randn(50, 4, generator=torch.Generator().manual_seed(index)), torch.arange(50) % 3
+
+
+def each_of_a_set(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(logits.flatten(0, 1), y.flatten())
+
+
+@healthy("DAT003")
+def one_set_of_many_samples() -> dict:
+    return {"model": lit(net(), each_of_a_set), "train_dataloaders": DataLoader(Sets(), 1, shuffle=True)}
+
+
+@healthy("PLC006")
+def few_sets_of_many_samples() -> dict:
+    layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
+    return {"model": lit(layers, each_of_a_set), "train_dataloaders": DataLoader(Sets(), 2, shuffle=True)}
 
 
 @sick("DAT003", "effective batch 1", severity="warning")

@@ -50,6 +50,13 @@ def output_layer_of_zeros() -> dict:
     return {"model": lit(careful(4, 3)), "batch": batch()}
 
 
+@sick("INI001", "is 0.25 throughout", severity="info")
+def outputs_that_start_as_the_mean() -> dict:
+    model = nn.Sequential(nn.Linear(4, 3))
+    nn.init.constant_(model[0].weight, 0.25)
+    return {"model": lit(model), "batch": batch()}
+
+
 @sick("INI001", severity="info")
 def residual_end_of_zeros() -> dict:
     model = nn.Sequential(nn.Conv2d(1, 8, 3), Fixup(8), nn.Flatten(), nn.Linear(128, 2))

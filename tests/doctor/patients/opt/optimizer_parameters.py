@@ -1,5 +1,6 @@
 """Patients of the rules on which parameters the optimizers hold."""
 
+import copy
 from typing import Any
 
 import torch
@@ -42,6 +43,13 @@ def with_frozen_body(model: Trainable) -> Trainable:
 @sick("OPT004", "Linear's weight, bias", severity="error")
 def body_without_optimizer() -> dict:
     return {"model": HeadOnly()}
+
+
+@sick("OPT004", "in no optimizer", severity="info")
+def target_network() -> dict:
+    model = HeadOnly()
+    model.body = copy.deepcopy(model.head)
+    return {"model": model}
 
 
 @healthy("OPT004")
