@@ -87,12 +87,6 @@ def one_set_of_many_samples() -> dict:
     return {"model": lit(net(), each_of_a_set), "train_dataloaders": DataLoader(Sets(), 1, shuffle=True)}
 
 
-@healthy("PLC006")
-def few_sets_of_many_samples() -> dict:
-    layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
-    return {"model": lit(layers, each_of_a_set), "train_dataloaders": DataLoader(Sets(), 2, shuffle=True)}
-
-
 @sick("DAT003", "effective batch 1", severity="warning")
 def one_row() -> dict:
     return on_loader(size=1)

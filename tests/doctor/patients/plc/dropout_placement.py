@@ -142,3 +142,11 @@ def pool_then_dropout() -> dict:
 @healthy("PLC014")
 def dropout_then_mean() -> dict:
     return {"model": Calling(lambda net, x: F.dropout(x, 0.2).mean((2, 3))), "batch": torch.randn(4, 1, 8, 8)}
+
+
+@healthy("PLC006")
+def few_sets_of_many_samples() -> dict:
+    sets = TensorDataset(torch.randn(30, 50, 4), torch.arange(1500).view(30, 50) % 3)
+    layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
+    model = Step(layers, lambda logits, y: F.cross_entropy(logits.flatten(0, 1), y.flatten()))
+    return {"model": model, "train_dataloaders": DataLoader(sets, 2, shuffle=True)}
