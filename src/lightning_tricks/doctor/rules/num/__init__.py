@@ -1,1 +1,1 @@
-"""DAT: data and loaders."""
+"""NUM: numbers that are not finite."""
