@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 EXTRAS_demo := demo
 EXTRAS_installed := test,lint
 
-.PHONY: demo sweep test lint bench bench-lr-finder clean
+.PHONY: demo sweep test lint tables bench bench-lr-finder clean
 
 demo: $(DEMO)
 	@echo "Training a small CNN on 1,797 handwritten digits: 30 epochs, the tricks of conf/train.yaml"
@@ -26,6 +26,11 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The generated tables of README.md, docs/rules.md and docs/strategies.md.
+tables: $(INSTALLED)
+	$(BIN)/python docs/write_tables.py
+	$(BIN)/python tests/support/scripts/strategy_matrix.py --page
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/run.py

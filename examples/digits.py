@@ -1,4 +1,4 @@
-"""Real data that scikit-learn brings along, and small ordinary modules for them: nothing here knows a trick."""
+"""Data sets included in scikit-learn, and small plain modules for them; no trick is used here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,17 +13,17 @@ from torchmetrics import Accuracy, R2Score
 
 
 class Tabular(L.LightningDataModule):
-    """Split 60/20/20 with a fixed seed, normalise with the mean and standard deviation of the training part."""
+    """Split 60/20/20 with a fixed seed, and normalize with the mean and standard deviation of the training set."""
 
     over: tuple[int, ...] = (0,)
-    """Dimensions that share a mean and a standard deviation."""
+    """Dimensions over which the mean and the standard deviation are computed."""
 
     def __init__(self, batch_size: int = 64, seed: int = 0) -> None:
         super().__init__()
         self.batch_size, self.seed = batch_size, seed
 
     def read(self) -> tuple[Tensor, Tensor]:
-        """Return inputs and targets of the whole set."""
+        """Return the inputs and targets of the whole data set."""
         raise NotImplementedError
 
     def setup(self, stage: str) -> None:
@@ -44,7 +44,7 @@ class Tabular(L.LightningDataModule):
 
 
 class Digits(Tabular):
-    """1,797 images, (N, 1, 8, 8), and their classes 0 to 9; all pixels share a mean, as is customary for images."""
+    """1,797 images (N, 1, 8, 8) and their classes 0 to 9; one mean for all pixels, as usual for images."""
 
     over = (0, 1, 2, 3)
 
@@ -54,7 +54,7 @@ class Digits(Tabular):
 
 
 class Diabetes(Tabular):
-    """442 patients, (N, 10), and the progression of their disease, scaled to about one."""
+    """442 patients (N, 10) and the progression of their disease, scaled to about one."""
 
     def read(self) -> tuple[Tensor, Tensor]:
         measurements, progression = load_diabetes(return_X_y=True)
@@ -62,9 +62,9 @@ class Diabetes(Tabular):
 
 
 class Learner(L.LightningModule):
-    """A network, a loss, a metric and an optimizer: SGD, or what a function makes of the parameters.
+    """A network, a loss, a metric and an optimizer: SGD, or the result of ``optimizer(parameters)``.
 
-    A scheduler is Lightning's mapping, whose entry ``scheduler`` is a function of the optimizer.
+    ``scheduler`` is Lightning's scheduler configuration, whose entry ``scheduler`` is a function of the optimizer.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Learner(L.LightningModule):
 
 
 class CNN(Learner):
-    """Two convolutions with BatchNorm, of ``width`` channels and twice as many."""
+    """Two convolutions with BatchNorm, with ``width`` and ``2 * width`` channels."""
 
     def __init__(self, lr: float = 0.1, width: int = 16, **options: Any) -> None:
         wide = 2 * width
@@ -145,14 +145,14 @@ class Rows(nn.Module):
 
 
 class RowLSTM(Learner):
-    """The row-LSTM as a classifier."""
+    """A classifier of images with the LSTM over rows."""
 
     def __init__(self, lr: float = 0.1, **options: Any) -> None:
         super().__init__(Rows(), F.cross_entropy, Accuracy("multiclass", num_classes=10), "accuracy", lr, **options)
 
 
 class Regressor(Learner):
-    """One hidden layer, mean squared error."""
+    """One hidden layer, trained with the mean squared error."""
 
     def __init__(self, lr: float = 0.01, **options: Any) -> None:
         net = nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Linear(64, 1), nn.Flatten(0))

@@ -1,4 +1,4 @@
-"""A model with four faults, what the doctor says of it, and the model mended: python examples/doctor.py [page.html]."""
+"""A model with four faults, the doctor's report on it, and the fixed model: python examples/doctor.py [page.html]."""
 
 import sys
 from pathlib import Path
@@ -14,8 +14,8 @@ from lightning_tricks import Doctor, diagnose
 from lightning_tricks.doctor.show.show_html import show_html
 
 
-class Sick(L.LightningModule):
-    """Dropout before BatchNorm, at 0.9; softmax before the cross entropy; a layer that nobody trains."""
+class Faulty(L.LightningModule):
+    """Dropout of 0.9 before BatchNorm; softmax before the cross entropy; a layer that no optimizer updates."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,8 +38,8 @@ class Sick(L.LightningModule):
         return torch.optim.Adam(self.parameters(), 1e-3)
 
 
-class Mended(Sick):
-    """Each line as the report proposes."""
+class Fixed(Faulty):
+    """The same model with the changes that the report suggests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Mended(Sick):
 
 
 def train(model: L.LightningModule) -> float:
-    """Train with the doctor looking on, which changes nothing."""
+    """Train with the callback ``Doctor``, which does not change the result; return the validation accuracy."""
     quiet = {
         "logger": False,
         "enable_checkpointing": False,
@@ -66,10 +66,10 @@ def train(model: L.LightningModule) -> float:
 
 def main(page: str = "doctor.html") -> None:
     L.seed_everything(0)
-    report = diagnose(Sick(), datamodule=Digits())
+    report = diagnose(Faulty(), datamodule=Digits())
     Path(page).write_text(show_html(report), encoding="utf-8")
-    print(f"{report}\n\nThe same as a page: {page}\n\n{diagnose(Mended(), datamodule=Digits())}\n")
-    print(f"validation accuracy after 3 epochs: {train(Sick()):.2f} before, {train(Mended()):.2f} mended")
+    print(f"{report}\n\nThe same report as HTML: {page}\n\n{diagnose(Fixed(), datamodule=Digits())}\n")
+    print(f"validation accuracy after 3 epochs: {train(Faulty()):.2f} with the faults, {train(Fixed()):.2f} fixed")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A row-LSTM on digits at fifty times its learning rate, bare and saved by each way to clip.
+"""An LSTM on digits at fifty times its learning rate, without clipping and with each kind of clipping.
 
-Usage: python examples/exploding_gradients.py [folder for the picture]
+Usage: python examples/exploding_gradients.py [FOLDER]
 """
 
 import logging
@@ -18,7 +18,7 @@ from lightning_tricks.reports.clipping import plot_clipping
 from lightning_tricks.reports.curves import read_metrics
 
 WAYS = {
-    "bare": lambda: None,
+    "no clipping": lambda: None,
     "GradientClipping(0.05)": lambda: GradientClipping(0.05, log=True),
     "GradientClipping(clip_value=0.001)": lambda: GradientClipping(clip_value=0.001, log=True),
     "AdaptiveGradientClipping(0.002)": lambda: AdaptiveGradientClipping(0.002, log=True),
@@ -28,7 +28,7 @@ WAYS = {
 
 
 def train(clipper: L.Callback | None, folder: Path) -> tuple[float, Path]:
-    """Return the test accuracy after ten epochs, and where the log lies."""
+    """Return the test accuracy after ten epochs, and the path of the log."""
     L.seed_everything(2, verbose=False)
     logger = CSVLogger(folder, name=type(clipper).__name__)
     trainer = L.Trainer(
@@ -54,7 +54,7 @@ def main(folder: str = "outputs/exploding_gradients") -> dict[str, float]:
     for name, make in WAYS.items():
         found[name], log = train(make(), Path(folder))
         print(f"test accuracy {found[name]:.3f}  {name}")
-        if name != "bare":
+        if name != "no clipping":
             file = Path(folder) / f"{name.partition('(')[0].lower()}{'_value' * ('value' in name)}.png"
             plot_clipping(read_metrics(log), file, title=name)
             print(f"                     {file}")

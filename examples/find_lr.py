@@ -1,4 +1,4 @@
-"""Find a learning rate in two lines, look at the curve, train with it: python examples/find_lr.py [lr.png]."""
+"""Find a learning rate in two lines, plot the curve, and train with it: python examples/find_lr.py [lr.png]."""
 
 import sys
 
@@ -15,7 +15,7 @@ def main(file: str = "lr.png") -> None:
     result.plot().savefig(file, dpi=110)
     print(f"figure: {file}")
 
-    # the same inside a fit, which then starts from the rate that was found
+    # the same at the start of a fit, which then trains with the rate that was found
     trainer = L.Trainer(
         max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False, callbacks=[LRFinder()]
     )

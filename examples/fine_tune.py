@@ -1,6 +1,6 @@
-"""Fine-tune a CNN that knows the digits 0 to 4 for 5 to 9, with 20 samples a class, in four ways.
+"""Fine-tune a CNN pretrained on the digits 0 to 4 for the digits 5 to 9, with 20 samples per class, in four ways.
 
-Digits are so easy that training from scratch wins here; thawing in halves comes closest, above the head alone.
+Digits are easy, so training from scratch wins here; unfreezing in halves is second, and better than the head alone.
 
 Usage: python examples/fine_tune.py [FOLDER]
 """
@@ -31,7 +31,7 @@ WAYS = {
 
 
 def loader(data: TensorDataset, classes: range, seed: int = 0, samples: int | None = None) -> DataLoader:
-    """The images of some classes; of each so many, drawn by the seed."""
+    """Return a loader of some classes, with ``samples`` random images of each (None: all)."""
     generator = torch.Generator().manual_seed(seed)
     mixed = torch.randperm(len(data), generator=generator)
     rows = [mixed[data.tensors[1][mixed] == label][:samples] for label in classes]
@@ -48,7 +48,7 @@ def fit(model: CNN, batches: DataLoader, *tricks: L.Callback, epochs: int = 20) 
 
 
 def main(folder: str = "outputs", seeds: int = 5) -> dict[str, list[float]]:
-    """Train each way with each seed; print the table; draw it."""
+    """Train in each way with each seed; print and plot the test accuracies."""
     warnings.filterwarnings("ignore", ".*does not have many workers|.*no `val_dataloader`|.*logging interval")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     data = Digits()
@@ -70,7 +70,7 @@ def main(folder: str = "outputs", seeds: int = 5) -> dict[str, list[float]]:
     print(describe_scores(scores, "test accuracy"))
     picture = Path(folder) / "fine_tune.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    plot_scores(scores, picture, name="test accuracy", title="Digits 5–9 from 20 samples a class, after 0–4")
+    plot_scores(scores, picture, name="test accuracy", title="Digits 5–9 from 20 samples per class, after 0–4")
     print(f"wrote {picture}")
     return scores
 

@@ -1,4 +1,4 @@
-"""No improvement in n: halve the learning rate, down to 1/1024, then stop with the best weights. On diabetes.
+"""Halve the learning rate after n checks without improvement, stop at 1/1024 with the best weights: diabetes data.
 
 Usage: python examples/no_improvement.py [FOLDER]
 """
@@ -15,11 +15,11 @@ from lightning_tricks.reports.plateau import plot_plateau
 
 
 def main(folder: str = "outputs") -> float:
-    """Train until ten halvings brought nothing more; draw the run; return R² on the test set."""
+    """Train until ten halvings bring no improvement; plot the run; return R² on the test set."""
     warnings.filterwarnings("ignore", ".*does not have many workers")
     L.seed_everything(0)
     rule = ReduceLROnPlateau("val_loss", patience=5, restore_best=True)
-    keeper = EarlyStopping("val_loss", patience=60)  # longer than ten cuts: it guards against NaN
+    keeper = EarlyStopping("val_loss", patience=60)  # longer than ten reductions: guards against NaN
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=-1,
@@ -32,9 +32,9 @@ def main(folder: str = "outputs") -> float:
     data, model = Diabetes(), Regressor(lr=0.03)
     trainer.fit(model, data)
     again = trainer.validate(model, data, verbose=False)[0]["val_loss"]
-    print(f"val_loss: best {rule.best_score:.6f}, of the model we end with {again:.6f}")
+    print(f"val_loss: best {rule.best_score:.6f}, of the final model {again:.6f}")
     r2 = trainer.test(model, data, verbose=False)[0]["test_r2"]
-    print(f"test R² {r2:.3f} after {rule.num_reductions} cuts and {len(rule.history)} checks")
+    print(f"test R² {r2:.3f} after {rule.num_reductions} reductions and {len(rule.history)} checks")
 
     picture = Path(folder) / "no_improvement.png"
     picture.parent.mkdir(parents=True, exist_ok=True)

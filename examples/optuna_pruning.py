@@ -1,7 +1,7 @@
-"""Optuna's own pruner on digits: bad trainings are ended after a few epochs, and the rest of the budget is saved.
+"""Optuna's pruner on digits: unpromising trainings stop after a few epochs.
 
-Needs `pip install 'lightning-tricks[optuna]'` (optuna 4 or newer). Hydra's Optuna sweeper knows no pruning, since a job
-never sees its trial; so this is a study without Hydra, and a callback of a few lines.
+Requires `pip install 'lightning-tricks[optuna]'` (optuna 4 or later). Hydra's Optuna sweeper does not support pruning,
+because a job has no access to its trial. Therefore this is a study without Hydra, with a callback of a few lines.
 
 Usage: python examples/optuna_pruning.py [TRIALS]
 """
@@ -20,7 +20,7 @@ EPOCHS = 12
 
 
 class ReportToTrial(L.Callback):
-    """Tell Optuna the validation loss of each epoch, and end a training that its pruner gives up."""
+    """Report the validation loss of each epoch to Optuna, and stop a training that its pruner rejects."""
 
     def __init__(self, trial: optuna.Trial, monitor: str = "val_loss") -> None:
         self.trial, self.monitor, self.epochs = trial, monitor, 0
@@ -35,7 +35,7 @@ class ReportToTrial(L.Callback):
 
 
 def search(pruner: optuna.pruners.BasePruner, trials: int) -> tuple[optuna.Study, int]:
-    """Return a study of so many trainings, and how many epochs it took."""
+    """Return a study of ``trials`` trainings, and the total number of epochs."""
     epochs = 0
 
     def objective(trial: optuna.Trial) -> float:
@@ -58,7 +58,7 @@ def search(pruner: optuna.pruners.BasePruner, trials: int) -> tuple[optuna.Study
 
 
 def main(trials: int = 16) -> None:
-    """Search twice with the same values, without and with the pruner."""
+    """Run the same search without and with the pruner."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,7 +1,7 @@
-"""Random search against a grid of the same budget: learning rate × momentum × width of a small CNN on digits.
+"""Random search and grid search with the same budget: learning rate × momentum × width of a small CNN on digits.
 
-The grid has three values an axis, even on the same scales, shifted at random in each repetition, so that its luck is
-averaged too. What counts is the lowest validation loss of the 27. Usage: python examples/random_or_grid.py [FOLDER]
+The grid has three values per axis, evenly spaced on the same scales, and is shifted at random in each repetition. The
+result of a search is the lowest of its 27 validation losses. Usage: python examples/random_or_grid.py [FOLDER]
 """
 
 import random
@@ -41,7 +41,7 @@ SEARCHES = {
 
 
 def train(trial: Trial, data: Digits, seed: int) -> float:
-    """The validation loss after forty steps; that of a guess where it is worse, or not finite."""
+    """Return the validation loss after forty steps, at most that of a uniform guess (also if it is not finite)."""
     torch.manual_seed(seed)
     net = CNN(width=trial["width"]).net
     optimizer = torch.optim.SGD(net.parameters(), trial["lr"], trial["momentum"])
@@ -56,7 +56,7 @@ def train(trial: Trial, data: Digits, seed: int) -> float:
 
 
 def main(folder: str = "outputs", repetitions: int = 20, side: int = 3) -> dict[str, list[list[float]]]:
-    """Search in each way, again and again; print the medians of the best; draw how they fall with the budget."""
+    """Repeat each search; print the medians of the best losses; plot them over the number of trainings."""
     Path(folder).mkdir(exist_ok=True)
     (data := Digits()).setup("fit")
     runs: dict[str, list[list[float]]] = {name: [] for name in SEARCHES}

@@ -1,4 +1,4 @@
-"""Draw every schedule of the library: python examples/schedule_gallery.py [docs/pictures/schedules.png]."""
+"""Plot every schedule of the library: python examples/schedule_gallery.py [docs/pictures/schedules.png]."""
 
 import io
 import sys
@@ -43,7 +43,7 @@ GALLERY = {
 def main(file: str = "schedules.png") -> None:
     drawn = io.BytesIO()
     plot_gallery(GALLERY, end=40).savefig(drawn, dpi=110)
-    Image.open(drawn).convert("RGB").quantize(64).save(file, optimize=True)  # few colours: a third of the bytes
+    Image.open(drawn).convert("RGB").quantize(64).save(file, optimize=True)  # few colors: a third of the file size
     print(f"{len(GALLERY)} schedules: {file}")
 
 

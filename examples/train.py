@@ -1,4 +1,4 @@
-"""Train any LightningModule with any tricks, chosen on the command line. Copy this file and make it yours.
+"""Train any LightningModule with tricks selected on the command line. Copy and adapt this file.
 
 Usage::
 
@@ -25,7 +25,7 @@ from lightning_tricks.reports.curves import plot_curves, read_metrics
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(cfg: DictConfig) -> float:
-    """Fit, test and report; returns the last validation loss, which a sweeper may minimise."""
+    """Fit, test and report; return the last validation loss, which a sweeper can minimize."""
     job = Path(HydraConfig.get().runtime.output_dir)
     out = job / "curves"
     L.seed_everything(cfg.seed, workers=True)
@@ -35,7 +35,7 @@ def main(cfg: DictConfig) -> float:
     trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger, default_root_dir=job)
     trainer.fit(model, data)
     fitted = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    trainer.loggers = []  # a test is no point of a curve; and a process that is started anew would begin a new file
+    trainer.loggers = []  # test results do not belong to the curves; a restarted process would also create a new file
     tested = trainer.test(model, data, verbose=False)[0]
     if trainer.is_global_zero:
         for finder in callbacks:
@@ -47,7 +47,7 @@ def main(cfg: DictConfig) -> float:
 
 
 def report(metrics: dict[str, float], model: str, out: Path) -> None:
-    """Print one line a figure."""
+    """Print one line per result."""
     lines = {"model": model, "training loss": metrics["train_loss"], "val loss": metrics["val_loss"]}
     lines |= {name.replace("_", " "): value for name, value in metrics.items() if name.startswith("test_")}
     lines |= {"curves": out / "curves.png", "numbers": out / "metrics.csv"}

@@ -1,15 +1,23 @@
 """The pages say what is: their options and files exist, their Python runs."""
 
 import re
+from functools import partial
 from pathlib import Path
 
+import lightning as L
 import pytest
+import torch
+from omegaconf import OmegaConf
+from tiny import Net
+from torch.utils.data import DataLoader, TensorDataset
+from write_tables import render
 
 import lightning_tricks
 
 ROOT = Path(__file__).parents[1]
 CONF = Path(lightning_tricks.__file__).parent / "conf"
-PAGES = [*sorted((ROOT / "docs").glob("*.md")), CONF.parent / "templates" / "project" / "README.md"]
+TEMPLATE = CONF.parent / "templates" / "project" / "README.md"
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").glob("*.md")), TEMPLATE]
 
 
 def name_of(page: Path) -> str:
@@ -38,9 +46,63 @@ def test_every_file_that_is_linked_or_run_exists(page: Path) -> None:
         assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_linked_heading_exists(page: Path) -> None:
+    for link, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+        assert anchor in anchors(page.parent / link if link else page), f"{page.name}: {link}#{anchor}"
+
+
+def test_the_table_of_rules_is_the_one_that_the_command_prints() -> None:
+    assert render("docs/rules.md") == (ROOT / "docs" / "rules.md").read_text(), "run `make tables`"
+
+
+def code_blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+def is_file(code: str) -> bool:
+    """Whether a block is a file of the reader's project: it then begins with its path, and imports what is not here."""
+    return re.match(r"# \S+/\S+\.py\n", code) is not None
+
+
+class Data(L.LightningDataModule):
+    """Sixty-four rows for `Net`, standing for the reader's data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+        self.rows = TensorDataset(x, x.sum(1, keepdim=True).tanh())
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(self.rows, 32, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.rows, 32)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if code_blocks(page)], ids=name_of)
+def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One block after the other, with a model, data and a configuration of the reader's."""
+    quiet = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    monkeypatch.setattr(L, "Trainer", partial(L.Trainer, **quiet))
+    monkeypatch.chdir(tmp_path)
+    data = Data()
+    space = {"model": Net(), "data": data, "batch": next(iter(data.val_dataloader())), "callbacks": []}
+    space |= {"cfg": OmegaConf.create(), "instantiate_callbacks": lightning_tricks.instantiate_callbacks}
+    for code in code_blocks(page):
+        compiled = compile(code, page.name, "exec")
+        if not is_file(code):
+            exec(compiled, space)
+
+
 def test_the_notebooks_lines_make_callbacks() -> None:
-    text = (ROOT / "docs" / "doors.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (code,) = code_blocks(ROOT / "docs" / "entry-points.md")
     space: dict[str, object] = {}
     exec(code, space)
     assert [type(callback).__name__ for callback in space["callbacks"]] == ["OneCycle", "GradientClipping"]  # type: ignore[attr-defined]

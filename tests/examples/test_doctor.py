@@ -1,4 +1,4 @@
-"""The example of the doctor: it finds the faults, writes a page, and the mended model is healthy and better."""
+"""The example of the doctor: it finds the faults, writes a page, and the fixed model is healthy and better."""
 
 import os
 import re
@@ -9,17 +9,17 @@ from pathlib import Path
 EXAMPLE = Path(__file__).parents[2] / "examples" / "doctor.py"
 
 
-def test_it_finds_the_faults_and_the_mended_model_has_none(tmp_path: Path) -> None:
+def test_it_finds_the_faults_and_the_fixed_model_has_none(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(EXAMPLE), str(tmp_path / "page.html")]
     run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
     assert run.returncode == 0, run.stderr
-    before, after = run.stdout.split("The same as a page")
+    before, after = run.stdout.split("The same report as HTML")
     for code in ("LOS001", "OPT009", "PLC001", "PLC005"):
         assert code in before
         assert code not in after
-    assert "Mended: healthy" in after
-    scores = re.search(r"([\d.]+) before, ([\d.]+) mended", after)
+    assert "Fixed: healthy" in after
+    scores = re.search(r"([\d.]+) with the faults, ([\d.]+) fixed", after)
     assert scores
     assert float(scores[1]) + 0.2 < float(scores[2])
     assert (tmp_path / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")

@@ -13,7 +13,7 @@ def test_each_way_to_clip_saves_the_run_that_explodes_without(tmp_path: Path, mo
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
     found = example.main(str(tmp_path))
-    bare = found.pop("bare")
+    bare = found.pop("no clipping")
     assert bare < 0.6
     assert len(found) == 5
     for way, accuracy in found.items():

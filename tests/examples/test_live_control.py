@@ -1,4 +1,4 @@
-"""The example of a hand on the wheel: the order reaches the run, and the loss falls."""
+"""The example of live control: the order reaches the run, and the loss decreases."""
 
 import importlib
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_a_rate_turned_down_by_hand_lowers_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rate_lowered_during_training_lowers_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     before, after = importlib.import_module("live_control").main(str(tmp_path))
     assert after < before

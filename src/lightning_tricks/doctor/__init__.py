@@ -26,7 +26,7 @@ modules, ``Report.evidence.model``); only ``examine`` and what it calls see a mo
    ``Symptom``s, ``NotChecked(reason)`` where it could not look, and ``Observed(text)`` with the number that it judged.
    ``explains=(codes,)`` names rules whose findings follow from its own.
 2. ``tests/doctor/patients/<family>/<topic>.py``: at least one ``@sick(code)`` and one ``@healthy(code)`` patient.
-3. ``CHANGELOG.md``. The README's table is printed anew from the docstrings.
+3. ``CHANGELOG.md``. Then ``make tables`` writes the table of ``docs/rules.md`` from the docstrings.
 
 A rule of kind ``run`` reads ``Evidence.run`` and is asked again and again while a model trains, so it must keep quiet
 until it can know, and find the same place again: a finding is said once, and anew only when it has become worse.

@@ -1,4 +1,4 @@
-"""The program of sick_on_purpose.py without its eight faults: python examples/mended.py."""
+"""The program of eight_faults.py without its faults: python examples/eight_faults_fixed.py."""
 
 import lightning as L
 import torch
@@ -11,12 +11,12 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from lightning_tricks import diagnose
 
 
-class Mended(L.LightningModule):
+class Fixed(L.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Linear(30, 32, bias=False), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Dropout(0.5)
-        )  # 1: dropout after the last norm, 2: the weights that PyTorch draws
+        )  # 1: dropout after the last norm, 2: PyTorch's initialization
         self.head = nn.Linear(32, 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -31,20 +31,20 @@ class Mended(L.LightningModule):
         self.log("accuracy", multiclass_accuracy(self(x), y, num_classes=2))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=1e-3)  # 4: all parameters, 5: a customary rate
+        return torch.optim.Adam(self.parameters(), lr=1e-3)  # 4: all parameters, 5: a typical learning rate
 
 
-class MendedData(L.LightningDataModule):
-    """569 tumours, (N, 30), and whether they are benign."""
+class FixedData(L.LightningDataModule):
+    """569 tumors (N, 30) and whether they are benign."""
 
     def setup(self, stage: str) -> None:
         x, y = (torch.tensor(array) for array in load_breast_cancer(return_X_y=True))
         train, val = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)).split([455, 114])  # 8: disjoint
-        x = ((x - x[train].mean(0)) / x[train].std(0)).float()  # 6: normalised by the training rows
+        x = ((x - x[train].mean(0)) / x[train].std(0)).float()  # 6: normalized with the training rows
         self.train, self.val = TensorDataset(x[train], y[train]), TensorDataset(x[val], y[val])
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(self.train, 32, shuffle=True)  # 7: in a new order in every epoch
+        return DataLoader(self.train, 32, shuffle=True)  # 7: a new order in every epoch
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(self.val, 256)
@@ -52,7 +52,7 @@ class MendedData(L.LightningDataModule):
 
 def build() -> tuple[L.LightningModule, L.LightningDataModule]:
     L.seed_everything(0, verbose=False)
-    return Mended(), MendedData()
+    return Fixed(), FixedData()
 
 
 def main() -> None:

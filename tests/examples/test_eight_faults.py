@@ -1,4 +1,4 @@
-"""The sick example has the eight faults that it names and no other; its mended twin has none, and learns."""
+"""The faulty example has the eight faults that it names and no other; the fixed one has none, and learns."""
 
 import re
 from importlib.util import module_from_spec, spec_from_file_location
@@ -10,7 +10,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 FAULTS = {"DAT001", "DAT002", "DAT005", "INI001", "LOS001", "OPT001", "OPT004", "PLC001"}
 
 
-@pytest.mark.parametrize(("name", "faults"), [("sick_on_purpose", FAULTS), ("mended", set())])
+@pytest.mark.parametrize(("name", "faults"), [("eight_faults", FAULTS), ("eight_faults_fixed", set())])
 def test_the_doctor_finds_what_is_wrong_and_nothing_else(name: str, faults: set[str], capsys) -> None:
     spec = spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = module_from_spec(spec)
