@@ -1,4 +1,4 @@
-"""A walk through docs/doors.md: LightningCLI, a script that knows of nothing, and the cells of a notebook."""
+"""A walk through docs/entry-points.md: LightningCLI, a script that knows of nothing, and the cells of a notebook."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ from subprocesses import Completed, import_paths
 
 import lightning_tricks as lt
 
-PAGE = (Path(__file__).parents[2] / "docs" / "doors.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "entry-points.md").read_text()
 QUIET = ["--trainer.accelerator=cpu", "--trainer.max_epochs=1", "--trainer.logger=false"]
 
 
