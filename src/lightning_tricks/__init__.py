@@ -51,6 +51,8 @@ _HOMES = {
     "exponential_decay": "functional.schedules",
     "find_lr": "callbacks.find_lr",
     "focal_loss": "functional.focal_losses",
+    "hidden_width": "functional.sizing",
+    "hidden_width_by_samples": "functional.sizing",
     "instantiate_callbacks": "hydra.instantiate",
     "inverse_sqrt_decay": "functional.schedules",
     "inverse_time_decay": "functional.schedules",
@@ -61,6 +63,7 @@ _HOMES = {
     "polynomial_decay": "functional.schedules",
     "preview_lr": "callbacks.lr_preview",
     "product": "functional.schedules",
+    "suggest_batch_sizes": "functional.sizing",
     "suggest_loss": "functional.loss_suggestion",
     "weight_penalty": "functional.penalties",
 }
@@ -126,6 +129,9 @@ if TYPE_CHECKING:
     from lightning_tricks.functional.schedules import piecewise_constant as piecewise_constant
     from lightning_tricks.functional.schedules import polynomial_decay as polynomial_decay
     from lightning_tricks.functional.schedules import product as product
+    from lightning_tricks.functional.sizing import hidden_width as hidden_width
+    from lightning_tricks.functional.sizing import hidden_width_by_samples as hidden_width_by_samples
+    from lightning_tricks.functional.sizing import suggest_batch_sizes as suggest_batch_sizes
     from lightning_tricks.hydra.instantiate import instantiate_callbacks as instantiate_callbacks
     from lightning_tricks.reports.lr_finder_result import LRFinderResult as LRFinderResult
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.roles import is_norm
 from lightning_tricks.doctor.rules.rule import Symptom, rule
+from lightning_tricks.functional.sizing import hidden_width, hidden_width_by_samples
 
 _REGULARIZERS = ("Dropout", "_DropoutNd")
 
@@ -30,11 +31,11 @@ def width_out_of_range(evidence: Evidence, *, factor: float = 10.0) -> Iterator[
     inputs, outputs = layers[0].settings.get("in_features"), layers[-1].settings.get("out_features")
     if not isinstance(inputs, int) or not isinstance(outputs, int):
         return
-    rules = (2 * inputs / 3 + outputs, rows / (2 * (inputs + outputs)))
+    rules = (hidden_width(inputs, outputs), hidden_width_by_samples(rows, inputs, outputs))
     for layer in layers[:-1]:
         width = layer.settings.get("out_features")
         if isinstance(width, int) and not min(rules) / factor <= width <= max(*rules, 64) * factor:
-            message = f"{width} units, and the two rules of thumb give {rules[0]:.0f} and {rules[1]:.0f}"
+            message = f"{width} units, and the two rules of thumb give {rules[0]} and {rules[1]}"
             yield Symptom(layer.path, message, "a width between the outputs and the inputs")
 
 
