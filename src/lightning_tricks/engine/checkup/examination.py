@@ -1,7 +1,7 @@
 """Visit: let process 0 look at a run's module on a batch while the others wait, and leave the run as it was."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,11 @@ from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
 from lightning_tricks.doctor.tracing.examine import examine
 from lightning_tricks.engine.lr.lr_product import product_of
-from lightning_tricks.engine.run.lightning_internals import wrap_again
+from lightning_tricks.engine.run.lightning_internals import (
+    default_process_group,
+    set_default_process_group,
+    wrap_again,
+)
 from lightning_tricks.engine.run.run import strategy_is
 from lightning_tricks.functional.resharding import reshard_
 
@@ -140,11 +144,9 @@ def _unchanged(batch: Any, *_: Any) -> Any:
 @contextmanager
 def _only_member_of(group: Any) -> Iterator[None]:
     """Make a group the one that collective calls mean by default: what a step gathers, it gathers from itself."""
-    world: Any = dist.distributed_c10d
-    everyone = world._get_default_group()
-    set_default: Callable[[Any], None] = world._update_default_pg
-    set_default(group)
+    everyone = default_process_group()
+    set_default_process_group(group)
     try:
         yield
     finally:
-        set_default(everyone)
+        set_default_process_group(everyone)

@@ -1,9 +1,11 @@
-"""Every private name of Lightning's that the library uses, each behind a function that says what it is for."""
+"""Every private name of Lightning's and torch.distributed's that the engine uses, each behind a function of its own."""
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch.nn.parallel import DistributedDataParallel
 
 
@@ -42,9 +44,67 @@ def step_arguments(trainer: Any, batch: Any, batch_idx: int) -> int:
     return len(trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, batch_idx))
 
 
-def lightning_optimizer(trainer: Any) -> Any:
-    """Return Lightning's wrapper of the first optimizer, through which automatic optimization steps."""
-    return trainer.strategy._lightning_optimizers[0]
+def lightning_optimizer(trainer: Any) -> tuple[Any, Any]:
+    """Return Lightning's wrapper of the first optimizer, through which it steps, and the optimizer itself."""
+    wrapper = trainer.strategy._lightning_optimizers[0]
+    return wrapper, wrapper._optimizer
+
+
+def to_device(trainer: Any, module: Any, batch: Any) -> Any:
+    """Return a batch on its device, led through all hooks of its transfer."""
+    batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
+    return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
+
+
+def clone_loader(combined: Any) -> Any:
+    """Return a copy of a combined loader that shares its data and its sampler, but neither iterator nor workers.
+
+    Raises:
+        TypeError: a loader that cannot be copied: a generator, which can be read only once.
+    """
+    own = copy.copy(combined)
+    own._iterator = None
+    own.flattened = [copy.copy(loader) for loader in combined.flattened]
+    for loader in own.flattened:
+        if hasattr(loader, "_iterator"):
+            loader._iterator = None
+    return own
+
+
+def shutdown_loader(own: Any) -> None:
+    """End the workers of a loader that :func:`clone_loader` made."""
+    for loader in own.flattened:
+        iterator: Any = getattr(loader, "_iterator", None)
+        if hasattr(iterator, "_shutdown_workers"):
+            iterator._shutdown_workers()
+    own._iterator = None
+
+
+def validation_arguments(trainer: Any, batch: Any, batch_idx: int) -> dict[str, Any]:
+    """Return the arguments of the hooks around a validation step of the first loader."""
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    several = loop._is_sequential and loop.num_dataloaders > 1
+    arguments: dict[str, Any] = loop._build_kwargs(batch, batch_idx, 0 if several else None)
+    return arguments
+
+
+def validation_step_arguments(trainer: Any, arguments: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what ``validation_step`` takes of the arguments of the hooks around it."""
+    loop = trainer.fit_loop.epoch_loop.val_loop
+    found: tuple[Any, ...] = loop._build_step_args_from_hook_kwargs(arguments, "validation_step")
+    return found
+
+
+def default_process_group() -> Any:
+    """Return the group that collective calls mean by default."""
+    world: Any = torch.distributed.distributed_c10d
+    return world._get_default_group()
+
+
+def set_default_process_group(group: Any) -> None:
+    """Set the group that collective calls mean by default."""
+    world: Any = torch.distributed.distributed_c10d
+    world._update_default_pg(group)
 
 
 def validate_next(trainer: Any) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
+from lightning_tricks.engine.run.lightning_internals import train_loader, val_loader
 from lightning_tricks.functional.resharding import reshard_
 
 
@@ -98,8 +99,7 @@ def refuse_unrestorable(memory: ObjectSnapshot) -> None:
 
 def loaders_of(trainer: Trainer, validates: bool) -> list[Any]:
     """Return the training loaders of a run, and the validation loaders if it validates."""
-    fit_loop: Any = trainer.fit_loop
-    of_training, of_validation = fit_loop._combined_loader, fit_loop.epoch_loop.val_loop._combined_loader
+    of_training, of_validation = train_loader(trainer), val_loader(trainer)
     loaders = [] if of_training is None else list(of_training.flattened)
     if validates and of_validation is not None:  # trials leave iterators to the validation itself
         loaders += [loader for loader in of_validation.flattened if not hasattr(loader, "__next__")]

@@ -1,6 +1,5 @@
 """Trial batches: a pass of its own over the training loader of a run that goes on afterwards as if it had not been."""
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_tricks.engine.run.idle_hooks import call_hook
+from lightning_tricks.engine.run.lightning_internals import clone_loader, shutdown_loader, to_device, train_loader
 from lightning_tricks.engine.trial.trial_step import is_untouched
 
 _BATCH_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
@@ -42,7 +42,7 @@ class TrialBatches:
         move = self._mover()
         while True:
             count = 0
-            self._loader = clone_loader(trainer.fit_loop._combined_loader)
+            self._loader = self._clone()
             for batch, batch_idx, _ in self._loader:
                 if batch_idx >= trainer.num_training_batches:
                     break
@@ -73,40 +73,19 @@ class TrialBatches:
         if ordinary and is_untouched(strategy, "strategies.strategy", "batch_to_device"):
             return lambda batch: move_data_to_device(batch, strategy.root_device)
 
-        def through_hooks(batch: Any) -> Any:
-            batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
-            return strategy.batch_to_device(batch, dataloader_idx=0)
+        return lambda batch: to_device(trainer, module, batch)
 
-        return through_hooks
+    def _clone(self) -> Any:
+        try:
+            return clone_loader(train_loader(self._trainer))
+        except TypeError as error:
+            raise MisconfigurationException(
+                f"The training loader can be read only once ({error}), so that its batches cannot be restored after a "
+                "trial. Return a DataLoader or a list, not a generator."
+            ) from error
 
     def close(self) -> None:
         """End the workers of the own pass."""
         if self._loader is not None:
             shutdown_loader(self._loader)
             self._loader = None
-
-
-def clone_loader(combined: Any) -> Any:
-    """Return a copy of the run's loader that shares its data and its sampler, but neither iterator nor workers."""
-    own = copy.copy(combined)
-    own._iterator = None
-    try:
-        own.flattened = [copy.copy(loader) for loader in combined.flattened]
-    except TypeError as error:
-        raise MisconfigurationException(
-            f"The training loader can be read only once ({error}), so that its batches cannot be given back after a "
-            "trial. Return a DataLoader or a list, not a generator."
-        ) from error
-    for loader in own.flattened:
-        if hasattr(loader, "_iterator"):
-            loader._iterator = None
-    return own
-
-
-def shutdown_loader(own: Any) -> None:
-    """End the workers of an own pass."""
-    for loader in own.flattened:
-        iterator: Any = getattr(loader, "_iterator", None)
-        if hasattr(iterator, "_shutdown_workers"):
-            iterator._shutdown_workers()
-    own._iterator = None

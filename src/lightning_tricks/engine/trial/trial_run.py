@@ -1,7 +1,6 @@
 """Trial run: training steps that are taken as in training, by the Trainer's own strategy, and then never happened."""
 
 import inspect
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from types import TracebackType
@@ -13,8 +12,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.profilers import PassThroughProfiler
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
+from lightning_tricks.engine.run.lightning_internals import step_arguments, wrap_again
 from lightning_tricks.engine.trial.run_snapshot import RunSnapshot
 from lightning_tricks.engine.trial.trial_batches import TrialBatches
 from lightning_tricks.engine.trial.trial_step import TrialStep, alters_steps
@@ -129,12 +128,8 @@ class TrialRun:
         trainer = self.trainer
         trainer.callbacks, trainer.loggers, trainer.profiler, trainer.should_stop = self._before
         self._end_batches()
-        strategy = trainer.strategy
-        if self._first and isinstance(strategy.model, DistributedDataParallel):
-            # its buckets were put in the order of the first backward pass, which changes how gradients are summed
-            strategy.model = None
-            strategy.model = strategy._setup_model(self.module)
-            strategy._register_ddp_hooks()
+        if self._first:  # DDP orders its buckets by the first backward pass, which changes how gradients are summed
+            wrap_again(trainer)
         self._snapshot.put_back_()
 
     def step(self, lr: float) -> Tensor | None:
@@ -228,8 +223,7 @@ class TrialRun:
 
     def _training_step(self, batch: Any, batch_idx: int) -> Tensor | None:
         if self._arguments is None:
-            known = self.trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, batch_idx)
-            self._arguments = len(known)
+            self._arguments = step_arguments(self.trainer, batch, batch_idx)
         output = self.trainer.strategy.training_step(*(batch, batch_idx)[: self._arguments])
         loss: Tensor | None = output.get("loss") if isinstance(output, Mapping) else output
         return loss

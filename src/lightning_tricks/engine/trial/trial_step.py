@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_tricks.engine.lr.lr_product import LRContributor
 from lightning_tricks.engine.run.idle_hooks import call_hook
+from lightning_tricks.engine.run.lightning_internals import lightning_optimizer
 
 _STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
 
@@ -28,8 +29,7 @@ class TrialStep:
         self._trainer: Any = trainer
         self._module: Any = pl_module
         self._callbacks = callbacks
-        self._wrapped = self._trainer.strategy._lightning_optimizers[0]
-        self._optimizer: Any = self._wrapped._optimizer
+        self._wrapped, self._optimizer = lightning_optimizer(trainer)
         self._straight = self._is_nobodys()
 
     def _is_nobodys(self) -> bool:

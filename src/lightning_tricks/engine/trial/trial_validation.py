@@ -9,7 +9,14 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_tricks.engine.trial.trial_batches import clone_loader, shutdown_loader
+from lightning_tricks.engine.run.lightning_internals import (
+    clone_loader,
+    shutdown_loader,
+    to_device,
+    val_loader,
+    validation_arguments,
+    validation_step_arguments,
+)
 
 
 def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) -> Tensor | None:
@@ -30,12 +37,11 @@ def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) ->
     loop: Any = trainer.fit_loop.epoch_loop.val_loop
     strategy: Any = trainer.strategy
     listener = _Listener()
-    if _can_validate(trainer, pl_module, loop):
+    if _can_validate(trainer, pl_module):
         with torch.no_grad(), _validating(trainer, pl_module, listener):
-            for arguments in _first_batches(trainer, pl_module, loop, int(min(loop.max_batches[0], limit))):
+            for arguments in _first_batches(trainer, pl_module, int(min(loop.max_batches[0], limit))):
                 pl_module.on_validation_batch_start(*arguments.values())
-                step_arguments = loop._build_step_args_from_hook_kwargs(arguments, "validation_step")
-                output = strategy.validation_step(*step_arguments)
+                output = strategy.validation_step(*validation_step_arguments(trainer, arguments))
                 listener.hear(output)
                 pl_module.on_validation_batch_end(output, *arguments.values())
     heard = torch.tensor(float(listener.heard), device=strategy.root_device)
@@ -43,27 +49,26 @@ def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) ->
     return listener.loss().to(strategy.root_device) if everywhere else None
 
 
-def _can_validate(trainer: Trainer, pl_module: LightningModule, loop: Any) -> bool:
+def _can_validate(trainer: Trainer, pl_module: LightningModule) -> bool:
     """Say whether there are batches that can be looked at and given back, and a step that takes them."""
-    if not trainer.enable_validation or loop._combined_loader is None:
+    combined = val_loader(trainer)
+    if not trainer.enable_validation or combined is None:
         return False
-    passes_once = any(hasattr(loader, "__next__") for loader in loop._combined_loader.flattened)
+    passes_once = any(hasattr(loader, "__next__") for loader in combined.flattened)
     fetches = "dataloader_iter" in inspect.signature(pl_module.validation_step).parameters
     return not passes_once and not fetches
 
 
-def _first_batches(trainer: Any, module: Any, loop: Any, count: int) -> Iterator[dict[str, Any]]:
+def _first_batches(trainer: Any, module: Any, count: int) -> Iterator[dict[str, Any]]:
     """Yield the arguments of the hooks around a step, batch by batch."""
-    own = clone_loader(loop._combined_loader)
+    own = clone_loader(val_loader(trainer))
     own.limits = [count] * len(own.flattened)
-    several = loop._is_sequential and loop.num_dataloaders > 1
     try:
         for batch, batch_idx, dataloader_idx in own:
             if dataloader_idx:
                 return
-            batch = module._on_before_batch_transfer(trainer.precision_plugin.convert_input(batch), dataloader_idx=0)
-            batch = trainer.strategy.batch_to_device(batch, dataloader_idx=0)
-            yield loop._build_kwargs(batch, batch_idx, 0 if several else None)
+            batch = to_device(trainer, module, trainer.precision_plugin.convert_input(batch))
+            yield validation_arguments(trainer, batch, batch_idx)
     finally:
         shutdown_loader(own)
 
