@@ -17,6 +17,7 @@ each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.rel
 FLOORS = {
     "core": 0,
     "functional": 1,
+    "data": 2,
     "reports": 2,
     "sweeps": 2,
     "doctor/facts": 2.1,

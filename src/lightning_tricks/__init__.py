@@ -29,6 +29,7 @@ _HOMES = {
     "LRSchedule": "callbacks.lr_schedule",
     "LiveControl": "callbacks.live_control",
     "LossSuggestion": "functional.loss_suggestion",
+    "NoisyCopies": "data.synthetic_rows",
     "OneCycle": "callbacks.one_cycle",
     "PiecewiseConstant": "callbacks.piecewise_constant",
     "PlacementCheck": "callbacks.placement_check",
@@ -41,6 +42,7 @@ _HOMES = {
     "adaptive_clip_": "functional.clipping",
     "assert_healthy": "doctor.judging.assert_healthy",
     "binary_focal_loss": "functional.focal_losses",
+    "class_weights": "data.sampling",
     "clip_by_norm_": "functional.clipping",
     "clip_by_value_": "functional.clipping",
     "contrastive_loss": "functional.losses",
@@ -48,6 +50,7 @@ _HOMES = {
     "cosine_decay": "functional.schedules",
     "cosine_warm_restarts": "functional.schedules",
     "diagnose": "doctor.judging.diagnose",
+    "domain_weights": "data.domain_weights",
     "exponential_decay": "functional.schedules",
     "find_lr": "callbacks.find_lr",
     "focal_loss": "functional.focal_losses",
@@ -63,11 +66,14 @@ _HOMES = {
     "polynomial_decay": "functional.schedules",
     "preview_lr": "callbacks.lr_preview",
     "product": "functional.schedules",
+    "sample_like": "data.synthetic_rows",
     "suggest_batch_sizes": "functional.sizing",
     "suggest_loss": "functional.loss_suggestion",
+    "train_val_split": "data.splits",
     "weight_penalty": "functional.penalties",
+    "weighted_sampler": "data.sampling",
 }
-_ROOMS = ("callbacks", "cli", "conf", "core", "doctor", "engine", "functional", "hydra", "reports", "sweeps")
+_ROOMS = ("callbacks", "cli", "conf", "core", "data", "doctor", "engine", "functional", "hydra", "reports", "sweeps")
 
 __all__ = [*_HOMES]
 
@@ -102,6 +108,12 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.weight_penalty import WeightPenalty as WeightPenalty
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
     from lightning_tricks.core.durations import Duration as Duration
+    from lightning_tricks.data.domain_weights import domain_weights as domain_weights
+    from lightning_tricks.data.sampling import class_weights as class_weights
+    from lightning_tricks.data.sampling import weighted_sampler as weighted_sampler
+    from lightning_tricks.data.splits import train_val_split as train_val_split
+    from lightning_tricks.data.synthetic_rows import NoisyCopies as NoisyCopies
+    from lightning_tricks.data.synthetic_rows import sample_like as sample_like
     from lightning_tricks.doctor.facts.contracts import Contracts as Contracts
     from lightning_tricks.doctor.judging.assert_healthy import assert_healthy as assert_healthy
     from lightning_tricks.doctor.judging.diagnose import diagnose as diagnose

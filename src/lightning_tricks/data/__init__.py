@@ -1,0 +1,1 @@
+"""Which rows does a model see? Datasets, splits, weights, feature caches."""
