@@ -38,6 +38,7 @@ _HOMES = {
     "Report": "doctor.judging.report",
     "Schedule": "functional.schedules",
     "WeightPenalty": "callbacks.weight_penalty",
+    "TestGuard": "callbacks.test_guard",
     "ZClip": "callbacks.z_clip",
     "adaptive_clip_": "functional.clipping",
     "assert_healthy": "doctor.judging.assert_healthy",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.placement_check import PlacementCheck as PlacementCheck
     from lightning_tricks.callbacks.polynomial_decay import PolynomialDecay as PolynomialDecay
     from lightning_tricks.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
+    from lightning_tricks.callbacks.test_guard import TestGuard as TestGuard
     from lightning_tricks.callbacks.weight_penalty import WeightPenalty as WeightPenalty
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
     from lightning_tricks.core.durations import Duration as Duration

@@ -51,12 +51,22 @@ def _optimizer_settings(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str
 
 
 def _swept() -> list[str] | None:
-    """Return what a Hydra sweep set for this job. Hydra is asked only where an application has loaded it."""
+    """Return what a Hydra sweep set for this job."""
+    config = _job_config()
+    swept = config is not None and getattr(config.mode, "name", None) == "MULTIRUN"
+    return list(config.overrides.task) if swept else None
+
+
+def job_overrides() -> list[str]:
+    """Return the overrides of the Hydra job that this process runs, none outside of one."""
+    config = _job_config()
+    return list(config.overrides.task) if config is not None else []
+
+
+def _job_config() -> Any:
+    """Return the configuration of Hydra's own. Hydra is asked only where an application has loaded it."""
     module = sys.modules.get("hydra.core.hydra_config")
-    if module is None or not module.HydraConfig.initialized():
-        return None
-    config = module.HydraConfig.get()
-    return list(config.overrides.task) if getattr(config.mode, "name", None) == "MULTIRUN" else None
+    return module.HydraConfig.get() if module is not None and module.HydraConfig.initialized() else None
 
 
 def find_differences(ranks: Sequence[Settings]) -> list[str]:
