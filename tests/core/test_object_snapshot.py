@@ -6,6 +6,7 @@ import itertools
 import multiprocessing
 import queue
 import random
+import threading
 import weakref
 from array import array
 from collections import Counter, OrderedDict, UserDict, defaultdict, deque
@@ -155,6 +156,7 @@ KEY = Key()
 KINDS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
     "slots": (Slots, fill, lambda x: (x.number, x.values, hasattr(x, "unset"))),
     "namespace": (lambda: SimpleNamespace(a=[1]), lambda x: x.a.append(2), lambda x: x.a),
+    "thread": (threading.local, lambda x: setattr(x, "a", 2), lambda x: dict(vars(x))),
     "argparse": (lambda: argparse.Namespace(a=1), lambda x: setattr(x, "a", 2), lambda x: x.a),
     "bytearray": (lambda: bytearray(b"ab"), lambda x: x.extend(b"c"), bytes),
     "array": (lambda: array("d", [1.0]), lambda x: x.append(2.0), list),

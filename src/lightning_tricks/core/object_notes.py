@@ -42,9 +42,10 @@ class Note(NamedTuple):
 
 def note_container(container: Any) -> Note | None:
     """Note what a container of the standard library holds; of a subclass too."""
-    for kind, base in ((OrderedDict, OrderedDict), (dict, dict), (list, list), (deque, deque), (set, set)):
-        if isinstance(container, kind):
-            return _note_mapping(container, base) if issubclass(base, dict) else _note_sequence(container, base)
+    for base in (dict, list, deque, set):
+        if isinstance(container, base):
+            kind = OrderedDict if isinstance(container, OrderedDict) else base
+            return _note_mapping(container, kind) if base is dict else _note_sequence(container, base)
     if isinstance(container, (weakref.WeakKeyDictionary, weakref.WeakValueDictionary)):
         return _note_mapping(container, MutableMapping)
     if isinstance(container, weakref.WeakSet):
@@ -72,7 +73,8 @@ def _note_mapping(container: Any, base: Any) -> Note:
         base.clear(container)
         base.update(container, then)
 
-    return Note(undo, [*_numbered(held), *_named(held)])
+    keys = [key for key in held if not isinstance(key, (str, int))]
+    return Note(undo, [*_numbered(keys), *_named(held)])
 
 
 def _note_sequence(container: Any, base: Any) -> Note:
@@ -206,11 +208,9 @@ def note_attributes(attributes: dict[str, Any], skip: tuple[str, ...] = ()) -> N
     return Note(undo, [(f".{name}", value) for name, value in held.items() if name not in skip])
 
 
-def note_slots(holder: object) -> Note | None:
+def note_slots(holder: Any) -> Note | None:
     """Note the attributes that an object keeps in ``__slots__``."""
-    declared = [vars(cls).get("__slots__", ()) for cls in type(holder).__mro__]
-    names = [name for slots in declared for name in ((slots,) if isinstance(slots, str) else slots)]
-    names = [name for name in names if name not in ("__dict__", "__weakref__") and not _is_private(name)]
+    names = _slots_of(type(holder))
     if not names:
         return None
     held = {name: getattr(holder, name) for name in names if hasattr(holder, name)}
@@ -223,6 +223,12 @@ def note_slots(holder: object) -> Note | None:
                 object.__delattr__(holder, name)
 
     return Note(undo, [(f".{name}", value) for name, value in held.items()])
+
+
+def _slots_of(kind: type) -> list[str]:
+    declared = [vars(cls).get("__slots__", ()) for cls in kind.__mro__]
+    names = [name for slots in declared for name in ((slots,) if isinstance(slots, str) else slots)]
+    return [name for name in names if name not in ("__dict__", "__weakref__") and not _is_private(name)]
 
 
 def note_class(cls: type) -> Note:

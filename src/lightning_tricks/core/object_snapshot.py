@@ -8,6 +8,7 @@ import argparse
 import io
 import random
 import sys
+import threading
 import types
 import weakref
 from collections import UserDict, UserList, deque
@@ -45,10 +46,11 @@ _SIMPLE = (
     torch.dtype,
     torch.Size,
 )
+_PLAIN = frozenset(_SIMPLE)
 _TRAINERS = {"lightning", "pytorch_lightning", "lightning_fabric"}
 _FOREIGN = {*_TRAINERS, "torch", "numpy", "pandas", "hydra", "omegaconf", "builtins", *sys.stdlib_module_names}
 _TORCH_OWN = ("torch.optim", "torch.amp", "torch.cuda.amp", "torch.utils.data")
-_HOLDERS = (types.SimpleNamespace, argparse.Namespace, UserDict, UserList)
+_HOLDERS = (types.SimpleNamespace, argparse.Namespace, UserDict, UserList, threading.local)
 _LONG, _LONGER = 10_000, 1_000_000
 _SKIPPED = ("_iterator", "_trainer", "_fabric")
 
@@ -87,6 +89,7 @@ class ObjectSnapshot:
         self._seen: dict[int, object] = {}  # holding them keeps their ids from being given away
         self._undo: list[Callable[[Callable[[Any], Any]], None]] = []
         self._copies: dict[int, Iterator[Any]] = {}
+        self._open: dict[type, bool] = {}
 
     def leave_out(self, *objects: object) -> None:
         """Never look at these."""
@@ -112,10 +115,16 @@ class ObjectSnapshot:
                 if note.undo is not None:
                     self._undo.append(note.undo)
                 if len(note.inner) <= 2 * longest:
-                    waiting.extend((inner, False, (trail, name)) for name, inner in note.inner)
+                    waiting.extend((x, False, (trail, name)) for name, x in note.inner if type(x) not in _PLAIN)
 
     def _notes(self, holder: Any, is_root: bool, tensors: bool, trail: Any) -> Iterator[Note]:
         """Yield how to put one object back, and what it holds."""
+        kind = type(holder)
+        if kind is dict or kind is list:
+            note = note_container(holder)
+            if note is not None:
+                yield note
+            return
         if isinstance(holder, Tensor):
             if tensors:
                 yield note_tensor(holder)
@@ -143,6 +152,8 @@ class ObjectSnapshot:
             yield from self._notes_of_classes(holder)
 
     def _notes_of_classes(self, holder: object) -> Iterator[Note]:
+        if id(type(holder)) in self._seen:
+            return
         for cls in type(holder).__mro__:
             if id(cls) not in self._seen and cls.__module__.partition(".")[0] not in _FOREIGN:
                 self._seen[id(cls)] = cls
@@ -164,11 +175,17 @@ class ObjectSnapshot:
 
     def _is_open(self, holder: object) -> bool:
         """Return whether the attributes of an object are a part of the training that may be looked at."""
-        if isinstance(holder, _HOLDERS):
+        kind = type(holder)
+        if kind not in self._open:
+            self._open[kind] = self._may_enter(kind)
+        return self._open[kind]
+
+    def _may_enter(self, kind: type) -> bool:
+        if issubclass(kind, _HOLDERS):
             return True
-        homes = [cls.__module__ for cls in type(holder).__mro__]
+        homes = [cls.__module__ for cls in kind.__mro__]
         packages = {home.partition(".")[0] for home in homes}
-        if isinstance(holder, nn.Module) or packages & self._enter:
+        if issubclass(kind, nn.Module) or packages & self._enter:
             return True
         if packages & _TRAINERS:
             return False
