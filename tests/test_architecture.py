@@ -18,6 +18,7 @@ FLOORS = {
     "core": 0,
     "functional": 1,
     "data": 2,
+    "modules": 2,
     "reports": 2,
     "sweeps": 2,
     "doctor/facts": 2.1,

@@ -10,6 +10,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "AdaptiveGradientClipping": "callbacks.adaptive_gradient_clipping",
     "AutoClip": "callbacks.auto_clip",
+    "CenterLoss": "modules.center_loss",
+    "ConcatBackbones": "modules.concat_backbones",
     "Contracts": "doctor.facts.contracts",
     "CosineDecay": "callbacks.cosine_decay",
     "CosineWarmRestarts": "callbacks.cosine_warm_restarts",
@@ -28,6 +30,7 @@ _HOMES = {
     "LRPreview": "callbacks.lr_preview",
     "LRSchedule": "callbacks.lr_schedule",
     "LiveControl": "callbacks.live_control",
+    "LossBalancer": "modules.loss_balancer",
     "LossSuggestion": "functional.loss_suggestion",
     "NoisyCopies": "data.synthetic_rows",
     "OneCycle": "callbacks.one_cycle",
@@ -74,7 +77,20 @@ _HOMES = {
     "weight_penalty": "functional.penalties",
     "weighted_sampler": "data.sampling",
 }
-_ROOMS = ("callbacks", "cli", "conf", "core", "data", "doctor", "engine", "functional", "hydra", "reports", "sweeps")
+_ROOMS = (
+    "callbacks",
+    "cli",
+    "conf",
+    "core",
+    "data",
+    "doctor",
+    "engine",
+    "functional",
+    "hydra",
+    "modules",
+    "reports",
+    "sweeps",
+)
 
 __all__ = [*_HOMES]
 
@@ -147,6 +163,9 @@ if TYPE_CHECKING:
     from lightning_tricks.functional.sizing import hidden_width_by_samples as hidden_width_by_samples
     from lightning_tricks.functional.sizing import suggest_batch_sizes as suggest_batch_sizes
     from lightning_tricks.hydra.instantiate import instantiate_callbacks as instantiate_callbacks
+    from lightning_tricks.modules.center_loss import CenterLoss as CenterLoss
+    from lightning_tricks.modules.concat_backbones import ConcatBackbones as ConcatBackbones
+    from lightning_tricks.modules.loss_balancer import LossBalancer as LossBalancer
     from lightning_tricks.reports.lr_finder_result import LRFinderResult as LRFinderResult
 
 

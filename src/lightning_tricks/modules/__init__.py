@@ -1,0 +1,1 @@
+"""Which layers and losses can a model be built from? Modules of torch."""
