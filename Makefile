@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 EXTRAS_demo := demo
 EXTRAS_installed := test,lint
 
-.PHONY: demo sweep test lint tables bench bench-lr-finder clean
+.PHONY: demo sweep test lint tables bench bench-lr-finder bench-gradient-check clean
 
 demo: $(DEMO)
 	@echo "Training a small CNN on 1,797 handwritten digits: 30 epochs, the tricks of conf/train.yaml"
@@ -37,6 +37,9 @@ bench: $(INSTALLED)
 
 bench-lr-finder: $(INSTALLED)
 	$(BIN)/python benchmarks/bench_lr_finder.py --all
+
+bench-gradient-check: $(INSTALLED)
+	$(BIN)/python benchmarks/bench_gradient_check.py
 
 clean:
 	rm -rf $(VENV) outputs multirun

@@ -33,6 +33,7 @@ FLOORS = {
     "engine/layers": 4,
     "engine/lr": 4,
     "engine/watch": 4,
+    "engine/gradcheck": 5,
     "engine/trial": 5,
     "engine/checkup": 6,
     "callbacks": 7,

@@ -21,6 +21,7 @@ _HOMES = {
     "EarlyStopping": "callbacks.early_stopping",
     "ExponentialDecay": "callbacks.exponential_decay",
     "Finding": "doctor.rules.finding",
+    "GradientCheck": "reports.gradient_check_result",
     "GradientClipping": "callbacks.gradient_clipping",
     "GradualUnfreezing": "callbacks.gradual_unfreezing",
     "InverseSqrtDecay": "callbacks.inverse_sqrt_decay",
@@ -58,6 +59,7 @@ _HOMES = {
     "exponential_decay": "functional.schedules",
     "find_lr": "callbacks.find_lr",
     "focal_loss": "functional.focal_losses",
+    "gradient_check": "engine.gradcheck.gradient_check",
     "hidden_width": "functional.sizing",
     "hidden_width_by_samples": "functional.sizing",
     "instantiate_callbacks": "hydra.instantiate",
@@ -137,6 +139,7 @@ if TYPE_CHECKING:
     from lightning_tricks.doctor.judging.diagnose import diagnose as diagnose
     from lightning_tricks.doctor.judging.report import Report as Report
     from lightning_tricks.doctor.rules.finding import Finding as Finding
+    from lightning_tricks.engine.gradcheck.gradient_check import gradient_check as gradient_check
     from lightning_tricks.functional.clipping import adaptive_clip_ as adaptive_clip_
     from lightning_tricks.functional.clipping import clip_by_norm_ as clip_by_norm_
     from lightning_tricks.functional.clipping import clip_by_value_ as clip_by_value_
@@ -166,6 +169,7 @@ if TYPE_CHECKING:
     from lightning_tricks.modules.center_loss import CenterLoss as CenterLoss
     from lightning_tricks.modules.concat_backbones import ConcatBackbones as ConcatBackbones
     from lightning_tricks.modules.loss_balancer import LossBalancer as LossBalancer
+    from lightning_tricks.reports.gradient_check_result import GradientCheck as GradientCheck
     from lightning_tricks.reports.lr_finder_result import LRFinderResult as LRFinderResult
 
 

@@ -1,0 +1,219 @@
+"""Step copy: the training step of a copy of a model in float64, the same at each call but for moved parameters."""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
+from lightning_tricks.doctor.reading.containers import with_tensors_changed
+from lightning_tricks.doctor.reading.read_optimizers import normalize_optimizer_config
+from lightning_tricks.doctor.tracing.obtain_batch import bring_to_model
+from lightning_tricks.doctor.tracing.one_pass import find_entry, find_loss
+from lightning_tricks.doctor.tracing.single_process import single_process
+from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
+from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
+from lightning_tricks.doctor.tracing.without_compile import without_compile
+from lightning_tricks.engine.gradcheck.library_casts import KeepDouble
+
+_LOW = (torch.float32, torch.float16, torch.bfloat16)
+_SAME = 1e-13  # relative: a device may add in another order
+_OF_MODULES = frozenset(vars(nn.Module()))
+
+
+class UncheckableStepError(ValueError):
+    """The gradients of a step cannot be compared with finite differences; the message gives the reason."""
+
+
+class StepCopy:
+    """The training step of a model, on a copy of it and of the batch, in float64.
+
+    Before each call, parameters, buffers, attributes and generators are restored, so that dropout and sampling draw the
+    same numbers again. Nothing is logged and no optimizer steps. The model itself is not touched.
+
+    Args:
+        model: a LightningModule; or a module whose ``forward(**batch)`` or ``forward(*batch)`` returns a scalar loss,
+            or an output with a ``loss``.
+        batch: what its ``training_step`` takes.
+
+    Raises:
+        UncheckableStepError: the model cannot be copied.
+    """
+
+    def __init__(self, model: nn.Module, batch: Any) -> None:
+        self._model: Any = _copy_in_float64(getattr(model, "_orig_mod", model))
+        with _in_float64():
+            own = bring_to_model(copy.deepcopy(batch), self._model)
+            own = apply_to_collection(own, PackedSequence, lambda packed: packed.double())
+            self._batch = with_tensors_changed(own, _as_double)
+        self._manual = getattr(self._model, "automatic_optimization", True) is False
+        self._losses: list[Tensor] = []
+        self._trainer = TrainerStandIn(None, None, self._model)
+        self._stand_in_()
+        if not self._model.training:  # parts of a model in training mode stay as they are: they may be frozen
+            self._model.train()
+        self.parameters = {name: value for name, value in self._model.named_parameters() if value.requires_grad}
+        self._memory = ObjectSnapshot()
+        self._memory.remember(self._model, self._batch)
+        self._put_back_random_state = remember_random_state()
+
+    def _stand_in_(self) -> None:
+        configure = getattr(self._model, "configure_optimizers", None)
+        stand_in_(self._model, Step(), self._trainer)
+        optimizers: list[Any] = []
+        if self._manual and callable(configure):
+            with _refusing("`configure_optimizers`"):
+                optimizers, _ = normalize_optimizer_config(configure())
+        stand_in_(self._model, Step(optimizers), self._trainer)
+        for module in self._model.modules():
+            if "manual_backward" in vars(module):
+                vars(module)["manual_backward"] = lambda loss, *_, **__: self._losses.append(loss)
+
+    def loss_and_gradients(self) -> tuple[float, dict[str, Tensor]]:
+        """Return the loss and its gradients by name, zeros where there is none.
+
+        Raises:
+            UncheckableStepError: the step raises, or returns no loss whose gradient can be compared.
+        """
+        with self._running():
+            loss = self._loss()
+            _refuse_low_precision(loss)
+            with _refusing("the backward pass"):
+                found = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+            value = float(loss.detach())
+        pairs = zip(self.parameters.items(), found, strict=True)
+        dense = {name: torch.zeros_like(p) if g is None else g.to_dense() for (name, p), g in pairs}
+        again = self.loss_at({}, 0.0)
+        if not math.isclose(value, again, rel_tol=_SAME):
+            raise UncheckableStepError(
+                f"The step draws anew at each call: its loss is {value!r}, then {again!r}, although the generators of "
+                "Python, NumPy, torch and the module were reset. Draw from one of these."
+            )
+        return value, {name: gradient.to(self.parameters[name].dtype) for name, gradient in dense.items()}
+
+    def loss_at(self, directions: Mapping[str, Tensor], step: float) -> float:
+        """Return the loss with parameters moved along directions, by name."""
+        with self._running():
+            with torch.no_grad():
+                for name, direction in directions.items():
+                    self.parameters[name].add_(direction, alpha=step)
+            return float(self._loss().detach())
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        put_back_random_state = remember_random_state()
+        self._memory.put_back_()
+        self._put_back_random_state()
+        self._losses.clear()
+        try:
+            with _in_float64(), without_compile(), single_process(), torch.inference_mode(False), torch.enable_grad():
+                yield
+        finally:
+            self._losses.clear()
+            put_back_random_state()
+
+    def _loss(self) -> Tensor:
+        entry = find_entry(self._model, self._batch)
+        with _refusing(f"`{entry.name}` in float64", self._trainer), KeepDouble():
+            returned = entry.call()
+        loss = find_loss(entry, returned)
+        if entry.name == "forward" and isinstance(returned, Tensor) and returned.ndim == 0:
+            loss = returned
+        if self._manual:
+            if len(self._losses) != 1:
+                raise UncheckableStepError(
+                    f"The step optimizes manually and calls `manual_backward` {len(self._losses)} times: one loss can "
+                    "be compared. Check each loss in a step of its own."
+                )
+            loss = self._losses[0]
+        if loss is None:
+            raise UncheckableStepError(
+                f"`{entry.name}` returns no loss. Return a scalar, or a dict with the key 'loss'."
+            )
+        return _checked(loss if loss.ndim == 0 else loss.mean() if loss.is_floating_point() else loss)
+
+
+def _checked(loss: Tensor) -> Tensor:
+    if not loss.is_floating_point():
+        raise UncheckableStepError(
+            f"The loss is of type {loss.dtype}, which has no gradient. Return a floating-point loss."
+        )
+    if not loss.requires_grad:
+        raise UncheckableStepError("The loss is detached: no gradient leads to a parameter. Return the loss itself.")
+    if not loss.isfinite():
+        raise UncheckableStepError(
+            f"The loss is {loss.item()}, so that it has no differences. Look for the fault first."
+        )
+    return loss
+
+
+def _refuse_low_precision(loss: Tensor) -> None:
+    """Refuse a loss on the way to which anything is computed in less than float64."""
+    seen, waiting = set(), [loss.grad_fn]
+    while waiting:
+        node: Any = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        low = next((each.dtype for each in node._input_metadata if each.dtype in _LOW), None)
+        if low is not None:
+            raise UncheckableStepError(
+                f"The step casts to {str(low).removeprefix('torch.')} ({node.name()}), whose rounding hides "
+                "differences of the size that is looked for. Use the type of the input, and no autocast."
+            )
+        waiting += [following for following, _ in node.next_functions]
+
+
+def _copy_in_float64(model: nn.Module) -> nn.Module:
+    memo: dict[int, Any] = {}
+    for module in model.modules():
+        for name in ("_trainer", "_fabric"):
+            if vars(module).get(name) is not None:
+                memo[id(vars(module)[name])] = None
+        for value in vars(module).values():
+            if isinstance(value, Tensor) and not value.is_leaf:  # torch copies leaves alone
+                memo[id(value)] = value.detach().clone()
+    try:
+        copied = copy.deepcopy(model, memo).double()
+    except Exception as error:  # of a class of the user's, or of what cannot be copied, such as a generator
+        raise UncheckableStepError(f"The model cannot be copied to float64: {type(error).__name__}: {error}") from error
+    copied._apply(_as_double)  # type: ignore[no-untyped-call]
+    for module in copied.modules():
+        for name, value in list(vars(module).items()):
+            if name not in _OF_MODULES and isinstance(value, (Tensor, list, tuple, dict)):
+                vars(module)[name] = with_tensors_changed(value, _as_double)
+    return copied
+
+
+def _as_double(tensor: Tensor) -> Tensor:
+    if tensor.is_complex():
+        return tensor.to(torch.complex128)
+    return tensor.to(torch.float64) if tensor.is_floating_point() else tensor
+
+
+@contextmanager
+def _in_float64() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def _refusing(phase: str, trainer: TrainerStandIn | None = None) -> Iterator[None]:
+    try:
+        yield
+    except UncheckableStepError:
+        raise
+    except Exception as error:  # the user's own code
+        asked = f"; it asks for `trainer.{trainer.unanswered[0]}`" if trainer and trainer.unanswered else ""
+        casts = "; it may cast to float32" if "dtype" in str(error) or "Float" in str(error) else ""
+        raise UncheckableStepError(f"{phase} raised {type(error).__name__}: {error}{asked}{casts}") from error
