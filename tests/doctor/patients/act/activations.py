@@ -83,12 +83,12 @@ def living_units() -> dict:
     return {"model": lit(mlp(32, 32, 32)(4, 3)), "batch": batch()}
 
 
-@sick("ACT004", "of mse_loss's targets lie outside of relu's range [0, ∞)", severity="error")
+@sick("ACT004", "of mse_loss's targets are outside the range [0, ∞) of relu", severity="error")
 def relu_before_negative_targets() -> dict:
     return {"model": lit(ending_in(nn.ReLU()), squared), "batch": regression(-1, 1)}
 
 
-@sick("ACT004", "sigmoid's range [0, 1]")
+@sick("ACT004", "the range [0, 1] of sigmoid")
 def sigmoid_before_large_targets() -> dict:
     return {"model": lit(ending_in(nn.Sigmoid()), squared), "batch": regression(0, 9)}
 

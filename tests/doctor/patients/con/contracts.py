@@ -15,24 +15,24 @@ def backbone(frozen: bool, norm: bool = False) -> nn.Sequential:
     return net
 
 
-@sick("CON001", "2 of 2 parameters of frozen='backbone.*' train (backbone.0.weight, ...)", severity="error")
+@sick("CON001", "2 of 2 parameters of frozen='backbone.*' are trainable (backbone.0.weight, ...)", severity="error")
 def a_backbone_that_trains() -> dict:
     return {"model": backbone(frozen=False), "contracts": Contracts(frozen=["backbone.*"])}
 
 
-@sick("CON001", "1 of 2 parameters of frozen='backbone' train (backbone.0.bias, ...)")
+@sick("CON001", "1 of 2 parameters of frozen='backbone' are trainable (backbone.0.bias, ...)")
 def a_backbone_with_one_forgotten_parameter() -> dict:
     net = backbone(frozen=True)
     net.backbone[0].bias.requires_grad_(True)
     return {"model": net, "contracts": Contracts(frozen=["backbone"])}
 
 
-@sick("CON001", "no parameter fits frozen='trunk.*'")
+@sick("CON001", "no parameter matches frozen='trunk.*'")
 def a_pattern_that_fits_nothing() -> dict:
     return {"model": backbone(frozen=True), "contracts": Contracts(frozen=["trunk.*"])}
 
 
-@sick("CON001", "a batch norm of frozen='net.backbone.*' learns its statistics")
+@sick("CON001", "a batch norm of frozen='net.backbone.*' updates its statistics")
 def a_frozen_backbone_whose_batchnorm_learns() -> dict:
     model = Step(backbone(frozen=True, norm=True))
     return {"model": model, "batch": classes(), "contracts": Contracts(frozen=["net.backbone.*"])}
@@ -45,17 +45,17 @@ def a_frozen_backbone() -> dict:
     return {"model": Step(net), "batch": classes(), "contracts": Contracts(frozen="net.backbone.*")}
 
 
-@sick("CON002", "the output has the shape (16, 3), stated is (any, 4)", severity="error")
+@sick("CON002", "the output has shape (16, 3), but the contract requires (any, 4)", severity="error")
 def another_number_of_classes() -> dict:
     return {"model": Step(nn.Linear(8, 3)), "batch": classes(), "contracts": Contracts(output_shape=(None, 4))}
 
 
-@sick("CON002", "the output has the shape (16, 3), stated is (N, N)")
+@sick("CON002", "the output has shape (16, 3), but the contract requires (N, N)")
 def two_sizes_of_one_name() -> dict:
     return {"model": nn.Linear(8, 3), "batch": classes()[0], "contracts": Contracts(output_shape=("N", "N"))}
 
 
-@sick("CON002", "the output has the shape (16, 1), stated is (N)")
+@sick("CON002", "the output has shape (16, 1), but the contract requires (N)")
 def a_dimension_too_many() -> dict:
     return {"model": nn.Linear(8, 1), "batch": classes()[0], "contracts": Contracts(output_shape=["N"])}
 
@@ -71,7 +71,7 @@ def of_several_outputs_the_first_counts() -> dict:
     return {"model": model, "batch": classes()[0], "contracts": Contracts(output_shape=("N", 3))}
 
 
-@sick("CON003", "the output reaches from -", "stated is [0, 1]", severity="error")
+@sick("CON003", "the output is in [-", "the contract requires [0, 1]", severity="error")
 def logits_stated_as_probabilities() -> dict:
     return {"model": nn.Linear(8, 3), "batch": classes()[0], "contracts": Contracts(output_range=(0, 1))}
 
@@ -82,7 +82,7 @@ def values_that_are_not_finite() -> dict:
     return {"model": model, "batch": classes()[0], "contracts": Contracts(output_range=(-100, 100))}
 
 
-@sick("CON003", "to 7, stated is [0, 1]")
+@sick("CON003", ", 7], but the contract requires [0, 1]")
 def one_value_of_many_outside() -> dict:
     def forward(parts: nn.Module, x: torch.Tensor) -> torch.Tensor:
         out = parts.head(x).sigmoid().clone()

@@ -18,7 +18,7 @@ def binary(logits: Tensor, y: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits[:, 0], (y > 0).float())
 
 
-@sick("INI005", "cross_entropy starts at", "a guess has 1.1")
+@sick("INI005", "cross_entropy starts at", "a uniform guess has 1.1")
 def sure_and_wrong() -> dict:
     return {"model": lit(with_output(50.0)), "batch": batch()}
 

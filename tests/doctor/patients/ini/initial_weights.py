@@ -23,12 +23,12 @@ def drawn(change: str, index: int = 0, value: float = 0.0) -> nn.Sequential:
     return model
 
 
-@sick("INI001", "Linear's weight is 0 throughout", severity="error")
+@sick("INI001", "Linear's weight is 0 everywhere", severity="error")
 def hidden_zeros() -> dict:
     return {"model": lit(drawn("constant")), "batch": batch()}
 
 
-@sick("INI001", "is 0.5 throughout", severity="error")
+@sick("INI001", "is 0.5 everywhere", severity="error")
 def hidden_constant_without_a_batch() -> dict:
     return {"model": drawn("constant", value=0.5)}
 
@@ -45,12 +45,12 @@ def recurrent_zeros() -> dict:
     return {"model": model}
 
 
-@sick("INI001", "can leave", severity="info")
+@sick("INI001", "can move away", severity="info")
 def output_layer_of_zeros() -> dict:
     return {"model": lit(careful(4, 3)), "batch": batch()}
 
 
-@sick("INI001", "is 0.25 throughout", severity="info")
+@sick("INI001", "is 0.25 everywhere", severity="info")
 def outputs_that_start_as_the_mean() -> dict:
     model = nn.Sequential(nn.Linear(4, 3))
     nn.init.constant_(model[0].weight, 0.25)
@@ -89,7 +89,7 @@ def each_unit_its_own() -> dict:
     return {"model": nn.Sequential(net(), nn.Conv2d(4, 4, 1, groups=4), nn.Embedding(9, 3, padding_idx=0))}
 
 
-@sick("INI003", "std · sqrt(4)", "outside of [0.35, 5.7]")
+@sick("INI003", "std · sqrt(4)", "outside [0.35, 5.7]")
 def large_weights_before_relu() -> dict:
     return {"model": lit(drawn("scaled", value=30.0)), "batch": batch()}
 

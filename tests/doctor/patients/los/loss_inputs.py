@@ -85,7 +85,7 @@ def squared_error_of_probabilities() -> dict:
     return {"model": ending(nn.Softmax(1), loss=F.mse_loss), "batch": one_hot()}
 
 
-@sick("LOS004", "3 different whole numbers", severity="warning")
+@sick("LOS004", "3 distinct integers", severity="warning")
 def squared_error_of_class_indices() -> dict:
     loss = lambda out, y: F.mse_loss(out, y.float().unsqueeze(1).expand(-1, 3))  # noqa: E731
     return {"model": ending(loss=loss), "batch": classes()}

@@ -18,7 +18,7 @@ def column_against_row() -> dict:
     return {"model": net(F.mse_loss), "batch": (x, y.squeeze(1))}
 
 
-@sick("LOS007", "a difference that is squared", "[16, 1] and [16]", severity="error")
+@sick("LOS007", "a difference that enters the loss", "[16, 1] and [16]", severity="error")
 def column_against_row_by_hand() -> dict:
     x, y = numbers()
     return {"model": net(lambda out, y: ((out - y) ** 2).mean()), "batch": (x, y.squeeze(1))}
@@ -54,7 +54,7 @@ def summed_and_divided() -> dict:
     return {"model": net(loss, 3), "batch": classes()}
 
 
-@sick("LOS009", "100×", severity="info")
+@sick("LOS009", "more than a factor of 100", severity="info")
 def far_apart() -> dict:
     return {"model": net(lambda out, y: F.mse_loss(out, y) + 1e4 * out.abs().mean()), "batch": numbers()}
 
@@ -64,7 +64,7 @@ def near_each_other() -> dict:
     return {"model": net(lambda out, y: F.mse_loss(out, y) + 0.5 * out.abs().mean()), "batch": numbers()}
 
 
-@sick("LOS010", "requires no gradient", severity="error")
+@sick("LOS010", "does not require a gradient", severity="error")
 def detached_loss() -> dict:
     return {"model": net(lambda out, y: F.mse_loss(out.detach(), y)), "batch": numbers()}
 

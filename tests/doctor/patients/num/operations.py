@@ -38,7 +38,7 @@ def zero_over_zero() -> dict:
     return losing(lambda logits, y: ((logits * 0) / (logits * 0)).mean())
 
 
-@sick("NUM001", "`softmax`", "masked throughout")
+@sick("NUM001", "`softmax`", "fully masked rows")
 def attention_to_nothing() -> dict:
     return losing(masked_rows)
 

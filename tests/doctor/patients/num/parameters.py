@@ -26,7 +26,7 @@ def a_variance_that_has_overflowed() -> dict:
     return {"model": norm}
 
 
-@sick("NUM003", "buffer holds")
+@sick("NUM003", "buffer contains")
 def a_buffer_of_nan() -> dict:
     return with_buffer(float("nan"))
 

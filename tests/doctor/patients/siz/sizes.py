@@ -71,12 +71,12 @@ def many_parameters_with_dropout() -> dict:
     return {"model": lit(model), "train_dataloaders": loader(rows(64))}
 
 
-@sick("SIZ003", "a kernel of 4 x 4", severity="info")
+@sick("SIZ003", "a kernel size of 4 x 4", severity="info")
 def an_even_kernel() -> dict:
     return convolution(4)
 
 
-@sick("SIZ003", "a kernel of 2 x 3")
+@sick("SIZ003", "a kernel size of 2 x 3")
 def an_even_side() -> dict:
     return convolution((2, 3))
 

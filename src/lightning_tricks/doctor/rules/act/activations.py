@@ -1,4 +1,4 @@
-"""Units that saturate or are dead, and outputs that cannot reach their targets."""
+"""Saturated and dead units, and outputs that cannot reach their targets."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from lightning_tricks.doctor.facts.roles import NORMS, targets
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
-# of an activation's range: which of a target's shares below -1, below 0 and above 1 lie outside of it
+# indices into a target's shares (below -1, below 0, above 1) that lie outside an activation's range
 _OUT_OF_REACH = {"relu": (1,), "softplus": (1,), "relu6": (1,), "sigmoid": (1, 2), "tanh": (0, 2)}
 _RANGES = {"sigmoid": "[0, 1]", "tanh": "[-1, 1]"}
 
@@ -18,14 +18,14 @@ _RANGES = {"sigmoid": "[0, 1]", "tanh": "[-1, 1]"}
 def saturating_hidden_activation(evidence: Evidence, *, sigmoids: int = 2, tanhs: int = 4) -> Iterator[Symptom]:
     """Sigmoid or tanh between the layers of a deep net.
 
-    What it looks at:  sigmoids and tanhs whose result goes into a further layer's weights: the most that follow each
-                       other.
-    Why it matters:    sigmoid's slope is a quarter at most: the gradient shrinks at every layer, and stops where units
-                       saturate.
-    Options:           ``sigmoids``, ``tanhs``: how many are said.
+    What it looks at:  sigmoids and tanhs whose result goes into the weights of a further layer; the longest chain of
+                       them.
+    Why it matters:    the slope of a sigmoid is at most a quarter: the gradient shrinks at every layer and vanishes
+                       where units saturate.
+    Options:           ``sigmoids``, ``tanhs``: the length of a chain from which it is reported.
     Try:               ReLU or GELU in hidden layers.
-    False alarms:      gates (the result is multiplied), recurrent cells and what a norm keeps from saturating are left
-                       out; nets for differential equations want a smooth activation.
+    False alarms:      gates (the result is multiplied), recurrent cells and activations whose input is normalized are
+                       left out; networks for differential equations need a smooth activation.
     References:        Glorot & Bengio, 2010, §3; Glorot et al., 2011.
     """
     graph = evidence.graph
@@ -33,7 +33,7 @@ def saturating_hidden_activation(evidence: Evidence, *, sigmoids: int = 2, tanhs
         hidden = [i for i, _ in graph.find(op) if _is_between_layers(graph, i) and not _is_normalized(graph, i)]
         depth = _longest_chain(graph, hidden)
         if depth >= limit:
-            message = f"{depth} hidden {op}s follow each other between layers, {limit} or more"
+            message = f"{depth} hidden {op}s in a chain of layers, {limit} or more"
             yield Symptom(graph[hidden[0]].module, message, "nn.ReLU() or nn.GELU() in hidden layers")
 
 
@@ -41,13 +41,15 @@ def saturating_hidden_activation(evidence: Evidence, *, sigmoids: int = 2, tanhs
 def saturated_activations(
     evidence: Evidence, *, limit: float = 0.5, samples: int = 8
 ) -> Iterator[Symptom | NotChecked]:
-    """Sigmoids or tanhs that are at their limits.
+    """Saturated sigmoids or tanhs.
 
-    What it looks at:  units beyond ±0.97 of a tanh, outside of [0.03, 0.97] of a sigmoid, on over 90 % of the samples.
-    Why it matters:    there the slope is nearly zero: these units do not learn.
-    Options:           ``limit``: the share of units above which it is said; ``samples``: fewer are not judged.
-    Try:               scaled inputs, a smaller initialisation, a norm before the activation.
-    False alarms:      gates that are meant to be open or shut are left out.
+    What it looks at:  the share of units that are beyond ±0.97 (tanh) or outside [0.03, 0.97] (sigmoid) on over 90%
+                       of the samples.
+    Why it matters:    the slope is nearly zero there, and the unit does not learn.
+    Options:           ``limit``: the share of units above which it is reported; ``samples``: smaller batches are not
+                       judged.
+    Try:               scaled inputs, a smaller initialization, a normalization layer before the activation.
+    False alarms:      gates that are open or closed by design are left out.
     References:        TheDeepChecker, TOSEM 2023; Glorot & Bengio, 2010.
     """
     graph = evidence.graph
@@ -57,29 +59,32 @@ def saturated_activations(
         return
     for operation in hidden:
         if operation.saturated is not None and operation.saturated > limit:
-            message = (
-                f"{operation.saturated:.0%} of the units of this {operation.op} are at its limits, above {limit:.0%}"
+            message = f"{operation.saturated:.0%} of the units of this {operation.op} are saturated, above {limit:.0%}"
+            yield Symptom(
+                operation.module,
+                message,
+                "scale the inputs, initialize the weights smaller, or normalize before the activation",
             )
-            yield Symptom(operation.module, message, "scale the inputs, draw weights smaller, or normalise before it")
 
 
 @rule("ACT003", "warning", kind="batch", needs=("trace",), explains=("BEH006",))
 def dead_relu(evidence: Evidence, *, limit: float = 0.4, at_start: float = 0.75, samples: int = 32) -> Symptoms:
-    """ReLU units that never fire.
+    """ReLU units that are never active.
 
     What it looks at:  the share of a ReLU's units (channels) that are zero on every sample of the batch.
-    Why it matters:    a unit that is zero on every input has no gradient and cannot come back.
-    Options:           ``limit``: the share above which it is said; ``at_start``: the share above which it is a warning
-                       in a net that was not trained yet; ``samples``: in fewer, it is info.
-    Try:               He's initialisation; scaled inputs; a lower or warmed-up rate; a leaky activation.
-    False alarms:      sparsity that is meant, batches of padding, few samples. Where samples look alike, half of the
-                       units of a healthy draw are off on all of them, and most wake up: info at the start.
+    Why it matters:    a unit that is zero on every input gets no gradient and cannot recover.
+    Options:           ``limit``: the share above which it is reported; ``at_start``: the share above which it is a
+                       warning in a model that has not been trained; ``samples``: with fewer samples it is info.
+    Try:               He initialization; scaled inputs; a lower learning rate or a warm-up; a leaky activation.
+    False alarms:      intended sparsity, batches of padding, few samples. If the samples are similar, half of the units
+                       of a healthy initialization are zero on all of them, and most become active later: info at the
+                       start.
     References:        Lu et al., Dying ReLU and initialization, 2020.
     """
     enough = _has_samples(evidence, samples)
     shares = [each.dead for each in evidence.graph.operations if each.op in ("relu", "relu6") and each.dead is not None]
     if shares:
-        yield Observed(f"at most {max(shares):.0%} of the units of a ReLU are 0 on all samples, allowed {limit:.0%}")
+        yield Observed(f"up to {max(shares):.0%} of the units of a ReLU are 0 on all samples, {limit:.0%} allowed")
     for operation in evidence.graph.operations:
         if operation.op in ("relu", "relu6") and operation.dead is not None and operation.dead > limit:
             message = (
@@ -94,11 +99,11 @@ def dead_relu(evidence: Evidence, *, limit: float = 0.4, at_start: float = 0.75,
 def output_range_mismatch(evidence: Evidence, *, limit: float = 0.05) -> Iterator[Symptom]:
     """Outputs that cannot reach their targets.
 
-    What it looks at:  a ReLU, sigmoid, tanh or softplus that is the last operation before a regression loss, and the
-                       share of targets outside of its range.
-    Why it matters:    the model cannot learn them, whatever its weights.
-    Options:           ``limit``: the share of targets above which it is said.
-    Try:               no activation at the end, or targets scaled into its range.
+    What it looks at:  a ReLU, sigmoid, tanh or softplus as the last operation before a regression loss, and the share
+                       of targets outside its range.
+    Why it matters:    the model cannot learn these targets, whatever its weights are.
+    Options:           ``limit``: the share of targets above which it is reported.
+    Try:               no activation after the last layer, or targets that are scaled into its range.
     False alarms:      targets that are clipped on purpose.
     References:        Stack Overflow 48221692, 60801900.
     """
@@ -114,12 +119,14 @@ def output_range_mismatch(evidence: Evidence, *, limit: float = 0.05) -> Iterato
         share = sum(target.shares[which] for which in _OUT_OF_REACH[last.op])
         if share > limit:
             reach = _RANGES.get(last.op, "[0, ∞)")
-            message = f"{share:.0%} of {loss.op}'s targets lie outside of {last.op}'s range {reach}, above {limit:.0%}"
-            yield Symptom(last.module, message, "leave the last activation out, or scale the targets into its range")
+            message = (
+                f"{share:.0%} of {loss.op}'s targets are outside the range {reach} of {last.op}, above {limit:.0%}"
+            )
+            yield Symptom(last.module, message, "remove the last activation, or scale the targets into its range")
 
 
 def _longest_chain(graph: Graph, chosen: list[int]) -> int:
-    """Return how many of some operations follow each other on one way through a trace."""
+    """Return the largest number of the chosen operations on one path through a trace."""
     depths = [0] * len(graph.operations)
     counted = set(chosen)
     for index, operation in enumerate(graph.operations):
@@ -128,7 +135,7 @@ def _longest_chain(graph: Graph, chosen: list[int]) -> int:
 
 
 def _is_between_layers(graph: Graph, index: int) -> bool:
-    """Say whether a result goes into a layer's weights, and is no gate."""
+    """Return whether a result goes into a layer's weights and is not a gate."""
     users = [graph[user] for user in graph.reached_by(index, SHAPES | DROPOUTS | POOLS | NORMS)]
     return any(user.op in WEIGHTS for user in users) and not any(user.op == "mul" for user in users)
 

@@ -1,1 +1,1 @@
-"""CON: what a user states about a model and what does not hold."""
+"""CON: contracts that a model violates."""

@@ -1,4 +1,4 @@
-"""What a user states about a model: frozen parts, the shape of the output, its range."""
+"""Contracts of a model: frozen parts, the shape of the output and its range."""
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -10,13 +10,13 @@ from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Sy
 
 @rule("CON001", "error", kind="static", needs=("contracts.frozen",))
 def stated_frozen_part_trains(evidence: Evidence) -> Symptoms:
-    """A part that is stated to be frozen trains.
+    """A part declared as frozen that trains.
 
-    What it looks at:  parameters whose names fit ``frozen`` of the contracts: ``requires_grad``; with a batch also
-                       batch norms of this part that learn their statistics in a training step.
-    Why it matters:    a backbone that was to stay as it is changes from the first step on.
+    What it looks at:  parameters whose names match ``frozen`` of the contracts: their ``requires_grad``; with a batch,
+                       also batch norms of this part that update their statistics in a training step.
+    Why it matters:    a backbone that should stay unchanged changes from the first step on.
     Try:               ``requires_grad_(False)`` and ``eval()`` for this part, after each ``train()`` of the model.
-    False alarms:      none known: it is what was stated.
+    False alarms:      none known: the contract is explicit.
     References:        none.
     """
     assert evidence.contracts is not None
@@ -24,12 +24,16 @@ def stated_frozen_part_trains(evidence: Evidence) -> Symptoms:
         fitting = [each for each in evidence.model.parameters if _fits(each.name, pattern)]
         if not fitting:
             yield Symptom(
-                "", f"no parameter fits frozen={pattern!r}", "correct the pattern: names as in named_parameters()"
+                "",
+                f"no parameter matches frozen={pattern!r}",
+                "correct the pattern: it must match names of named_parameters()",
             )
             continue
         training = [each.name for each in fitting if each.requires_grad]
         if training:
-            message = f"{len(training)} of {len(fitting)} parameters of frozen={pattern!r} train ({training[0]}, ...)"
+            message = (
+                f"{len(training)} of {len(fitting)} parameters of frozen={pattern!r} are trainable ({training[0]}, ...)"
+            )
             yield Symptom(_module_of(training[0]), message, "requires_grad_(False) for this part")
         else:
             yield Observed(f"{len(fitting)} parameters of {pattern!r} are frozen")
@@ -39,7 +43,7 @@ def stated_frozen_part_trains(evidence: Evidence) -> Symptoms:
 def _learning_batchnorms(evidence: Evidence, pattern: str) -> Iterator[Symptom]:
     for norm in evidence.trace.batchnorms if evidence.trace is not None else ():
         if _fits(norm.module, pattern):
-            message = f"a batch norm of frozen={pattern!r} learns its statistics in the training step"
+            message = f"a batch norm of frozen={pattern!r} updates its statistics in the training step"
             yield Symptom(norm.module, message, "eval() for this part, after each train() of the model")
 
 
@@ -53,13 +57,13 @@ def _module_of(parameter: str) -> str:
 
 @rule("CON002", "error", kind="batch", needs=("contracts.output_shape", "behaviour"))
 def output_shape_not_as_stated(evidence: Evidence) -> Symptoms:
-    """The output has another shape than is stated.
+    """An output whose shape violates the contract.
 
     What it looks at:  the first floating-point output of the model on the batch, in eval mode, and ``output_shape`` of
-                       the contracts; sizes of one name must be equal, ``None`` allows any.
-    Why it matters:    a loss may broadcast a shape that was not meant, and what reads the output may misread it.
-    Try:               the layer that makes the output, or another contract.
-    False alarms:      a training step that calls parts of the model: the largest part is looked at.
+                       the contracts. Dimensions with the same name must have the same size; ``None`` allows any size.
+    Why it matters:    a loss may broadcast an unintended shape, and code that reads the output may misinterpret it.
+    Try:               correct the layer that produces the output, or the contract.
+    False alarms:      a training step that calls parts of the model: only the largest part is checked.
     References:        none.
     """
     assert evidence.contracts is not None
@@ -68,21 +72,21 @@ def output_shape_not_as_stated(evidence: Evidence) -> Symptoms:
     if output is None:
         yield _no_output(evidence.behaviour)
     elif not _is_of_shape(output.shape, stated):
-        message = f"the output has the shape {_said(output.shape)}, stated is {_said(stated)}"
-        yield Symptom(evidence.behaviour.module, message, "change the layer that makes the output, or the contract")
+        message = f"the output has shape {_shown(output.shape)}, but the contract requires {_shown(stated)}"
+        yield Symptom(evidence.behaviour.module, message, "change the layer that produces the output, or the contract")
     else:
-        yield Observed(f"shape {_said(output.shape)}, stated {_said(stated)}")
+        yield Observed(f"shape {_shown(output.shape)}, contract {_shown(stated)}")
 
 
 @rule("CON003", "error", kind="batch", needs=("contracts.output_range", "behaviour"))
 def output_outside_stated_range(evidence: Evidence) -> Symptoms:
-    """The output holds values outside of the range that is stated.
+    """An output with values outside the range of the contract.
 
     What it looks at:  the first floating-point output of the model on the batch, in eval mode, and ``output_range`` of
-                       the contracts; values that are not finite are outside.
-    Why it matters:    what reads the output, a threshold or a metric, expects this range.
+                       the contracts; non-finite values count as outside.
+    Why it matters:    code that reads the output, such as a threshold or a metric, expects this range.
     Try:               a sigmoid or softmax for probabilities, a clamp or scale for bounded values.
-    False alarms:      a training step that calls parts of the model: the largest part is looked at.
+    False alarms:      a training step that calls parts of the model: only the largest part is checked.
     References:        none.
     """
     assert evidence.contracts is not None
@@ -92,14 +96,14 @@ def output_outside_stated_range(evidence: Evidence) -> Symptoms:
         yield _no_output(evidence.behaviour)
         return
     seen, (low, high) = output.statistics, stated
-    where, remedy = evidence.behaviour.module, "change the layer that makes the output, or the contract"
+    where, remedy = evidence.behaviour.module, "change the layer that produces the output, or the contract"
     if seen.nonfinite:
         yield Symptom(where, f"{seen.nonfinite} of {seen.count} output values are not finite", remedy)
     elif seen.low < low or seen.high > high:
-        message = f"the output reaches from {seen.low:.3g} to {seen.high:.3g}, stated is [{low:g}, {high:g}]"
+        message = f"the output is in [{seen.low:.3g}, {seen.high:.3g}], but the contract requires [{low:g}, {high:g}]"
         yield Symptom(where, message, remedy)
     else:
-        yield Observed(f"from {seen.low:.3g} to {seen.high:.3g}, stated [{low:g}, {high:g}]")
+        yield Observed(f"from {seen.low:.3g} to {seen.high:.3g}, contract [{low:g}, {high:g}]")
 
 
 def _first_output(behaviour: BehaviourFacts) -> TensorFact | None:
@@ -122,5 +126,5 @@ def _is_of_shape(shape: Sequence[int], stated: Sequence[int | str | None]) -> bo
     return True
 
 
-def _said(shape: Sequence[int | str | None]) -> str:
+def _shown(shape: Sequence[int | str | None]) -> str:
     return f"({', '.join('any' if size is None else str(size) for size in shape)})"

@@ -1,1 +1,1 @@
-"""DOC: what keeps the doctor from looking."""
+"""DOC: problems that prevent the doctor from checking a model."""

@@ -1,4 +1,4 @@
-"""What keeps the doctor from looking."""
+"""Problems that prevent the doctor from checking a model."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,14 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 @rule("DOC001", "error", kind="batch")
 def model_refuses_batch(evidence: Evidence) -> Iterator[Symptom]:
-    """The user's code raises.
+    """User code that raises.
 
     What it looks at:  exceptions of ``training_step`` or ``forward`` on the batch, of ``configure_optimizers``, and of
-                       the loader or the data module that the batch comes from.
-    Why it matters:    training would end there, too; rules that need what was not computed were not checked.
-    Try:               the line that is named; the batch's shapes and types are in the evidence.
-    False alarms:      none known: what raises because there is no Trainer to ask is reported as not checked.
+                       the loader or the data module that provides the batch.
+    Why it matters:    training would stop at the same line; rules that need the missing results were not checked.
+    Try:               correct the reported line; the shapes and types of the batch are in the evidence.
+    False alarms:      none known: an exception that is raised because no Trainer is attached is reported as not
+                       checked.
     References:        none.
     """
     for error in evidence.errors:
@@ -27,18 +28,18 @@ def model_refuses_batch(evidence: Evidence) -> Iterator[Symptom]:
 def _remedy(error: ErrorFact) -> str:
     if error.phase == CONFIGURE_OPTIMIZERS:
         return "correct that line of configure_optimizers"
-    return "correct that line, or give the batch that it expects"
+    return "correct that line, or pass a batch that it accepts"
 
 
 @rule("DOC002", "warning", kind="static")
 def ignore_names_no_rule(evidence: Evidence, *, also_known: tuple[str, ...] = ()) -> Iterator[Symptom]:
-    """A comment that tells the doctor to ignore a rule which does not exist.
+    """A comment that ignores an unknown rule.
 
     What it looks at:  ``# lt: ignore[...]`` in the source of the model's classes.
-    Why it matters:    the comment has no effect, and whoever reads it believes that it has.
-    Options:           ``also_known``: codes and names that no packaged rule has; those of a project's own rules are
-                       among them.
-    Try:               the code or name that is offered; take the comment out if its rule is gone.
+    Why it matters:    the comment has no effect, although it looks as if it had.
+    Options:           ``also_known``: codes and names that are not those of a packaged rule; the project's own rules
+                       are added to them.
+    Try:               use the suggested code or name; remove the comment if its rule no longer exists.
     False alarms:      none known.
     References:        none.
     """
@@ -53,4 +54,4 @@ def ignore_names_no_rule(evidence: Evidence, *, also_known: tuple[str, ...] = ()
             matching_codes(word)
         except LookupError as error:
             sentence, _, offer = str(error.args[0]).partition(". ")
-            yield Symptom(path, f"{kind}'s source says `lt: ignore[{word}]`, but {sentence}", offer or "remove it")
+            yield Symptom(path, f"{kind}'s source contains `lt: ignore[{word}]`, but {sentence}", offer or "remove it")

@@ -1,4 +1,4 @@
-"""What the loss is before the first step."""
+"""The loss before the first step."""
 
 import math
 
@@ -11,20 +11,20 @@ from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Sy
 
 @rule("INI005", "warning", kind="batch", needs=("trace",))
 def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5) -> Symptoms:
-    """A first loss that is far from that of a guess.
+    """An initial loss far from that of a uniform guess.
 
-    What it looks at:  cross entropy against log(classes), binary cross entropy against log 2, on the batch.
-    Why it matters:    far above, the first steps only undo the initialisation; far below, the target leaks into the
-                       input, or the loss is not what it seems.
-    Options:           ``high``, ``low``: multiples of the guess's loss beyond which it is said.
-    Try:               a smaller initialisation of the output layer, inputs that are scaled, the class prior as bias.
-    False alarms:      parts trained before, label smoothing, class weights and similarities, which no output layer
-                       makes, are left out.
+    What it looks at:  cross entropy on the batch against log(classes), binary cross entropy against log 2.
+    Why it matters:    far above, the first steps only undo the initialization; far below, the target leaks into the
+                       input, or the loss does not measure what it should.
+    Options:           ``high``, ``low``: multiples of the loss of a uniform guess outside which it is reported.
+    Try:               a smaller initialization of the output layer, scaled inputs, a bias that matches the class prior.
+    False alarms:      pretrained parts, label smoothing, class weights, and similarities that are not computed by an
+                       output layer are left out.
     References:        Karpathy, A recipe for training neural networks, 2019.
     """
     last = (name.rpartition(".")[0] for name in output_weights(evidence))
     if evidence.model.pretrained_share > 0.5 or any(evidence.model.is_pretrained(path) for path in last):
-        yield NotChecked("the model, or its last layer, was trained before")
+        yield NotChecked("the model or its last layer is pretrained")
         return
     graph = evidence.graph
     for _, operation in graph.find("cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits"):
@@ -42,14 +42,17 @@ def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5)
         logits = operation.input_shapes[0]
         classes = logits[min(1, len(logits) - 1)] if operation.op == "cross_entropy" else 2
         guess, seen = math.log(max(classes, 2)), operation.statistics.mean
-        yield Observed(f"{operation.op} starts at {seen:.3g}, a guess has {guess:.3g}")
+        yield Observed(f"{operation.op} starts at {seen:.3g}, a uniform guess has {guess:.3g}")
         if seen > high * guess or seen < low * guess:
-            message = f"{operation.op} starts at {seen:.3g}, a guess has {guess:.3g} (limits {low:g} × and {high:g} ×)"
-            yield Symptom("loss", message, "scale the inputs; draw the output layer smaller (std 0.01)")
+            message = (
+                f"{operation.op} starts at {seen:.3g}, a uniform guess has {guess:.3g} (limits {low:g} × and "
+                f"{high:g} ×)"
+            )
+            yield Symptom("loss", message, "scale the inputs; initialize the output layer smaller (std 0.01)")
 
 
 def _is_made_by_a_layer(graph: Graph, index: int | None) -> bool:
-    """Return whether a weight layer makes the logits, but for what is only scaled, shifted or squashed behind it."""
+    """Return whether a weight layer produces the logits, apart from scaling, shifting and activations after it."""
     if index is None:
         return False
     made = graph.source(index, SHAPES | ACTIVATIONS | NORMS | POOLS | {"add", "sub", "mul", "div", "clamp"} | DROPOUTS)

@@ -1,4 +1,4 @@
-"""How weights and biases are drawn before training."""
+"""Initial values of weights and biases."""
 
 import math
 from collections.abc import Iterator
@@ -19,23 +19,24 @@ from lightning_tricks.doctor.facts.roles import (
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
-# by how much an activation shrinks what it is given (He et al., 2015; torch.nn.init.calculate_gain)
+# the gain that compensates for each activation (He et al., 2015; torch.nn.init.calculate_gain)
 _GAINS = {"relu": math.sqrt(2), "leaky_relu": math.sqrt(2), "relu6": math.sqrt(2), "tanh": 5 / 3, "selu": 0.75}
 _ON_PURPOSE = ("lora", "adaln", "ada_ln", "gate", "zero", "modulation")
-_DRAW = "nn.init.kaiming_normal_(weight), or leave PyTorch's own initialisation"
+_DRAW = "nn.init.kaiming_normal_(weight), or PyTorch's default initialization"
 
 
 @rule("INI001", "error", kind="static", explains=("BEH001", "BEH006", "INI002", "INI003", "ACT003"))
 def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
-    """Weights that are all alike.
+    """A layer whose weights are all equal.
 
-    What it looks at:  the trainable weight of each linear, convolutional and recurrent layer of two units or more: all
-                       numbers equal, or all rows.
-    Why it matters:    units that start alike get the same gradient and stay alike: the layer is one unit; from zeros
-                       there may be no gradient at all.
-    Try:               He's or Glorot's initialisation (``nn.init.kaiming_normal_``); PyTorch's own is one of them.
-    False alarms:      info for the output layer, whose units have targets of their own, and for zeros on purpose: the
-                       end of a residual branch, gates, LoRA's second matrix. Frozen filters are left out.
+    What it looks at:  the trainable weight of each linear, convolutional and recurrent layer with at least two units:
+                       whether all numbers or all rows are equal.
+    Why it matters:    units with equal initial weights get the same gradient and stay equal: the layer acts as a single
+                       unit. If all weights are zero, there may be no gradient at all.
+    Try:               He or Glorot initialization (``nn.init.kaiming_normal_``, ``nn.init.xavier_uniform_``), or
+                       PyTorch's default.
+    False alarms:      info for the output layer, whose units have different targets, and for intended zeros: the end of
+                       a residual branch, gates, the second matrix of LoRA. Frozen filters are left out.
     References:        Goodfellow et al., Deep Learning, 2016, §8.4.
     """
     last = output_weights(evidence)
@@ -45,28 +46,28 @@ def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
         seen, kind = weight.statistics, _kind(evidence, weight)
         if seen.std == 0 or seen.low == seen.high:
             severity = _purpose(evidence, weight, last)
-            after = ", which training can leave" if severity == "info" else ": its units stay alike"
+            after = ", from which training can move away" if severity == "info" else ": its units stay equal"
             yield Symptom(
-                weight.module, f"{kind}'s {_short(weight)} is {seen.mean:.3g} throughout{after}", _DRAW, severity
+                weight.module, f"{kind}'s {_short(weight)} is {seen.mean:.3g} everywhere{after}", _DRAW, severity
             )
         elif weight.duplicate_rows == 1 - 1 / min(weight.shape[0], 4096) and not _rows_see_their_own(evidence, weight):
-            alike, severity = (
-                ("which training can leave", "info") if weight.name in last else ("its units stay alike", None)
+            effect, severity = (
+                ("training can separate them", "info") if weight.name in last else ("its units stay equal", None)
             )
-            message = f"all {weight.shape[0]} rows of {kind}'s {_short(weight)} are equal: {alike}"
+            message = f"all {weight.shape[0]} rows of {kind}'s {_short(weight)} are equal: {effect}"
             yield Symptom(weight.module, message, _DRAW, severity)
 
 
 @rule("INI002", "warning", kind="static")
 def duplicate_units(evidence: Evidence, *, limit: float = 0.5) -> Iterator[Symptom]:
-    """Units that are copies of others.
+    """Units that are copies of other units.
 
     What it looks at:  the share of rows of a layer's weight that equal an earlier row.
     Why it matters:    a copy gets the same gradient as its original and adds nothing.
-    Options:           ``limit``: the share above which it is said.
-    Try:               draw each row anew; after widening a net by copies, add a little noise.
-    False alarms:      embeddings with padding, grouped convolutions and the output layer, whose units have targets of
-                       their own, are left out.
+    Options:           ``limit``: the share above which it is reported.
+    Try:               initialize each row separately; after widening a network with copies, add a little noise.
+    False alarms:      embeddings with padding, grouped convolutions and the output layer, whose units have different
+                       targets, are left out.
     References:        Goodfellow et al., Deep Learning, 2016, §8.4.
     """
     last = output_weights(evidence)
@@ -82,7 +83,7 @@ def duplicate_units(evidence: Evidence, *, limit: float = 0.5) -> Iterator[Sympt
             continue
         if limit < share < 1 - 1 / min(weight.shape[0], 4096) and not _rows_see_their_own(evidence, weight):
             layer = f"{_kind(evidence, weight)}'s {_short(weight)}"
-            message = f"{share:.0%} of the rows of {layer} equal another, above {limit:.0%}"
+            message = f"{share:.0%} of the rows of {layer} equal an earlier row, above {limit:.0%}"
             yield Symptom(weight.module, message, _DRAW)
 
 
@@ -90,16 +91,18 @@ def duplicate_units(evidence: Evidence, *, limit: float = 0.5) -> Iterator[Sympt
 def init_gain_mismatch(
     evidence: Evidence, *, factor: float = 4.0, growth: float = 10.0, shrinkage: float = 1000.0
 ) -> Iterator[Symptom]:
-    """Weights drawn too small or too large for their activation.
+    """Initial weights that are too small or too large for their activation.
 
     What it looks at:  std · sqrt(fan_in) of each hidden layer against the gain of the activation after it (ReLU √2,
-                       tanh 5/3, linear 1); with a batch, the outputs of the first hidden layer against the last one's.
-    Why it matters:    signal and gradient shrink or grow by this factor at every layer.
-    Options:           ``factor``: how far from the gain is said; ``growth``, ``shrinkage``: over the whole net.
+                       tanh 5/3, linear 1); with a batch, also the outputs of the first hidden layer against those of
+                       the last one.
+    Why it matters:    signal and gradient shrink or grow by this factor in every layer.
+    Options:           ``factor``: the largest factor between a scale and its gain; ``growth``, ``shrinkage``: the same
+                       over the whole network.
     Try:               ``nn.init.kaiming_normal_(weight, nonlinearity="relu")``, ``xavier_uniform_`` before tanh.
-    False alarms:      PyTorch's own uniform draw (gain 1/√3) passes; nets that normalize are left out, as scale does
-                       not matter there, so are recurrent and transposed layers, which PyTorch draws by other widths,
-                       and nets that were trained before.
+    False alarms:      PyTorch's default uniform initialization (gain 1/√3) passes. Networks with normalization are left
+                       out, because the scale does not matter there; so are recurrent and transposed layers, which
+                       PyTorch initializes by another width, and pretrained networks.
     References:        He et al., Delving deep into rectifiers, 2015; Glorot & Bengio, 2010.
     """
     if is_normalized(evidence) or evidence.model.pretrained_share > 0.5:
@@ -117,7 +120,7 @@ def init_gain_mismatch(
             found = True
             message = (
                 f"{_kind(evidence, weight)}'s {_short(weight)} has std · sqrt({fan_in}) = {scale:.3g}, "
-                f"outside of [{low:.2g}, {high:.2g}] for what follows"
+                f"outside [{low:.2g}, {high:.2g}] for the activation after it"
             )
             yield Symptom(weight.module, message, "nn.init.kaiming_normal_(weight); xavier_uniform_ before tanh")
     if not found:
@@ -129,10 +132,10 @@ def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Sym
     """Hidden biases far from zero.
 
     What it looks at:  the largest absolute bias of each hidden linear and convolutional layer.
-    Why it matters:    such a unit is on or off whatever its input is.
-    Options:           ``limit``: the bias above which it is said.
+    Why it matters:    such a unit is on or off regardless of its input.
+    Options:           ``limit``: the absolute bias above which it is reported.
     Try:               ``nn.init.zeros_(layer.bias)``.
-    False alarms:      priors in the output layer's bias and forget gates are left out, parts trained before too.
+    False alarms:      priors in the bias of the output layer, forget gates and pretrained parts are left out.
     References:        NeuraLint, 2021.
     """
     last = {name.rpartition(".")[0] for name in output_weights(evidence)}
@@ -151,7 +154,7 @@ def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Sym
 
 
 def _purpose(evidence: Evidence, parameter: ParameterFact, last: set[str]) -> Severity | None:
-    """Return ``info`` for equal weights that training can leave, and zeros that are typical where they stand."""
+    """Return ``info`` for equal weights that training can separate, and for zeros that are typical in their place."""
     if parameter.name in last:
         return "info"  # each output has targets of its own, and its own gradient
     if parameter.statistics is None or parameter.statistics.high != 0:
@@ -191,7 +194,9 @@ def _over_the_net(evidence: Evidence, last: set[str], growth: float, shrinkage: 
             f"the outputs' std goes from {layers[0].statistics.std:.3g} at {layers[0].module} to "
             f"{layers[-1].statistics.std:.3g} here, beyond × {growth:g} or / {shrinkage:g}"
         )
-        yield Symptom(layers[-1].module, message, "nn.init.kaiming_normal_ for all layers, or a norm between them")
+        yield Symptom(
+            layers[-1].module, message, "nn.init.kaiming_normal_ for all layers, or normalization between them"
+        )
 
 
 def _starts_at_zero(evidence: Evidence, graph: Graph, index: int) -> bool:
@@ -202,7 +207,7 @@ def _starts_at_zero(evidence: Evidence, graph: Graph, index: int) -> bool:
 
 
 def _gains_after(evidence: Evidence, parameter: ParameterFact) -> list[float]:
-    """Return the gains of the activations that follow; without a trace both ends of what is customary."""
+    """Return the gains of the activations that follow; without a trace, both ends of the typical range."""
     if evidence.trace is None:
         return [1.0, 5 / 3]
     graph = evidence.graph
@@ -224,7 +229,7 @@ def _is_drawn_by_fan_in(evidence: Evidence, parameter: ParameterFact) -> bool:
 
 
 def _rows_see_their_own(evidence: Evidence, parameter: ParameterFact) -> bool:
-    """Say whether equal rows are no copies: each has inputs of its own, or rows are no units."""
+    """Return whether equal rows are not copies: each has its own inputs, or rows are not units."""
     owner = evidence.model.module(parameter.module)
     if owner is None:
         return False

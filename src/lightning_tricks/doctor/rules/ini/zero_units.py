@@ -9,12 +9,13 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 @rule("INI006", "info", kind="static")
 def zero_unit(evidence: Evidence) -> Iterator[Symptom]:
-    """Units or filters whose weights are all zero, in a layer where others are not.
+    """Units or filters whose weights are all zero, in a layer with nonzero weights.
 
     What it looks at:  the rows of each weight.
-    Why it matters:    such a unit ignores its inputs until the gradient moves it; behind a ReLU it may never be.
+    Why it matters:    such a unit ignores its inputs until the gradient changes it; before a ReLU this may never
+                       happen.
     Try:               initialize the whole layer again.
-    False alarms:      pruned layers; a layer that is zero as a whole is another rule's.
+    False alarms:      pruned layers; a layer whose weights are all zero is reported by constant-init-weights.
     References:        He et al., Delving Deep into Rectifiers, 2015.
     """
     for weight in weights(evidence):

@@ -1,4 +1,4 @@
-"""Activations that squash the logits before a loss that expects them as they are."""
+"""Activations on logits before a loss that expects unbounded logits."""
 
 from collections.abc import Iterator
 
@@ -23,11 +23,11 @@ def activation_on_logits(evidence: Evidence, *, room: float = 5.0) -> Iterator[S
 
     What it looks at:  the input of ``cross_entropy`` and ``binary_cross_entropy_with_logits``: whether a ReLU,
                        softplus, tanh, sigmoid or clamp is the last operation before it.
-    Why it matters:    logits need the whole real line. A ReLU stops the gradient of every negative logit, and a tanh
-                       keeps the loss of ten classes above 1.2 however long the model trains.
-    Options:           ``room``: a clamp whose bounds are at least this far from 0 is a safeguard, not a fault.
+    Why it matters:    logits must be able to take any real value. A ReLU stops the gradient of every negative logit,
+                       and a tanh keeps the loss of ten classes above 1.2, however long the model trains.
+    Options:           ``room``: a clamp whose bounds are at least this far from 0 is accepted as a safeguard.
     Try:               remove the activation after the last layer.
-    False alarms:      a tanh that is scaled afterwards (soft capping, cosine heads) is left out.
+    False alarms:      a tanh whose result is scaled (soft capping, cosine heads) is left out.
     References:        PyTorch documentation, ``CrossEntropyLoss``: "unnormalized logits".
     """
     graph = evidence.graph
@@ -35,13 +35,13 @@ def activation_on_logits(evidence: Evidence, *, room: float = 5.0) -> Iterator[S
         made = graph[graph.source(given, SHAPES | DROPOUTS)]
         squashes = made.op in _SQUASHING or (made.op == "sigmoid" and loss.op == "cross_entropy")
         if squashes or _cuts(graph, made, room):
-            limits = f", which leaves {_RANGES[made.op]} to the logits" if made.op in _RANGES else ""
+            limits = f", which limits the logits to {_RANGES[made.op]}" if made.op in _RANGES else ""
             message = f"{call_of(evidence, made)} is the last operation before `{loss.op}`{limits}"
-            yield Symptom(made.module or place_of(loss), message, f"give `{loss.op}` the logits without `{made.op}`")
+            yield Symptom(made.module or place_of(loss), message, f"pass the logits to `{loss.op}` without `{made.op}`")
 
 
 def _cuts(graph: Graph, made: Operation, room: float) -> bool:
-    """Return whether a clamp leaves the logits too little room."""
+    """Return whether the bounds of a clamp are too tight for logits."""
     if made.op not in ("clamp", "clamp_min", "clamp_max"):
         return False
     bounds = [value for value in made.settings.values() if isinstance(value, (int, float))]

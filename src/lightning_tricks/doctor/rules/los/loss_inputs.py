@@ -1,4 +1,4 @@
-"""What a loss is given, and what made it."""
+"""The input of a loss and the operation that produced it."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 
 def compared(graph: Graph, *names: str) -> Iterator[tuple[Operation, int, int | None]]:
-    """Yield each loss of these names with the operations that made its input and its target."""
+    """Yield each loss of these names with the operations that produced its input and its target."""
     for _, loss in graph.find(*names):
         given = loss.fed_by("input")
         if given is not None:
@@ -20,18 +20,18 @@ def compared(graph: Graph, *names: str) -> Iterator[tuple[Operation, int, int | 
 
 
 def place_of(loss: Operation) -> str:
-    """Return the module of a loss, ``loss`` where a function was called in the step itself."""
+    """Return the module of a loss, or ``loss`` if the step calls it as a function."""
     return loss.module or "loss"
 
 
 @rule("LOS001", "error", kind="batch", needs=("trace",))
 def softmax_before_cross_entropy(evidence: Evidence) -> Iterator[Symptom]:
-    """Softmax before a cross entropy that has its own.
+    """Softmax before a cross entropy, which applies its own.
 
-    What it looks at:  the input of ``cross_entropy``: whether a softmax or log-softmax made it.
-    Why it matters:    softmax of a softmax is nearly flat: gradients shrink, and the loss cannot get near 0. A
-                       log-softmax is only taken for nothing: info.
-    Try:               give the logits, or use ``nll_loss`` behind ``log_softmax``.
+    What it looks at:  the input of ``cross_entropy``: whether it is the result of a softmax or log-softmax.
+    Why it matters:    the softmax of a softmax is nearly flat: gradients shrink, and the loss cannot approach 0. A
+                       log-softmax is only redundant: info.
+    Try:               pass the logits, or use ``nll_loss`` after ``log_softmax``.
     False alarms:      none known.
     References:        PyTorch documentation, ``CrossEntropyLoss``: "unnormalized logits".
     """
@@ -41,16 +41,17 @@ def softmax_before_cross_entropy(evidence: Evidence) -> Iterator[Symptom]:
         if made.op in ("softmax", "log_softmax"):
             message = f"{call_of(evidence, made)} feeds `cross_entropy`, which applies log-softmax itself"
             severity: Severity | None = "info" if made.op == "log_softmax" else None
-            yield Symptom(made.module or place_of(loss), message, "give the logits to cross_entropy", severity)
+            yield Symptom(made.module or place_of(loss), message, "pass the logits to cross_entropy", severity)
 
 
 @rule("LOS002", "error", kind="batch", needs=("trace",))
 def sigmoid_before_bce_with_logits(evidence: Evidence) -> Iterator[Symptom]:
-    """Sigmoid before a loss that has its own.
+    """Sigmoid before a loss that applies its own.
 
-    What it looks at:  the input of ``binary_cross_entropy_with_logits``: whether a sigmoid or softmax made it.
-    Why it matters:    the probabilities are squeezed into [0.5, 0.73], and the loss cannot get near 0.
-    Try:               give the logits, or use ``binary_cross_entropy``.
+    What it looks at:  the input of ``binary_cross_entropy_with_logits``: whether it is the result of a sigmoid or
+                       softmax.
+    Why it matters:    the probabilities are squeezed into [0.5, 0.73], and the loss cannot approach 0.
+    Try:               pass the logits, or use ``binary_cross_entropy``.
     False alarms:      none known.
     References:        PyTorch documentation, ``BCEWithLogitsLoss``.
     """
@@ -58,18 +59,20 @@ def sigmoid_before_bce_with_logits(evidence: Evidence) -> Iterator[Symptom]:
     for loss, given, _ in compared(graph, "binary_cross_entropy_with_logits"):
         made = graph[graph.source(given)]
         if made.op in ("sigmoid", "softmax"):
-            message = f"{call_of(evidence, made)} feeds `binary_cross_entropy_with_logits`, which applies it itself"
-            yield Symptom(made.module or place_of(loss), message, "give the logits to the loss")
+            message = (
+                f"{call_of(evidence, made)} feeds `binary_cross_entropy_with_logits`, which applies a sigmoid itself"
+            )
+            yield Symptom(made.module or place_of(loss), message, "pass the logits to the loss")
 
 
 @rule("LOS003", "error", kind="batch", needs=("trace",))
 def logits_into_nll(evidence: Evidence) -> Iterator[Symptom]:
-    """Logits, where a loss expects probabilities or their logarithms.
+    """Logits passed to a loss that expects probabilities or log-probabilities.
 
     What it looks at:  the range of the input of ``nll_loss`` (at most 0) and ``binary_cross_entropy`` (in [0, 1]).
-    Why it matters:    ``nll_loss`` of logits has no lower bound: it falls for ever, and means nothing.
-    Try:               ``cross_entropy`` and ``binary_cross_entropy_with_logits`` take logits.
-    False alarms:      logarithms of probabilities made otherwise pass by their range.
+    Why it matters:    ``nll_loss`` of logits has no lower bound: it decreases forever and measures nothing.
+    Try:               ``cross_entropy`` or ``binary_cross_entropy_with_logits``, which expect logits.
+    False alarms:      log-probabilities that are computed in another way pass, because only the range is checked.
     References:        PyTorch documentation, ``NLLLoss``.
     """
     graph = evidence.graph
@@ -81,18 +84,19 @@ def logits_into_nll(evidence: Evidence) -> Iterator[Symptom]:
         if found.high > high or found.low < low:
             expected = "log-probabilities, at most 0" if loss.op == "nll_loss" else "probabilities in [0, 1]"
             other = "cross_entropy" if loss.op == "nll_loss" else "binary_cross_entropy_with_logits"
-            message = f"`{loss.op}` is given values in [{found.low:.3g}, {found.high:.3g}], and expects {expected}"
-            yield Symptom(place_of(loss), message, f"{other} takes logits")
+            message = f"`{loss.op}` received values in [{found.low:.3g}, {found.high:.3g}], but expects {expected}"
+            yield Symptom(place_of(loss), message, f"use {other}, which expects logits")
 
 
 @rule("LOS004", "warning", kind="batch", needs=("trace",))
 def mse_on_classification(evidence: Evidence, *, classes: int = 20) -> Iterator[Symptom]:
-    """A squared or absolute error on classes.
+    """A squared or absolute error on class labels.
 
-    What it looks at:  ``mse_loss``, ``l1_loss`` and their kin whose input a softmax or sigmoid made and whose target
-                       holds zeros and ones; or whose target is made of whole class indices.
-    Why it matters:    where a prediction is wrong and sure, the gradient vanishes; class indices have no distances.
-    Options:           ``classes``: up to how many different whole numbers are taken for class indices.
+    What it looks at:  ``mse_loss``, ``l1_loss`` and similar losses whose input is the result of a softmax or sigmoid
+                       and whose targets are zeros and ones, or whose targets are class indices.
+    Why it matters:    the gradient vanishes where a prediction is confident and wrong; distances between class indices
+                       have no meaning.
+    Options:           ``classes``: integer targets with up to this number of distinct values count as class indices.
     Try:               ``cross_entropy`` or ``binary_cross_entropy_with_logits`` on the logits.
     False alarms:      the Brier score, least-squares GANs; images of zeros and ones are left out.
     References:        Golik et al., Cross-Entropy vs. Squared Error Training, 2013.
@@ -109,7 +113,10 @@ def mse_on_classification(evidence: Evidence, *, classes: int = 20) -> Iterator[
         elif (
             from_integers and made.op != "constant" and _are_indices(aim.statistics, classes) and _is_wide(graph[given])
         ):
-            message = f"`{loss.op}` compares with {aim.statistics.distinct} different whole numbers, as of classes"
+            message = (
+                f"`{loss.op}` compares predictions with {aim.statistics.distinct} distinct integers, which "
+                "look like class indices"
+            )
         else:
             continue
         yield Symptom(place_of(loss), message, "cross_entropy or binary_cross_entropy_with_logits, on the logits")
@@ -131,8 +138,9 @@ def _is_wide(given: Operation) -> bool:
 def softmax_single_output(evidence: Evidence) -> Iterator[Symptom]:
     """Softmax over a single output.
 
-    What it looks at:  softmax and log-softmax over a dimension of size 1 whose result is the output or goes to a loss.
-    Why it matters:    it is 1 whatever the input: there is no gradient.
+    What it looks at:  softmax and log-softmax over a dimension of size 1, if the result is the output or the input of a
+                       loss.
+    Why it matters:    the result is 1 for every input, and there is no gradient.
     Try:               a sigmoid, or two outputs.
     False alarms:      attention over one position is left out.
     References:        none.
@@ -148,11 +156,12 @@ def softmax_single_output(evidence: Evidence) -> Iterator[Symptom]:
 def softmax_wrong_dim(evidence: Evidence) -> Iterator[Symptom]:
     """Softmax over the samples of a batch.
 
-    What it looks at:  softmax and log-softmax over dimension 0, of the batch's size, whose result is the output or
-                       goes to a loss; and calls without ``dim``, where PyTorch guesses: dimension 0 of 1 or 3.
-    Why it matters:    the probabilities of one sample then depend on the others and do not sum to 1.
+    What it looks at:  softmax and log-softmax over dimension 0, if it has the size of the batch and the result is the
+                       output or the input of a loss; also calls without ``dim``, for which PyTorch chooses dimension 0
+                       if there are 1 or 3 dimensions.
+    Why it matters:    the probabilities of a sample then depend on the other samples and do not sum to 1.
     Try:               ``dim=-1``, or ``dim=1`` for images.
-    False alarms:      sequence-first layouts, contrastive losses over the batch: outputs of equal sides are left out.
+    False alarms:      sequence-first layouts; contrastive losses over the batch, whose output is square, are left out.
     References:        PyTorch documentation, ``softmax``.
     """
     size = evidence.batch.size if evidence.batch else None
@@ -165,7 +174,7 @@ def softmax_wrong_dim(evidence: Evidence) -> Iterator[Symptom]:
             or softmax.shape[0] == softmax.shape[1]
         ):
             continue
-        how = "has no `dim`, and PyTorch takes dimension 0" if guessed else "is over dimension 0"
+        how = "has no `dim`, so PyTorch uses dimension 0" if guessed else "is over dimension 0"
         message = f"{call_of(evidence, softmax)} {how} of {list(softmax.shape)}: the {size} samples of the batch"
         yield Symptom(softmax.module, message, "dim=-1, or dim=1 for maps of classes")
 

@@ -1,4 +1,4 @@
-"""The shape of what a training step returns."""
+"""The shape of the value that a training step returns."""
 
 import math
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 @rule("LOS013", "error", kind="batch", needs=("trace", "step"))
 def loss_not_scalar(evidence: Evidence) -> Iterator[Symptom]:
-    """A loss that is more than one number.
+    """A loss that is not a scalar.
 
-    What it looks at:  the shape of what ``training_step`` returns under automatic optimization.
-    Why it matters:    PyTorch computes gradients of a single number only: the backward pass raises.
-    Try:               ``reduction="mean"``, or ``.mean()`` after the weights have been applied.
+    What it looks at:  the shape of the value that ``training_step`` returns under automatic optimization.
+    Why it matters:    PyTorch computes gradients of scalars only: the backward pass raises an error.
+    Try:               ``reduction="mean"``, or ``.mean()`` after the weights are applied.
     False alarms:      none known; manual optimization is left out.
     References:        PyTorch documentation, ``torch.Tensor.backward``.
     """
@@ -24,5 +24,5 @@ def loss_not_scalar(evidence: Evidence) -> Iterator[Symptom]:
         return
     loss = trace.operations[trace.loss]
     if math.prod(loss.shape) > 1:
-        message = f"`training_step` returns {math.prod(loss.shape)} numbers, of shape {list(loss.shape)}, not one"
+        message = f"`training_step` returns {math.prod(loss.shape)} numbers of shape {list(loss.shape)}, not a scalar"
         yield Symptom("loss", message, 'reduction="mean", or .mean() of the weighted losses')

@@ -1,4 +1,4 @@
-"""The shapes, targets and size of a loss, and whether it leads anywhere."""
+"""The shapes, targets and scale of a loss, and its connection to the parameters."""
 
 import math
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ _DISTANCES = frozenset(("pow", "square", "abs"))
 
 @rule("LOS007", "error", kind="batch", needs=("trace",))
 def loss_broadcast(evidence: Evidence) -> Iterator[Symptom]:
-    """A loss of two shapes that differ.
+    """A loss of two tensors whose shapes differ.
 
-    What it looks at:  element-wise losses, and differences made by hand that are squared or made absolute on the way to
-                       the loss, whose two shapes differ and broadcast.
-    Why it matters:    (N, 1) against (N,) compares every prediction with every target: N² errors, and a constant is the
-                       best answer.
-    Try:               ``squeeze(-1)`` or ``unsqueeze(-1)`` on one of them.
-    False alarms:      a scalar, or one side of size 1 throughout, is left out.
-    References:        PyTorch's own warning in ``mse_loss``.
+    What it looks at:  element-wise losses, and manually computed differences whose square or absolute value enters the
+                       loss, if the two shapes differ and broadcast.
+    Why it matters:    (N, 1) against (N,) compares every prediction with every target: the mean is over N² errors, and
+                       a constant prediction is optimal.
+    Try:               ``squeeze(-1)`` or ``unsqueeze(-1)`` on one of the two.
+    False alarms:      a scalar, or a side in which every dimension has size 1, is left out.
+    References:        the warning of PyTorch in ``mse_loss``.
     """
     graph = evidence.graph
     for _, operation in graph.find(*_ELEMENTWISE):
@@ -34,7 +34,7 @@ def loss_broadcast(evidence: Evidence) -> Iterator[Symptom]:
     for index, difference in graph.find("sub"):
         squared = any(graph[user].op in _DISTANCES for user in graph.reached_by(index))
         if squared and index in leads_to_loss and _depends_on_target(graph, difference):
-            yield from _broadcast(difference, "a difference that is squared on the way to the loss")
+            yield from _broadcast(difference, "a difference that enters the loss")
 
 
 def _broadcast(operation: Operation, what: str) -> Iterator[Symptom]:
@@ -47,7 +47,7 @@ def _broadcast(operation: Operation, what: str) -> Iterator[Symptom]:
 
 
 def _depends_on_target(graph: Graph, operation: Operation) -> bool:
-    """Say whether one side is a leaf of the batch and the other is predicted."""
+    """Return whether one side is a leaf of the batch and the other is a prediction."""
     sides = [graph[graph.source(each)] for each in operation.inputs]
     return sum(side.op == "batch" for side in sides) == 1 and any(side.requires_grad for side in sides)
 
@@ -56,12 +56,12 @@ def _depends_on_target(graph: Graph, operation: Operation) -> bool:
 def loss_sum_reduction(evidence: Evidence, *, lr: float = 1e-3) -> Iterator[Symptom]:
     """A loss that is summed over the batch.
 
-    What it looks at:  loss calls with ``reduction="sum"`` whose result is not divided, and the rate of SGD.
-    Why it matters:    the gradient grows with the batch: the customary learning rates are for means. Adam and its kin
-                       do not see the scale: info, as without a known optimizer.
-    Options:           ``lr``: a warning from that rate of SGD on.
+    What it looks at:  loss calls with ``reduction="sum"`` whose result is not divided, and the learning rate of SGD.
+    Why it matters:    the gradient grows with the batch size, but typical learning rates are for mean losses. Adam and
+                       similar optimizers are invariant to the scale: info for them and for unknown optimizers.
+    Options:           ``lr``: the learning rate of SGD from which it is a warning.
     Try:               ``reduction="mean"``, or divide by the batch size.
-    False alarms:      the evidence lower bound of a VAE, which is a sum by nature: info beside a KL term.
+    False alarms:      the evidence lower bound of a VAE, which is a sum by definition: info if a KL term is added.
     References:        Goyal et al., Accurate, Large Minibatch SGD, 2017.
     """
     graph = evidence.graph
@@ -89,13 +89,13 @@ def _is_fast(optimizer: OptimizerFact, lr: float) -> bool:
 
 @rule("LOS009", "info", kind="batch", needs=("trace",))
 def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0) -> Iterator[Symptom]:
-    """Terms of a loss whose sizes are far apart.
+    """Loss terms of very different size.
 
-    What it looks at:  the scalars that are added up to the loss.
-    Why it matters:    the smaller term hardly counts, or the larger one drowns the rest.
-    Options:           ``ratio``: how far apart the largest and the smallest may be.
-    Try:               weigh the terms so that they begin within a factor of ten.
-    False alarms:      terms that begin near zero by design, as a KL term under warm-up: hence info.
+    What it looks at:  the scalars that are added to form the loss.
+    Why it matters:    the smaller term has almost no effect, or the larger term dominates.
+    Options:           ``ratio``: the largest ratio between the largest and the smallest term.
+    Try:               weight the terms so that their initial values are within a factor of ten.
+    False alarms:      terms that are near zero at the start by design, such as a KL term with a warm-up: hence info.
     References:        Kendall et al., Multi-Task Learning Using Uncertainty, 2018.
     """
     graph = evidence.graph
@@ -105,7 +105,9 @@ def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0) -> Iterato
     sizes = [abs(term.statistics.mean) for term in terms if term.statistics is not None and term.requires_grad]
     sizes = [size for size in sizes if size > 0 and math.isfinite(size)]
     if len(sizes) > 1 and max(sizes) > ratio * min(sizes):
-        message = f"terms of {min(sizes):.3g} and {max(sizes):.3g} are added, more than {ratio:g}× apart"
+        message = (
+            f"terms of {min(sizes):.3g} and {max(sizes):.3g} are added: they differ by more than a factor of {ratio:g}"
+        )
         yield Symptom("loss", message, "a weight for each term")
 
 
@@ -118,22 +120,22 @@ def _terms(graph: Graph, index: int) -> list[int]:
 
 @rule("LOS010", "error", kind="batch", needs=("step",), explains=("BEH006", "BEH008"))
 def loss_without_grad(evidence: Evidence) -> Iterator[Symptom]:
-    """A loss that leads back to nothing.
+    """A loss that is not connected to trainable parameters.
 
-    What it looks at:  whether the loss requires a gradient, and whether any trainable parameter gets one.
-    Why it matters:    the backward pass raises, or nothing is learnt.
-    Try:               no ``detach()``, ``.item()``, ``.numpy()``, ``argmax`` or ``no_grad`` between model and loss;
-                       unfrozen parameters.
+    What it looks at:  whether the loss requires a gradient, and whether any trainable parameter receives one.
+    Why it matters:    the backward pass raises an error, or the model learns nothing.
+    Try:               remove ``detach()``, ``.item()``, ``.numpy()``, ``argmax`` and ``no_grad`` between the model and
+                       the loss; unfreeze parameters.
     False alarms:      manual optimization, where the returned value need not be the loss, is left out.
     References:        none.
     """
     step = evidence.step
     if step is None or step.loss is None or step.manual:
         return
-    remedy = "no detach(), .item(), argmax or no_grad between the model and the loss"
+    remedy = "remove detach(), .item(), argmax and no_grad between the model and the loss"
     trainable = sum(parameter.requires_grad for parameter in evidence.model.parameters)
     if not step.requires_grad:
-        message = f"the loss ({step.loss:.3g}) requires no gradient; {trainable} parameters are to be trained"
+        message = f"the loss ({step.loss:.3g}) does not require a gradient, but {trainable} parameters are trainable"
         yield Symptom("loss", message, remedy)
     elif trainable and all(gradient.norm is None for gradient in step.gradients):
         yield Symptom("loss", f"none of {trainable} trainable parameters gets a gradient from the loss", remedy)
@@ -141,13 +143,15 @@ def loss_without_grad(evidence: Evidence) -> Iterator[Symptom]:
 
 @rule("LOS011", "error", kind="batch", needs=("trace",))
 def target_dtype_or_range(evidence: Evidence) -> Iterator[Symptom]:
-    """Targets that a cross entropy cannot mean.
+    """Invalid targets of a cross entropy.
 
-    What it looks at:  class indices below 0 (other than ``ignore_index``) or not below the number of classes; floats of
-                       whole numbers above 1 given as class probabilities.
-    Why it matters:    the call raises, on a GPU for the whole process, or the loss is of something else.
-    Try:               ``target.long()``; indices from 0; as many outputs as classes.
-    False alarms:      soft labels, which lie in [0, 1], are left out.
+    What it looks at:  class indices that are negative (other than ``ignore_index``) or not less than the number of
+                       classes; floating-point targets that are whole numbers above 1, which are read as class
+                       probabilities.
+    Why it matters:    the call raises an error (on a GPU it ends the whole process), or the loss measures something
+                       else.
+    Try:               ``target.long()``; indices that start at 0; as many outputs as classes.
+    False alarms:      soft labels, which are in [0, 1], are left out.
     References:        PyTorch documentation, ``CrossEntropyLoss``.
     """
     graph = evidence.graph
@@ -159,8 +163,8 @@ def target_dtype_or_range(evidence: Evidence) -> Iterator[Symptom]:
         classes, found = shape[1] if len(shape) > 1 else shape[0], aim.statistics
         if "float" in aim.dtype:
             if found.whole and (aim.shape != shape or found.high > 1):
-                message = f"`{loss.op}` is given {aim.dtype} targets of whole numbers up to {found.high:g}"
+                message = f"`{loss.op}` received {aim.dtype} targets that are whole numbers up to {found.high:g}"
                 yield Symptom(place_of(loss), message, "target.long()")
         elif found.low < 0 or found.high >= classes:
             message = f"`{loss.op}` has {classes} classes and targets in [{found.low:g}, {found.high:g}]"
-            yield Symptom(place_of(loss), message, f"{int(found.high) + 1} outputs, or indices from 0")
+            yield Symptom(place_of(loss), message, f"{int(found.high) + 1} outputs, or indices that start at 0")

@@ -1,4 +1,4 @@
-"""Where the first value that is not finite was made, in the step and in its backward pass."""
+"""The first operation that produced a non-finite value, in the step or in its backward pass."""
 
 from collections.abc import Iterator
 
@@ -29,24 +29,26 @@ _REMEDIES = {
     "norm": "torch.sqrt((x ** 2).sum() + 1e-12)",
     "vector_norm": "torch.sqrt((x ** 2).sum() + 1e-12)",
     "cdist": "torch.sqrt of the squared distances + 1e-12",
-    "mean": "leave out selections that are empty",
-    "cross_entropy": "give it at least one target that is not `ignore_index`, and finite logits",
-    "nll_loss": "give it at least one target that is not `ignore_index`",
+    "mean": "skip empty selections",
+    "cross_entropy": "pass at least one target that is not `ignore_index`, and finite logits",
+    "nll_loss": "pass at least one target that is not `ignore_index`",
     "binary_cross_entropy": "binary_cross_entropy_with_logits on the logits",
 }
-_OTHERWISE = "look at the values that it is given: scale them, or bound them"
+_OTHERWISE = "check the inputs of the operation: scale them, or bound them"
 
 
 @rule("NUM001", "error", kind="batch", needs=("numerics",), explains=("LOS003", "NUM002"))
 def nonfinite_operation(evidence: Evidence) -> Iterator[Symptom]:
-    """An operation that makes NaN or infinity of finite numbers.
+    """An operation that produces NaN or infinity from finite numbers.
 
-    What it looks at:  a step whose loss is not finite, once more: the first operation on the way to the loss with
-                       finite inputs and a result that is not. In a fit on a CPU, the very step that went wrong.
-    Why it matters:    one step with such a loss makes every weight NaN. Clipping the gradient does not help: NaN stays.
-    Try:               what fits the operation: an epsilon under a root or in a denominator, ``log_softmax``, masks that
-                       leave one position, a clamp before ``acos``.
-    False alarms:      infinite values that masks put in on purpose are left out.
+    What it looks at:  a step whose loss is not finite is run again: the first operation on the path to the loss that
+                       has finite inputs and a result that is not finite. In a fit on a CPU, it is the same step that
+                       failed.
+    Why it matters:    one optimizer step with such a loss sets every weight to NaN. Gradient clipping does not help:
+                       NaN stays NaN.
+    Try:               depends on the operation: an epsilon under a root or in a denominator, ``log_softmax``, masks
+                       that leave one position, a clamp before ``acos``.
+    False alarms:      infinite values that a mask inserts on purpose are left out.
     References:        Wardat et al., DeepLocalize, 2021.
     """
     numerics = evidence.numerics
@@ -56,20 +58,20 @@ def nonfinite_operation(evidence: Evidence) -> Iterator[Symptom]:
         end = f"the loss{_when(numerics)} is not finite"
         if evidence.errors:
             end = f"then the step raises {evidence.errors[-1].kind}"
-        message = f"`{fault.op}`{_at(fault)} makes {fault.result} values{_of(fault)}: {end}"
+        message = f"`{fault.op}`{_at(fault)} produces {fault.result} values{_of(fault)}: {end}"
         yield Symptom(fault.module or "loss", message, remedy_for(fault))
 
 
 @rule("NUM002", "error", kind="batch", needs=("numerics",))
 def nonfinite_gradient(evidence: Evidence) -> Iterator[Symptom]:
-    """A gradient that is not finite at a finite loss.
+    """A non-finite gradient at a finite loss.
 
-    What it looks at:  the gradients of a step; if one is not finite, the first operation whose backward pass turned
-                       finite gradients into NaN or infinity.
-    Why it matters:    the loss looks fine until the optimizer's first step, which makes the weights NaN.
-    Try:               keep the argument away from where the slope is infinite: ``sqrt``, ``norm`` and ``pow`` at 0,
-                       ``acos`` at 1, ``std`` of equal values. ``torch.where`` after the operation does not help, for
-                       0 times infinity is NaN: change the argument before it.
+    What it looks at:  the gradients of a step. If one of them is not finite, the first operation whose backward pass
+                       turned finite gradients into NaN or infinity.
+    Why it matters:    the loss looks normal until the first optimizer step, which sets the weights to NaN.
+    Try:               keep the argument away from points where the slope is infinite: ``sqrt``, ``norm`` and ``pow`` at
+                       0, ``acos`` at 1, ``std`` of equal values. ``torch.where`` after the operation does not help,
+                       because 0 times infinity is NaN: replace the argument before the operation.
     False alarms:      the first steps under a GradScaler, which skips them.
     References:        PyTorch documentation, "Autograd mechanics: gradients for non-differentiable functions".
     """
@@ -85,14 +87,14 @@ def nonfinite_gradient(evidence: Evidence) -> Iterator[Symptom]:
         return
     masked = ", though its result is masked out afterwards" if fault.unused else ""
     message = (
-        f"the backward pass of `{fault.op}`{_at(fault)} makes {fault.result} gradients{_of(fault)}{masked}; {found}"
+        f"the backward pass of `{fault.op}`{_at(fault)} produces {fault.result} gradients{_of(fault)}{masked}; {found}"
     )
     first = "replace the argument before the operation (torch.where on its input); " if fault.unused else ""
     yield Symptom(fault.module or "loss", message, first + remedy_for(fault))
 
 
 def remedy_for(fault: FaultyOperation) -> str:
-    """Return what to try for an operation that makes values that are not finite."""
+    """Return the remedy for an operation that produces non-finite values."""
     return _REMEDIES.get(fault.op.removeprefix("linalg_"), _OTHERWISE)
 
 
@@ -105,7 +107,7 @@ def _at(fault: FaultyOperation) -> str:
 
 
 def _of(fault: FaultyOperation) -> str:
-    """Return what is remarkable in what the operation was given."""
+    """Return what is unusual about the inputs of the operation."""
     notes = [note for argument in fault.arguments if (note := _note(fault.op, argument))]
     return f" of {notes[0]}" if notes else ""
 
@@ -116,6 +118,6 @@ def _note(op: str, argument: ArgumentFact) -> str:
     if 0 in argument.shape:
         return "an empty selection"
     if argument.closed_rows:
-        return f"{argument.closed_rows} rows that are masked throughout"
+        return f"{argument.closed_rows} fully masked rows"
     zeros = f", {argument.zeros} of them 0" if argument.zeros else ""
     return f"values in [{argument.low:.3g}, {argument.high:.3g}]{zeros}"

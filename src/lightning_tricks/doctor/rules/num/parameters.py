@@ -12,11 +12,11 @@ _STATISTICS = ("running_mean", "running_var")
 def nonfinite_parameter(evidence: Evidence) -> Iterator[Symptom]:
     """A parameter or buffer that is not finite at the start.
 
-    What it looks at:  every parameter; NaN in buffers, and infinite running statistics.
-    Why it matters:    everything that is computed with it is NaN, from the first batch on.
-    Try:               initialize it (``torch.empty`` holds whatever was in memory), or load a checkpoint from before
+    What it looks at:  all parameters; NaN in buffers, and infinite running statistics.
+    Why it matters:    every result that depends on it is NaN from the first batch on.
+    Try:               initialize it (``torch.empty`` returns uninitialized memory), or load a checkpoint from before
                        the run diverged.
-    False alarms:      masks of ``-inf`` in buffers are meant, and left out.
+    False alarms:      buffers that hold masks of ``-inf`` are valid and left out.
     References:        none.
     """
     for parameter in evidence.model.parameters:
@@ -27,5 +27,7 @@ def nonfinite_parameter(evidence: Evidence) -> Iterator[Symptom]:
     for buffer in evidence.model.nonfinite_buffers:
         is_statistic = buffer.name.rpartition(".")[2] in _STATISTICS
         if buffer.nan or is_statistic:
-            message = f"the buffer holds {buffer.nan} NaN and {buffer.infinite} infinite values before the first step"
-            yield Symptom(buffer.name, message, "compute it anew, or load an earlier checkpoint")
+            message = (
+                f"the buffer contains {buffer.nan} NaN and {buffer.infinite} infinite values before the first step"
+            )
+            yield Symptom(buffer.name, message, "compute it again, or load an earlier checkpoint")

@@ -1,4 +1,4 @@
-"""Sizes of layers and models against the rules of thumb of the guides."""
+"""Sizes of layers and models against common rules of thumb."""
 
 import math
 from collections.abc import Iterator
@@ -13,14 +13,16 @@ _REGULARIZERS = ("Dropout", "_DropoutNd")
 
 @rule("SIZ001", "info", kind="static", needs=("train_loader",))
 def width_out_of_range(evidence: Evidence, *, factor: float = 10.0) -> Iterator[Symptom]:
-    """A hidden layer of a plain network that is far from the usual widths.
+    """A hidden width far from the usual range.
 
-    What it looks at:  the hidden widths of networks of linear layers alone, against two rules of thumb: two thirds of
-                       the inputs plus the outputs, and the rows over twice the inputs and outputs.
-    Why it matters:    a width far below loses information, one far above fits noise.
-    Options:           ``factor``: how far beyond both rules.
-    Try:               start between the number of outputs and of inputs, and double while validation gets better.
-    False alarms:      wide networks that are regularized otherwise.
+    What it looks at:  the hidden widths of networks that consist of linear layers only, against two rules of thumb: two
+                       thirds of the inputs plus the outputs, and the rows divided by twice the sum of inputs and
+                       outputs.
+    Why it matters:    a much smaller width loses information; a much larger one fits noise.
+    Options:           ``factor``: how far a width may be outside both rules.
+    Try:               start with a width between the number of outputs and the number of inputs, and double it while
+                       the validation score improves.
+    False alarms:      wide networks with another kind of regularization.
     References:        Heaton, Introduction to Neural Networks, 2008; Hagan et al., Neural Network Design, 2014.
     """
     layers = [each for each in evidence.model.modules if each.isa("Linear")]
@@ -35,20 +37,20 @@ def width_out_of_range(evidence: Evidence, *, factor: float = 10.0) -> Iterator[
     for layer in layers[:-1]:
         width = layer.settings.get("out_features")
         if isinstance(width, int) and not min(rules) / factor <= width <= max(*rules, 64) * factor:
-            message = f"{width} units, and the two rules of thumb give {rules[0]} and {rules[1]}"
+            message = f"{width} units; the two rules of thumb give {rules[0]} and {rules[1]}"
             yield Symptom(layer.path, message, "a width between the outputs and the inputs")
 
 
 @rule("SIZ002", "info", kind="static", needs=("train_loader",))
 def more_parameters_than_rows(evidence: Evidence, *, factor: float = 10.0) -> Iterator[Symptom]:
-    """Many more parameters than there are rows to learn them from, and nothing that regularizes.
+    """Many more parameters than rows, without regularization.
 
-    What it looks at:  trainable parameters over rows times outputs, in models without dropout, norms, weight decay and
-                       parts that were trained before.
-    Why it matters:    the training set can be learnt by heart.
-    Options:           ``factor``: how many parameters for each row and output.
+    What it looks at:  the number of trainable parameters over rows times outputs, in models without dropout,
+                       normalization, weight decay and pretrained parts.
+    Why it matters:    the model can memorize the training set.
+    Options:           ``factor``: the largest number of parameters per row and output.
     Try:               weight decay, dropout, augmentation, early stopping: ``tricks=[early_stopping]``.
-    False alarms:      large networks often generalize all the same, hence info.
+    False alarms:      large networks often generalize anyway, hence info.
     References:        Zhang et al., Understanding deep learning requires rethinking generalization, 2017.
     """
     rows = evidence.train_loader.rows if evidence.train_loader is not None else None
@@ -60,19 +62,23 @@ def more_parameters_than_rows(evidence: Evidence, *, factor: float = 10.0) -> It
         return
     outputs = last[-1].shape[0]
     if count > factor * rows * outputs:
-        message = f"{count:,} parameters for {rows:,} rows of {outputs} outputs, above {factor:g} each, unregularized"
+        message = (
+            f"{count:,} parameters for {rows:,} rows of {outputs} outputs, above {factor:g} per row and "
+            "output, and no regularization"
+        )
         yield Symptom("", message, "weight decay, dropout, augmentation; tricks=[early_stopping]")
 
 
 @rule("SIZ003", "info", kind="static")
 def unusual_kernel_size(evidence: Evidence) -> Iterator[Symptom]:
-    """A convolution with an unusual kernel.
+    """A convolution with an unusual kernel size.
 
-    What it looks at:  kernel sizes of two-dimensional convolutions: 1, 3, 5 and 7 are usual, each side on its own.
-    Why it matters:    an even kernel has no center: with the same padding on both sides the map shifts by half a pixel
-                       and changes its size.
-    Try:               a kernel of 3, twice where more context is needed.
-    False alarms:      patches and downsampling, whose kernel is their stride, are left out; large kernels by design.
+    What it looks at:  kernel sizes of two-dimensional convolutions; each side should be 1, 3, 5 or 7.
+    Why it matters:    an even kernel has no center: with the same padding on both sides the feature map shifts by half
+                       a pixel and changes its size.
+    Try:               a kernel of size 3, applied twice where more context is needed.
+    False alarms:      patch embeddings and downsampling, where the kernel size equals the stride, are left out; large
+                       kernels by design.
     References:        Simonyan & Zisserman, Very Deep Convolutional Networks, 2015, section 2.3.
     """
     for module in evidence.model.modules:
@@ -80,5 +86,5 @@ def unusual_kernel_size(evidence: Evidence) -> Iterator[Symptom]:
         strides = [module.settings.get(f"stride.{i}") for i in (0, 1)]
         is_plain = module.isa("Conv2d") and not module.isa("_ConvTransposeNd")
         if is_plain and sizes != strides and strides == [1, 1] and not set(sizes) <= {1, 3, 5, 7}:
-            message = f"{module.kind} has a kernel of {sizes[0]} x {sizes[1]}"
-            yield Symptom(module.path, message, "kernel_size=3, twice where more context is needed")
+            message = f"{module.kind} has a kernel size of {sizes[0]} x {sizes[1]}"
+            yield Symptom(module.path, message, "kernel_size=3, applied twice where more context is needed")

@@ -11,11 +11,13 @@ def features_could_be_cached(evidence: Evidence, *, share: float = 0.5, paramete
     """A frozen backbone that computes the same features in every epoch.
 
     What it looks at:  children of the model whose parameters are all frozen, their share of all parameters, and whether
-                       a row of the training set is the same at each reading.
-    Why it matters:    the features of a row never change: computed once and kept, each epoch costs what the head costs.
-    Options:           ``share``, ``parameters``: how large the frozen part has to be.
-    Try:               run the frozen part over the data set once, and train the head on what it returned.
-    False alarms:      augmentation on the device; batch norms in training mode, which the frozen part should not have.
+                       a row of the training set is the same each time it is read.
+    Why it matters:    the features of a row never change. If they are computed once and cached, an epoch costs only as
+                       much as the head.
+    Options:           ``share``, ``parameters``: the minimum size of the frozen part.
+    Try:               run the frozen part over the data set once, and train the head on its outputs.
+    False alarms:      augmentation on the device; batch norms in training mode, which the frozen part should not
+                       contain.
     References:        Kornblith et al., Do Better ImageNet Models Transfer Better?, 2019.
     """
     assert evidence.rows is not None
@@ -33,5 +35,5 @@ def features_could_be_cached(evidence: Evidence, *, share: float = 0.5, paramete
         yield NotChecked(evidence.rows.reasons.get("duplicates", "rows could not be read"))
         return
     name, count = max(frozen.items(), key=lambda item: item[1])
-    message = f"{count:,} of {total:,} parameters are frozen, and rows are the same at each reading"
+    message = f"{count:,} of {total:,} parameters are frozen, and rows are the same each time they are read"
     yield Symptom(name, message, "run the frozen part over the data set once, and train on its outputs")
