@@ -28,6 +28,7 @@ FLOORS = {
     "doctor/show": 2.4,
     "doctor/judging": 2.5,
     "engine/run": 3,
+    "engine/batch": 4,
     "engine/clip": 4,
     "engine/control": 4,
     "engine/layers": 4,

@@ -24,6 +24,7 @@ _HOMES = {
     "GradientCheck": "reports.gradient_check_result",
     "GradientClipping": "callbacks.gradient_clipping",
     "GradualUnfreezing": "callbacks.gradual_unfreezing",
+    "InputNormalizer": "modules.input_normalizer",
     "InverseSqrtDecay": "callbacks.inverse_sqrt_decay",
     "InverseTimeDecay": "callbacks.inverse_time_decay",
     "LRFinder": "callbacks.lr_finder",
@@ -34,6 +35,7 @@ _HOMES = {
     "LossBalancer": "modules.loss_balancer",
     "LossSuggestion": "functional.loss_suggestion",
     "NoisyCopies": "data.synthetic_rows",
+    "NormalizeInputs": "callbacks.normalize_inputs",
     "OneCycle": "callbacks.one_cycle",
     "PiecewiseConstant": "callbacks.piecewise_constant",
     "PlacementCheck": "callbacks.placement_check",
@@ -41,8 +43,8 @@ _HOMES = {
     "ReduceLROnPlateau": "callbacks.reduce_lr_on_plateau",
     "Report": "doctor.judging.report",
     "Schedule": "functional.schedules",
-    "WeightPenalty": "callbacks.weight_penalty",
     "TestGuard": "callbacks.test_guard",
+    "WeightPenalty": "callbacks.weight_penalty",
     "ZClip": "callbacks.z_clip",
     "adaptive_clip_": "functional.clipping",
     "assert_healthy": "doctor.judging.assert_healthy",
@@ -119,6 +121,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.lr_preview import LRPreview as LRPreview
     from lightning_tricks.callbacks.lr_preview import preview_lr as preview_lr
     from lightning_tricks.callbacks.lr_schedule import LRSchedule as LRSchedule
+    from lightning_tricks.callbacks.normalize_inputs import NormalizeInputs as NormalizeInputs
     from lightning_tricks.callbacks.one_cycle import OneCycle as OneCycle
     from lightning_tricks.callbacks.piecewise_constant import PiecewiseConstant as PiecewiseConstant
     from lightning_tricks.callbacks.placement_check import PlacementCheck as PlacementCheck
@@ -168,6 +171,7 @@ if TYPE_CHECKING:
     from lightning_tricks.hydra.instantiate import instantiate_callbacks as instantiate_callbacks
     from lightning_tricks.modules.center_loss import CenterLoss as CenterLoss
     from lightning_tricks.modules.concat_backbones import ConcatBackbones as ConcatBackbones
+    from lightning_tricks.modules.input_normalizer import InputNormalizer as InputNormalizer
     from lightning_tricks.modules.loss_balancer import LossBalancer as LossBalancer
     from lightning_tricks.reports.gradient_check_result import GradientCheck as GradientCheck
     from lightning_tricks.reports.lr_finder_result import LRFinderResult as LRFinderResult

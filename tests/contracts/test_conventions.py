@@ -135,7 +135,7 @@ def test_a_name_in_a_comment_or_an_import_is_no_test(tmp_path: Path) -> None:
 def test_its_identity_is_never_a_tunable(name: str) -> None:
     cls = getattr(lt, name)
     assert issubclass(cls, Trick)
-    assert set(cls.identity) <= {"monitor", "mode", "name"}
+    assert set(cls.identity) <= {"monitor", "mode", "name", "key"}
     for other in cls.after:
         assert isinstance(other, str)
 

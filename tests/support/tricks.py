@@ -45,6 +45,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "LRFinder": lambda: lt.LRFinder(min_lr=1e-4, max_lr=1.0, num_steps=20, at_epochs=(0, 2), suggestion="minimum"),
     "LRSchedule": lambda: lt.LRSchedule(lt.cosine_decay(7), unit="st", name="steps"),
     "LiveControl": lambda: LiveControl(every_n_steps=2),
+    "NormalizeInputs": lambda: lt.NormalizeInputs(key=0, limit_batches=4),
     "OneCycle": lambda: lt.OneCycle("0.9dur", div_factor=5, final_div_factor=10),
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, "0.5dur"], [0.5, 1, 0.3]),
     "PlacementCheck": lambda: lt.PlacementCheck(ignore=["PLC001:body.*"]),

@@ -34,6 +34,22 @@ def train_loader(trainer: Any) -> Any:
     return trainer.fit_loop._combined_loader
 
 
+def set_up_training_loader(trainer: Any) -> None:
+    """Set up the training loader now, if it is not yet; the training loop finds it and does not do it again."""
+    trainer.fit_loop.setup_data()
+
+
+def owner_of_batch_hook(trainer: Any) -> Any:
+    """Return the module or the data module, whichever has its ``on_after_batch_transfer`` called."""
+    return trainer._data_connector._datahook_selector.get_instance("on_after_batch_transfer")
+
+
+def loaded_checkpoint(trainer: Any) -> dict[str, Any]:
+    """Return the checkpoint that is being loaded."""
+    checkpoint: dict[str, Any] = trainer._checkpoint_connector._loaded_checkpoint
+    return checkpoint
+
+
 def val_loader(trainer: Any) -> Any:
     """Return the combined validation loader of a run, ``None`` before it is set up."""
     return trainer.fit_loop.epoch_loop.val_loop._combined_loader

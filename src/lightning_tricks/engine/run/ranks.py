@@ -39,6 +39,15 @@ def check_ranks_agree(trainer: Trainer, tricks: Settings) -> None:
         )
 
 
+def gather_objects(mine: Any) -> list[Any]:
+    """Return what each process of a run has, in the order of the ranks, on all of them."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [mine]
+    everyone: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(everyone, mine)
+    return everyone
+
+
 def _optimizer_settings(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, list[Any]]:
     """Return the settings of each optimizer's groups: the rates under its name, the others under theirs."""
     settings: dict[str, list[Any]] = {}

@@ -62,6 +62,7 @@ class Trick(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Join the run of this fit, and forget an earlier one."""
         if stage != "fit":
+            self.begin_evaluation(trainer, pl_module)
             return
         run = run_of(trainer)
         if run is not None and run.has_begun:  # of a fit that was cut off before it could end
@@ -98,6 +99,9 @@ class Trick(Callback):
 
     def end_fit(self, run: Run) -> None:
         """End after a normal end (in ``teardown``) or, with ``run.error`` set, after an exception; called once."""
+
+    def begin_evaluation(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin ``validate``, ``test`` or ``predict`` alone, in ``setup``; most tricks have no part in it."""
 
     def same_key_message(self) -> str:
         """Return the message that a sibling cannot be told from this one, with what to change."""

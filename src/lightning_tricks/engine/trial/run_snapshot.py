@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
-from lightning_tricks.engine.run.lightning_internals import train_loader, val_loader
+from lightning_tricks.engine.run.lightning_internals import owner_of_batch_hook, train_loader, val_loader
 from lightning_tricks.functional.resharding import reshard_
 
 
@@ -44,17 +44,17 @@ class RunSnapshot:
         self._random = remember_random_state()
         self._memory = ObjectSnapshot()
         self._loaders = loaders_of(trainer, validates)
-        self._positions = [_position(loader) for loader in self._loaders]
+        self._positions = [position_of(loader) for loader in self._loaders]
         reshard_(pl_module)
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
         # whoever schedules knows by its version that nobody else wrote into such a tensor
         self._memory.leave_out(*[group["lr"] for group in groups if isinstance(group["lr"], Tensor)])
         for loader in self._loaders:
-            parts = [getattr(loader, name, None) for name in ("sampler", "batch_sampler", "dataset", "generator")]
-            self._memory.remember(loader, *parts, tensors=False)
+            remember_loader(self._memory, loader)
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         scaler = getattr(trainer.precision_plugin, "scaler", None)
-        self._memory.remember(pl_module, *trainer.optimizers, *schedulers, scaler, *callbacks)
+        hook = vars(owner_of_batch_hook(trainer)).get("on_after_batch_transfer")  # of tricks that augment batches
+        self._memory.remember(pl_module, *trainer.optimizers, *schedulers, scaler, hook, *callbacks)
         refuse_unrestorable(self._memory)
 
     def put_back_(self) -> None:
@@ -63,7 +63,7 @@ class RunSnapshot:
         self._memory.put_back_()
         for loader, before in zip(self._loaders, self._positions, strict=True):
             # asked first, for to load it may mean more than to stand there: to skip what lies before
-            if before is not None and _position(loader) != before:
+            if before is not None and position_of(loader) != before:
                 loader.load_state_dict(before)
         self._random()
 
@@ -106,7 +106,13 @@ def loaders_of(trainer: Trainer, validates: bool) -> list[Any]:
     return loaders
 
 
-def _position(loader: Any) -> Any:
+def remember_loader(memory: ObjectSnapshot, loader: Any) -> None:
+    """Remember what reading a loader moves on: samplers, generators, counters of its data set, but not the data."""
+    parts = [getattr(loader, name, None) for name in ("sampler", "batch_sampler", "dataset", "generator")]
+    memory.remember(loader, *parts, tensors=False)
+
+
+def position_of(loader: Any) -> Any:
     """Return where a loader that can be resumed stands, if it is one."""
     if hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict"):
         return loader.state_dict()

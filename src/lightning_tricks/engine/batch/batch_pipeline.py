@@ -1,0 +1,120 @@
+"""Batch pipeline: what is done to a batch after its transfer, in an order that no list of callbacks changes."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from lightning_tricks.engine.run.lightning_internals import owner_of_batch_hook
+from lightning_tricks.engine.run.run import Run, RunPart
+
+_HOOK = "on_after_batch_transfer"
+Step = Callable[[Any], Any]
+"""Take a batch and return the batch that goes on."""
+
+
+class Stage(IntEnum):
+    """The order in which steps act on a batch."""
+
+    NORMALIZE = 0
+    AUGMENT = 1
+    MIX = 2
+
+
+class BatchHook:
+    """The ``on_after_batch_transfer`` of one object, followed by steps in the order of their stages.
+
+    Args:
+        method: the object's own hook.
+    """
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.__wrapped__ = method  # Lightning looks through this to see whether the hook is overridden
+        self.steps: list[tuple[Stage, Step]] = []
+        self.is_paused = False
+
+    def __call__(self, batch: Any, dataloader_idx: int = 0) -> Any:
+        batch = self.__wrapped__(batch, dataloader_idx)
+        if self.is_paused:
+            return batch
+        for _, step in tuple(self.steps):
+            batch = step(batch)
+        return batch
+
+    def __reduce__(self) -> Any:
+        """Copy and pickle as the bare method: a copied module has nothing to do with our callbacks."""
+        return self.__wrapped__.__reduce__()
+
+
+def add_step(owner: object, stage: Stage, step: Step) -> Callable[[], None]:
+    """Have a step act on each batch after an object's ``on_after_batch_transfer``.
+
+    Args:
+        owner: the module or data module whose hook Lightning calls.
+        stage: its place among other steps; within a stage, the first added acts first.
+        step: takes a batch and returns one.
+
+    Returns:
+        A function that takes the step off; the last one off leaves the object as it was found.
+    """
+    found = vars(owner).get(_HOOK)
+    hook = found if isinstance(found, BatchHook) else BatchHook(getattr(owner, _HOOK))
+    object.__setattr__(owner, _HOOK, hook)
+    entry = (stage, step)
+    hook.steps = sorted([*hook.steps, entry], key=lambda known: known[0])
+
+    def detach() -> None:
+        hook.steps = [known for known in hook.steps if known is not entry]
+        if hook.steps or vars(owner).get(_HOOK) is not hook:
+            return
+        object.__delattr__(owner, _HOOK)
+        if getattr(owner, _HOOK) != hook.__wrapped__:  # the object had an attribute of its own
+            object.__setattr__(owner, _HOOK, hook.__wrapped__)
+
+    return detach
+
+
+class BatchPipeline(RunPart):
+    """The steps that a run's tricks apply to its batches."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        if "dataloader_iter" in inspect.signature(run.module.training_step).parameters:
+            raise MisconfigurationException(
+                f"`{type(run.module).__name__}.training_step` takes `dataloader_iter` and fetches its own batches, "
+                "which no callback can normalize or augment. Take `batch` instead."
+            )
+        self._owner = owner_of_batch_hook(run.trainer)
+        self._preparations: list[Callable[[], None]] = []
+
+    def join(self, stage: Stage, step: Step, prepare: Callable[[], None] | None = None) -> None:
+        """Have a step act on every batch until the run ends.
+
+        Args:
+            stage: its place among the steps.
+            step: takes a batch and returns one.
+            prepare: called in ``on_train_start``, before any callback's hook.
+        """
+        self.run.on_end(add_step(self._owner, stage, step))
+        if prepare is not None:
+            self._preparations.append(prepare)
+
+    def start(self) -> None:
+        for prepare in self._preparations:
+            prepare()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let batches pass as the module's own hook returns them."""
+        hook = vars(self._owner).get(_HOOK)
+        if not isinstance(hook, BatchHook):
+            yield
+            return
+        hook.is_paused = True
+        try:
+            yield
+        finally:
+            hook.is_paused = False

@@ -1,0 +1,175 @@
+"""Feature statistics: mean and variance per feature, measured part by part and merged in float64."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """Mean and spread of each feature of some rows.
+
+    Attributes:
+        count: number of rows; of an image each pixel is a row.
+        mean: ``(C,)`` means, float64.
+        m2: ``(C,)`` sums of squared distances from the mean, float64.
+    """
+
+    count: int
+    mean: Tensor
+    m2: Tensor
+
+    @property
+    def std(self) -> Tensor:
+        """``(C,)`` standard deviations; the divisor is the number of rows."""
+        return (self.m2 / max(self.count, 1)).sqrt()
+
+
+def measure_features(values: Tensor, dim: int = 1, mask: Tensor | None = None) -> FeatureStatistics:
+    """Return the statistics of one tensor.
+
+    Args:
+        values: ``(N, *)`` numbers, one dimension of which counts the features.
+        dim: the dimension of the features; not 0.
+        mask: true where values count, in the shape of ``values`` without ``dim``; ``None``: everywhere.
+
+    Raises:
+        ValueError: no such dimension, a sparse tensor, or a mask of another shape.
+
+    Example:
+        >>> measured = measure_features(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
+        >>> measured.count, measured.mean.tolist(), measured.std.tolist()
+        (2, [2.0, 5.0], [1.0, 0.0])
+    """
+    if values.layout != torch.strided:
+        raise ValueError(f"A sparse input ({values.layout}) cannot be normalized: centering makes it dense.")
+    check_dim(values, dim)
+    rows = values.detach().movedim(dim, -1).reshape(-1, values.shape[dim])
+    if mask is not None:
+        check_mask(values, dim, mask)
+        rows = rows[mask.reshape(-1).to(torch.bool)]
+    rows = (rows.cpu() if rows.device.type == "mps" else rows).to(torch.float64)
+    if not len(rows):
+        zeros = rows.new_zeros(rows.shape[1])
+        return FeatureStatistics(0, zeros, zeros)
+    mean = rows.mean(0)
+    return FeatureStatistics(len(rows), mean, (rows - mean).square().sum(0))
+
+
+def merge_features(parts: Iterable[FeatureStatistics]) -> FeatureStatistics:
+    r"""Return the statistics of all rows from those of disjoint parts.
+
+    .. math::
+        \delta = \bar x_B - \bar x_A, \quad \bar x = \bar x_A + \delta \frac{n_B}{n}, \quad
+        M = M_A + M_B + \delta^2 \frac{n_A n_B}{n}
+
+    Args:
+        parts: at least one.
+
+    Raises:
+        ValueError: parts with different numbers of features.
+
+    References:
+        Chan, Golub & LeVeque, Algorithms for computing the sample variance, 1983, equations 2.1.
+
+    Example:
+        >>> halves = [measure_features(torch.tensor([[1.0], [2.0]])), measure_features(torch.tensor([[6.0]]))]
+        >>> merge_features(halves).mean.tolist()
+        [3.0]
+    """
+    return reduce(_merge_two, parts)
+
+
+def _merge_two(a: FeatureStatistics, b: FeatureStatistics) -> FeatureStatistics:
+    if a.mean.shape != b.mean.shape:
+        raise ValueError(f"The number of features changes between batches: {len(a.mean)}, then {len(b.mean)}.")
+    count = a.count + b.count
+    if not count:
+        return a
+    delta, share = b.mean - a.mean, b.count / count
+    return FeatureStatistics(count, a.mean + delta * share, a.m2 + b.m2 + delta.square() * (a.count * share))
+
+
+def nonfinite_features(statistics: FeatureStatistics) -> list[int]:
+    """Return the features that held a NaN or an infinite value, by index.
+
+    Example:
+        >>> nonfinite_features(measure_features(torch.tensor([[1.0, torch.nan], [2.0, 3.0]])))
+        [1]
+    """
+    return (~(statistics.mean.isfinite() & statistics.m2.isfinite())).nonzero().flatten().tolist()
+
+
+def normalize_features(
+    values: Tensor, mean: Tensor, std: Tensor, dim: int = 1, eps: float = 1e-6, mask: Tensor | None = None
+) -> Tensor:
+    r"""Return ``(values - mean) / std``, each feature by its own; features with ``std < eps`` are only centered.
+
+    Args:
+        values: ``(N, *)``; integers are converted to the default floating dtype.
+        mean: ``(C,)``.
+        std: ``(C,)``.
+        dim: the dimension of the features.
+        eps: smallest deviation that is divided by.
+        mask: where false, values are returned as they were; in the shape of ``values`` without ``dim``.
+
+    Returns:
+        In the shape of ``values``; a floating dtype is kept, and half precision is computed in float32.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
+        >>> normalize_features(x, mean=torch.tensor([2.0, 5.0]), std=torch.tensor([1.0, 0.0]))
+        tensor([[-1.,  0.],
+                [ 1.,  0.]])
+    """
+    dtype = values.dtype if values.is_floating_point() else torch.get_default_dtype()
+    exact = torch.promote_types(dtype, torch.float32)
+    shape = [1] * values.ndim
+    shape[dim] = -1
+    center, scale = (number.to(values.device, exact).view(shape) for number in (mean, _divisor(std, eps)))
+    normalized = ((values.to(exact) - center) / scale).to(dtype)
+    return normalized if mask is None else torch.where(mask.to(torch.bool).unsqueeze(dim), normalized, values.to(dtype))
+
+
+def _divisor(std: Tensor, eps: float) -> Tensor:
+    return torch.where(std < eps, torch.ones_like(std), std)
+
+
+def check_dim(values: Tensor, dim: int) -> None:
+    """Refuse a tensor without the dimension of the features.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not -values.ndim < dim < values.ndim or dim == 0:
+        raise ValueError(f"`dim`={dim} is not a feature dimension of an input of shape {tuple(values.shape)}.")
+
+
+def check_mask(values: Tensor, dim: int, mask: Tensor) -> None:
+    """Refuse a mask that does not fit the values.
+
+    Raises:
+        ValueError: another shape than that of the values without their features.
+    """
+    expected = list(values.shape)
+    del expected[dim]
+    if list(mask.shape) != expected:
+        raise ValueError(
+            f"`mask` must have the shape of the input without its features, {tuple(expected)}, got {tuple(mask.shape)}."
+        )
+
+
+def name_features(indices: Sequence[int]) -> str:
+    """Return feature indices for a message.
+
+    Example:
+        >>> name_features([3, 7])
+        'features 3, 7'
+    """
+    more = f" and {len(indices) - _SHOWN} more" if len(indices) > _SHOWN else ""
+    return f"feature{'s' * (len(indices) > 1)} {', '.join(map(str, indices[:_SHOWN]))}{more}"

@@ -1,0 +1,163 @@
+"""Input normalizer: a layer that standardizes a model's inputs with statistics of the training rows."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_tricks.core.arguments import check_count, check_number, shown_with_type
+from lightning_tricks.functional.batch_entries import Key, find_input, read_entry
+from lightning_tricks.functional.feature_statistics import (
+    FeatureStatistics,
+    check_dim,
+    measure_features,
+    merge_features,
+    name_features,
+    nonfinite_features,
+    normalize_features,
+)
+
+
+class InputNormalizer(nn.Module):
+    """Subtract the mean of each feature and divide by its standard deviation.
+
+    The statistics are buffers, so that a checkpoint alone is enough for inference. They are set by :meth:`fit_`, or by
+    the callback ``NormalizeInputs`` before the first training step; until then the layer returns its input unchanged,
+    apart from the dtype.
+
+    Shape: ``(N, *)`` to the same shape. Integers become floating; half precision is computed in float32.
+
+    Args:
+        num_features: number of features or channels, > 0.
+        dim: their dimension, not 0; 1 for tables ``(N, C)`` and images ``(N, C, H, W)``, -1 for sequences
+            ``(N, L, C)``.
+        eps: features with a smaller standard deviation are centered and not divided, > 0.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 10.0], [3.0, 30.0]])
+        >>> normalizer = InputNormalizer(2).fit_([x])
+        >>> normalizer(x)
+        tensor([[-1., -1.],
+                [ 1.,  1.]])
+    """
+
+    mean: Tensor
+    std: Tensor
+    num_rows: Tensor
+
+    def __init__(self, num_features: int, *, dim: int = 1, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.num_features = check_count("num_features", num_features, 1, 2**31)
+        self.dim = check_feature_dim(dim)
+        self.eps = check_number("eps", eps, 0, low_open=True)
+        self.register_buffer("mean", torch.zeros(num_features))
+        self.register_buffer("std", torch.ones(num_features))
+        self.register_buffer("num_rows", torch.zeros((), dtype=torch.long))
+
+    def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return normalized values; where ``mask`` is false (padding), values as they were."""
+        check_dim(values, self.dim)
+        if values.shape[self.dim] != self.num_features:
+            raise ValueError(
+                f"`InputNormalizer` has num_features={self.num_features} in dimension {self.dim}, got an input of "
+                f"shape {tuple(values.shape)}."
+            )
+        return normalize_features(values, self.mean, self.std, self.dim, self.eps, mask)
+
+    @torch.no_grad()
+    def set_statistics_(self, statistics: FeatureStatistics) -> None:
+        """Take over measured statistics.
+
+        Raises:
+            ValueError: they are of another number of features.
+        """
+        if len(statistics.mean) != self.num_features:
+            raise ValueError(
+                f"`InputNormalizer` has num_features={self.num_features}, but the input has {len(statistics.mean)} "
+                "features."
+            )
+        self.mean.copy_(statistics.mean)
+        self.std.copy_(statistics.std)
+        self.num_rows.fill_(statistics.count)
+
+    def fit_(
+        self,
+        loader: Iterable[Any],
+        *,
+        key: int | str | None = None,
+        mask: int | str | None = None,
+        limit_batches: int | None = None,
+    ) -> "InputNormalizer":
+        """Measure the rows of a loader in one pass and keep their statistics.
+
+        Args:
+            loader: batches, each a tensor, tuple, list or mapping.
+            key: the entry that is the input; ``None``: the first floating tensor.
+            mask: the entry that is true where the input is no padding; ``None``: everything counts.
+            limit_batches: read at most this many batches; ``None``: all.
+
+        Returns:
+            The normalizer itself.
+
+        Raises:
+            ValueError: an empty loader, an input that is sparse or not finite, or of another number of features.
+        """
+        limit = None if limit_batches is None else check_count("limit_batches", limit_batches, 1)
+        parts = _measured(islice(loader, limit), key, mask, self.dim)
+        self.set_statistics_(check_statistics(merge_features(parts), "the loader"))
+        return self
+
+    def extra_repr(self) -> str:
+        """Return the arguments, for ``repr``."""
+        return f"{self.num_features}, dim={self.dim}, eps={self.eps:g}"
+
+
+def _measured(batches: Iterable[Any], key: Key | None, mask: Key | None, dim: int) -> Iterator[FeatureStatistics]:
+    empty = True
+    for batch in batches:
+        empty = False
+        values = read_entry(batch, find_input(batch, key))
+        yield measure_features(values, dim, None if mask is None else read_entry(batch, mask))
+    if empty:
+        raise ValueError("The loader is empty: there are no rows to take a mean and a standard deviation of.")
+
+
+def check_statistics(statistics: FeatureStatistics, source: str) -> FeatureStatistics:
+    """Return statistics that can be divided by.
+
+    Args:
+        statistics: of all rows.
+        source: where the rows came from, for the message.
+
+    Raises:
+        ValueError: there were no rows, or some were not finite; the message names the features.
+    """
+    if not statistics.count:
+        raise ValueError(f"There are no rows in {source} to take a mean and a standard deviation of.")
+    features = nonfinite_features(statistics)
+    if features:
+        raise ValueError(
+            f"{name_features(features).capitalize()} of the input hold NaN or infinite values in {source}. Replace "
+            "them in the dataset, or give `mask` if they are padding."
+        )
+    return statistics
+
+
+def check_feature_dim(dim: object) -> int:
+    """Return ``dim`` if it can be the dimension of the features.
+
+    Raises:
+        TypeError: not a whole number.
+        ValueError: 0, the dimension of the rows, or too large.
+    """
+    if isinstance(dim, bool) or not isinstance(dim, int):
+        raise TypeError(f"`dim` must be a whole number, got {shown_with_type(dim)}.")
+    if dim == 0 or abs(dim) > 64:
+        raise ValueError(f"`dim` must be the dimension of the features, not 0 and at most 64, got {str(dim)[:20]}.")
+    return dim
