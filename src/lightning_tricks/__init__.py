@@ -34,6 +34,7 @@ _HOMES = {
     "LiveControl": "callbacks.live_control",
     "LossBalancer": "modules.loss_balancer",
     "LossSuggestion": "functional.loss_suggestion",
+    "NoiseScale": "functional.noise_scale",
     "NoisyCopies": "data.synthetic_rows",
     "NormalizeInputs": "callbacks.normalize_inputs",
     "OneCycle": "callbacks.one_cycle",
@@ -62,6 +63,7 @@ _HOMES = {
     "find_lr": "callbacks.find_lr",
     "focal_loss": "functional.focal_losses",
     "gradient_check": "engine.gradcheck.gradient_check",
+    "gradient_noise_scale": "engine.gradcheck.gradient_noise_scale",
     "hidden_width": "functional.sizing",
     "hidden_width_by_samples": "functional.sizing",
     "instantiate_callbacks": "hydra.instantiate",
@@ -143,6 +145,7 @@ if TYPE_CHECKING:
     from lightning_tricks.doctor.judging.report import Report as Report
     from lightning_tricks.doctor.rules.finding import Finding as Finding
     from lightning_tricks.engine.gradcheck.gradient_check import gradient_check as gradient_check
+    from lightning_tricks.engine.gradcheck.gradient_noise_scale import gradient_noise_scale as gradient_noise_scale
     from lightning_tricks.functional.clipping import adaptive_clip_ as adaptive_clip_
     from lightning_tricks.functional.clipping import clip_by_norm_ as clip_by_norm_
     from lightning_tricks.functional.clipping import clip_by_value_ as clip_by_value_
@@ -152,6 +155,7 @@ if TYPE_CHECKING:
     from lightning_tricks.functional.loss_suggestion import suggest_loss as suggest_loss
     from lightning_tricks.functional.losses import contrastive_loss as contrastive_loss
     from lightning_tricks.functional.losses import coral_loss as coral_loss
+    from lightning_tricks.functional.noise_scale import NoiseScale as NoiseScale
     from lightning_tricks.functional.penalties import weight_penalty as weight_penalty
     from lightning_tricks.functional.schedules import Schedule as Schedule
     from lightning_tricks.functional.schedules import cosine_decay as cosine_decay

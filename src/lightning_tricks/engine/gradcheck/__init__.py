@@ -1,1 +1,1 @@
-"""The gradients of a training step, compared with finite differences on a copy in float64."""
+"""The gradients of a training step on a copy in float64: compared with finite differences, and how noisy they are."""

@@ -48,10 +48,7 @@ class StepCopy:
 
     def __init__(self, model: nn.Module, batch: Any) -> None:
         self._model: Any = _copy_in_float64(getattr(model, "_orig_mod", model))
-        with _in_float64():
-            own = bring_to_model(copy.deepcopy(batch), self._model)
-            own = apply_to_collection(own, PackedSequence, lambda packed: packed.double())
-            self._batch = with_tensors_changed(own, _as_double)
+        self._batch = _batch_in_float64(batch, self._model)
         self._manual = getattr(self._model, "automatic_optimization", True) is False
         self._losses: list[Tensor] = []
         self._trainer = TrainerStandIn(None, None, self._model)
@@ -84,18 +81,27 @@ class StepCopy:
         with self._running():
             loss = self._loss()
             _refuse_low_precision(loss)
-            with _refusing("the backward pass"):
-                found = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+            gradients = self._gradients_of(loss)
             value = float(loss.detach())
-        pairs = zip(self.parameters.items(), found, strict=True)
-        dense = {name: torch.zeros_like(p) if g is None else g.to_dense() for (name, p), g in pairs}
         again = self.loss_at({}, 0.0)
         if not math.isclose(value, again, rel_tol=_SAME):
             raise UncheckableStepError(
                 f"The step draws anew at each call: its loss is {value!r}, then {again!r}, although the generators of "
                 "Python, NumPy, torch and the module were reset. Draw from one of these."
             )
-        return value, {name: gradient.to(self.parameters[name].dtype) for name, gradient in dense.items()}
+        return value, gradients
+
+    def gradients_on(self, batch: Any) -> dict[str, Tensor]:
+        """Return the gradients of the loss on another batch, by name."""
+        self._batch = _batch_in_float64(batch, self._model)
+        with self._running():
+            return self._gradients_of(self._loss())
+
+    def _gradients_of(self, loss: Tensor) -> dict[str, Tensor]:
+        with _refusing("the backward pass"):
+            found = torch.autograd.grad(loss, list(self.parameters.values()), allow_unused=True)
+        pairs = zip(self.parameters.items(), found, strict=True)
+        return {name: torch.zeros_like(p) if g is None else g.to_dense().to(p.dtype) for (name, p), g in pairs}
 
     def loss_at(self, directions: Mapping[str, Tensor], step: float) -> float:
         """Return the loss with parameters moved along directions, by name."""
@@ -168,6 +174,13 @@ def _refuse_low_precision(loss: Tensor) -> None:
                 "differences of the size that is looked for. Use the type of the input, and no autocast."
             )
         waiting += [following for following, _ in node.next_functions]
+
+
+def _batch_in_float64(batch: Any, model: nn.Module) -> Any:
+    with _in_float64():
+        own = bring_to_model(copy.deepcopy(batch), model)
+        own = apply_to_collection(own, PackedSequence, lambda packed: packed.double())
+        return with_tensors_changed(own, _as_double)
 
 
 def _copy_in_float64(model: nn.Module) -> nn.Module:
