@@ -2,7 +2,8 @@
 
 Dropout changes the variance of what it lets pass in training and not at inference; a batch norm behind it learns the
 variance of training (Li et al., Disharmony between Dropout and Batch Normalization, 2018). A fact says how much of the
-noise is left: level 0 before any weights, 1 behind them; diluted where something without dropout was added.
+noise is left: level 0 before any weights, 1 behind them, or behind a sum of
+products; diluted where something without dropout was added.
 """
 
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ _STOPS = LOSSES | words("""
     one_hot eq ne lt gt le ge isnan isfinite nonzero sign
 """)
 _JOINS = words("add sub cat stack lerp addcmul addcdiv add_n partial_write setitem where")
+_SUMS = words("sum scatter_add index_add scatter_reduce segment_reduce")
 _DECIDING = words("lt gt le ge floor round ceil bernoulli masked_fill")
 _UNTRACKED = frozenset(("weight", "bias", "condition", "mask", "attn_mask", "w_ih", "w_hh", "b_ih", "b_hh", "params"))
 _PATH_LENGTH = 12
@@ -151,7 +153,8 @@ def _join(operation: Operation, tracked: list[int], facts: list[Facts], data: li
 
 def _step(fact: Fact, operation: Operation, dilutes: bool) -> Fact:
     path = fact.path if len(fact.path) >= _PATH_LENGTH else (*fact.path, operation.op)
-    return replace(fact, level=1 if operation.op in WEIGHTS else fact.level, diluted=fact.diluted or dilutes, path=path)
+    is_product = operation.op in WEIGHTS or (operation.op in _SUMS and "mul" in fact.path)
+    return replace(fact, level=1 if is_product else fact.level, diluted=fact.diluted or dilutes, path=path)
 
 
 def _mask(

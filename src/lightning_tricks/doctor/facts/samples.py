@@ -5,7 +5,7 @@ One row may be a graph with many nodes, a series or a set; what a loss compares 
 
 import math
 
-from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.evidence import Evidence, LoaderFact
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.operations import LOSSES, SHAPES, words
 
@@ -46,9 +46,16 @@ def _rows_of_own_loss(graph: Graph, loss: int) -> int | None:
 
 def samples_per_row(evidence: Evidence) -> float:
     """Return how many samples a row of the training set holds, at least 1."""
-    loader, rows = evidence.train_loader, loss_rows(evidence)
-    in_batch = (loader.batch_size if loader is not None else None) or (evidence.batch.size if evidence.batch else None)
+    rows = loss_rows(evidence)
+    in_batch = _rows_per_batch(evidence.train_loader) or (evidence.batch.size if evidence.batch else None)
     return max(1.0, rows / in_batch) if rows and in_batch else 1.0
+
+
+def _rows_per_batch(loader: LoaderFact | None) -> int | None:
+    """Return how many rows of the set a loader puts into a batch: its own number, or what its length comes to."""
+    if loader is None or loader.batch_size:
+        return loader.batch_size if loader is not None else None
+    return math.ceil(loader.rows / loader.batches) if loader.rows and loader.batches else None
 
 
 def what_uses_parts_of_rows(evidence: Evidence) -> str:

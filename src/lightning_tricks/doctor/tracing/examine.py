@@ -37,6 +37,7 @@ from lightning_tricks.doctor.tracing.lazy_memory import remember_lazy
 from lightning_tricks.doctor.tracing.nonfinite_search import is_suspect, search_nonfinite
 from lightning_tricks.doctor.tracing.obtain_batch import bring_to_model, draw, loaders_of
 from lightning_tricks.doctor.tracing.one_pass import describe_error, find_entry
+from lightning_tricks.doctor.tracing.other_seeds import with_gradients_of_other_seeds
 from lightning_tricks.doctor.tracing.overfit_batch import overfit_batch_
 from lightning_tricks.doctor.tracing.single_process import single_process
 from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
@@ -293,6 +294,7 @@ class _Examination:
                 return facts, traced, None, None
             find_held = lambda: find_held_graphs(patient.model, patient.batch, patient.context)  # noqa: E731
             self._held = self._attempt("held graphs", find_held) or ()
+            traced = replace(traced, step=with_gradients_of_other_seeds(patient, traced.step))
             stand_in_(patient.model, Step(patient.optimizers, patient.schedulers), patient.trainer)
             with patient.context():
                 size = facts.size if facts is not None else None

@@ -19,7 +19,7 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
         root: the model; modules that are not in it count as their caller's.
 
     Attributes:
-        calls: of the root and the modules right below it the arguments of the first call, by path.
+        calls: the arguments of the first call, by path, of the root and of modules that nothing but the root calls.
         results: what the root returned, call by call.
         failed: the innermost module whose forward raised, ``None`` if none did.
 
@@ -68,7 +68,7 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
         if self._entered:
             self._entered.pop()
         path = self._paths.get(id(module))
-        if path is not None and "." not in path and result is not None:
+        if path is not None and not any(self._entered) and result is not None:
             self.calls.setdefault(path, (args, kwargs))
         if module is self._root and result is not None:
             self.results.append(result)

@@ -3,6 +3,7 @@
 Nothing is logged, and no optimizer steps.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -28,6 +29,11 @@ class OptimizerStandIn:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["optimizer"], name)
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """A class for which ``isinstance`` says what it says of Lightning's wrapper and of the optimizer in it."""
+        return type("OptimizerStandIn", (*_lightning_optimizers(), type(self.__dict__["optimizer"])), {})
+
     def step(self, closure: Callable[[], Any] | None = None, **kwargs: object) -> Any:
         """Run the closure alone."""
         with torch.enable_grad():
@@ -45,6 +51,13 @@ class OptimizerStandIn:
     def toggle_model(self, sync_grad: bool = True) -> Iterator[None]:
         """Do nothing: Lightning's optimizers have it."""
         yield
+
+
+def _lightning_optimizers() -> tuple[type, ...]:
+    """Return the classes in which Lightning hands out optimizers, of the packages that are loaded."""
+    packages = ("lightning.pytorch", "pytorch_lightning")
+    modules: list[Any] = [sys.modules.get(f"{package}.core.optimizer") for package in packages]
+    return tuple(module.LightningOptimizer for module in modules if module is not None)
 
 
 class _SchedulerStandIn:

@@ -33,7 +33,7 @@ class Traced:
         trace: its operations; up to the exception, if there was one.
         step: its loss and gradients.
         error: the model's own exception.
-        calls: the arguments of the first call of the model, and of the modules right below it, by path.
+        calls: the arguments of the first call of the model, and of the modules that it calls itself, by path.
         missing: why there is no trace.
     """
 

@@ -160,3 +160,20 @@ def targets_that_nothing_tells() -> dict:
 def a_batch_learnt_by_heart() -> dict:
     net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Dropout(0.5), nn.Linear(64, 3))
     return {"model": Step(net), "batch": classes()}
+
+
+@healthy("BEH006")
+def layers_left_out_at_random() -> dict:
+    """Stochastic depth by leaving a layer out: with other random numbers it has a gradient."""
+
+    class Sometimes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(x + self.a(x).relu() if torch.rand(()) < 0.7 else x)
+
+    model = Step(Sometimes())
+    torch.manual_seed(1)  # the first number is above 0.7
+    return {"model": model, "batch": classes()}

@@ -1,6 +1,9 @@
 """Patients that cannot be looked at."""
 
+from typing import Any
+
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from patient import Step, classes, healthy, sick
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -60,3 +63,21 @@ def a_comment_about_a_rule_that_is_not() -> dict:
 @healthy("DOC002")
 def comments_about_rules_that_are() -> dict:
     return {"model": IgnoresWhatIs()}
+
+
+class AsksForKinds(Step):
+    """Optimizes by hand, and makes sure of what it is handed."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        optimizer.zero_grad()
+        self.manual_backward(super().training_step(batch, batch_idx))
+        optimizer.step()
+
+
+@healthy("DOC001")
+def optimizers_of_the_kind_that_lightning_hands_out() -> dict:
+    model = AsksForKinds(nn.Linear(8, 3))
+    model.automatic_optimization = False
+    return {"model": model, "batch": classes()}

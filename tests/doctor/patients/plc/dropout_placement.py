@@ -150,3 +150,23 @@ def few_sets_of_many_samples() -> dict:
     layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
     model = Step(layers, lambda logits, y: F.cross_entropy(logits.flatten(0, 1), y.flatten()))
     return {"model": model, "train_dataloaders": DataLoader(sets, 2, shuffle=True)}
+
+
+@healthy("PLC006")
+def one_graph_as_one_row() -> dict:
+    """The loader joins rows itself and has no batch size of its own that fits the nodes."""
+    nodes = torch.randn(600, 4), torch.arange(600) % 3
+    layers = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))
+    return {"model": Step(layers), "train_dataloaders": DataLoader([nodes], 1, collate_fn=lambda rows: rows[0])}
+
+
+@healthy("PLC008")
+def dropout_on_weights_of_a_sum() -> dict:
+    """Attention by hand: the weights are dropped, what they weigh is not."""
+
+    def attend(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        weights = net.drop(net.score(x.unflatten(1, (4, 2))).exp())
+        return (weights * net.value(x.unflatten(1, (4, 2)))).sum(1)
+
+    net = Calling(attend, score=nn.Linear(2, 1), value=nn.Linear(2, 3), drop=nn.Dropout(0.2))
+    return {"model": Step(net), "batch": classes()}
