@@ -76,3 +76,9 @@ def encoder() -> dict:
 @healthy("BEH002")
 def sequences_first_with_a_transpose() -> dict:
     return sequences(lambda net, x: net.head(net.rnn(x.transpose(0, 1))[0][-1]), rnn=nn.GRU(8, 8))
+
+
+@healthy("BEH002")
+def layers_left_out_at_random_in_eval_mode() -> dict:
+    """Two passes in eval mode are mostly alike: what one sample changes is told by passes that draw the same."""
+    return calling(lambda net, x: net.fc(x + (x.sin() if torch.rand(()) < 0.1 else 0)))
