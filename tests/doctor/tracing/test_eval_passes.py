@@ -73,3 +73,10 @@ def test_the_largest_part_is_looked_at_where_a_step_calls_parts() -> None:
     assert behaviour is not None
     assert behaviour.module == "net"
     assert [call.module for call in behaviour.always_on] == ["net"]
+
+
+def test_a_model_that_pools_rows_by_an_index_answers_to_its_inputs() -> None:
+    groups = torch.arange(16) // 4
+    found = observe(lambda net, x, index: torch.zeros(4, 3).index_add(0, index, net.fc(x).sin()), X, groups)
+    assert found.input_change is not None
+    assert found.input_change > 1e-3

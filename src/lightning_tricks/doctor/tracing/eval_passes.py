@@ -69,7 +69,9 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
             return replace(known, reason="two passes in eval mode differ")
         changed = _change([output for output, _ in same], [output for _, output in same])
         if changed is None or changed <= _EQUAL:  # of one sample by chance, perhaps
-            changed = _change(first, rolled)
+            # rolling all rows alike is no change for a model that pools them by an index which is rolled, too
+            changes = (_change(first, rolled), _change(first, second))
+            changed = max((each for each in changes if each is not None), default=None)
         why = "no output has a row for each sample" if mixing is None else None
         if any(_relates_rows(tensor, size) for tensor in tensors_in((args, kwargs))):
             mixing, shifted, why = None, None, "an input relates the samples to each other"
