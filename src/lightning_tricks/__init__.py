@@ -10,11 +10,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "AdaptiveGradientClipping": "callbacks.adaptive_gradient_clipping",
     "AutoClip": "callbacks.auto_clip",
+    "BatchAugment": "callbacks.batch_augment",
     "CenterLoss": "modules.center_loss",
     "ConcatBackbones": "modules.concat_backbones",
     "Contracts": "doctor.facts.contracts",
     "CosineDecay": "callbacks.cosine_decay",
     "CosineWarmRestarts": "callbacks.cosine_warm_restarts",
+    "CutMix": "callbacks.cut_mix",
     "DiscriminativeLR": "callbacks.discriminative_lr",
     "Doctor": "callbacks.doctor",
     "Duration": "core.durations",
@@ -35,6 +37,7 @@ _HOMES = {
     "LossBalancer": "modules.loss_balancer",
     "LossSuggestion": "functional.loss_suggestion",
     "NoiseScale": "functional.noise_scale",
+    "MixUp": "callbacks.mix_up",
     "NoisyCopies": "data.synthetic_rows",
     "NormalizeInputs": "callbacks.normalize_inputs",
     "OneCycle": "callbacks.one_cycle",
@@ -107,8 +110,10 @@ if TYPE_CHECKING:
         AdaptiveGradientClipping as AdaptiveGradientClipping,
     )
     from lightning_tricks.callbacks.auto_clip import AutoClip as AutoClip
+    from lightning_tricks.callbacks.batch_augment import BatchAugment as BatchAugment
     from lightning_tricks.callbacks.cosine_decay import CosineDecay as CosineDecay
     from lightning_tricks.callbacks.cosine_warm_restarts import CosineWarmRestarts as CosineWarmRestarts
+    from lightning_tricks.callbacks.cut_mix import CutMix as CutMix
     from lightning_tricks.callbacks.discriminative_lr import DiscriminativeLR as DiscriminativeLR
     from lightning_tricks.callbacks.doctor import Doctor as Doctor
     from lightning_tricks.callbacks.early_stopping import EarlyStopping as EarlyStopping
@@ -123,6 +128,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.lr_preview import LRPreview as LRPreview
     from lightning_tricks.callbacks.lr_preview import preview_lr as preview_lr
     from lightning_tricks.callbacks.lr_schedule import LRSchedule as LRSchedule
+    from lightning_tricks.callbacks.mix_up import MixUp as MixUp
     from lightning_tricks.callbacks.normalize_inputs import NormalizeInputs as NormalizeInputs
     from lightning_tricks.callbacks.one_cycle import OneCycle as OneCycle
     from lightning_tricks.callbacks.piecewise_constant import PiecewiseConstant as PiecewiseConstant

@@ -23,6 +23,7 @@ import lightning_tricks as lt
 EXAMPLES = 130
 """For each of about thirty constructors; up to four calls each: ten thousand in all."""
 REQUIRED: dict[str, dict[str, Any]] = {
+    "BatchAugment": {"transform": torch.neg},
     "LRSchedule": {"schedule": lt.cosine_decay(7)},
     "PiecewiseConstant": {"boundaries": [1, "2ep"], "factors": [1, 0.5, 0.1]},
     "cosine_decay": {"decay_steps": 5},

@@ -14,6 +14,7 @@ import lightning_tricks as lt
 
 NAMES = public_callbacks()
 WITHOUT_DEFAULT = {
+    "BatchAugment": ["transform=torch.nn.functional.relu"],
     "LRSchedule": ["schedule=lightning_tricks.functional.schedules.linear_warmup"],
     "PiecewiseConstant": ["boundaries=[1, '2ep']", "factors=[1, 0.5, 0.1]"],
 }

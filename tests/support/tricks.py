@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback
 
 import lightning_tricks as lt
@@ -31,9 +32,11 @@ class LiveControl(lt.LiveControl):
 
 TINY: dict[str, Callable[[], Callback]] = {
     "AdaptiveGradientClipping": lambda: lt.AdaptiveGradientClipping(0.05, exclude=["head.*"], log=True),
+    "BatchAugment": lambda: lt.BatchAugment(lambda x: x + 0.1 * torch.randn_like(x)),
     "AutoClip": lambda: lt.AutoClip(30, window=5, log=True),
     "CosineDecay": lambda: lt.CosineDecay(end_factor=0.1, warmup="2st"),
     "CosineWarmRestarts": lambda: lt.CosineWarmRestarts(t_0=0.5, t_mult=1.5, warmup="4st", peak_decay=0.9),
+    "CutMix": lambda: lt.CutMix(p=0.7),
     "DiscriminativeLR": lambda: lt.DiscriminativeLR(groups=["body.*", "head.*"], multipliers=[0.5, 1.0], no_decay=True),
     "Doctor": lambda: lt.Doctor(ignore=["OPT011"], options={"PLC005": {"high": 0.6}}),
     "EarlyStopping": lambda: lt.EarlyStopping(patience=50, strict=False),
@@ -45,6 +48,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "LRFinder": lambda: lt.LRFinder(min_lr=1e-4, max_lr=1.0, num_steps=20, at_epochs=(0, 2), suggestion="minimum"),
     "LRSchedule": lambda: lt.LRSchedule(lt.cosine_decay(7), unit="st", name="steps"),
     "LiveControl": lambda: LiveControl(every_n_steps=2),
+    "MixUp": lambda: lt.MixUp(0.4),
     "NormalizeInputs": lambda: lt.NormalizeInputs(key=0, limit_batches=4),
     "OneCycle": lambda: lt.OneCycle("0.9dur", div_factor=5, final_div_factor=10),
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, "0.5dur"], [0.5, 1, 0.3]),

@@ -77,6 +77,13 @@ def add_step(owner: object, stage: Stage, step: Step) -> Callable[[], None]:
     return detach
 
 
+def objects_acting_on(owner: object) -> list[object]:
+    """Return the objects whose methods are steps of an object's batches."""
+    hook = vars(owner).get(_HOOK)
+    steps = hook.steps if isinstance(hook, BatchHook) else []
+    return [step.__self__ for _, step in steps if hasattr(step, "__self__")]
+
+
 class BatchPipeline(RunPart):
     """The steps that a run's tricks apply to its batches."""
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
+from lightning_tricks.engine.batch.batch_pipeline import objects_acting_on
 from lightning_tricks.engine.run.lightning_internals import owner_of_batch_hook, train_loader, val_loader
 from lightning_tricks.functional.resharding import reshard_
 
@@ -53,8 +54,8 @@ class RunSnapshot:
             remember_loader(self._memory, loader)
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         scaler = getattr(trainer.precision_plugin, "scaler", None)
-        hook = vars(owner_of_batch_hook(trainer)).get("on_after_batch_transfer")  # of tricks that augment batches
-        self._memory.remember(pl_module, *trainer.optimizers, *schedulers, scaler, hook, *callbacks)
+        acting = objects_acting_on(owner_of_batch_hook(trainer))  # tricks that augment batches count their draws
+        self._memory.remember(pl_module, *trainer.optimizers, *schedulers, scaler, *acting, *callbacks)
         refuse_unrestorable(self._memory)
 
     def put_back_(self) -> None:

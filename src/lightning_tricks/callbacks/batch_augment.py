@@ -1,0 +1,139 @@
+"""Batch augmentation: any transform, applied to training batches on their device."""
+
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lightning_tricks.core.arguments import check_count, check_flag, check_name, shown_with_type
+from lightning_tricks.core.object_snapshot import remember_random_state
+from lightning_tricks.engine.batch.batch_pipeline import BatchPipeline, Stage
+from lightning_tricks.engine.run.run import Run
+from lightning_tricks.engine.run.trick import Trick
+from lightning_tricks.functional.batch_entries import check_key, describe_batch, find_input, read_entry, replace_entry
+
+
+class BatchAugment(Trick):
+    """Apply a transform to the inputs of training batches, on their device.
+
+    Use when: few rows are there to learn from, and it is known what may change in an input without changing its target:
+    flips, crops, noise. Transforms of torchvision (v2), of kornia and functions of your own fit.
+
+    Where it acts: on training batches after their transfer and after normalization, before mixing; validation sees none
+    of it. The transform gets the whole batch of inputs at once; kornia draws for each row, torchvision once a batch.
+
+    Interacts with: the generators of python, numpy and torch: a transform finds them seeded by ``seed``, the rank and
+    the number of the batch, and they are put back after it. A resumed run draws on exactly.
+
+    Args:
+        transform: a callable from inputs to inputs; a module is moved to their device.
+        key: the entry that is the input, a name or a place; ``None``: the first floating tensor.
+        whole_batch: hand the transform the whole batch instead, for instance images with their masks.
+        seed: of the draws, >= 0; each process draws its own.
+        name: tells two callbacks of this class apart, in checkpoints.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range; at the first batch, no such input, or a transform that returns no
+            tensor.
+
+    Example:
+        >>> from lightning.pytorch import Trainer
+        >>> from lightning_tricks import BatchAugment
+        >>> trainer = Trainer(callbacks=[BatchAugment(lambda images: images.flip(-1))])
+
+        With Hydra: ``tricks=[batch_augment] tricks.batch_augment.transform={_target_:my_code.Flip}``
+
+    See :func:`lightning_tricks.functional.batch_entries.find_input` for what the input is.
+    """
+
+    identity: ClassVar[tuple[str, ...]] = ("name",)
+
+    def __init__(
+        self,
+        transform: Callable[[Any], Any],
+        *,
+        key: int | str | None = None,
+        whole_batch: bool = False,
+        seed: int = 0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__()
+        if not callable(transform):
+            raise TypeError(f"`transform` must be callable, got {shown_with_type(transform)}.")
+        self.transform = transform
+        self.key = check_key("key", key)
+        self.whole_batch = check_flag("whole_batch", whole_batch)
+        self.seed = check_count("seed", seed, 0, 2**63)
+        self.name = check_name("name", name)
+        self.reset()
+
+    def reset(self) -> None:
+        self.num_batches = 0
+        """Training batches that came by."""
+        self._rank = 0
+
+    def begin_fit(self, run: Run) -> None:
+        """Join the pipeline of batches."""
+        self._rank = run.trainer.global_rank
+        run.part(BatchPipeline).join(Stage.AUGMENT, self._act)
+
+    def _act(self, batch: Any) -> Any:
+        """Change a batch in training alone; a bound method, through which a trial finds the state to restore."""
+        return self.apply(batch) if self._run is not None and self._run.trainer.training else batch
+
+    @torch.no_grad()
+    def apply(self, batch: Any) -> Any:
+        """Return an augmented batch."""
+        mark = f"{self.seed}/{self._rank}/{self.num_batches}/{self.state_key}"
+        self.num_batches += 1
+        if self.whole_batch:
+            with seeded_globals(mark):
+                return self.transform(batch)
+        key = find_input(batch, self.key)
+        values = read_entry(batch, key)
+        if isinstance(self.transform, nn.Module):
+            self.transform.to(values.device)
+        with seeded_globals(mark):
+            changed = self.transform(values)
+        if not isinstance(changed, Tensor):
+            raise ValueError(
+                f"`transform` must return a tensor, got {describe_batch(changed)}. Use `whole_batch=True` for a "
+                "transform of whole batches."
+            )
+        return replace_entry(batch, key, changed)
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the number of batches, from which the next draw follows."""
+        return {"num_batches": self.num_batches}
+
+    def load_plain_state(self, state: dict[str, Any]) -> None:
+        self.num_batches = state["num_batches"]
+
+
+@contextmanager
+def seeded_globals(mark: str) -> Iterator[None]:
+    """Seed the global generators of python, numpy and torch from a text, and put them back afterwards.
+
+    Example:
+        >>> with seeded_globals("a"):
+        ...     first = torch.rand(1)
+        >>> with seeded_globals("a"):
+        ...     bool(first == torch.rand(1))
+        True
+    """
+    restore = remember_random_state()
+    seed = random.Random(mark).getrandbits(63)
+    try:
+        random.seed(seed)
+        torch.manual_seed(seed)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            numpy.random.seed(seed % 2**32)
+        yield
+    finally:
+        restore()

@@ -1,0 +1,170 @@
+"""Batch mixer: what mixing callbacks share: which entries are mixed, with which draws, and their state."""
+
+import random
+from abc import abstractmethod
+from itertools import repeat
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from lightning_tricks.core.arguments import check_count, check_list, check_name, check_number, shown
+from lightning_tricks.engine.batch.batch_pipeline import BatchPipeline, Stage
+from lightning_tricks.engine.run.run import Run
+from lightning_tricks.engine.run.trick import Trick
+from lightning_tricks.functional.batch_entries import (
+    Key,
+    check_key,
+    describe_batch,
+    entries_after,
+    find_input,
+    read_entry,
+    replace_entry,
+)
+from lightning_tricks.functional.mixing import check_class_indices, to_probabilities
+
+
+class BatchMixer(Trick):
+    """A trick that mixes the rows of each training batch, inputs and targets alike.
+
+    Each batch has a generator of its own, made from ``seed``, the rank and the number of batches before it: a resumed
+    run draws on exactly, and no global generator is touched. A subclass says how one draw changes inputs and targets.
+
+    Args:
+        alpha: both parameters of the Beta distribution of the share that a row keeps.
+        num_classes: number of classes of integer targets.
+        key: the entry that is the input.
+        targets: the entries that are mixed with it.
+        p: how often a batch is mixed.
+        seed: of the draws.
+        name: tells two callbacks of a class apart.
+    """
+
+    identity: ClassVar[tuple[str, ...]] = ("name",)
+
+    def __init__(
+        self,
+        alpha: float,
+        num_classes: int | list[int] | None,
+        key: int | str | None,
+        targets: list[int | str] | None,
+        p: float,
+        seed: int,
+        name: str | None,
+    ) -> None:
+        super().__init__()
+        self.alpha = check_number("alpha", alpha, 0, 1e6, low_open=True)
+        self.num_classes = _check_classes(num_classes)
+        self.key = check_key("key", key)
+        self.targets = None if targets is None else [_check_target(item) for item in check_list("targets", targets)]
+        self.p = check_number("p", p, 0, 1)
+        self.seed = check_count("seed", seed, 0, 2**63)
+        self.name = check_name("name", name)
+        self.reset()
+
+    def reset(self) -> None:
+        self.num_batches = 0
+        """Training batches that came by."""
+        self._rank = 0
+        self._was_checked = False
+
+    def begin_fit(self, run: Run) -> None:
+        """Join the pipeline of batches."""
+        self._rank = run.trainer.global_rank
+        run.part(BatchPipeline).join(Stage.MIX, self._act)
+
+    def _act(self, batch: Any) -> Any:
+        """Change a batch in training alone; a bound method, through which a trial finds the state to restore."""
+        return self.apply(batch) if self._run is not None and self._run.trainer.training else batch
+
+    @abstractmethod
+    def draw(self, values: Tensor, dice: random.Random, share: float) -> Any:
+        """Draw how a batch is mixed.
+
+        Args:
+            values: ``(N, *)``, the input.
+            dice: to draw from.
+            share: what a row is to keep, drawn from the Beta distribution.
+        """
+
+    @abstractmethod
+    def mix_input(self, values: Tensor, drawn: Any) -> Tensor:
+        """Return the mixed input."""
+
+    @abstractmethod
+    def mix_target(self, target: Tensor, drawn: Any, *, has_classes: bool) -> Tensor:
+        """Return a mixed target.
+
+        Args:
+            target: ``(N, *)``, floating.
+            drawn: what :meth:`draw` returned.
+            has_classes: it was class indices, whose places now follow the dimension of the classes.
+        """
+
+    def apply(self, batch: Any) -> Any:
+        """Return a mixed batch; its integer targets have become probabilities even where nothing was mixed."""
+        dice = random.Random(f"{self.seed}/{self._rank}/{self.num_batches}/{self.state_key}")
+        self.num_batches += 1
+        key = find_input(batch, self.key)
+        values = read_entry(batch, key)
+        if not values.is_floating_point():
+            raise ValueError(
+                f"`{self.state_key}` mixes floating inputs, got {describe_batch(values)}. Add `NormalizeInputs`, which "
+                "converts images, or mix after the embedding of tokens."
+            )
+        drawn = None
+        if dice.random() < self.p and len(values) > 1:
+            drawn = self.draw(values, dice, dice.betavariate(self.alpha, self.alpha))
+        mixed = batch if drawn is None else replace_entry(batch, key, self.mix_input(values, drawn))
+        classes = iter(self.num_classes) if isinstance(self.num_classes, list) else repeat(self.num_classes)
+        for target_key in entries_after(batch, key) if self.targets is None else self.targets:
+            target = self._checked_target(batch, target_key, len(values))
+            has_classes = not target.is_floating_point() and target.dtype != torch.bool
+            if has_classes:
+                target = self._to_probabilities(target, target_key, next(classes, None))
+            target = target.to(torch.get_default_dtype()) if target.dtype == torch.bool else target
+            new = target if drawn is None else self.mix_target(target, drawn, has_classes=has_classes)
+            mixed = replace_entry(mixed, target_key, new)
+        self._was_checked = True
+        return mixed
+
+    def _checked_target(self, batch: Any, key: Key, rows: int) -> Tensor:
+        target = read_entry(batch, key)
+        if not isinstance(target, Tensor) or target.ndim == 0 or len(target) != rows:
+            raise ValueError(
+                f"`{self.state_key}` cannot mix the entry {key!r} of the batch, {describe_batch(target)}: it is no "
+                f"tensor of {rows} rows. Give `targets` to name the entries that are to be mixed."
+            )
+        return target
+
+    def _to_probabilities(self, target: Tensor, key: Key, num_classes: int | None) -> Tensor:
+        if num_classes is None:
+            raise ValueError(
+                f"`{self.state_key}` cannot mix class indices (the entry {key!r}, {describe_batch(target)}) without "
+                "`num_classes`. Give the number of classes, for each integer target one, or probabilities as targets."
+            )
+        if not self._was_checked:
+            check_class_indices(target, num_classes)
+        return to_probabilities(target, num_classes)
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the number of batches, from which the next draw follows."""
+        return {"num_batches": self.num_batches}
+
+    def load_plain_state(self, state: dict[str, Any]) -> None:
+        self.num_batches = state["num_batches"]
+
+
+def _check_classes(num_classes: object) -> int | list[int] | None:
+    if num_classes is None:
+        return None
+    if isinstance(num_classes, int):
+        return check_count("num_classes", num_classes, 2, 2**31)
+    return [check_count("num_classes", count, 2, 2**31) for count in check_list("num_classes", num_classes)]
+
+
+def _check_target(key: object) -> Key:
+    checked = check_key("targets", key)
+    if checked is None:
+        raise TypeError(f"`targets` must be names or places of entries, got {shown(key)}.")
+    return checked
