@@ -19,6 +19,7 @@ _HOMES = {
     "CutMix": "callbacks.cut_mix",
     "DiscriminativeLR": "callbacks.discriminative_lr",
     "Doctor": "callbacks.doctor",
+    "DropoutSchedule": "callbacks.dropout_schedule",
     "Duration": "core.durations",
     "EarlyStopping": "callbacks.early_stopping",
     "ExponentialDecay": "callbacks.exponential_decay",
@@ -34,10 +35,12 @@ _HOMES = {
     "LRPreview": "callbacks.lr_preview",
     "LRSchedule": "callbacks.lr_schedule",
     "LiveControl": "callbacks.live_control",
+    "LockedDropout": "modules.locked_dropout",
     "LossBalancer": "modules.loss_balancer",
     "LossSuggestion": "functional.loss_suggestion",
-    "NoiseScale": "functional.noise_scale",
+    "Maxout": "modules.maxout",
     "MixUp": "callbacks.mix_up",
+    "NoiseScale": "functional.noise_scale",
     "NoisyCopies": "data.synthetic_rows",
     "NormalizeInputs": "callbacks.normalize_inputs",
     "OneCycle": "callbacks.one_cycle",
@@ -80,6 +83,7 @@ _HOMES = {
     "preview_lr": "callbacks.lr_preview",
     "product": "functional.schedules",
     "sample_like": "data.synthetic_rows",
+    "set_dropout_": "functional.dropout_rates",
     "suggest_batch_sizes": "functional.sizing",
     "suggest_loss": "functional.loss_suggestion",
     "train_val_split": "data.splits",
@@ -116,6 +120,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.cut_mix import CutMix as CutMix
     from lightning_tricks.callbacks.discriminative_lr import DiscriminativeLR as DiscriminativeLR
     from lightning_tricks.callbacks.doctor import Doctor as Doctor
+    from lightning_tricks.callbacks.dropout_schedule import DropoutSchedule as DropoutSchedule
     from lightning_tricks.callbacks.early_stopping import EarlyStopping as EarlyStopping
     from lightning_tricks.callbacks.exponential_decay import ExponentialDecay as ExponentialDecay
     from lightning_tricks.callbacks.find_lr import find_lr as find_lr
@@ -155,6 +160,7 @@ if TYPE_CHECKING:
     from lightning_tricks.functional.clipping import adaptive_clip_ as adaptive_clip_
     from lightning_tricks.functional.clipping import clip_by_norm_ as clip_by_norm_
     from lightning_tricks.functional.clipping import clip_by_value_ as clip_by_value_
+    from lightning_tricks.functional.dropout_rates import set_dropout_ as set_dropout_
     from lightning_tricks.functional.focal_losses import binary_focal_loss as binary_focal_loss
     from lightning_tricks.functional.focal_losses import focal_loss as focal_loss
     from lightning_tricks.functional.loss_suggestion import LossSuggestion as LossSuggestion
@@ -182,7 +188,9 @@ if TYPE_CHECKING:
     from lightning_tricks.modules.center_loss import CenterLoss as CenterLoss
     from lightning_tricks.modules.concat_backbones import ConcatBackbones as ConcatBackbones
     from lightning_tricks.modules.input_normalizer import InputNormalizer as InputNormalizer
+    from lightning_tricks.modules.locked_dropout import LockedDropout as LockedDropout
     from lightning_tricks.modules.loss_balancer import LossBalancer as LossBalancer
+    from lightning_tricks.modules.maxout import Maxout as Maxout
     from lightning_tricks.reports.gradient_check_result import GradientCheck as GradientCheck
     from lightning_tricks.reports.lr_finder_result import LRFinderResult as LRFinderResult
 

@@ -39,6 +39,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "CutMix": lambda: lt.CutMix(p=0.7),
     "DiscriminativeLR": lambda: lt.DiscriminativeLR(groups=["body.*", "head.*"], multipliers=[0.5, 1.0], no_decay=True),
     "Doctor": lambda: lt.Doctor(ignore=["OPT011"], options={"PLC005": {"high": 0.6}}),
+    "DropoutSchedule": lambda: lt.DropoutSchedule(0.2, over="8st", last=2),
     "EarlyStopping": lambda: lt.EarlyStopping(patience=50, strict=False),
     "ExponentialDecay": lambda: lt.ExponentialDecay(0.5, decay_steps="5st", staircase=True),
     "GradientClipping": lambda: lt.GradientClipping(0.5, per_group=True, max_skips=3, log=True),

@@ -1,0 +1,100 @@
+"""Input dropout: dropout on the inputs of chosen layers, without a change of the model's structure."""
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+
+class InputDropout:
+    """Dropout on the first input of one layer.
+
+    Where the layer's input comes straight from a dropout layer, that layer's rate is set instead; this is found in the
+    first forward pass in training mode. The masks come from a generator of its own, made from ``mark`` and the number
+    of masks before, so that a resumed run draws on exactly; a pass that is repeated in the backward pass (activation
+    checkpointing) draws the same mask again.
+
+    Args:
+        layer: whose input is dropped; in evaluation mode nothing is.
+        dropouts: the model's dropout layers.
+        mark: seeds the masks.
+
+    Attributes:
+        p: the rate.
+        num_masks: how many masks were drawn.
+        feeder: the dropout layer that already feeds the layer.
+    """
+
+    def __init__(self, layer: nn.Module, dropouts: Iterable[nn.Module], mark: str) -> None:
+        self.p = 0.0
+        self.num_masks = 0
+        self.feeder: Any = None
+        self._old_rate: float | None = None
+        self._layer: Any = layer
+        self._mark = mark
+        self._last: tuple[nn.Module, Any, Any] | None = None  # a dropout layer with its input and output
+        self._watches: list[Any] = [
+            each.register_forward_hook(self._note) for each in dropouts if isinstance(each, _DropoutNd)
+        ]
+        self._hook = layer.register_forward_pre_hook(self._drop)
+
+    def __deepcopy__(self, memo: Any) -> "InputDropout":
+        """Copied with a module, as weight averaging does, it drops with a rate of the copy's own."""
+        copied = object.__new__(InputDropout)
+        vars(copied).update(vars(self), _watches=[], _last=None, feeder=None)
+        return copied
+
+    def set_rate(self, p: float) -> None:
+        """Drop with this rate from now on."""
+        self.p = p
+        if self.feeder is not None:
+            self.feeder.p = p
+
+    def remove(self) -> None:
+        """Take the hooks off and restore the rate of a layer that was set instead."""
+        self._stop_watching()
+        self._hook.remove()
+        if self.feeder is not None:
+            self.feeder.p = self._old_rate
+            self.feeder = None
+
+    def _stop_watching(self) -> None:
+        for watch in self._watches:
+            watch.remove()
+        self._watches, self._last = [], None
+
+    def _note(self, dropout: nn.Module, args: Any, output: Any) -> None:
+        if args and isinstance(output, Tensor):
+            self._last = dropout, args[0], output
+
+    def _drop(self, layer: nn.Module, args: Any) -> Any:
+        if not layer.training or not args or not isinstance(args[0], Tensor):
+            return None
+        values = args[0]
+        if self._watches:
+            values = self._find_feeder(values)
+        elif self.feeder is not None:
+            return None
+        return (self._masked(values), *args[1:]) if self.p else (values, *args[1:])
+
+    def _find_feeder(self, values: Tensor) -> Tensor:
+        """Return the layer's input before a dropout layer that made it, which is set from now on."""
+        found = self._last
+        self._stop_watching()
+        if found is None or not (found[2] is values or values._base is found[2]):
+            return values
+        self.feeder, before, _ = found
+        self._old_rate, self.feeder.p = self.feeder.p, self.p
+        return before.reshape(values.shape) if isinstance(before, Tensor) else values
+
+    def _masked(self, values: Tensor) -> Tensor:
+        repeats = torch._C._current_graph_task_id() != -1  # inside a backward pass
+        self.num_masks += not repeats
+        seed = random.Random(f"{self._mark}/{self.num_masks}").getrandbits(63)
+        generator = torch.Generator(values.device).manual_seed(seed)
+        keep = 1.0 - self.p
+        mask = torch.empty_like(values, requires_grad=False).bernoulli_(keep, generator=generator)
+        return values * mask.div_(keep)
