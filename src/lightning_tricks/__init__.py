@@ -23,6 +23,7 @@ _HOMES = {
     "Duration": "core.durations",
     "EarlyStopping": "callbacks.early_stopping",
     "ExponentialDecay": "callbacks.exponential_decay",
+    "FeatureDataset": "data.feature_dataset",
     "Finding": "doctor.rules.finding",
     "GradientCheck": "reports.gradient_check_result",
     "GradientClipping": "callbacks.gradient_clipping",
@@ -56,6 +57,7 @@ _HOMES = {
     "adaptive_clip_": "functional.clipping",
     "assert_healthy": "doctor.judging.assert_healthy",
     "binary_focal_loss": "functional.focal_losses",
+    "cache_features": "data.cache_features",
     "class_weights": "data.sampling",
     "clip_by_norm_": "functional.clipping",
     "clip_by_value_": "functional.clipping",
@@ -144,7 +146,9 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.weight_penalty import WeightPenalty as WeightPenalty
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
     from lightning_tricks.core.durations import Duration as Duration
+    from lightning_tricks.data.cache_features import cache_features as cache_features
     from lightning_tricks.data.domain_weights import domain_weights as domain_weights
+    from lightning_tricks.data.feature_dataset import FeatureDataset as FeatureDataset
     from lightning_tricks.data.sampling import class_weights as class_weights
     from lightning_tricks.data.sampling import weighted_sampler as weighted_sampler
     from lightning_tricks.data.splits import train_val_split as train_val_split

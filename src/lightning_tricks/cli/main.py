@@ -9,7 +9,19 @@ import lightning_tricks
 from lightning_tricks.cli.output import PIPE_CLOSED, degrade_to_ascii, silence_closed_pipe
 
 # A subcommand is a module of this folder with `add_parser` and `run`; a dash in its name is an underscore there.
-SUBCOMMANDS = ("list", "explain", "preview", "find-lr", "control", "init", "doctor", "compare", "size", "gradcheck")
+SUBCOMMANDS = (
+    "list",
+    "explain",
+    "preview",
+    "find-lr",
+    "control",
+    "init",
+    "doctor",
+    "compare",
+    "size",
+    "gradcheck",
+    "cache-features",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
