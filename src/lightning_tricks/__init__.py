@@ -13,6 +13,7 @@ _HOMES = {
     "BatchAugment": "callbacks.batch_augment",
     "CenterLoss": "modules.center_loss",
     "ConcatBackbones": "modules.concat_backbones",
+    "Checklist": "reports.checklist",
     "Contracts": "doctor.facts.contracts",
     "CosineDecay": "callbacks.cosine_decay",
     "CosineWarmRestarts": "callbacks.cosine_warm_restarts",
@@ -50,6 +51,8 @@ _HOMES = {
     "PolynomialDecay": "callbacks.polynomial_decay",
     "ReduceLROnPlateau": "callbacks.reduce_lr_on_plateau",
     "Report": "doctor.judging.report",
+    "RunRecord": "reports.run_record",
+    "RunReport": "callbacks.run_report",
     "Schedule": "functional.schedules",
     "TestGuard": "callbacks.test_guard",
     "WeightPenalty": "callbacks.weight_penalty",
@@ -142,6 +145,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.placement_check import PlacementCheck as PlacementCheck
     from lightning_tricks.callbacks.polynomial_decay import PolynomialDecay as PolynomialDecay
     from lightning_tricks.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
+    from lightning_tricks.callbacks.run_report import RunReport as RunReport
     from lightning_tricks.callbacks.test_guard import TestGuard as TestGuard
     from lightning_tricks.callbacks.weight_penalty import WeightPenalty as WeightPenalty
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
@@ -195,8 +199,10 @@ if TYPE_CHECKING:
     from lightning_tricks.modules.locked_dropout import LockedDropout as LockedDropout
     from lightning_tricks.modules.loss_balancer import LossBalancer as LossBalancer
     from lightning_tricks.modules.maxout import Maxout as Maxout
+    from lightning_tricks.reports.checklist import Checklist as Checklist
     from lightning_tricks.reports.gradient_check_result import GradientCheck as GradientCheck
     from lightning_tricks.reports.lr_finder_result import LRFinderResult as LRFinderResult
+    from lightning_tricks.reports.run_record import RunRecord as RunRecord
 
 
 def __getattr__(name: str) -> object:

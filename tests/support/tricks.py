@@ -1,5 +1,7 @@
 """One tiny instance of each public callback, with settings that matter within three epochs of six batches."""
 
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "PlacementCheck": lambda: lt.PlacementCheck(ignore=["PLC001:body.*"]),
     "PolynomialDecay": lambda: lt.PolynomialDecay("7st", end_factor=0.2, power=0.8, cycle=True),
     "WeightPenalty": lambda: lt.WeightPenalty(l1=0.01, l2=0.1, include=["*", "head.bias"]),
+    "RunReport": lambda: lt.RunReport(os.path.join(tempfile.gettempdir(), "report"), every_n_epochs=2, curves=False),
     "TestGuard": lambda: lt.TestGuard(max_looks=3),
     "ZClip": lambda: lt.ZClip(1.0, alpha=0.8, warmup=3, log=True),
     # with this min_delta no score after the first is a new best: a cut at every check

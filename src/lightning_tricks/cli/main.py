@@ -21,6 +21,8 @@ SUBCOMMANDS = (
     "size",
     "gradcheck",
     "cache-features",
+    "report",
+    "checklist",
 )
 
 

@@ -274,6 +274,12 @@ class LRProduct(RunPart):
             own.append([base * multiply(shares, group) for group, base in enumerate(rates.base)])
         return own
 
+    def shared_factors(self) -> dict[str, float]:
+        """Return the factors of the first optimizer that all of its groups share, as of now, by callback and name."""
+        asked = zip(self.contributors, self._now[0] if self._now else [], strict=False)
+        named = [(f"{c.state_key}/{name}", factor) for c, factors in asked for name, factor in factors.items()]
+        return {name: float(factor) for name, factor in named if isinstance(factor, (int, float))}
+
     def rebase(self, lr: float) -> None:
         """Make a rate that was found the new base; what was learnt under the old one (a plateau's cuts) returns to 1.
 

@@ -48,6 +48,11 @@ class MetricWatcher(Trick):
         return worst(self.mode) if self.state.best_score is None else self.state.best_score
 
     @property
+    def best_position(self) -> tuple[int, int]:
+        """The epoch of the best check, and the optimizer steps before it."""
+        return self._record.best_epoch, self._record.best_step
+
+    @property
     def wait_count(self) -> int:
         """Checks in a row without a new best."""
         return self.state.wait_count

@@ -1,0 +1,22 @@
+"""Gradient probe: a callback in front of all others that hands each step's optimizer on before anything clips."""
+
+from collections.abc import Callable
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.optim import Optimizer
+
+
+class GradientProbe(Callback):
+    """Call a function in ``on_before_optimizer_step``.
+
+    Args:
+        call: what to call with the optimizer.
+    """
+
+    only_looks = True  # trial steps go without it
+
+    def __init__(self, call: Callable[[Optimizer], None]) -> None:
+        self._call = call
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        self._call(optimizer)

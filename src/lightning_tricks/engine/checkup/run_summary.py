@@ -1,0 +1,137 @@
+"""Run summary: read from a run and its tricks what a report says in addition to the series."""
+
+import os
+import platform
+from collections import Counter
+from importlib import metadata
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+
+from lightning_tricks.engine.clip.clipper import Clipper
+from lightning_tricks.engine.run.ranks import plain
+from lightning_tricks.engine.run.run import Run
+from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
+from lightning_tricks.reports.run_data import BestScore, Clipping, Status, Sweep
+from lightning_tricks.reports.series import Series, finite, thin
+
+_PACKAGES = ("torch", "lightning", "pytorch-lightning", "lightning-tricks", "numpy")
+_TEXT = 300
+_ENTRIES = 100
+
+
+def read_status(run: Run, has_ended: bool) -> tuple[Status, str | None]:
+    """Return how a run stands, and why it ended."""
+    reasons = [getattr(member, "stopping_reason_message", None) for member in run.members]
+    named = [f"{type(m).__name__}: {reason}" for m, reason in zip(run.members, reasons, strict=True) if reason]
+    trainer = run.trainer
+    if not has_ended:
+        return "running", None
+    if isinstance(run.error, KeyboardInterrupt):
+        return "interrupted", None
+    if run.error is not None:
+        return "failed", _cut(f"{type(run.error).__name__}: {run.error}")
+    if named:
+        return "stopped", "; ".join(named)
+    if trainer.max_steps >= 0 and trainer.global_step >= trainer.max_steps:
+        return "completed", f"max_steps={trainer.max_steps}"
+    if trainer.should_stop:
+        return "stopped", "another callback or the module asked for it"
+    return "completed", f"max_epochs={trainer.max_epochs}"
+
+
+def read_best(run: Run) -> tuple[BestScore, ...]:
+    """Return the best checks, one for each metric."""
+    found = {}
+    for watcher in run.members_of(MetricWatcher):
+        if watcher.state.best_score is not None:
+            epoch, step = watcher.best_position
+            score = BestScore(watcher.monitor, watcher.mode, finite(watcher.best_score), epoch, step)
+            found[watcher.monitor, watcher.mode] = score
+    return tuple(found.values())
+
+
+def read_clipping(run: Run) -> tuple[Clipping, ...]:
+    """Return the clipping callbacks; waits for the device."""
+    found = [Clipping(repr(clipper), _max_norm(clipper), clipper.num_skipped) for clipper in run.members_of(Clipper)]
+    value = run.trainer.gradient_clip_val
+    if value and run.trainer.gradient_clip_algorithm in (None, "norm"):
+        found.append(Clipping(f"Trainer(gradient_clip_val={value})", float(value), 0))
+    return tuple(found)
+
+
+def _max_norm(clipper: Any) -> float | None:
+    by_norm = type(clipper).__name__ == "GradientClipping" and clipper.clip_value is None and not clipper.per_group
+    return (clipper.max_norm or 1.0) if by_norm else None
+
+
+def read_sweep(run: Run) -> Sweep | None:
+    """Return what the learning-rate finder of the run saw last."""
+    results = [getattr(member, "result", None) for member in run.members]
+    result = next((found for found in results if found is not None and hasattr(found, "lrs")), None)
+    if result is None:
+        return None
+    curve = thin(Series(tuple(result.lrs), tuple(map(finite, result.losses))), 200)
+    return Sweep(tuple(curve.steps), curve.values, result.suggestion, result.reason)
+
+
+def read_configuration(run: Run) -> dict[str, str]:
+    """Return hyper-parameters and settings of Trainer and optimizers, as short text."""
+    module, trainer = run.module, run.trainer
+    found = {f"hparams.{name}": value for name, value in dict(module.hparams).items()}
+    if trainer.datamodule is not None:
+        found |= {f"data.{name}": value for name, value in dict(trainer.datamodule.hparams).items()}
+    for i, optimizer in enumerate(run.optimizers):
+        found[f"optimizer {i}"] = type(optimizer).__name__
+        found |= {f"optimizer {i}.{name}": value for name, value in optimizer.defaults.items() if value is not None}
+    for name in ("max_epochs", "max_steps", "accumulate_grad_batches", "precision", "log_every_n_steps"):
+        found[f"trainer.{name}"] = getattr(trainer, name)
+    found["seed"] = os.environ.get("PL_GLOBAL_SEED", "not set by seed_everything")
+    return {_cut(str(name)): _cut(str(plain(value))) for name, value in list(found.items())[:_ENTRIES]}
+
+
+def read_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that train."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def read_hardware(run: Run) -> dict[str, str]:
+    """Return devices and processes."""
+    trainer = run.trainer
+    device = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        "device": f"{device.type} ({name})",
+        "processes": str(trainer.world_size),
+        "strategy": type(trainer.strategy).__name__,
+        "system": platform.system(),
+    }
+
+
+def read_layer_groups(run: Run) -> tuple[str, ...]:
+    """Return the names of the layer groups that are thawed in stages, from the input to the head."""
+    groups = [group for member in run.members if hasattr(member, "thawed") for group in member.layer_groups]
+    return tuple(_cut(", ".join(group.patterns)) for group in groups[:_ENTRIES])
+
+
+def count_parameters(pl_module: LightningModule) -> tuple[int, int]:
+    """Return the number of parameters and of those that need a gradient; uninitialized ones do not count."""
+    known = [p for p in pl_module.parameters() if not isinstance(p, torch.nn.parameter.UninitializedParameter)]
+    return sum(p.numel() for p in known), sum(p.numel() for p in known if p.requires_grad)
+
+
+def count_layers(pl_module: LightningModule) -> dict[str, int]:
+    """Return the number of modules without children, by class."""
+    leaves = Counter(type(layer).__name__ for layer in pl_module.modules() if not any(True for _ in layer.children()))
+    return dict(leaves.most_common(_ENTRIES))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"

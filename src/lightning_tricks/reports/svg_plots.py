@@ -1,0 +1,181 @@
+"""SVG plots: line charts and heat maps as inline SVG that takes its colors from the style of the page."""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import NamedTuple
+
+from lightning_tricks.reports.series import Series, thin
+
+WIDTH, HEIGHT = 640, 240
+LEFT, RIGHT, TOP, BOTTOM = 74, 12, 10, 34
+COLORS = 8
+"""Colors of lines that the page's style defines, as the classes ``c0`` to ``c7``."""
+
+
+class _Scale(NamedTuple):
+    """A mapping of values to a stretch of the picture, linear or by the logarithm."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    is_log: bool = False
+
+    def __call__(self, value: float) -> float:
+        low, high, value = (math.log10(v) if self.is_log else v for v in (self.low, self.high, value))
+        share = (value - low) / (high - low) if high > low else 0.5
+        return self.start + share * (self.end - self.start)
+
+
+def line_chart(
+    lines: Mapping[str, Series],
+    *,
+    alt: str,
+    x_label: str = "optimizer step",
+    y_label: str = "",
+    dashed: Sequence[str] = (),
+    levels: Mapping[str, float] | None = None,
+    shade: tuple[str, str] | None = None,
+    log_x: bool = False,
+) -> str:
+    """Return a line chart, with a legend below it; the y axis is logarithmic where positive values span two decades.
+
+    Args:
+        lines: by name; at least one has a finite value.
+        alt: what the picture shows, for those who do not see it.
+        x_label: name of the x axis.
+        y_label: name of the y axis.
+        dashed: names of lines to dash.
+        levels: horizontal lines by name.
+        shade: names of two lines between which to shade.
+        log_x: whether the x axis is logarithmic.
+    """
+    points = {name: thin(series, 300).points for name, series in lines.items() if series.points}
+    if log_x:
+        points = {name: [(x, y) for x, y in line if x > 0] for name, line in points.items()}
+    heights = [y for line in points.values() for _, y in line] + list((levels or {}).values())
+    x, y = _x_scale(points, log_x), _y_scale(heights)
+    parts = [_axes(x, y, x_label, y_label)]
+    if shade is not None and all(name in points for name in shade):
+        parts.append(_band(points[shade[0]], points[shade[1]], x, y))
+    for number, (name, line) in enumerate(points.items()):
+        dash = ' stroke-dasharray="6 4"' if name in dashed else ""
+        parts.append(f'<path class="line c{number % COLORS}"{dash} d="{_path(line, x, y)}"/>')
+        if len(line) == 1:
+            parts.append(
+                f'<circle class="dot c{number % COLORS}" cx="{x(line[0][0]):.1f}" cy="{y(line[0][1]):.1f}" r="3"/>'
+            )
+    for level in (levels or {}).values():
+        parts.append(f'<path class="level" d="M{LEFT} {y(level):.1f}H{WIDTH - RIGHT}"/>')
+    keys = [_key(f"c{i % COLORS}", name, name in dashed) for i, name in enumerate(points)]
+    keys += [_key("level", name, True) for name in levels or {}]
+    return f'{_svg("".join(parts), alt)}<ul class="legend">{"".join(keys)}</ul>'
+
+
+def heat_map(steps: Sequence[int], names: Sequence[str], rows: Sequence[Sequence[float | None]], *, alt: str) -> str:
+    """Return a heat map of positive values by their logarithm, from 1e-6 (pale) to 1 (dark); a gap where none is known.
+
+    Args:
+        steps: of the columns.
+        names: of the rows.
+        rows: one value for each step, or ``None``.
+        alt: what the picture shows, for those who do not see it.
+    """
+    cell = max(4.0, min(16.0, 420 / max(len(names), 1)))
+    left, top = 150, 8
+    width = (WIDTH - left - RIGHT) / max(len(steps), 1)
+    parts = []
+    every = max(1, math.ceil(11 / cell))
+    for i, (name, row) in enumerate(zip(names, rows, strict=True)):
+        if i % every == 0:
+            label = name if len(name) <= 24 else f"…{name[-23:]}"
+            parts.append(_text(left - 5, top + i * cell + cell / 2 + 3, label, "end"))
+        for j, value in enumerate(row):
+            if value is not None and value > 0:
+                box = (
+                    f'x="{left + j * width:.1f}" y="{top + i * cell:.1f}" width="{width + 0.2:.1f}" height="{cell:.1f}"'
+                )
+                parts.append(f'<rect class="heat" {box} fill-opacity="{_opacity(value)}"/>')
+    bottom = top + len(names) * cell
+    parts.append(_text(left, bottom + 14, str(steps[0])))
+    if len(steps) > 1:
+        parts.append(_text(WIDTH - RIGHT, bottom + 14, str(steps[-1]), "end"))
+    parts.append(_text((left + WIDTH - RIGHT) / 2, bottom + 14, "optimizer step", "middle"))
+    return _svg("".join(parts), alt, bottom + 22)
+
+
+def _svg(body: str, alt: str, height: float = HEIGHT) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(alt)}" '
+        f'xmlns="http://www.w3.org/2000/svg"><title>{escape(alt)}</title>{body}</svg>'
+    )
+
+
+def _x_scale(points: Mapping[str, Sequence[tuple[float, float]]], log_x: bool) -> _Scale:
+    places = [x for line in points.values() for x, _ in line]
+    return _Scale(min(places), max(places), LEFT, WIDTH - RIGHT, log_x)
+
+
+def _y_scale(heights: Sequence[float]) -> _Scale:
+    low, high = min(heights), max(heights)
+    if low > 0 and high / low >= 100:
+        return _Scale(low / 1.15, high * 1.15, HEIGHT - BOTTOM, TOP, True)
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
+    return _Scale(low - margin * (low != 0), high + margin, HEIGHT - BOTTOM, TOP)
+
+
+def _ticks(scale: _Scale, count: int) -> list[float]:
+    """Return round values within a scale."""
+    if scale.is_log:
+        decades = range(math.ceil(math.log10(scale.low)), math.floor(math.log10(scale.high)) + 1)
+        every = max(1, math.ceil(len(decades) / count))
+        return [10.0**decade for decade in decades[::every]]
+    span = (scale.high - scale.low) or 1.0
+    magnitude = 10 ** math.floor(math.log10(span / count))
+    step = next(magnitude * unit for unit in (1, 2, 5, 10) if span / (magnitude * unit) <= count)
+    first = math.ceil(scale.low / step)
+    return [number * step for number in range(first, math.floor(scale.high / step) + 1)]
+
+
+def _axes(x: _Scale, y: _Scale, x_label: str, y_label: str) -> str:
+    parts = [f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>']
+    for value in _ticks(y, 5):
+        parts.append(f'<path class="grid" d="M{LEFT} {y(value):.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(_text(LEFT - 6, y(value) + 4, f"{value:.3g}", "end"))
+    for value in _ticks(x, 6) if x.high > x.low else [x.low]:
+        parts.append(_text(x(value), HEIGHT - BOTTOM + 15, f"{value:.6g}", "middle"))
+    parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 4, x_label, "middle"))
+    if y_label:
+        upright = f'<g transform="translate(12 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)">'
+        parts.append(f"{upright}{_text(0, 0, y_label, 'middle')}</g>")
+    return "".join(parts)
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
+    return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _opacity(value: float) -> float:
+    return round(min(max((math.log10(value) + 6) / 6, 0.02), 1), 2)
+
+
+def _path(line: Sequence[tuple[float, float]], x: _Scale, y: _Scale) -> str:
+    return "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in line)
+
+
+def _band(first: Sequence[tuple[float, float]], second: Sequence[tuple[float, float]], x: _Scale, y: _Scale) -> str:
+    """Shade between two lines where both are known."""
+    low, high = max(first[0][0], second[0][0]), min(first[-1][0], second[-1][0])
+    within = [[point for point in line if low <= point[0] <= high] for line in (first, second)]
+    if not all(within):
+        return ""
+    return f'<path class="band" d="{_path([*within[0], *reversed(within[1])], x, y)}Z"/>'
+
+
+def _key(style: str, name: str, is_dashed: bool) -> str:
+    dash = ' stroke-dasharray="5 3"' if is_dashed else ""
+    mark = (
+        f'<svg class="mark" viewBox="0 0 22 8" aria-hidden="true"><path class="line {style}"{dash} d="M0 4H22"/></svg>'
+    )
+    return f"<li>{mark}{escape(name)}</li>"
