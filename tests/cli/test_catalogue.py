@@ -90,7 +90,9 @@ def test_list_rules_names_every_rule_with_what_it_finds(capsys: pytest.CaptureFi
     table = capsys.readouterr().out.splitlines()
     assert len(text) == len(all_rules()) == len(table) - 2
     for rule in all_rules():
-        assert any(line.startswith(f"{rule.code}  {rule.name} ") and line.endswith(plain_text(rule.title)) for line in text)
+        assert any(
+            line.startswith(f"{rule.code}  {rule.name} ") and line.endswith(plain_text(rule.title)) for line in text
+        )
         assert any(line.startswith(f"| `{rule.code}` | `{rule.name}` | {rule.severity}") for line in table)
 
 

@@ -280,3 +280,12 @@ def test_the_global_generators_come_back() -> None:
     first = (random.random(), np.random.rand(), torch.rand(()).item())
     put_back()
     assert (random.random(), np.random.rand(), torch.rand(()).item()) == first
+
+
+def test_random_states_are_remembered_by_a_torch_without_mps_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch 2.4 is."""
+    monkeypatch.delattr(torch.mps, "is_available", raising=False)
+    restore = remember_random_state()
+    first = torch.rand(1)
+    restore()
+    assert torch.equal(torch.rand(1), first)

@@ -224,15 +224,12 @@ def _path(trail: Any) -> str:
 
 
 def remember_random_state() -> Callable[[], None]:
-    """Return a function that puts the global generators of python, numpy and torch back, and this device's."""
+    """Return a function that restores the global generators of python, numpy, torch and the device."""
     python, cpu = random.getstate(), torch.get_rng_state()
     numpy = sys.modules.get("numpy")
     of_numpy = numpy.random.get_state() if numpy else None
-    devices = [
-        (module, module.get_rng_state())
-        for module in (getattr(torch, name, None) for name in ("cuda", "xpu", "mps"))
-        if module is not None and module.is_available() and _is_in_use(module)
-    ]
+    modules = [module for name in ("cuda", "xpu", "mps") if (module := _device_in_use(name)) is not None]
+    devices = [(module, module.get_rng_state()) for module in modules]
 
     def put_back() -> None:
         random.setstate(python)
@@ -245,5 +242,12 @@ def remember_random_state() -> Callable[[], None]:
     return put_back
 
 
-def _is_in_use(module: Any) -> bool:
-    return not hasattr(module, "is_initialized") or bool(module.is_initialized())
+def _device_in_use(name: str) -> Any:
+    """Return torch's module of a kind of device, or None if this process does not use one."""
+    module = getattr(torch, name, None)
+    if module is None:
+        return None
+    # torch 2.4 has no `torch.mps.is_available`
+    is_available = torch.backends.mps.is_available if name == "mps" else module.is_available
+    is_initialized = getattr(module, "is_initialized", None)
+    return module if is_available() and (is_initialized is None or is_initialized()) else None

@@ -1,5 +1,6 @@
 """Module stack: tell in whose ``forward`` a call is made, by hooks that stand beside the modules, not on them."""
 
+import inspect
 import sys
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -50,7 +51,7 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
     def __enter__(self) -> "ModuleStack":
         self._handles = [
             hooks.register_module_forward_pre_hook(self._enter_module),
-            hooks.register_module_forward_hook(self._leave_module, with_kwargs=True, always_call=True),
+            hooks.register_module_forward_hook(self._leave_module, always_call=True, **_with_kwargs()),
         ]
         return self
 
@@ -72,3 +73,9 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
             self.calls.setdefault(path, (args, kwargs))
         if module is self._root and result is not None:
             self.results.append(result)
+
+
+def _with_kwargs() -> dict[str, bool]:
+    """Return the argument that hands keyword arguments to a global hook; torch 2.4 does not have it."""
+    known = inspect.signature(hooks.register_module_forward_hook).parameters
+    return {"with_kwargs": True} if "with_kwargs" in known else {}
