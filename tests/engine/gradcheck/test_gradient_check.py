@@ -181,7 +181,7 @@ def test_a_convolutional_net_with_dropout_and_max_pooling_is_right() -> None:
     assert gradient_check(Step(cnn(64, 4), F.cross_entropy), batch, directions=2).ok
 
 
-@mark("name", ["BertMasked", "GPT2", "ViT"])
+@mark("name", ["Albert", "GPT2", "ViT"])
 def test_architectures_of_transformers_are_right(name: str) -> None:
     from transformers_batches import model_and_batch
 
@@ -309,6 +309,58 @@ def test_a_packed_sequence_is_checked_in_float64() -> None:
 
     batch = {"x": pack_sequence([torch.randn(3, 4), torch.randn(2, 4)])}
     assert gradient_check(Packed(), batch).ok
+
+
+class Stateful(Net):
+    """A step that draws from a generator of its own, counts its calls and logs; tensors that are not parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator, self.calls, self.scale = torch.Generator().manual_seed(1), 0, torch.tensor([2.0])
+        self.normed = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
+        self.wave = nn.Parameter(torch.randn(4, dtype=torch.complex64))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        x, y = batch
+        self.calls += 1
+        x = x + torch.randn(x.shape, generator=self.generator) * self.calls * self.scale
+        x = self.normed(x) + (self.wave * self.wave.conj() * (1 + 1j)).real
+        assert self.trainer.current_epoch >= 0
+        return {"loss": self.loss((x, y)) + (self.wave**2).abs().sum()}
+
+
+def test_a_step_with_state_of_its_own_is_right_and_its_state_stays() -> None:
+    model = Stateful()
+    state = model.generator.get_state()
+    result = gradient_check(model, next(iter(StatefulLoader())), directions=2)
+    assert result.ok, str(result)
+    assert "wave" in result.by_parameter
+    assert model.calls == 0
+    assert torch.equal(model.generator.get_state(), state)
+
+
+def test_a_model_that_was_fitted_keeps_its_trainer() -> None:
+    model, data = Net(), StatefulLoader()
+    trainer = L.Trainer(
+        max_steps=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
+    trainer.fit(model, data)
+    assert gradient_check(model, next(iter(data)), directions=2).ok
+    assert model.trainer is trainer
+
+
+def test_sparse_gradients_are_right() -> None:
+    class Sparse(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.head = nn.Embedding(10, 4, sparse=True), nn.Linear(4, 2)
+
+        def training_step(self, batch: Any) -> Tensor:
+            return F.cross_entropy(self.head(self.table(batch)), torch.tensor([0, 1, 1]))
+
+    result = gradient_check(Sparse(), torch.tensor([1, 2, 2]), directions=2)
+    assert result.ok, str(result)
+    assert set(result.by_parameter) == {"table.weight", "head.weight", "head.bias"}
 
 
 def test_the_result_is_data() -> None:
