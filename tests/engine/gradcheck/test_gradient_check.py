@@ -218,11 +218,20 @@ def test_kinks_are_reported_and_are_not_errors(net: Callable[[Tensor], Tensor], 
 
 def test_a_wrong_gradient_next_to_a_kink_is_an_error() -> None:
     class Kinked(Custom):
+        def __init__(self, backward: Backward) -> None:
+            super().__init__(backward)
+            self.zero = nn.Parameter(torch.zeros(1))
+
         def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-            return super().training_step(batch, batch_idx) + (self.last.bias - self.last.bias.detach()).abs().sum()
+            return super().training_step(batch, batch_idx) + 1e3 * self.zero.abs().sum()
 
     result = gradient_check(Kinked(PLANTED["weight detached"]), BATCH)
     assert result.wrong == ["middle.weight"]
+    assert result.kinks == [
+        *(f"direction {place}" for place in range(8)),
+        "zero",
+    ]  # parameters alone tell
+    assert result.relative_difference > 1e-2
     assert not result.ok
 
 

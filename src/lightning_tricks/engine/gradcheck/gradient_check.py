@@ -132,9 +132,10 @@ class _Check:
                 "function, round, or have kinks everywhere near this point. Compute in the type of the input."
             )
         by_parameter = {name: _relative([known[name]]) for name in self._of_one if name in known}
+        of_all = [known[name] for name in self._of_all if name in known]  # none where each meets a kink
         return GradientCheck(
             ok=all(each.verdict != "wrong" for each in known.values()),
-            relative_difference=_relative([known[name] for name in self._of_all if name in known]),
+            relative_difference=_relative(of_all or [known[name] for name in by_parameter]),
             by_parameter=dict(sorted(by_parameter.items(), key=lambda item: -item[1])),
             kinks=[name for name in found if name not in known],
             unchecked=self.unchecked,
