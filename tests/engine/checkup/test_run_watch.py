@@ -100,7 +100,7 @@ def test_a_rate_that_is_far_too_small() -> None:
     seen = found(Fit(dense(16), sgd(1e-9)))
     assert seen["RUN004"].severity == "warning"
     assert "over the last third of 240 batches" in seen["RUN004"].message
-    assert "at a rate of 1e-09" in seen["RUN004"].message
+    assert "at a learning rate of 1e-09" in seen["RUN004"].message
     assert seen["RUN007"].severity == "info"
 
 

@@ -23,12 +23,12 @@ def with_zero_head() -> nn.Module:
     return net
 
 
-@sick("BEH001", "when the inputs do", severity="error")
+@sick("BEH001", "when the inputs change", severity="error")
 def input_is_overwritten() -> dict:
     return calling(lambda net, x: net.fc(torch.zeros_like(x)))
 
 
-@sick("BEH001", "at initialisation", "2.weight", severity="info")
+@sick("BEH001", "at initialization", "2.weight", severity="info")
 def head_that_begins_at_zero() -> dict:
     return {"model": with_zero_head(), "batch": rows()}
 
@@ -53,7 +53,7 @@ def noise_in_training_alone() -> dict:
     return calling(lambda net, x: net.fc(x) + (torch.rand(3) if net.training else 0))
 
 
-@sick("BEH001", "at initialisation: net.2.weight is zero", severity="info")
+@sick("BEH001", "at initialization: net.2.weight is zero", severity="info")
 def head_of_zeros_in_a_module_without_forward() -> dict:
     class Steps(L.LightningModule):
         def __init__(self) -> None:

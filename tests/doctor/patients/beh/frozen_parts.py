@@ -23,7 +23,7 @@ def a_frozen_backbone_in_training_mode() -> dict:
     return on_frozen(training=True)
 
 
-@sick("BEH010", "the step writes into fixed.weight")
+@sick("BEH010", "the step modifies fixed.weight")
 def a_frozen_layer_that_is_scaled() -> dict:
     def forward(net: nn.Module, x: Tensor) -> Tensor:
         with torch.no_grad():

@@ -109,7 +109,7 @@ class Showing(Step):
         return self.features[0]
 
 
-@sick("BEH011", "`state` carries the graph", severity="error")
+@sick("BEH011", "`state` keeps the graph", severity="error")
 def a_hidden_state_with_its_graph() -> dict:
     return {"model": Recurrent(detached=False), "batch": classes()}
 

@@ -44,7 +44,7 @@ def images(function: object, channels: int = 3, shape: tuple[int, ...] = (8, 16,
     return {"model": model, "batch": torch.rand(shape)}
 
 
-@sick("DAT017", "rows for channels", severity="warning")
+@sick("DAT017", "rows as channels", severity="warning")
 def rows_as_channels() -> dict:
     return images(lambda x: x, channels=16)
 
@@ -69,12 +69,12 @@ def spectrograms_of_four_frames() -> dict:
     return images(lambda x: x, channels=1, shape=(8, 1, 64, 4))
 
 
-@sick("DAT018", "0 is 0 throughout", severity="warning")
+@sick("DAT018", "a single number: 0 is 0", severity="warning")
 def images_that_failed_to_load() -> dict:
     return {"model": nn.Linear(4, 2), "batch": [torch.zeros(8, 4)]}
 
 
-@sick("DAT018", "input is 1 throughout")
+@sick("DAT018", "a single number: input is 1")
 def a_batch_of_ones() -> dict:
     return {"model": nn.Linear(4, 2), "batch": torch.ones(8, 4)}
 

@@ -39,7 +39,7 @@ def far_from_zero() -> dict:
     return fed(1.0, 10.0)
 
 
-@sick("DAT001", "stds differ", "beyond 100")
+@sick("DAT001", "stds of the features differ", "above 100")
 def features_in_different_units() -> dict:
     return fed(torch.tensor([1.0, 1e-3, 1.0, 1.0]))
 
@@ -69,7 +69,7 @@ def raw_walks() -> dict:
     return looking(lambda walk: walk)
 
 
-@sick("DAT001", "what arrives here", "beyond 20")
+@sick("DAT001", "inputs of this layer", "beyond 20")
 def walks_that_the_step_scales_up() -> dict:
     return looking(lambda walk: (walk - 40) * 100)
 

@@ -31,7 +31,7 @@ def always_the_same_order() -> dict:
     return on_loader(shuffle=False)
 
 
-@sick("DAT002", "the 3 classes come one after the other", severity="error")
+@sick("DAT002", "the 3 classes are in sorted order", severity="error")
 def class_after_class() -> dict:
     return on_loader(sorted_rows(), shuffle=False)
 
@@ -117,7 +117,7 @@ def power_of_two() -> dict:
     return on_loader(size=32)
 
 
-@sick("DAT010", "65 rows in batches of 16 leave one row for BatchNorm1d")
+@sick("DAT010", "65 rows in batches of 16 leave a last batch of one row for BatchNorm1d")
 def one_row_left() -> dict:
     return on_loader(rows(65), model=with_batchnorm())
 

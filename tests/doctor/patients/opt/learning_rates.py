@@ -53,12 +53,12 @@ def in_a_run(patient: dict) -> dict:
     return patient
 
 
-@sick("OPT001", "lr = 3", "more than 10 × outside of SGD's customary range [0.01, 0.1]", severity="warning")
+@sick("OPT001", "lr = 3", "more than 10 × outside SGD's typical range [0.01, 0.1]", severity="warning")
 def sgd_too_high() -> dict:
     return with_optimizer(lambda params: SGD(params, 3.0))
 
 
-@sick("OPT001", "Adam's customary range", severity="warning")
+@sick("OPT001", "Adam's typical range", severity="warning")
 def adam_too_low() -> dict:
     return with_optimizer(lambda params: Adam(params, 1e-6))
 
@@ -73,7 +73,7 @@ def anothers_adam_too_high() -> dict:
     return with_optimizer(lambda params: AdamW8bit(params, 0.5))
 
 
-@sick("OPT001", "lr = 0: nothing moves", severity="warning")
+@sick("OPT001", "lr = 0: no parameter changes", severity="warning")
 def nothing_moves() -> dict:
     return with_optimizer(lambda params: SGD(params, 0.0))
 
@@ -162,7 +162,7 @@ def a_group_of_the_new_head() -> dict:
     )
 
 
-@sick("OPT002", "0.001 for weights")
+@sick("OPT002", "0.001 for pretrained weights")
 def trained_weights_in_a_new_run() -> dict:
     return in_a_run(with_optimizer(lambda params: Adam(params, 1e-3), trained()))
 

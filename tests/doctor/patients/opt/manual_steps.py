@@ -4,7 +4,7 @@ from patient import healthy, sick
 from runs import ran
 
 
-@sick("OPT010", "still held those of the step before", severity="error")
+@sick("OPT010", "still contained those of the previous step", severity="error")
 def gradients_that_pile_up() -> dict:
     return ran(not_zeroed=(0,))
 

@@ -62,7 +62,7 @@ def all_are_held() -> dict:
     return {"model": Trainable()}
 
 
-@sick("OPT009", "layers holds 3 × Linear", severity="error")
+@sick("OPT009", "layers contains 3 × Linear", severity="error")
 def layers_in_a_list() -> dict:
     return {"model": Layers()}
 

@@ -39,12 +39,12 @@ def warm_up(length: int) -> Any:
     return lambda sgd: lr_scheduler.LambdaLR(sgd, lambda step: min(1.0, (step + 1) / length))
 
 
-@sick("OPT012", "over after 400 calls, the run has 20")
+@sick("OPT012", "ends after 400 calls, but the run has 20")
 def one_cycle_longer_than_the_run() -> dict:
     return in_a_run(one_cycle(400))
 
 
-@sick("OPT012", "over after 20 calls, the run has 5 (once an epoch)")
+@sick("OPT012", "ends after 20 calls, but the run has 5 (once an epoch)")
 def one_cycle_in_steps_called_by_epoch() -> dict:
     return in_a_run(one_cycle(20, "epoch"))
 
@@ -54,12 +54,12 @@ def horizon_in_steps_without_a_trainer() -> dict:
     return one_cycle(5000, "epoch")
 
 
-@sick("OPT012", "StepLR leaves", "of 20 steps", severity="warning")
+@sick("OPT012", "StepLR reduces the learning rate from", "of 20 steps", severity="warning")
 def a_schedule_in_epochs_stepped_after_each_batch() -> dict:
     return in_a_run(scheduled(lambda sgd: lr_scheduler.StepLR(sgd, 1, gamma=0.1)))
 
 
-@sick("OPT012", "PolynomialLR leaves a rate of 0")
+@sick("OPT012", "PolynomialLR reduces", "to 0 after")
 def a_polynomial_over_five_calls() -> dict:
     return in_a_run(scheduled(lr_scheduler.PolynomialLR))
 

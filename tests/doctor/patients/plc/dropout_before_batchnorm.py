@@ -9,7 +9,7 @@ def rows(n: int = 64) -> torch.Tensor:
     return torch.randn(n, 8, generator=torch.Generator().manual_seed(0))
 
 
-@sick("PLC001", "Dropout (p = 0.5)", "BatchNorm1d 1", "nothing between", "0.5")
+@sick("PLC001", "Dropout (p = 0.5)", "BatchNorm1d 1", "directly", "0.5")
 def half_the_variance_at_test() -> dict:
     return {"model": nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(8)), "batch": rows(1024)}
 
@@ -36,7 +36,7 @@ def registration_order_the_other_way() -> dict:
     return {"model": nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 8))}
 
 
-@sick("PLC002", "through linear", "× as large at test", severity="warning")
+@sick("PLC002", "through linear", "× that in training", severity="warning")
 def behind_weights() -> dict:
     return {"model": nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 8), nn.BatchNorm1d(8)), "batch": rows()}
 
@@ -65,7 +65,7 @@ def residual() -> dict:
     return {"model": Residual(0.1), "batch": rows()}
 
 
-@sick("PLC003", "× as large at test", severity="warning")
+@sick("PLC003", "× that in training", severity="warning")
 def residual_that_is_nearly_all_dropped() -> dict:
     return {"model": Residual(0.9), "batch": rows()}
 

@@ -12,7 +12,9 @@ FLAT = curve([2.3] * 300)
 LEARNT = curve([2.3] * 30 + [0.1] * 270)
 
 
-@sick("RUN001", "net.0.weight (and 1 more)", "1e-07 of the largest", "5 times in a row", severity="warning")
+@sick(
+    "RUN001", "net.0.weight (and 1 more)", "1e-07 of the largest", "at 5 consecutive measured steps", severity="warning"
+)
 def sigmoids_that_let_no_gradient_through() -> dict:
     seen = steps([0.3] * 6, net_0=(1e-9, 1e-9), net_2=(1e-8, 1e-8), net_4=(1e-2, 1e-3))
     return ran(losses=FLAT, steps=seen)
@@ -65,7 +67,7 @@ def a_loss_that_is_no_number_any_more() -> dict:
     return ran(first_bad_step=3, steps=steps([1.0]) + steps_at(50, math.nan, loss=math.nan))
 
 
-@sick("RUN007", "changes net.2.weight by 1.4 of its size, above 1", "at a rate of 0.1", severity="warning")
+@sick("RUN007", "changes net.2.weight by 1.4 of its size, above 1", "at a learning rate of 0.1", severity="warning")
 def a_rate_that_is_far_too_large() -> dict:
     return ran(losses=FLAT, steps=steps([1.0] * 8, net_0=(1.0, 0.3), net_2=(1.0, 1.4)))
 

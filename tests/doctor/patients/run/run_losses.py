@@ -19,7 +19,9 @@ def falling(start: float, end: float, count: int, over: float = 40.0) -> list[fl
     return [end + (start - end) * math.exp(-i / over) for i in range(count)]
 
 
-@sick("RUN004", "2.3 at the start, 2.3 over the last third of 1000 batches", "a rate of 0.1", severity="warning")
+@sick(
+    "RUN004", "2.3 at the start, 2.3 over the last third of 1000 batches", "a learning rate of 0.1", severity="warning"
+)
 def a_flat_loss() -> dict:
     return ran(losses=curve([2.3] * 1000))
 
@@ -74,7 +76,7 @@ def no_loss_at_all() -> dict:
     return ran()
 
 
-@sick("RUN005", "above 30%", "at a rate of 0.1", severity="info")
+@sick("RUN005", "above 30%", "lr = 0.1", severity="info")
 def a_loss_that_jumps_over_its_minimum() -> dict:
     return ran(losses=curve([3.0 if i // 10 % 2 else 1.0 for i in range(400)]))
 
@@ -161,7 +163,7 @@ def a_validation_loss_that_is_a_sum() -> dict:
     return ran(evaluations=evaluations([1.0] * 5, [300.0] * 5), start=StartFact(guess=math.log(3)))
 
 
-@sick("RUN010", "0.1, against 0.5 in training thereafter", severity="info")
+@sick("RUN010", "0.1, against 0.5 in the training epoch after it", severity="info")
 def validation_rows_that_are_known() -> dict:
     return ran(evaluations=evaluations([0.5] * 6, [0.1] * 6))
 

@@ -11,17 +11,19 @@ from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Sy
 def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5, order: float = 1e-3) -> Symptoms:
     """A sample's output that depends on the other samples.
 
-    What it looks at:  eval mode: one sample is replaced by a copy of its neighbour, and the largest relative change of
-                       the other samples' outputs; the samples are moved by one place, and whether the outputs move with
-                       them. A recurrent layer or attention that takes the samples for steps in time is named.
-    Why it matters:    a wrong ``view`` or ``softmax`` mixes samples: training seems to work, single predictions do not.
-    Options:           ``tolerance``: relative change above which outputs count as changed; ``order``: the same for
+    What it looks at:  eval mode: one sample is replaced by a copy of its neighbor, and the largest relative change of
+                       the outputs of the other samples is measured; then all samples are shifted by one position, and
+                       the outputs must shift with them. If a recurrent layer or attention uses the samples as time
+                       steps, it is named.
+    Why it matters:    a wrong ``view`` or ``softmax`` mixes samples: training seems to work, but single predictions do
+                       not.
+    Options:           ``tolerance``: the relative change above which outputs count as changed; ``order``: the same for
                        samples in another order.
     Try:               ``batch_first=True``; ``transpose`` where ``view`` or ``reshape`` swaps dimensions; ``dim=`` of
                        reductions; batch norm with running statistics.
-    False alarms:      graph nets and attention over the batch are meant to. With ``batch_first=False`` the samples have
-                       to be known from the loss or the loader; otherwise a finding is info. Outputs that are square in
-                       the batch (similarities) are not checked.
+    False alarms:      graph networks and attention over the batch mix samples by design. With ``batch_first=False`` the
+                       samples must be known from the loss or the loader; otherwise a finding is info. Outputs that are
+                       square in the batch (similarities) are not checked.
     References:        Karpathy, A Recipe for Training Neural Networks, 2019; TheDeepChecker, 2023.
     """
     behaviour = evidence.behaviour
@@ -36,14 +38,14 @@ def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5, order: float = 
     first = [module.path for module in evidence.model.modules if module.settings.get("batch_first") is False]
     layer = _sequence_first_layer(evidence) if first else None
     if first and not _rows_are_samples(evidence) and (layer is None or _rows_of_losses(evidence)):
-        yield NotChecked(f"{first[0] or 'the model'} takes sequences first, samples second")
+        yield NotChecked(f"{first[0] or 'the model'} expects sequences first, samples second")
         return
     if layer is not None:
         shape = list(layer.input_shapes[0])
-        said = f"`{layer.op}` has batch_first=False and takes the {shape[0]} samples of {shape} for steps in time"
+        cause = f"`{layer.op}` has batch_first=False and uses the {shape[0]} samples of {shape} as time steps"
         severity: Severity | None = None if _rows_are_samples(evidence) else "info"
         yield Symptom(
-            layer.module, f"{said}: {message}", "batch_first=True, or transpose(0, 1) before and after", severity
+            layer.module, f"{cause}: {message}", "batch_first=True, or transpose(0, 1) before and after", severity
         )
     else:
         remedy = "keep dimension 0 in every view, reshape, flatten and softmax; transpose to swap dimensions"
@@ -51,7 +53,7 @@ def batch_mixing(evidence: Evidence, *, tolerance: float = 1e-5, order: float = 
 
 
 def _mixing(behaviour: BehaviourFacts, tolerance: float, order: float) -> str:
-    """Return how a sample depends on others; empty if it does not."""
+    """Return a description of how a sample depends on others; empty if it does not."""
     if (behaviour.mixing_change or 0.0) > tolerance:
         change = behaviour.mixing_change
         return f"one sample changes others' outputs by {change:.2g}, above {tolerance:g} (eval mode)"
@@ -62,7 +64,7 @@ def _mixing(behaviour: BehaviourFacts, tolerance: float, order: float) -> str:
 
 
 def _sequence_first_layer(evidence: Evidence) -> Operation | None:
-    """Return the first layer that takes the samples of the batch for steps in time."""
+    """Return the first layer that uses the samples of the batch as time steps."""
     size = evidence.batch.size if evidence.batch is not None else None
     for _, call in (
         evidence.graph.find(*RECURRENT, "multi_head_attention_forward") if evidence.trace is not None else ()

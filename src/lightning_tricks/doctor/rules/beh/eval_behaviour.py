@@ -1,4 +1,4 @@
-"""What a model does in eval mode when its inputs change, or do not."""
+"""Outputs in eval mode when the inputs change and when they do not."""
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ParameterFact
@@ -10,12 +10,12 @@ from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Sy
 def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
     """Outputs that do not depend on the inputs.
 
-    What it looks at:  eval mode, the samples of the batch in another order: the relative change of the outputs.
-    Why it matters:    the model has learnt, or can only learn, a constant.
-    Options:           ``tolerance``: relative change below which outputs count as unchanged; deep nets with batch norm
-                       may change by as little as 1e-6 before they are trained.
-    Try:               look for a layer of zeros, dead units, an input that is overwritten.
-    False alarms:      an output layer that begins at zero: info, "at initialisation".
+    What it looks at:  eval mode, with the samples of the batch in another order: the relative change of the outputs.
+    Why it matters:    the model has learned a constant, or can only learn a constant.
+    Options:           ``tolerance``: the relative change below which outputs count as unchanged; deep networks with
+                       batch norm may change by only 1e-6 before training.
+    Try:               look for a layer of zeros, dead units, or an input that is overwritten.
+    False alarms:      an output layer that is zero at the start: info, "at initialization".
     References:        Ben Braiek & Khomh, TheDeepChecker, 2023.
     """
     behaviour = evidence.behaviour
@@ -24,18 +24,18 @@ def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
         yield NotChecked(behaviour.reason or "outputs could not be compared")
     elif behaviour.input_change < tolerance:
         zero = _zero_output_layer(evidence)
-        when = f" at initialisation: {zero.name} is zero" if zero else ""
-        message = f"outputs change by {behaviour.input_change:.1g} (below {tolerance:g}) when the inputs do{when}"
+        when = f" at initialization: {zero.name} is zero" if zero else ""
+        message = f"outputs change by {behaviour.input_change:.1g} (below {tolerance:g}) when the inputs change{when}"
         remedy = (
-            "train a few steps and look again" if zero else "look for a layer of zeros, or an input that is not used"
+            "train a few steps and check again" if zero else "look for a layer of zeros, or an input that is not used"
         )
         yield Symptom(behaviour.module, message, remedy, "info" if zero else None)
     else:
-        yield Observed(f"outputs change by {behaviour.input_change:.2g} when the inputs do")
+        yield Observed(f"outputs change by {behaviour.input_change:.2g} when the inputs change")
 
 
 def _zero_output_layer(evidence: Evidence) -> ParameterFact | None:
-    """Return the weight of the last layer, if that is zero."""
+    """Return the weight of the last layer if it is zero."""
     last = (evidence.model.parameter(name) for name in output_weights(evidence))
     return next(
         (
@@ -52,10 +52,10 @@ def nondeterministic_eval(evidence: Evidence, *, tolerance: float = 1e-6) -> Sym
     """Outputs that differ from call to call in eval mode.
 
     What it looks at:  two passes over the same batch in eval mode.
-    Why it matters:    validation is noisy, and predictions cannot be repeated.
-    Options:           ``tolerance``: relative change below which outputs count as equal.
+    Why it matters:    validation is noisy, and predictions are not reproducible.
+    Options:           ``tolerance``: the relative change below which outputs count as equal.
     Try:               draw random numbers only ``if self.training``.
-    False alarms:      models that sample on purpose: info where normal numbers are drawn. Dropout is told of by
+    False alarms:      models that sample on purpose: info if they draw normal numbers. Dropout is reported by
                        dropout-always-on.
     References:        none.
     """
@@ -69,5 +69,5 @@ def nondeterministic_eval(evidence: Evidence, *, tolerance: float = 1e-6) -> Sym
     drawn = f" ({', '.join(behaviour.random)} is called)" if behaviour.random else ""
     message = f"two passes in eval mode differ by {change:.2g}, above {tolerance:g}{drawn}"
     yield Symptom(
-        "", message, "if self.training: around what is random", "info" if "randn" in behaviour.random else None
+        "", message, "draw random numbers only `if self.training:`", "info" if "randn" in behaviour.random else None
     )

@@ -1,4 +1,4 @@
-"""Frozen parts that move all the same."""
+"""Frozen parts that change."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,12 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 def frozen_part_moves(evidence: Evidence) -> Iterator[Symptom]:
     """A frozen part that changes in a step.
 
-    What it looks at:  batch norms without trainable parameters, in a part of the model that has none, that learn their
-                       statistics in the traced step; frozen parameters that the step writes into.
-    Why it matters:    ``requires_grad_(False)`` stops gradients, not running statistics: the features of the frozen
-                       part drift, and are others in eval mode than those that the head was trained on.
-    Try:               ``part.eval()`` in ``on_train_epoch_start``, for Lightning puts the model in training mode once.
+    What it looks at:  batch norms without trainable parameters, in a part of the model without trainable parameters,
+                       that update their statistics in the traced step; frozen parameters that the step modifies.
+    Why it matters:    ``requires_grad_(False)`` stops gradients but not running statistics: the features of the frozen
+                       part drift, and in eval mode they differ from those that the head was trained on.
+    Try:               ``part.eval()`` in ``on_train_epoch_start``, because Lightning puts the model in training mode
+                       once.
     False alarms:      teachers that follow a trainable part are left out.
     References:        Lightning documentation, "Transfer learning".
     """
@@ -23,7 +24,7 @@ def frozen_part_moves(evidence: Evidence) -> Iterator[Symptom]:
     frozen = [each for each in evidence.model.modules if each.path in learning and _is_frozen_part(evidence, each)]
     if frozen:
         count = f" ({len(frozen)} of them)" if len(frozen) > 1 else ""
-        message = f"{frozen[0].kind} of a frozen part learns its running statistics{count}"
+        message = f"{frozen[0].kind} of a frozen part updates its running statistics{count}"
         yield Symptom(frozen[0].path, message, "put the frozen part in eval mode: part.eval()")
     graph = evidence.graph
     for _, operation in graph.find("add", "sub", "mul", "div", "copy", "lerp", "zero", "fill", "setitem"):
@@ -35,12 +36,12 @@ def frozen_part_moves(evidence: Evidence) -> Iterator[Symptom]:
             and not parameter.requires_grad
             and not (follows or _has_twin(evidence, parameter.name))
         ):
-            message = f"the step writes into {parameter.name}, which is frozen, by `{operation.op}`"
-            yield Symptom(parameter.module, message, "leave it alone, or make it a buffer")
+            message = f"the step modifies {parameter.name}, which is frozen, with `{operation.op}`"
+            yield Symptom(parameter.module, message, "do not modify it, or register it as a buffer")
 
 
 def _is_frozen_part(evidence: Evidence, norm: ModuleFact) -> bool:
-    """Return whether a norm belongs to a part with other weights, all of them frozen, and is no teacher."""
+    """Return whether a norm belongs to a part with other weights, all frozen, that is not a teacher."""
     parent = norm.path.rpartition(".")[0]
     inside = [each for each in evidence.model.parameters if each.module.startswith(f"{parent}." if parent else "")]
     weights = [each for each in inside if len(each.shape) > 1]

@@ -1,4 +1,4 @@
-"""Which parts of a model are trained, and which parameters a gradient reaches."""
+"""Parts of a model that are trained, and parameters that a gradient reaches."""
 
 from collections.abc import Iterator
 
@@ -18,11 +18,11 @@ _STEPS = words("round floor ceil sign trunc")
 def eval_mode_in_training(evidence: Evidence) -> Iterator[Symptom]:
     """Parts in eval mode while the model trains.
 
-    What it looks at:  trainable batch norms, and dropout beside trainable parameters, whose ``training`` is False while
-                       the model's is True. Lightning keeps these flags since 2.2.
-    Why it matters:    the batch norm never learns its statistics, the dropout never drops.
+    What it looks at:  trainable batch norms, and dropout next to trainable parameters, whose ``training`` is False
+                       while that of the model is True. Lightning preserves these flags since 2.2.
+    Why it matters:    the batch norm never updates its statistics, and the dropout never drops values.
     Try:               ``model.train()`` after loading or freezing parts.
-    False alarms:      frozen parts, which are left out.
+    False alarms:      frozen parts are left out.
     References:        Lightning 2.2 release notes.
     """
     modules = evidence.model.modules
@@ -31,14 +31,14 @@ def eval_mode_in_training(evidence: Evidence) -> Iterator[Symptom]:
     for module in modules:
         if module.training or not (module.isa("_BatchNorm") or (module.isa("_DropoutNd") and module.settings.get("p"))):
             continue
-        if _is_beside_trainable(evidence, module):
+        if _is_next_to_trainable(evidence, module):
             yield Symptom(
                 module.path, f"{module.kind} has training = False while the model trains", "call .train() on it"
             )
 
 
-def _is_beside_trainable(evidence: Evidence, module: ModuleFact) -> bool:
-    """Say whether it trains itself, or, without parameters, its parent does."""
+def _is_next_to_trainable(evidence: Evidence, module: ModuleFact) -> bool:
+    """Return whether the module is trainable or, if it has no parameters, its parent is."""
     root = module.path if module.parameters else module.path.rpartition(".")[0]
     inside = f"{root}." if root else ""
     return any(parameter.requires_grad and parameter.name.startswith(inside) for parameter in evidence.model.parameters)
@@ -48,20 +48,21 @@ def _is_beside_trainable(evidence: Evidence, module: ModuleFact) -> bool:
 def param_without_grad(evidence: Evidence) -> Symptoms:
     """Trainable parameters that get no gradient.
 
-    What it looks at:  one backward pass: parameters with ``requires_grad`` whose gradient is None, and, as info, those
-                       whose gradient is exactly 0.
-    Why it matters:    they are never used, or cut off; DDP raises unless told to look for them.
-    Try:               use or freeze them; ``find_unused_parameters`` under DDP.
-    False alarms:      branches that are taken at times; info for parameters beside layers, such as mask tokens, for
-                       target networks that no optimizer holds, and, under manual optimization, for what belongs to an
-                       optimizer that did not step on this batch; layers behind one that begins at zero.
+    What it looks at:  one backward pass: parameters with ``requires_grad`` whose gradient is None; as info, those whose
+                       gradient is exactly 0.
+    Why it matters:    they are not used, or they are cut off from the loss; DDP raises an error unless
+                       ``find_unused_parameters`` is set.
+    Try:               use or freeze them; ``find_unused_parameters`` with DDP.
+    False alarms:      branches that are used only at times. Info for parameters outside layers, such as mask tokens;
+                       for target networks that are in no optimizer; under manual optimization, for parameters of an
+                       optimizer that did not step on this batch; for layers before one that is zero at the start.
     References:        PyTorch documentation, ``DistributedDataParallel``.
     """
     step = evidence.step
     assert step is not None
     without = [gradient.name for gradient in step.gradients if gradient.norm is None]
     if len(without) == len(step.gradients):
-        return  # loss-without-grad tells of it
+        return  # reported by loss-without-grad
     yield Observed(f"{len(step.gradients) - len(without)} of {len(step.gradients)} parameters have a gradient")
     cut = _behind_a_cut(evidence)
     waiting = _held_by_waiting_optimizers(evidence)
@@ -74,9 +75,9 @@ def param_without_grad(evidence: Evidence) -> Symptoms:
 
 
 def _may_get_one_later(evidence: Evidence, module: str, waiting: set[str]) -> bool:
-    """Return whether parameters may go without a gradient for now.
+    """Return whether parameters may have no gradient yet.
 
-    They stand beside layers, as a mask token does, belong to a target network, or to an optimizer that does not step on
+    They are outside layers, such as a mask token, belong to a target network, or to an optimizer that does not step on
     each batch.
     """
     held = {name for optimizer in evidence.optimizers or () for group in optimizer.groups for name in group.parameters}
@@ -86,7 +87,7 @@ def _may_get_one_later(evidence: Evidence, module: str, waiting: set[str]) -> bo
 
 
 def _held_by_waiting_optimizers(evidence: Evidence) -> set[str]:
-    """Return the parameters of the optimizers that did not step, where the module steps them by hand."""
+    """Return the parameters of the optimizers that did not step, under manual optimization."""
     step = evidence.step
     if step is None or not step.manual:
         return set()
@@ -111,14 +112,16 @@ def _kind(evidence: Evidence, path: str) -> str:
 
 @rule("BEH003", "warning", kind="batch", needs=("overfit",), preview=True)
 def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: float = 1e-2) -> Symptoms:
-    """A model that cannot learn one batch by heart.
+    """A model that cannot overfit one batch.
 
-    What it looks at:  up to 200 steps of Adam on the batch alone, without dropout: how far the loss falls. It takes as
-                       long, hence a preview; the model is put back as it was.
-    Why it matters:    who cannot learn one batch will not learn the set: something is wired wrongly.
-    Options:           ``share``: of its start that the loss must fall below; ``floor``: a loss below it is good enough.
-    Try:               look at the targets, at cut gradients, at the loss itself.
-    False alarms:      adversarial and reinforcement learning, noisy targets, losses that cannot fall to 0.
+    What it looks at:  up to 200 steps of Adam on this batch only, without dropout: how far the loss decreases. It takes
+                       the time of these steps, hence a preview; the model is restored afterwards.
+    Why it matters:    a model that cannot learn one batch will not learn the data set: there is a bug in the model or
+                       the loss.
+    Options:           ``share``: the loss must decrease below this share of its initial value; ``floor``: a loss below
+                       this value is sufficient.
+    Try:               check the targets, cut gradients, and the loss itself.
+    False alarms:      adversarial and reinforcement learning, noisy targets, losses that cannot reach 0.
     References:        Karpathy, A Recipe for Training Neural Networks, 2019; Ben Braiek & Khomh, TheDeepChecker, 2023.
     """
     found = evidence.overfit
@@ -127,22 +130,23 @@ def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: f
     if found.smallest > max(share * found.first, floor):
         message = (
             f"the loss falls from {found.first:.3g} to {found.smallest:.3g} in {found.steps} steps on one batch, not "
-            f"below {share:g} of its start"
+            f"below {share:g} of its initial value"
         )
-        yield Symptom("loss", message, "look at the targets, at cut gradients, at the loss itself")
+        yield Symptom("loss", message, "check the targets, cut gradients, and the loss itself")
 
 
 @rule("BEH008", "warning", kind="batch", needs=("trace", "step"), explains=("BEH006", "RUN008"))
 def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
     """A cut between trainable parameters and the loss.
 
-    What it looks at:  parameters without a gradient, or with one of exactly 0, all of whose ways to the loss are cut:
-                       the last operation where they end (``detach``, ``argmax``, ``round``, anything under
-                       ``no_grad``).
-    Why it matters:    what lies before the cut is not trained.
-    Try:               take the operation away, or put a soft one in its place (softmax for argmax, straight-through).
-    False alarms:      targets that are cut off on purpose: freeze what they come from. What is written into frozen
-                       parameters and buffers, such as moving averages, is no way to the loss.
+    What it looks at:  parameters without a gradient, or with a gradient of exactly 0, all of whose paths to the loss
+                       are cut: the last operation where these paths end (``detach``, ``argmax``, ``round``, anything
+                       under ``no_grad``).
+    Why it matters:    everything before the cut is not trained.
+    Try:               remove the operation, or replace it by a differentiable one (softmax for argmax,
+                       straight-through).
+    False alarms:      targets that are detached on purpose: freeze the parameters that they depend on. Writes into
+                       frozen parameters and buffers, such as moving averages, are not counted as a path to the loss.
     References:        none.
     """
     graph = evidence.graph
@@ -155,11 +159,11 @@ def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
         if lost:
             operation = graph[index]
             message = f"{call_of(evidence, operation)} cuts {len(lost)} parameters off from the loss ({lost[0]}, ...)"
-            yield Symptom(operation.module, message, "take it away, or freeze what lies before it")
+            yield Symptom(operation.module, message, "remove it, or freeze the parameters before it")
 
 
 def _last_cuts(graph: Graph, loss: int) -> list[int]:
-    """Return the operations where gradients end that the loss reaches on a way without another one."""
+    """Return the last operations before the loss at which gradients end."""
     cuts = _cuts(graph)
     return sorted(cuts & graph.before(loss, stops=cuts | _writes(graph)))
 
@@ -174,7 +178,7 @@ def _cuts(graph: Graph) -> set[int]:
 
 
 def _writes(graph: Graph) -> set[int]:
-    """Return the operations that write into frozen parameters and buffers: what is written there gets no gradient."""
+    """Return the operations that write into frozen parameters and buffers: their new values get no gradient."""
     kinds = ("parameter", "buffer")
     return {
         i for i, operation in enumerate(graph.operations) if operation.wrote in kinds and not operation.requires_grad
@@ -182,7 +186,7 @@ def _writes(graph: Graph) -> set[int]:
 
 
 def _behind_a_cut(evidence: Evidence) -> set[str]:
-    """Return the parameters without a gradient that the loss depends on, but on no way without a cut."""
+    """Return the parameters without a gradient that the loss depends on only through a cut."""
     trace, step = evidence.trace, evidence.step
     if trace is None or trace.loss is None or step is None:
         return set()

@@ -1,4 +1,4 @@
-"""What the batch holds: blank inputs, ids that cannot be, images in another layout."""
+"""Contents of the batch: blank inputs, invalid ids, images in another layout."""
 
 from collections.abc import Iterator
 
@@ -17,13 +17,13 @@ _COLORS = (1, 3, 4)
 def negative_ids(evidence: Evidence) -> Iterator[Symptom]:
     """Negative ids that are used as an index.
 
-    What it looks at:  integers of the batch that an embedding, a gather or an index takes, directly or after a clamp,
-                       ``abs`` or remainder.
-    Why it matters:    a clamp turns -1 into the first row, ``abs`` into the second, and plain indexing takes the last
-                       row: samples without an id share the vector of one that has it.
+    What it looks at:  integers of the batch that are passed to an embedding, a gather or an index, directly or after a
+                       clamp, ``abs`` or remainder.
+    Why it matters:    a clamp maps -1 to the first row, ``abs`` to the second, and plain indexing to the last row:
+                       samples without an id share the vector of a sample that has this id.
     Try:               reserve an id for padding (``padding_idx``) and map negative ids to it.
-    False alarms:      ids that the step compares with something, or replaces (``where``, ``masked_fill``), are masked
-                       by hand and left out; so are targets.
+    False alarms:      ids that the step compares or replaces (``where``, ``masked_fill``) are masked by user code and
+                       left out; so are targets.
     References:        PyTorch documentation, ``nn.Embedding``.
     """
     graph = evidence.graph
@@ -39,7 +39,7 @@ def negative_ids(evidence: Evidence) -> Iterator[Symptom]:
         passed = graph[graph.source(index)].op
         how = f" after `{passed}`" if passed in _HIDES_NEGATIVES else ""
         message = f"ids down to {_lowest(leaf):g} reach {call_of(evidence, user)}{how}"
-        yield Symptom(f"batch {leaf.path}".strip(), message, "map negative ids to one that is reserved: padding_idx")
+        yield Symptom(f"batch {leaf.path}".strip(), message, "map negative ids to a reserved one: padding_idx")
 
 
 def _lowest(leaf: LeafFact) -> float:
@@ -56,14 +56,14 @@ def _is_masked(graph: Graph, start: int) -> bool:
 
 @rule("DAT017", "warning", kind="batch", needs=("batch", "trace"))
 def channels_last_images(evidence: Evidence) -> Iterator[Symptom]:
-    """Images with their colors last, in a network that expects them first.
+    """Channels-last images in a network that expects channels first.
 
-    What it looks at:  inputs of shape (N, H, W, 1, 3 or 4): whether a convolution takes their rows for channels, or a
-                       ``view`` or ``reshape`` has given them the shape of (N, C, H, W).
+    What it looks at:  inputs of shape (N, H, W, 1, 3 or 4): whether a convolution uses their rows as channels, or a
+                       ``view`` or ``reshape`` has changed their shape to (N, C, H, W).
     Why it matters:    the convolution slides over columns and colors, and its channels are rows of pixels; a reshape
                        cuts the image into stripes.
     Try:               ``x.permute(0, 3, 1, 2)``.
-    False alarms:      images that are permuted on the way are left out.
+    False alarms:      images that are permuted before the convolution are left out.
     References:        PyTorch documentation, ``nn.Conv2d``.
     """
     graph = evidence.graph
@@ -77,9 +77,9 @@ def channels_last_images(evidence: Evidence) -> Iterator[Symptom]:
         shape, taken = images[graph[start].module], convolution.input_shapes[0]
         if len(taken) != 4 or (taken == (*shape[:1], *shape[1:]) and taken[1] in _COLORS):
             continue
-        took = f"rows for channels, of {list(taken)}" if taken == shape else f"them reshaped to {list(taken)}"
+        took = f"rows as channels, with shape {list(taken)}" if taken == shape else f"them reshaped to {list(taken)}"
         message = (
-            f"images of shape {list(shape)} have their colors last, and {call_of(evidence, convolution)} takes {took}"
+            f"images of shape {list(shape)} have their channels last, but {call_of(evidence, convolution)} takes {took}"
         )
         yield Symptom(f"batch {graph[start].module}".strip(), message, "x.permute(0, 3, 1, 2)")
         return
@@ -92,13 +92,13 @@ def _is_color_last(leaf: LeafFact) -> bool:
 
 @rule("DAT018", "warning", kind="batch", needs=("batch",))
 def blank_batch(evidence: Evidence) -> Iterator[Symptom]:
-    """A batch whose inputs are all the same number.
+    """A batch whose inputs are constant.
 
-    What it looks at:  the inputs of the batch: whether each holds one number again and again.
-    Why it matters:    nothing can be learnt from it: files that failed to load, a mask over everything, a
-                       normalization that was applied twice or to integers.
+    What it looks at:  the inputs of the batch: whether each contains a single repeated number.
+    Why it matters:    nothing can be learned from it. Typical causes are files that failed to load, a mask over
+                       everything, and a normalization that was applied twice or to integers.
     Try:               look at rows of the data set: ``dataset[0]``.
-    False alarms:      a batch that was made up to try a model (``torch.ones``).
+    False alarms:      an artificial batch for a quick check of a model (``torch.ones``).
     References:        Karpathy, A Recipe for Training Neural Networks, 2019.
     """
     known = [leaf for leaf in inputs(evidence) if leaf.tensor is not None and leaf.tensor.statistics is not None]
@@ -110,4 +110,4 @@ def blank_batch(evidence: Evidence) -> Iterator[Symptom]:
     shown = ", ".join(
         f"{leaf.path or 'input'} is {each.low:g}" for leaf, each in zip(known, values, strict=True) if each
     )
-    yield Symptom("batch", f"the inputs hold one number each: {shown} throughout", "look at rows of the data set")
+    yield Symptom("batch", f"each input contains a single number: {shown}", "look at rows of the data set")

@@ -1,4 +1,4 @@
-"""What the batch's numbers look like: scaled inputs, constant features, large targets."""
+"""Scale of the batch: unscaled inputs, constant features, large targets."""
 
 import math
 from collections.abc import Iterator
@@ -19,16 +19,16 @@ _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 def unscaled_inputs(
     evidence: Evidence, *, offset: float = 3.0, largest: float = 20.0, ratio: float = 100.0
 ) -> Symptoms:
-    """Inputs that are not normalised.
+    """Inputs that are not normalized.
 
-    What it looks at:  what of the batch arrives at the first weights, as the step has scaled it, outside of [0, 1]: a
-                       mean of many standard deviations, numbers beyond ±20 that are no mere outliers, features whose
-                       standard deviations differ a hundredfold.
-    Why it matters:    one rate cannot fit all weights, and large inputs saturate the first layer.
+    What it looks at:  the values that the batch passes to the first weights, after the scaling of the step, if they are
+                       outside [0, 1]: a mean of many standard deviations, values beyond ±20 that are not only outliers,
+                       features whose standard deviations differ by a factor of a hundred.
+    Why it matters:    one learning rate cannot fit all weights, and large inputs saturate the first layer.
     Options:           ``offset``: |mean| in standard deviations; ``largest``: |value|; ``ratio``: between features.
-    Try:               subtract the training set's mean and divide by its standard deviation; pixels / 255.
-    False alarms:      what goes into a norm or an embedding first, and what reaches no weights, is left out; logarithms
-                       may have any mean.
+    Try:               subtract the mean of the training set and divide by its standard deviation; divide pixels by 255.
+    False alarms:      inputs that first enter a normalization layer or an embedding, and inputs that reach no weights,
+                       are left out; logarithms may have any mean.
     References:        LeCun et al., Efficient BackProp, 1998, §4.3.
     """
     assert evidence.trace is not None
@@ -41,59 +41,60 @@ def unscaled_inputs(
             spread = f"std {seen.std:.3g}, from {seen.low:.3g} to {seen.high:.3g}"
             yield Observed(f"{where}: mean {seen.mean:.3g}, {spread}")
         is_logarithm = any(graph[each].op in _LOGARITHMS for each in (arrival.input, *graph.before(arrival.input)))
-        said = _unscaled(arrival, math.inf if is_logarithm else offset, largest, ratio)
-        if not said:
+        problems = _unscaled(arrival, math.inf if is_logarithm else offset, largest, ratio)
+        if not problems:
             continue
         remedy = "(x - mean) / std of the training set; for pixels x / 255"
         if source.op == "batch":
-            yield Symptom(f"batch {source.module}".strip(), said, remedy)
+            yield Symptom(f"batch {source.module}".strip(), problems, remedy)
         else:
-            yield Symptom(arrival.module, f"what arrives here, made of the batch: {said}", remedy)
+            yield Symptom(arrival.module, f"inputs of this layer, computed from the batch: {problems}", remedy)
 
 
 def _unscaled(arrival: ArrivalFact, offset: float, largest: float, ratio: float) -> str:
     seen, columns = arrival.tensor.statistics, arrival.columns
     if seen is None or columns is None or (seen.low >= 0 and seen.high <= 1) or seen.std == 0:
         return ""
-    extreme, said = max(abs(seen.low), abs(seen.high)), []
+    extreme, problems = max(abs(seen.low), abs(seen.high)), []
     if abs(seen.mean) > offset * seen.std:
-        said.append(f"mean {seen.mean:.3g} is beyond {offset:g} × std {seen.std:.3g}")
-    # numbers of a size of about one may have outliers: standardised features that are nearly constant do
+        problems.append(f"mean {seen.mean:.3g} is beyond {offset:g} × std {seen.std:.3g}")
+    # values of a scale of about one may have outliers: nearly constant features do after standardization
     if extreme > largest and seen.mean**2 + seen.std**2 > (largest / 6) ** 2:
-        said.append(f"largest value {extreme:.3g} is beyond {largest:g}")
+        problems.append(f"largest value {extreme:.3g} is beyond {largest:g}")
     if columns.std_ratio > ratio and columns.columns > 1:
-        said.append(f"the features' stds differ {columns.std_ratio:.3g}-fold, beyond {ratio:g}")
-    return "; ".join(said)
+        problems.append(f"the stds of the features differ by a factor of {columns.std_ratio:.3g}, above {ratio:g}")
+    return "; ".join(problems)
 
 
 @rule("DAT007", "info", kind="batch", needs=("batch",))
 def constant_features(evidence: Evidence, *, rows: int = 256) -> Iterator[Symptom]:
-    """Features that never change.
+    """Constant features.
 
-    What it looks at:  columns and channels of float inputs that hold one value throughout the batch.
-    Why it matters:    they tell nothing, and a standard deviation of 0 divides by zero when they are normalised.
+    What it looks at:  columns and channels of floating-point inputs that have a single value in the whole batch.
+    Why it matters:    they contain no information, and normalization divides by a standard deviation of 0.
     Options:           ``rows``: smaller batches are not judged.
-    Try:               leave them out; add a small number to the standard deviation.
-    False alarms:      padding, rare one-hot features, borders of images: hence info.
+    Try:               remove them; add a small number to the standard deviation.
+    False alarms:      padding, rare one-hot features, image borders: hence info.
     References:        TheDeepChecker, TOSEM 2023.
     """
     for leaf in inputs(evidence):
         columns = leaf.columns
         if columns is not None and columns.rows >= rows and columns.columns > 1 and columns.constant:
             message = f"{columns.constant} of {columns.columns} columns are constant over {columns.rows} rows"
-            yield Symptom(f"batch {leaf.path}".strip(), message, "leave them out, they tell nothing")
+            yield Symptom(f"batch {leaf.path}".strip(), message, "remove them: they contain no information")
 
 
 @rule("DAT009", "warning", kind="batch", needs=("batch", "trace"))
 def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Symptom]:
-    """Regression targets that are large.
+    """Large regression targets.
 
-    What it looks at:  mean and standard deviation of the targets of squared and absolute losses.
-    Why it matters:    the first gradients are as large, and a rate that fits them fits nothing else.
-    Options:           ``limit``: the |mean| or standard deviation above which it is said.
-    Try:               standardise the targets by the training set's, and predictions back.
-    False alarms:      losses in logarithms are left out, and predictions that the step brings to the scale of the
-                       batch by numbers of the batch (reversible normalization).
+    What it looks at:  the mean and the standard deviation of the targets of squared and absolute losses.
+    Why it matters:    the first gradients have the same scale, and a learning rate that suits them suits no other part
+                       of training.
+    Options:           ``limit``: the |mean| or standard deviation above which it is reported.
+    Try:               standardize the targets with the statistics of the training set, and undo it for predictions.
+    False alarms:      losses of logarithms are left out, and predictions that the step rescales with statistics of the
+                       batch (reversible normalization).
     References:        LeCun et al., Efficient BackProp, 1998.
     """
     losses = {operation.op for operation in evidence.graph.operations if operation.op in LOSSES}
@@ -109,7 +110,7 @@ def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Sy
     for leaf in targets(evidence):
         seen = leaf.tensor.statistics if leaf.tensor is not None else None
         if seen is None or leaf.path not in compared:
-            continue  # scaled on the way, or a target of something else
+            continue  # scaled before the loss, or the target of another loss
         size = max(abs(seen.mean), seen.std)
         if size > limit:
             message = f"targets have mean {seen.mean:.3g} and std {seen.std:.3g}, beyond {limit:g}"
@@ -117,7 +118,7 @@ def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Sy
 
 
 def _is_rescaled(graph: Graph, prediction: int) -> bool:
-    """Return whether the last step to a prediction brings it to the scale of the batch, by numbers of the batch."""
+    """Return whether the last operation of a prediction rescales it with numbers of the batch."""
     made = graph[graph.source(prediction)]
     return made.op in _SCALING and any(_is_raw(graph, each) for each in made.inputs)
 

@@ -1,4 +1,4 @@
-"""What is in the batch."""
+"""Non-finite values in the batch."""
 
 import math
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 def nan_in_inputs(evidence: Evidence) -> Iterator[Symptom]:
     """Inputs or targets that are not finite.
 
-    What it looks at:  NaN and infinities in the leaves of the batch.
-    Why it matters:    one of them makes the loss, all gradients and after one step all weights NaN.
-    Try:               drop or fill such rows in the data set.
-    False alarms:      missing values that the model masks: a warning where the loss is finite all the same.
+    What it looks at:  NaN and infinite values in the tensors of the batch.
+    Why it matters:    one such value makes the loss and all gradients NaN, and all weights after one step.
+    Try:               drop or fill these rows in the data set.
+    False alarms:      missing values that the model masks: a warning if the loss is finite.
     References:        Humbatova et al., Taxonomy of real faults in deep learning systems, 2020.
     """
     assert evidence.batch is not None

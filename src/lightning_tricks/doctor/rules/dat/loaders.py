@@ -1,4 +1,4 @@
-"""How the training loader is set: order, batch size, the last batch."""
+"""Settings of the training loader: order, batch size, the last batch."""
 
 from collections.abc import Iterator
 
@@ -13,17 +13,18 @@ _SERIES = ("time", "seri", "sequence", "window", "forecast", "stream", "tempor")
 def train_loader_not_shuffled(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
     """Training rows in the same order in every epoch.
 
-    What it looks at:  the training loader's sampler; whether the classes come one after the other (an error then).
-    Why it matters:    neighbouring rows are alike: gradients of a batch point to its class, and batch norms learn it.
+    What it looks at:  the sampler of the training loader; whether the rows are sorted by class (then an error).
+    Why it matters:    consecutive rows are similar: the gradient of a batch follows its class, and batch norms adapt to
+                       it.
     Try:               ``DataLoader(..., shuffle=True)``.
-    False alarms:      time series (by the data set's name, or rows that are shifted windows), one batch an epoch, and
-                       samplers of your own are left out.
+    False alarms:      time series (recognized by the name of the data set, or by rows that are shifted windows), one
+                       batch per epoch, and custom samplers are left out.
     References:        Bengio, Practical recommendations, 2012, §3.1.
     """
     loader = evidence.train_loader
     assert loader is not None
     if loader.iterable:
-        yield NotChecked("the training data can only be iterated: its order is its own")
+        yield NotChecked("the training data is iterable-style and defines its own order")
         return
     if loader.shuffles is None:
         yield NotChecked(f"whether {loader.sampler or 'the loader'} shuffles cannot be known")
@@ -33,7 +34,7 @@ def train_loader_not_shuffled(evidence: Evidence) -> Iterator[Symptom | NotCheck
     if loader.shuffles or loader.batches in (0, 1) or is_series:
         return
     if rows is not None and rows.sorted:
-        message = f"{loader.sampler}, and the {len(rows.classes or ())} classes come one after the other"
+        message = f"{loader.sampler}, and the {len(rows.classes or ())} classes are in sorted order"
         yield Symptom("train loader", message, remedy, "error")
     else:
         yield Symptom("train loader", f"{loader.sampler} gives the same order in every epoch", remedy)
@@ -41,14 +42,14 @@ def train_loader_not_shuffled(evidence: Evidence) -> Iterator[Symptom | NotCheck
 
 @rule("DAT003", "warning", kind="static", needs=("train_loader",))
 def batch_size_out_of_range(evidence: Evidence, *, high: int = 1024, limit: int = 6000) -> Symptoms:
-    """A batch that is very small or very large.
+    """A very small or very large batch.
 
     What it looks at:  the effective batch: rows per device × accumulated batches × devices.
-    Why it matters:    one row's gradient is mostly noise; thousands of rows need rates and warm-up of their own, and
-                       often generalise worse.
+    Why it matters:    the gradient of one row is mostly noise; batches of thousands of rows need their own learning
+                       rate and warm-up, and often generalize worse.
     Options:           ``high``: info above it; ``limit``: a warning above it.
-    Try:               32 to 256; ``accumulate_grad_batches`` where memory is short.
-    False alarms:      a batch of all rows there are; one row that holds many samples (a graph, a series) is left out.
+    Try:               32 to 256; ``accumulate_grad_batches`` if memory is limited.
+    False alarms:      a single batch that contains all rows; one row with many samples (a graph, a series) is left out.
     References:        Keskar et al., 2017; Goyal et al., 2017; Masters & Luschi, 2018.
     """
     loader, plan = evidence.train_loader, evidence.plan
@@ -57,22 +58,24 @@ def batch_size_out_of_range(evidence: Evidence, *, high: int = 1024, limit: int 
     if loader.rows == 0:
         return
     if not size:
-        yield NotChecked("how many samples the training loader's batches have cannot be known")
+        yield NotChecked("the number of samples in the batches of the training loader is unknown")
         return
     accumulate, devices = (plan.accumulate, plan.devices) if plan is not None else (1, 1)
     effective = size * accumulate * devices
-    said = f"effective batch {effective} ({size} per device × {accumulate} accumulated × {devices} devices)"
-    yield Observed(said)
+    size_text = f"effective batch {effective} ({size} per device × {accumulate} accumulated × {devices} devices)"
+    yield Observed(size_text)
     if effective == 1 and (loss_rows(evidence) or 1) == 1:
-        yield Symptom("train loader", f"{said}: each step follows one row", "batch_size=32")
+        yield Symptom("train loader", f"{size_text}: each step uses one row", "batch_size=32")
     elif effective > limit:
-        yield Symptom("train loader", f"{said}, above {limit}", "batch_size=256, or a warm-up: tricks=[cosine_decay]")
+        yield Symptom(
+            "train loader", f"{size_text}, above {limit}", "batch_size=256, or a warm-up: tricks=[cosine_decay]"
+        )
     elif effective > high:
-        yield Symptom("train loader", f"{said}, above {high}", "batch_size=256, or a warm-up", "info")
+        yield Symptom("train loader", f"{size_text}, above {high}", "batch_size=256, or a warm-up", "info")
 
 
 def _common_size(evidence: Evidence) -> int | None:
-    """Return the rows of the batch, if all of its tensors have as many."""
+    """Return the number of rows of the batch if all of its tensors agree on it."""
     leaves = evidence.batch.leaves if evidence.batch is not None else ()
     sizes = {leaf.tensor.shape[0] if leaf.tensor.shape else None for leaf in leaves if leaf.tensor is not None}
     return next(iter(sizes)) if len(sizes) == 1 else None
@@ -80,12 +83,12 @@ def _common_size(evidence: Evidence) -> int | None:
 
 @rule("DAT004", "info", kind="static", needs=("train_loader",))
 def batch_size_not_power_of_two(evidence: Evidence) -> Iterator[Symptom]:
-    """A batch size that is no power of two.
+    """A batch size that is not a power of two.
 
-    What it looks at:  the training loader's batch size.
-    Why it matters:    kernels work on tiles of 8 to 128 rows; what is left over of a tile is idle.
+    What it looks at:  the batch size of the training loader.
+    Why it matters:    kernels work on tiles of 8 to 128 rows; the rest of an incomplete tile is idle.
     Try:               the nearest power of two, or a multiple of 8.
-    False alarms:      the evidence is weak, hence info; a batch of all rows is left out.
+    False alarms:      the evidence is weak, hence info; a single batch of all rows is left out.
     References:        NVIDIA, Deep learning performance guide.
     """
     loader = evidence.train_loader
@@ -94,17 +97,18 @@ def batch_size_not_power_of_two(evidence: Evidence) -> Iterator[Symptom]:
         return
     below = 1 << (size.bit_length() - 1)
     nearest = below if size - below <= 2 * below - size else 2 * below
-    yield Symptom("train loader", f"batch size {size} is no power of two", f"batch_size={nearest}")
+    yield Symptom("train loader", f"batch size {size} is not a power of two", f"batch_size={nearest}")
 
 
 @rule("DAT010", "warning", kind="static", needs=("train_loader",))
 def last_batch_of_one(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
-    """A last batch of one row, under batch norm.
+    """A last batch of one row with batch norm.
 
-    What it looks at:  rows modulo batch size, ``drop_last``, and whether the model has batch norms.
-    Why it matters:    one row has no variance: ``BatchNorm1d`` raises, others learn zeros from it, once an epoch.
+    What it looks at:  rows modulo batch size, ``drop_last``, and whether the model contains batch norms.
+    Why it matters:    one row has no variance: once per epoch, ``BatchNorm1d`` raises an error and other batch norms
+                       update their variance with zeros.
     Try:               ``drop_last=True``, or another batch size.
-    False alarms:      convolutional batch norms still see many positions.
+    False alarms:      convolutional batch norms average over many positions, even for one row.
     References:        PyTorch, "Expected more than 1 value per channel when training".
     """
     loader = evidence.train_loader
@@ -113,13 +117,14 @@ def last_batch_of_one(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
     if not norms:
         return
     if loader.rows is None or not loader.batch_size:
-        yield NotChecked("the training data has no length, or the loader no batch size")
+        yield NotChecked("the training data has no length, or the loader has no batch size")
         return
     if samples_per_row(evidence) > 1:
         return
     devices = evidence.plan.devices if evidence.plan is not None else 1
     if loader.batch_size > 1 and not loader.drop_last and devices == 1 and loader.rows % loader.batch_size == 1:
         message = (
-            f"{loader.rows} rows in batches of {loader.batch_size} leave one row for {norms[0].kind} {norms[0].path}"
+            f"{loader.rows} rows in batches of {loader.batch_size} leave a last batch of one row for "
+            f"{norms[0].kind} {norms[0].path}"
         )
         yield Symptom("train loader", message, "DataLoader(..., drop_last=True)")

@@ -1,4 +1,4 @@
-"""How many rows validation has."""
+"""Size of the validation set."""
 
 from collections.abc import Iterator
 
@@ -12,12 +12,13 @@ def split_size(
 ) -> Iterator[Symptom | NotChecked]:
     """A validation set that is small or large for its training set.
 
-    What it looks at:  the validation rows as a share of all rows.
-    Why it matters:    few rows make a noisy score, which early stopping and tuning then follow; many are missing in
-                       training.
-    Options:           ``low``, ``high``: the range of the share; ``large``: more rows than this need no fixed share.
+    What it looks at:  the number of validation rows as a share of all rows.
+    Why it matters:    few rows give a noisy score, which early stopping and tuning then follow; many rows are missing
+                       from training.
+    Options:           ``low``, ``high``: the range of the share; ``large``: with more rows than this, the share is not
+                       checked.
     Try:               ``torch.utils.data.random_split(dataset, [0.8, 0.2])``.
-    False alarms:      data that come with a split of their own.
+    False alarms:      data with a predefined split.
     References:        Guyon, A scaling law for the validation-set training-set size ratio, 1997.
     """
     assert evidence.train_loader is not None
@@ -28,5 +29,5 @@ def split_size(
         return
     share = val / (train + val)
     if train + val <= large and not low <= share <= high:
-        message = f"{val} of {train + val} rows are for validation, {share:.1%}, outside [{low:.0%}, {high:.0%}]"
+        message = f"{val} of {train + val} rows are for validation ({share:.1%}), outside [{low:.0%}, {high:.0%}]"
         yield Symptom("val loader", message, "random_split(dataset, [0.8, 0.2])")

@@ -1,4 +1,4 @@
-"""What the test set is used for."""
+"""Use of the test set."""
 
 import re
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ _TEST = re.compile(r"(^|[^a-z])test([^a-z]|$)", re.IGNORECASE)
 
 @rule("DAT012", "error", kind="static", needs=("test_rows",))
 def test_overlap(evidence: Evidence, *, share: float = 0.01) -> Symptoms:  # noqa: PT028 (a rule, not a test)
-    """Rows of the test set in the training or validation set.
+    """Test rows in the training or validation set.
 
-    What it looks at:  indices, where the sets are parts of one data set, else the contents of up to 2,048 rows.
-    Why it matters:    the test score then measures memory, not what the model does on new data.
-    Options:           ``share``: of the test rows, from which it is reported.
-    Try:               split once, by a fixed seed, and keep the indices.
-    False alarms:      coarse or blank rows that coincide; blank ones are left out.
+    What it looks at:  the indices, if the sets are subsets of one data set; otherwise the contents of up to 2,048 rows.
+    Why it matters:    the test score then measures memorization, not performance on new data.
+    Options:           ``share``: the share of test rows from which it is reported.
+    Try:               split once, with a fixed seed, and store the indices.
+    False alarms:      coarse or blank rows that coincide; blank rows are left out.
     References:        Kapoor & Narayanan, Leakage and the reproducibility crisis, 2023.
     """
     if part := what_uses_parts_of_rows(evidence):
-        yield NotChecked(f"training uses a part of each row ({part}): rows may be split inside")
+        yield NotChecked(f"training uses a part of each row ({part}): rows may be split internally")
         return
     for name, facts in (evidence.test_rows or {}).items():
         if facts.overlap is None:
@@ -30,18 +30,18 @@ def test_overlap(evidence: Evidence, *, share: float = 0.01) -> Symptoms:  # noq
         elif facts.overlap >= share:
             message = f"{facts.overlap:.0%} of the test rows are in the {name} set ({facts.overlapping} found"
             message += ", by their indices)" if facts.overlap_by == "indices" else ")"
-            yield Symptom("test loader", message, "split once, by a fixed seed, and keep the indices")
+            yield Symptom("test loader", message, "split once, with a fixed seed, and store the indices")
 
 
 @rule("DAT013", "error", kind="static", needs=("plan",))
 def monitors_test(evidence: Evidence) -> Iterator[Symptom]:
-    """A callback or scheduler that follows a metric of the test set.
+    """A callback or scheduler that monitors a metric of the test set.
 
     What it looks at:  ``monitor`` of every callback of the Trainer and of plateau schedulers.
-    Why it matters:    what stops the training or picks the checkpoint has been fitted to: the test score is no longer
-                       that of unseen data.
-    Try:               monitor the same metric of a validation set.
-    False alarms:      a validation metric whose name holds the word "test".
+    Why it matters:    training is then stopped, or the checkpoint is selected, by the test set: the test score no
+                       longer measures performance on unseen data.
+    Try:               monitor the same metric on a validation set.
+    False alarms:      a validation metric whose name contains the word "test".
     References:        Kapoor & Narayanan, Leakage and the reproducibility crisis, 2023.
     """
     for found in evidence.plan.monitors if evidence.plan is not None else ():

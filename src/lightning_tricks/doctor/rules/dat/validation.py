@@ -1,4 +1,4 @@
-"""How the validation set differs from the training set."""
+"""Differences between the validation set and the training set."""
 
 from collections.abc import Iterator
 
@@ -13,15 +13,16 @@ _CLASS_LOSSES = ("cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cr
 def validation_unlike_training(
     evidence: Evidence, *, shift: float = 3.0, ratio: float = 3.0, unknown: float = 0.1
 ) -> Iterator[Symptom]:
-    """A validation set whose inputs or classes are unlike those of training.
+    """Validation inputs or classes that differ from those of training.
 
     What it looks at:  up to 256 rows of each set: mean, standard deviation and sign of each input, the order of three
                        channels, and the classes.
     Why it matters:    the validation loss then measures a missing transform, not the model.
-    Options:           ``shift``: in standard deviations, how far the means may be apart; ``ratio``: how far the
-                       standard deviations; ``unknown``: the share of validation rows of classes that training lacks.
-    Try:               one transform and one numbering of the classes for both sets.
-    False alarms:      a shift of the domain that is meant; series that are split in time and drift.
+    Options:           ``shift``: the largest distance between the means, in standard deviations; ``ratio``: the largest
+                       ratio of the standard deviations; ``unknown``: the largest share of validation rows of classes
+                       that do not occur in training.
+    Try:               the same transform and the same class indices for both sets.
+    False alarms:      an intended domain shift; series that are split in time and drift.
     References:        Breck et al., Data Validation for Machine Learning, 2019.
     """
     splits = evidence.splits
@@ -35,12 +36,12 @@ def validation_unlike_training(
             yield Symptom(where, message, "the same transform for the training and the validation set")
     if splits.unknown > unknown and _is_classified(evidence):
         yield Symptom(
-            "validation", _classes(splits), "one numbering of the classes, and one list of them, for both sets"
+            "validation", _classes(splits), "the same list of classes and the same class indices for both sets"
         )
 
 
 def _difference(found: ShiftFact, shift: float, ratio: float, is_series: bool) -> str:
-    """Return how the inputs differ; empty if they do not."""
+    """Return a description of how the inputs differ; empty if they do not."""
     (mean, val_mean), (std, val_std) = found.means, found.stds
     numbers = f"mean {val_mean:.3g} and std {val_std:.3g}, training has mean {mean:.3g} and std {std:.3g}"
     if not 1 / ratio <= found.ratio <= ratio:
@@ -50,7 +51,9 @@ def _difference(found: ShiftFact, shift: float, ratio: float, is_series: bool) -
     if sorted(found.negatives)[0] == 0 and sorted(found.negatives)[1] > 0.2 and not is_series:
         none, some = ("validation", "training") if found.negatives[1] == 0 else ("training", "validation")
         share = max(found.negatives)
-        return f"no {none} input is negative, {share:.0%} in {some} are (a normalization is missing): {numbers}"
+        return (
+            f"no {none} input is negative, {share:.0%} in {some} are negative (a normalization is missing): {numbers}"
+        )
     if found.reversed:
         return "validation images have the channel means of training in reverse order (RGB and BGR)"
     return ""
@@ -65,6 +68,7 @@ def _classes(splits: SplitFacts) -> str:
     shown = ", ".join(map(str, new[:5])) + (" …" if len(new) > 5 else "")
     train = f"{min(splits.train_classes)} to {max(splits.train_classes)}"
     return (
-        f"{splits.unknown:.0%} of the validation rows have classes that training lacks: {shown}; the labels of "
+        f"{splits.unknown:.0%} of the validation rows have classes that do not occur in training: {shown}; "
+        "the labels of "
         f"training are {train}, those of validation {min(splits.val_classes)} to {max(splits.val_classes)}"
     )

@@ -1,4 +1,4 @@
-"""Gradient clipping against the gradients of the run."""
+"""Gradient clipping compared with the gradients of the run."""
 
 import statistics
 from collections.abc import Iterator
@@ -10,12 +10,14 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 @rule("OPT013", "warning", kind="run", needs=("run",))
 def clip_always(evidence: Evidence, *, factor: float = 100.0, share: float = 0.9, steps: int = 5) -> Iterator[Symptom]:
-    """Gradient clipping that cuts every step.
+    """Gradient clipping that applies at every step.
 
-    What it looks at:  the norm of all gradients before clipping, at the steps that are measured, over the limit.
-    Why it matters:    every step has the length of the limit: with SGD the learning rate is divided by the factor.
-    Options:           ``factor``: how much is cut; ``share``: of the measured steps; ``steps``: fewer are not judged.
-    Try:               a limit near the usual norm: ``tricks=[auto_clip]`` finds it.
+    What it looks at:  the norm of all gradients before clipping over the limit, at the measured steps.
+    Why it matters:    every step has the length of the limit: with SGD, the learning rate is in effect divided by this
+                       factor.
+    Options:           ``factor``: the factor above which a step counts; ``share``: of the measured steps; ``steps``:
+                       runs with fewer measured steps are not judged.
+    Try:               a limit near the typical norm: ``tricks=[auto_clip]`` finds it.
     False alarms:      recipes that normalize every gradient on purpose.
     References:        Pascanu et al., On the difficulty of training recurrent neural networks, 2013.
     """
@@ -28,10 +30,10 @@ def clip_always(evidence: Evidence, *, factor: float = 100.0, share: float = 0.9
         message = (
             f"{run.clip.setting} divides the gradient by {usual:.3g} (median of {len(cuts)} steps), above {factor:g}"
         )
-        yield Symptom("optimizer 0", message, "a limit near the usual norm; tricks=[auto_clip] finds it")
+        yield Symptom("optimizer 0", message, "a limit near the typical norm; tricks=[auto_clip] finds it")
 
 
 def _cut(clip: ClipFact, step: StepFact) -> float:
-    """Return by how much clipping divides a gradient; by value, the root mean square of the largest weight's."""
+    """Return the factor by which clipping divides a gradient; by value, for the RMS of the largest weight gradient."""
     size = max((gradient for gradient, _ in step.weights.values()), default=0.0) if clip.by_value else step.norm
     return size / clip.limit

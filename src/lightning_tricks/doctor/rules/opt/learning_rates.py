@@ -1,4 +1,4 @@
-"""Learning rates: customary ranges by optimizer, lower ones for what was trained before, and schedules' horizons."""
+"""Learning rates: typical ranges by optimizer, and lower ones for pretrained weights."""
 
 from collections.abc import Iterator
 
@@ -12,18 +12,18 @@ _ROUNDING = 1 + 1e-6
 
 @rule("OPT001", "warning", kind="static", needs=("optimizers",))
 def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 50e6) -> Symptoms:
-    """A learning rate far from what is customary.
+    """A learning rate far from the typical range.
 
-    What it looks at:  the peak rate of each parameter group against its optimizer's customary range: SGD [1e-2, 1e-1],
-                       the Adam family [1e-3, 1e-2], Adadelta [1e-2, 1e-1], Adagrad [1e-3, 1e-1], Lion [1e-4, 1e-3],
-                       Muon [1e-3, 1e-1].
-    Why it matters:    too high diverges, too low looks like a model that cannot learn.
-    Options:           ``widen``: the range is widened so many times before it is a warning, within that it is info;
-                       ``large``: parameters from which a model is judged as in fine-tuning.
+    What it looks at:  the peak learning rate of each parameter group against the typical range of its optimizer: SGD
+                       [1e-2, 1e-1], the Adam family [1e-3, 1e-2], Adadelta [1e-2, 1e-1], Adagrad [1e-3, 1e-1], Lion
+                       [1e-4, 1e-3], Muon [1e-3, 1e-1].
+    Why it matters:    training diverges if it is too high; if it is too low, the model seems unable to learn.
+    Options:           ``widen``: outside the range widened by this factor it is a warning, otherwise info; ``large``:
+                       the number of parameters from which a model is judged like one that is fine-tuned.
     Try:               ``tricks=[lr_finder]``.
-    False alarms:      what was trained before, transformers and models of more than 50 million parameters may have
-                       rates a hundred times lower; unknown optimizers are not judged. A rate that ``LRFinder``
-                       measured in the same run is better evidence than a customary range, and is not judged either.
+    False alarms:      for pretrained weights, transformers and models of more than 50 million parameters, the lower end
+                       is a hundred times lower; unknown optimizers are not judged. A learning rate that ``LRFinder``
+                       measured in the same run is better evidence than a typical range, so it is not judged either.
     References:        Smith, A disciplined approach to hyper-parameters, 2018; Bengio, Practical recommendations, 2012.
     """
     if evidence.rates_measured_by:
@@ -32,34 +32,35 @@ def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 5
     gentle = _is_large(evidence, large) or _is_transformer(evidence)
     for where, group, optimizer, family in groups_of(evidence):
         if family is None:
-            yield NotChecked(f"{optimizer.kind} is of no family whose ranges are known")
+            yield NotChecked(f"{optimizer.kind} belongs to no optimizer family with a known range")
             continue
         lr = peak(group)
         if lr is None:
             continue
         low = family.low / (100 if gentle or _pretrained_share(evidence, group) > 0 else 1)
-        customary = f"{family.name}'s customary range [{low:g}, {family.high:g}]"
+        typical = f"{family.name}'s typical range [{low:g}, {family.high:g}]"
         yield Observed(f"{where}: lr = {lr:.3g}, {family.name} [{low:g}, {family.high:g}]")
         if lr == 0:
-            yield Symptom(where, "lr = 0: nothing moves", f"lr={family.low:g}; tricks=[lr_finder] finds one")
+            yield Symptom(where, "lr = 0: no parameter changes", f"lr={family.low:g}; tricks=[lr_finder] finds one")
         elif not low / widen <= lr * _ROUNDING or not lr <= family.high * widen * _ROUNDING:
             yield Symptom(
-                where, f"lr = {lr:.3g}, more than {widen:g} × outside of {customary}", "tricks=[lr_finder] finds one"
+                where, f"lr = {lr:.3g}, more than {widen:g} × outside {typical}", "tricks=[lr_finder] finds one"
             )
         elif not low <= lr * _ROUNDING or not lr <= family.high * _ROUNDING:
-            yield Symptom(where, f"lr = {lr:.3g}, outside of {customary}", "tricks=[lr_finder] finds one", "info")
+            yield Symptom(where, f"lr = {lr:.3g}, outside {typical}", "tricks=[lr_finder] finds one", "info")
 
 
 @rule("OPT002", "warning", kind="static", needs=("optimizers",))
 def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
-    """A rate for training from scratch on weights that were trained before.
+    """A learning rate for training from scratch on pretrained weights.
 
-    What it looks at:  groups that hold trainable parts which were trained before (a checkpoint that is named, frozen
-                       neighbours, batch norms that have counted, weights that no initializer draws).
-    Why it matters:    the first steps wash out what was learnt.
-    Try:               one or two orders of magnitude less; ``tricks=[discriminative_lr,gradual_unfreezing]``.
-    False alarms:      a group of the new output layer alone and a model after steps of its own Trainer are left out;
-                       training that goes on under another Trainer looks like fine-tuning.
+    What it looks at:  groups with trainable pretrained parts (a named checkpoint, frozen neighbors, batch norms that
+                       have counted batches, weights that match no initializer).
+    Why it matters:    the first steps destroy what was learned.
+    Try:               a learning rate that is one or two orders of magnitude lower;
+                       ``tricks=[discriminative_lr,gradual_unfreezing]``.
+    False alarms:      a group that contains only the new output layer, and a model after steps of its own Trainer, are
+                       left out; training that continues under another Trainer looks like fine-tuning.
     References:        Howard & Ruder, ULMFiT, 2018.
     """
     if evidence.plan is not None and evidence.plan.done:
@@ -72,15 +73,15 @@ def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
         held = {name.rpartition(".")[0] for name in group.parameters}
         fact = next(part for part in evidence.model.pretrained if any(_is_in(path, part.module) for path in held))
         message = (
-            f"lr = {lr:.3g} for weights that were trained before ({fact.module or 'the model'}: {fact.reason}), "
-            f"{family.name} trains from scratch from {family.low:g} on"
+            f"lr = {lr:.3g} for pretrained weights ({fact.module or 'the model'}: {fact.reason}), "
+            f"but {family.low:g} is already a rate for training from scratch with {family.name}"
         )
         remedy = f"lr={family.low / 10:g} to {family.low / 100:g}; tricks=[discriminative_lr,gradual_unfreezing]"
         yield Symptom(where, message, remedy)
 
 
 def peak(group: GroupFact) -> float | None:
-    """Return the highest rate that a group will have: what a warm-up rises to, not where it starts."""
+    """Return the highest learning rate of a group: the end of a warm-up, not its start."""
     for key in ("max_lr", "initial_lr", "lr"):
         value = group.settings.get(key)
         if isinstance(value, (int, float)):
@@ -100,7 +101,7 @@ def _is_transformer(evidence: Evidence) -> bool:
 
 
 def _pretrained_share(evidence: Evidence, group: GroupFact) -> float:
-    """Return the share of a group's trainable numbers that were trained before; the output layer is always new."""
+    """Return the pretrained share of a group's trainable numbers; the output layer is always new."""
     known = tuple(part.module for part in evidence.model.pretrained)
     last = {name.rpartition(".")[0] for name in output_weights(evidence)}
     sizes = {True: 0, False: 0}

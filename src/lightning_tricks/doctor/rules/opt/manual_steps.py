@@ -1,4 +1,4 @@
-"""What manual optimization leaves undone."""
+"""Steps under manual optimization."""
 
 from collections.abc import Iterator
 
@@ -8,15 +8,16 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 @rule("OPT010", "error", kind="run", needs=("run",))
 def missing_zero_grad(evidence: Evidence) -> Iterator[Symptom]:
-    """Gradients that are not zeroed between steps, under manual optimization.
+    """Gradients that are not zeroed between steps under manual optimization.
 
-    What it looks at:  whether a backward pass between two steps of an optimizer finds its gradients gone or zero; told
-                       of where two steps of the first epoch had none. Without ``automatic_optimization`` alone.
-    Why it matters:    each step goes along the sum of all gradients so far: the loss falls, then breaks.
-    Try:               ``optimizer.zero_grad()`` before ``manual_backward``, once a step.
-    False alarms:      none known; accumulation, which takes no step between, is none.
+    What it looks at:  whether the gradients of an optimizer are gone or zero before a backward pass between two of its
+                       steps; reported if they were not for two steps of the first epoch. Only without
+                       ``automatic_optimization``.
+    Why it matters:    each step uses the sum of all gradients so far: the loss falls at first, then training breaks.
+    Try:               ``optimizer.zero_grad()`` before ``manual_backward``, once per step.
+    False alarms:      none known; gradient accumulation takes no step in between and is not reported.
     References:        Humbatova et al., Taxonomy of real faults in deep learning systems, 2020.
     """
     for index in evidence.run.not_zeroed if evidence.run is not None else ():
-        message = "its gradients still held those of the step before, in two steps at least"
+        message = "its gradients still contained those of the previous step, in at least two steps"
         yield Symptom(f"optimizer {index}", message, "optimizer.zero_grad() before manual_backward")

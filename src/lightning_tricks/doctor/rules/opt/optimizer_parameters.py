@@ -1,4 +1,4 @@
-"""Which parameters the optimizers hold."""
+"""Parameters of the optimizers."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -10,31 +10,32 @@ from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 @rule("OPT004", "error", kind="static", needs=("optimizers",), explains=("RUN008",))
 def params_not_in_optimizer(evidence: Evidence) -> Symptoms:
-    """Trainable parameters that no optimizer holds.
+    """Trainable parameters that are in no optimizer.
 
-    What it looks at:  parameters with ``requires_grad`` that are in no group of any optimizer.
-    Why it matters:    they get gradients and never change: a part of the model stays as it was drawn.
-    Try:               ``self.parameters()``, or the missing module's parameters as a further group.
-    False alarms:      info for a copy of another part that gets no gradient: a target network, a moving average. Staged
-                       training that adds them later: freeze them until then (``tricks=[gradual_unfreezing]``).
+    What it looks at:  parameters with ``requires_grad`` that are in no parameter group of any optimizer.
+    Why it matters:    they get gradients but never change: a part of the model keeps its initial weights.
+    Try:               ``self.parameters()``, or a parameter group for the missing module.
+    False alarms:      info for a copy of another part that gets no gradient, such as a target network or a moving
+                       average. Parameters that are added in a later stage of training: freeze them until then
+                       (``tricks=[gradual_unfreezing]``).
     References:        Humbatova et al., Taxonomy of real faults in deep learning systems, 2020.
     """
     optimizers = evidence.optimizers or ()
     if not any(group.parameters for optimizer in optimizers for group in optimizer.groups):
-        return  # no optimizer at all, or one of tensors that are not the model's: a choice, not a slip
+        return  # no optimizer at all, or an optimizer of other tensors: intended
     held = {name for optimizer in optimizers for group in optimizer.groups for name in group.parameters}
     missing = [
         parameter for parameter in evidence.model.parameters if parameter.requires_grad and parameter.name not in held
     ]
-    yield Observed(f"{len(held)} parameters in optimizers, {len(missing)} trainable ones in none")
+    yield Observed(f"{len(held)} parameters in optimizers, {len(missing)} trainable parameters in none")
     for module in dict.fromkeys(parameter.module for parameter in missing):
         names = [parameter.name for parameter in missing if parameter.module == module]
         found = evidence.model.module(module)
         kind = found.kind if found else "module"
-        message = f"{kind}'s {', '.join(name.rpartition('.')[2] for name in names)} in no optimizer"
+        message = f"{kind}'s {', '.join(name.rpartition('.')[2] for name in names)} is in no optimizer"
         severity: Severity | None = "info" if _is_target(evidence, module) else None
         yield Symptom(
-            module, message, "give `self.parameters()` to the optimizer, or `requires_grad_(False)`", severity
+            module, message, "pass `self.parameters()` to the optimizer, or `requires_grad_(False)`", severity
         )
 
 
@@ -50,17 +51,17 @@ def _is_target(evidence: Evidence, module: str) -> bool:
 def layers_not_registered(evidence: Evidence) -> Iterator[Symptom]:
     """Layers in a plain list, dict or tuple.
 
-    What it looks at:  attributes that hold modules or parameters which are not in ``parameters()``.
-    Why it matters:    PyTorch does not see them: no optimizer trains them, no checkpoint holds them, ``to(device)``
-                       forgets them.
+    What it looks at:  attributes that contain modules or parameters which are not in ``parameters()``.
+    Why it matters:    PyTorch does not see them: no optimizer trains them, no checkpoint contains them, and
+                       ``to(device)`` does not move them.
     Try:               ``nn.ModuleList``, ``nn.ModuleDict``, ``nn.ParameterList``.
-    False alarms:      a teacher that is hidden on purpose: info where it is frozen.
+    False alarms:      a teacher that is hidden on purpose: info if it is frozen.
     References:        PyTorch documentation, ``torch.nn.ModuleList``.
     """
     for hidden in evidence.model.hidden:
         owner = evidence.model.module(hidden.module)
         kind = owner.kind if owner else "module"
-        message = f"{kind}.{hidden.attribute} holds {hidden.count} × {hidden.kind} that PyTorch does not see"
+        message = f"{kind}.{hidden.attribute} contains {hidden.count} × {hidden.kind} that PyTorch does not see"
         remedy = f"self.{hidden.attribute} = nn.ModuleList(...) (nn.ModuleDict, nn.ParameterList)"
         yield Symptom(hidden.module, message, remedy, None if hidden.trainable else "info")
 
@@ -69,9 +70,9 @@ def layers_not_registered(evidence: Evidence) -> Iterator[Symptom]:
 def duplicate_parameters(evidence: Evidence) -> Iterator[Symptom]:
     """A parameter that is updated twice.
 
-    What it looks at:  parameters in two groups, or in two optimizers.
-    Why it matters:    each step moves them twice, by two rates.
-    Try:               leave each parameter to one group.
+    What it looks at:  parameters in two parameter groups, or in two optimizers.
+    Why it matters:    each step updates them twice, with two learning rates.
+    Try:               keep each parameter in one group.
     False alarms:      adversarial training with a shared trunk.
     References:        PyTorch documentation, ``torch.optim.Optimizer``.
     """
@@ -80,4 +81,4 @@ def duplicate_parameters(evidence: Evidence) -> Iterator[Symptom]:
     )
     for name, count in holders.items():
         if count > 1:
-            yield Symptom(name.rpartition(".")[0], f"{name} is in {count} parameter groups", "leave it to one of them")
+            yield Symptom(name.rpartition(".")[0], f"{name} is in {count} parameter groups", "keep it in one of them")

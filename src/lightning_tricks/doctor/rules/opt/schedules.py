@@ -1,4 +1,4 @@
-"""Learning-rate schedules against the length of the run."""
+"""Learning-rate schedules compared with the length of the run."""
 
 from collections.abc import Iterator
 
@@ -14,25 +14,29 @@ def scheduler_horizon(
 ) -> Iterator[Symptom | NotChecked]:
     """A schedule that is longer or shorter than the run.
 
-    What it looks at:  every schedule, simulated over the run on a copy: what share of the run has less than a
-                       thousandth of the peak rate, and whether the rate still rises at the end. The horizon of
-                       one-cycle and cosine schedules against the run's steps or epochs, by Lightning's ``interval``;
-                       without a Trainer, horizons of very many epochs, and rates that vanish within half an epoch.
-    Why it matters:    a schedule that is cut off never reaches its low rates; one that is too short raises, repeats or
-                       leaves no rate to learn with: schedules in epochs that are stepped after each batch.
-    Options:           ``tolerance``: how far it may be off; ``epochs``: more are no epochs, where no Trainer says;
-                       ``idle``: the share of the run that may have no rate to speak of.
+    What it looks at:  every schedule, simulated over the run on a copy: the share of the run with less than a
+                       thousandth of the peak learning rate, and whether the learning rate still rises at the end. The
+                       horizon of one-cycle and cosine schedules against the steps or epochs of the run, according to
+                       Lightning's ``interval``; without a Trainer, horizons of very many epochs, and learning rates
+                       that vanish within half an epoch.
+    Why it matters:    a schedule that is cut off never reaches its low learning rates. A schedule that is too short
+                       raises an error, repeats, or leaves a learning rate near zero: typically a schedule in epochs
+                       that is stepped after each batch.
+    Options:           ``tolerance``: the relative difference that is accepted; ``epochs``: without a Trainer, a longer
+                       horizon is not read as epochs; ``idle``: the largest share of the run with almost no learning
+                       rate.
     Try:               ``interval="epoch"`` for schedules in epochs;
                        ``total_steps=self.trainer.estimated_stepping_batches`` and ``interval="step"``, or
-                       ``tricks=[one_cycle]``, ``tricks=[cosine_decay]``, which take the run's length by themselves.
+                       ``tricks=[one_cycle]``, ``tricks=[cosine_decay]``, which determine the length of the run
+                       themselves.
     False alarms:      a run that is meant to end early.
     References:        Lightning documentation, ``configure_optimizers``.
     """
     for index, optimizer in enumerate(evidence.optimizers or ()):
         for scheduler in optimizer.schedulers:
             found = list(_compare_horizon(evidence, scheduler, tolerance, epochs))
-            said = next((each for each in found if isinstance(each, str)), "")
-            message, remedy = (said, _remedy(scheduler)) if said else _simulated(scheduler, idle)
+            difference = next((each for each in found if isinstance(each, str)), "")
+            message, remedy = (difference, _remedy(scheduler)) if difference else _simulated(scheduler, idle)
             if message:
                 yield Symptom(f"optimizer {index}", message, remedy)
             yield from (each for each in found if isinstance(each, NotChecked) and not message)
@@ -45,18 +49,18 @@ def _compare_horizon(
     if horizon is None:
         return
     length, unit = _length(evidence, scheduler)
-    said = f"{scheduler.kind} is over after {horizon:g} calls"
+    ends = f"{scheduler.kind} ends after {horizon:g} calls"
     if length is not None:
         if abs(horizon - length) > max(1, tolerance * length):
-            yield f"{said}, the run has {length} (once {'an epoch' if unit == 'epoch' else 'a step'})"
+            yield f"{ends}, but the run has {length} (once {'an epoch' if unit == 'epoch' else 'a step'})"
     elif scheduler.interval == "epoch" and horizon > epochs:
-        yield f"{said} once an epoch: more than {epochs} epochs, it seems to be meant in steps"
+        yield f"{ends} once an epoch: more than {epochs} epochs, so it seems to count steps"
     else:
         yield NotChecked(evidence.missing.get("plan", "the run has no end"))
 
 
 def _simulated(scheduler: SchedulerFact, idle: float) -> tuple[str, str]:
-    """Return what is wrong with the rates that a schedule gives over the run, and what to try; empty if nothing is."""
+    """Return what is wrong with the learning rates of a schedule over the run, and the remedy; empty if nothing is."""
     curve = scheduler.curve
     if curve is None or not curve.rates:
         return "", ""
@@ -70,7 +74,10 @@ def _simulated(scheduler: SchedulerFact, idle: float) -> tuple[str, str]:
         length = f"of {end} {unit}" if curve.calls else f"{unit}, within half an epoch"
         rate = dict(inside)[after]
         remedy = 'interval="epoch", if it counts epochs' if scheduler.interval == "step" else "a slower decay"
-        return f"{scheduler.kind} leaves a rate of {rate:.1g}, from {peak:.3g}, after {after} {length}", remedy
+        return (
+            f"{scheduler.kind} reduces the learning rate from {peak:.3g} to {rate:.1g} after {after} {length}",
+            remedy,
+        )
     final = inside[-1][1]
     later = max((rate for call, rate in curve.rates if call > end), default=0.0)
     if curve.calls and final >= peak and later > 2 * final:
@@ -94,4 +101,4 @@ def _length(evidence: Evidence, scheduler: SchedulerFact) -> tuple[int | None, s
 
 def _remedy(scheduler: SchedulerFact) -> str:
     trick = "tricks=[one_cycle]" if scheduler.kind == "OneCycleLR" else "tricks=[cosine_decay]"
-    return f'self.trainer.estimated_stepping_batches with interval="step"; {trick} takes the length by itself'
+    return f'self.trainer.estimated_stepping_batches with interval="step"; {trick} determines the length itself'

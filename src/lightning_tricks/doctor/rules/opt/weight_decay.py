@@ -1,4 +1,4 @@
-"""Weight decay against the gradient that it is added to."""
+"""Weight decay compared with the gradient that it is added to."""
 
 import math
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 @rule("OPT014", "warning", kind="batch", needs=("optimizers", "step"))
 def weight_decay_above_gradient(evidence: Evidence, *, ratio: float = 10.0) -> Iterator[Symptom]:
-    """Weight decay that outweighs the gradient.
+    """Weight decay that is larger than the gradient.
 
-    What it looks at:  for optimizers that add ``weight_decay * weight`` to the gradient, the norm of that term and the
+    What it looks at:  for optimizers that add ``weight_decay * weight`` to the gradient: the norm of this term and the
                        norm of the gradient of the traced step, over all weights of a group.
-    Why it matters:    the weights shrink towards zero whatever the loss says.
-    Options:           ``ratio``: how many times the gradient it may be.
+    Why it matters:    the weights shrink towards zero regardless of the loss.
+    Options:           ``ratio``: the largest ratio of decay to gradient.
     Try:               ``weight_decay=1e-4`` or less, or AdamW, whose decay is not added to the gradient.
     False alarms:      a model whose loss is already at its minimum.
     References:        Loshchilov & Hutter, Decoupled Weight Decay Regularization, 2019, §2.

@@ -1,4 +1,4 @@
-"""Dropout that is active where it should not be."""
+"""Dropout that is active in eval mode."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 def dropout_always_on(evidence: Evidence) -> Iterator[Symptom]:
     """Dropout that is active in eval mode.
 
-    What it looks at:  dropout calls with ``training=True`` while the model is in eval mode; masks made by hand are
-                       info, for who writes them by hand may mean it.
-    Why it matters:    predictions are thinned and differ from call to call.
+    What it looks at:  dropout calls with ``training=True`` while the model is in eval mode; manually computed masks are
+                       info, because they may be intended.
+    Why it matters:    dropout zeroes parts of the activations at inference, and predictions differ from call to call.
     Try:               ``F.dropout(x, p, training=self.training)``, or ``nn.Dropout``.
-    False alarms:      ensembles by dropout at inference; models that sample on purpose (normal numbers are drawn, too):
+    False alarms:      ensembles by dropout at inference; models that sample on purpose (they also draw normal numbers):
                        info.
     References:        PyTorch documentation, ``torch.nn.functional.dropout``: "training: apply dropout if is True".
     """
@@ -28,4 +28,4 @@ def dropout_always_on(evidence: Evidence) -> Iterator[Symptom]:
         yield Symptom(call.module, message, f"F.{call.function}(x, p, training=self.training)", severity)
     if not behaviour.always_on and behaviour.repeat_change and "bernoulli" in behaviour.random:
         message = f"a mask is drawn in eval mode; outputs change by {behaviour.repeat_change:.2g} from call to call"
-        yield Symptom(behaviour.module, message, "if self.training: around the mask", "info")
+        yield Symptom(behaviour.module, message, "apply the mask only `if self.training:`", "info")

@@ -1,4 +1,4 @@
-"""What stands around a batch norm, and how much it has to learn from."""
+"""The layers around a batch norm, and the number of values that it averages over."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 @rule("PLC010", "info", kind="batch", needs=("trace",))
 def bias_before_batchnorm(evidence: Evidence) -> Iterator[Symptom]:
-    """A bias that batch normalization takes away.
+    """A bias that batch normalization removes.
 
-    What it looks at:  linear and convolution layers with a bias whose result goes to batch norms alone.
-    Why it matters:    the batch norm subtracts the mean, the bias with it; it costs memory and does nothing.
+    What it looks at:  linear and convolutional layers with a bias whose result is passed only to batch norms.
+    Why it matters:    the batch norm subtracts the mean and with it the bias, which uses memory and has no effect.
     Try:               ``bias=False``.
-    False alarms:      pre-trained weights that have one.
+    False alarms:      pretrained weights that include a bias.
     References:        Ioffe & Szegedy, Batch Normalization, 2015, §3.2.
     """
     graph = evidence.graph
@@ -24,7 +24,7 @@ def bias_before_batchnorm(evidence: Evidence) -> Iterator[Symptom]:
         if operation.fed_by("bias") is not None and users and all(graph[user].op == "batch_norm" for user in users):
             norm = graph[users[0]]
             message = (
-                f"{kind_of(evidence, operation)} has a bias, which {kind_of(evidence, norm)} {norm.module} takes away"
+                f"{kind_of(evidence, operation)} has a bias, which {kind_of(evidence, norm)} {norm.module} removes"
             )
             yield Symptom(operation.module, message, "bias=False")
 
@@ -33,12 +33,12 @@ def bias_before_batchnorm(evidence: Evidence) -> Iterator[Symptom]:
 def batchnorm_small_batch(evidence: Evidence, *, values: int = 8) -> Iterator[Symptom]:
     """Batch normalization over few values.
 
-    What it looks at:  values per channel, samples × positions, on this device; without a batch the loader's batch size
-                       where there is ``BatchNorm1d``.
-    Why it matters:    mean and variance of a handful of values are noise, which the running statistics learn.
-    Options:           ``values``: a warning below it. Of 1 there is no variance at all: an error.
+    What it looks at:  values per channel (samples × positions) on this device; without a batch, the batch size of the
+                       loader if the model contains ``BatchNorm1d``.
+    Why it matters:    the mean and variance of a few values are noise, which enters the running statistics.
+    Options:           ``values``: a warning below it. A single value has no variance: an error.
     Try:               group or layer norm, a larger batch, or ``sync_batchnorm=True`` on several devices.
-    False alarms:      large maps: hence values are counted, not samples.
+    False alarms:      large feature maps: this is why values are counted, not samples.
     References:        Wu & He, Group Normalization, 2018.
     """
     loader = evidence.train_loader
@@ -52,7 +52,7 @@ def batchnorm_small_batch(evidence: Evidence, *, values: int = 8) -> Iterator[Sy
         return
     few: dict[int, list[str]] = {}
     for norm in evidence.trace.batchnorms:
-        # the batch that was given may be smaller than those of the run; where a norm's rows are no samples, it counts
+        # the given batch may be smaller than those of the run; rows that are not samples are counted as they are
         is_smaller = size and evidence.batch is not None and norm.samples and norm.samples == evidence.batch.size
         found = norm.values * size // norm.samples if size and is_smaller else norm.values
         if found < values:
@@ -68,10 +68,10 @@ def batchnorm_on_output(evidence: Evidence) -> Iterator[Symptom]:
     """Batch normalization as the last operation before the loss.
 
     What it looks at:  batch norms whose result reaches the input of a loss unchanged.
-    Why it matters:    each prediction then depends on the others in its batch, and cannot leave mean 0 and variance 1
-                       by more than the norm's own weight and bias.
-    Try:               remove it, or put it before the last layer.
-    False alarms:      metric learning and self-distillation, where it is meant.
+    Why it matters:    each prediction then depends on the others in its batch, and its distribution is fixed to mean 0
+                       and variance 1, apart from the weight and bias of the norm.
+    Try:               remove it, or move it before the last layer.
+    False alarms:      metric learning and self-distillation, where it is intended.
     References:        Nikanjam et al., Automatic Fault Detection for Deep Learning Programs, 2021.
     """
     graph = evidence.graph
@@ -80,4 +80,4 @@ def batchnorm_on_output(evidence: Evidence) -> Iterator[Symptom]:
             loss = graph[user]
             if loss.op in LOSSES and graph.source(loss.fed_by("input") or 0) == index:
                 message = f"{kind_of(evidence, norm)} is the last operation before `{loss.op}`"
-                yield Symptom(norm.module, message, "remove it, or put it before the last layer")
+                yield Symptom(norm.module, message, "remove it, or move it before the last layer")

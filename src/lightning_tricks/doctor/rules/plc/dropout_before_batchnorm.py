@@ -1,4 +1,4 @@
-"""Dropout before batch normalization: straight, behind weights, diluted."""
+"""Dropout before batch normalization: directly, through weights, or diluted."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,71 +12,75 @@ from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 _BATCHNORMS = ("_BatchNorm",)
-# in registration order these stand between two others without a word
+# in registration order these layers between two others are skipped
 _SILENT = ("Identity", "Flatten", "ReLU", "GELU", "SiLU", "LeakyReLU", "ELU", "Tanh", "Sigmoid", "Hardswish")
 
 
 @rule("PLC001", "warning", kind="batch")
 def dropout_before_batchnorm(evidence: Evidence) -> Iterator[Symptom]:
-    """Dropout straight before batch normalization.
+    """Dropout directly before batch normalization.
 
-    What it looks at:  dropout (element or channel wise, p > 0, active) whose noise reaches a batch norm that learns its
-                       statistics, with no weights and nothing undropped between; the nearest batch norm alone. Without
-                       a batch the order of registration, not verified, as info.
-    Why it matters:    dropout raises the variance in training alone. The batch norm learns that variance and meets
-                       another at inference; the model may collapse there. The message has test over train variance.
-    Try:               dropout behind the last batch norm; or none: batch norm regularizes.
-    False alarms:      none known; a frozen batch norm (eval mode) is left out.
+    What it looks at:  active dropout (of elements or channels, p > 0) whose noise reaches a batch norm that updates its
+                       statistics, with no weights and no undropped input in between; only the nearest batch norm.
+                       Without a batch, the order of registration, unverified, as info.
+    Why it matters:    dropout increases the variance in training only. The batch norm learns this variance and receives
+                       another one at inference, where the model may fail completely. The message contains the ratio of
+                       test variance to training variance.
+    Try:               dropout after the last batch norm, or no dropout: batch norm also regularizes.
+    False alarms:      none known; a frozen batch norm (in eval mode) is left out.
     References:        Li et al., Understanding the Disharmony between Dropout and Batch Normalization, 2018, §3.
     """
     if evidence.trace is None:
         yield from _by_registration(evidence)
         return
-    yield from _speak(evidence, lambda arrival: arrival.fact.level == 0 and _is_pure(arrival), _always_a_warning)
+    yield from _report_arrivals(
+        evidence, lambda arrival: arrival.fact.level == 0 and _is_pure(arrival), _always_a_warning
+    )
 
 
 @rule("PLC002", "warning", kind="batch", needs=("trace",))
 def dropout_before_batchnorm_through_weights(
     evidence: Evidence, *, low_p: float = 0.1, ratio: float = 0.95
 ) -> Iterator[Symptom]:
-    """Dropout before batch normalization, with weights between.
+    """Dropout before batch normalization, with weights in between.
 
-    What it looks at:  as dropout-before-batchnorm, with linear, convolution or other weights between.
-    Why it matters:    random weights keep the shift of variance whole; only weights that are aligned with the mean of
-                       their input, as in wide trained nets, make it smaller.
-    Options:           ``low_p``: info where p is not above it; ``ratio``: info where test over train variance is not
-                       below it.
-    Try:               dropout behind the last batch norm, p ≤ 0.1, or another norm.
-    False alarms:      very wide trained nets.
+    What it looks at:  as dropout-before-batchnorm, with linear, convolutional or other weights in between.
+    Why it matters:    random weights preserve the variance shift; only weights that are aligned with the mean of their
+                       input, as in wide trained networks, reduce it.
+    Options:           ``low_p``: info if p is at most this value; ``ratio``: info if test variance over training
+                       variance is at least this value.
+    Try:               dropout after the last batch norm, p ≤ 0.1, or another normalization.
+    False alarms:      very wide trained networks.
     References:        Li et al., Understanding the Disharmony between Dropout and Batch Normalization, 2018, §3.
     """
 
     def is_mild(p: float | None, measured: float | None) -> bool:
         return (p is not None and p <= low_p) or (measured is not None and measured >= ratio)
 
-    yield from _speak(evidence, lambda arrival: arrival.fact.level == 1 and _is_pure(arrival), is_mild)
+    yield from _report_arrivals(evidence, lambda arrival: arrival.fact.level == 1 and _is_pure(arrival), is_mild)
 
 
 @rule("PLC003", "info", kind="batch", needs=("trace",))
 def dropout_before_batchnorm_diluted(evidence: Evidence, *, ratio: float = 0.8) -> Iterator[Symptom]:
-    """Dropout before batch normalization, diluted by a residual, or by the sample.
+    """Dropout before batch normalization, diluted by a residual or applied per sample.
 
-    What it looks at:  as dropout-before-batchnorm, where something without dropout was added or joined on the way, or
-                       where whole samples are dropped (stochastic depth).
-    Why it matters:    some of the shift of variance is left.
-    Options:           ``ratio``: a warning where no weights lie between and test over train variance is below it.
-    Try:               nothing, unless validation is much worse than training says.
-    False alarms:      normal in nets with stochastic depth, hence info.
+    What it looks at:  as dropout-before-batchnorm, if an input without dropout is added or concatenated in between, or
+                       if whole samples are dropped (stochastic depth).
+    Why it matters:    a part of the variance shift remains.
+    Options:           ``ratio``: a warning if no weights are in between and test variance over training variance is
+                       below this value.
+    Try:               nothing, unless validation is much worse than training.
+    False alarms:      normal in networks with stochastic depth, hence info.
     References:        Li et al., Understanding the Disharmony between Dropout and Batch Normalization, 2018, §5.
     """
 
     def is_mild(p: float | None, measured: float | None) -> bool:
         return measured is None or measured >= ratio
 
-    direct = _speak(
+    direct = _report_arrivals(
         evidence, lambda arrival: not _is_pure(arrival) and arrival.fact.level == 0, is_mild, raised="warning"
     )
-    behind = _speak(
+    behind = _report_arrivals(
         evidence, lambda arrival: not _is_pure(arrival) and arrival.fact.level == 1, lambda p, measured: True
     )
     yield from direct
@@ -91,7 +95,7 @@ def _always_a_warning(p: float | None, measured: float | None) -> bool:
     return False
 
 
-def _speak(
+def _report_arrivals(
     evidence: Evidence,
     concerns: Callable[[Arrival], bool],
     is_mild: Callable[[float | None, float | None], bool],
@@ -113,7 +117,7 @@ def _speak(
 
 
 def _worst(graph: Graph, arrivals: list[Arrival]) -> list[Arrival]:
-    """Leave of each dropout the ways that keep most of its noise: who mends those need not hear of the others."""
+    """Keep for each dropout the paths with most of its noise: fixing those fixes the others."""
     best: dict[str, tuple[bool, int]] = {}
     for arrival in arrivals:
         made = graph[arrival.fact.source].module
@@ -126,14 +130,14 @@ def _message(
 ) -> str:
     source = kind_of(evidence, made)
     rate = "" if p is None else f" (p = {p:g})"
-    path = " → ".join(arrival.fact.path) or "nothing between"
+    path = f"through {' → '.join(arrival.fact.path)}" if arrival.fact.path else "directly"
     target = f"{kind_of(evidence, norm)} {norm.module or 'the model itself'}"
-    ratio = "" if shift is None else f"; its input's variance is {shift:.2f}× as large at test as in training"
-    return f"{source}{rate} reaches {target} through {path}{ratio}"
+    ratio = "" if shift is None else f"; the variance of its input at test time is {shift:.2f}× that in training"
+    return f"{source}{rate} reaches {target} {path}{ratio}"
 
 
 def _remedy(evidence: Evidence, norm: Operation) -> str:
-    return f"move the dropout behind {kind_of(evidence, norm)} {norm.module}".rstrip() + ", or remove it (p=0)"
+    return f"move the dropout after {kind_of(evidence, norm)} {norm.module}".rstrip() + ", or remove it (p=0)"
 
 
 def _by_registration(evidence: Evidence) -> Iterator[Symptom]:
@@ -146,7 +150,7 @@ def _by_registration(evidence: Evidence) -> Iterator[Symptom]:
                 f"{dropout.kind} (p = {dropout.settings['p']:g}) is registered before {module.kind} {module.path}: "
                 f"registration order only, not verified ({evidence.missing.get('trace', 'no trace')})"
             )
-            yield Symptom(dropout.path, message, "give a batch, so that it can be verified", "info")
+            yield Symptom(dropout.path, message, "pass a batch to verify it", "info")
             dropout = None
         elif not module.isa(*_SILENT):
             dropout = None

@@ -1,4 +1,4 @@
-"""Where dropout stands, apart from batch norms."""
+"""Placement of dropout, apart from batch norms."""
 
 from collections.abc import Iterator
 
@@ -17,10 +17,12 @@ _CELLS = frozenset(name for name in RECURRENT if name.endswith("_cell"))
 def dropout_in_recurrent_cell(evidence: Evidence) -> Iterator[Symptom]:
     """Dropout on the state of a recurrent cell, with a new mask at each step.
 
-    What it looks at:  the state given to ``LSTMCell``, ``GRUCell``, ``RNNCell``: dropout of an earlier step in it.
-    Why it matters:    the state is thinned again at each step, and the memory fades with the length of the sequence.
-    Try:               dropout on the cell's input and output alone, or one mask for the whole sequence.
-    False alarms:      one mask for all steps (variational dropout) is left out.
+    What it looks at:  the state that is passed to ``LSTMCell``, ``GRUCell`` or ``RNNCell``: whether it contains dropout
+                       of an earlier step.
+    Why it matters:    dropout is applied to the state again at each step, so the memory fades with the length of the
+                       sequence.
+    Try:               dropout only on the input and output of the cell, or one mask for the whole sequence.
+    False alarms:      a single mask for all steps (variational dropout) is left out.
     References:        Zaremba et al., Recurrent Neural Network Regularization, 2014; Gal & Ghahramani, A Theoretically
                        Grounded Application of Dropout in Recurrent Neural Networks, 2016.
     """
@@ -41,9 +43,11 @@ def dropout_in_recurrent_cell(evidence: Evidence) -> Iterator[Symptom]:
             place = f"{owner.kind} {module}" if owner else "the cell"
             message = (
                 f"{call_of(evidence, made)}{_rate(rate_of(made))} is on the state of {place}, with {len(of_a_state)} "
-                f"masks in {_steps(graph, module)} steps; more than one wears the memory away"
+                f"masks in {_steps(graph, module)} steps; with more than one mask the memory fades"
             )
-            yield Symptom(module, message, "drop the cell's input and output instead, or draw one mask per sequence")
+            yield Symptom(
+                module, message, "apply dropout to the input and output of the cell, or use one mask per sequence"
+            )
 
 
 def _comes_from_a_cell(graph: Graph, index: int) -> bool:
@@ -62,11 +66,12 @@ def _rate(p: float | None) -> str:
 def dropout_order(evidence: Evidence) -> Iterator[Symptom]:
     """Dropout in an early layer and none before the last linear layers.
 
-    What it looks at:  nets of three linear layers or more, without attention: the first active dropout, and whether
-                       there is one before either of the last two linear layers.
-    Why it matters:    late layers hold most of what is overfitted, early ones the features that all others need.
-    Try:               begin with dropout before the last linear layer and go backwards.
-    False alarms:      convolutional nets with spatial dropout, which is left out.
+    What it looks at:  networks without attention and with at least three linear layers: the first active dropout, and
+                       whether there is a dropout before one of the last two linear layers.
+    Why it matters:    late layers cause most of the overfitting; early layers compute the features that all others
+                       need.
+    Try:               start with dropout before the last linear layer and continue backwards.
+    False alarms:      convolutional networks with spatial dropout, which is left out.
     References:        Hinton et al., Improving neural networks by preventing co-adaptation of feature detectors, 2012.
     """
     graph = evidence.graph
@@ -77,21 +82,22 @@ def dropout_order(evidence: Evidence) -> Iterator[Symptom]:
         return
     made, last = graph[dropped[0]], graph[linear[-1]]
     message = (
-        f"{kind_of(evidence, made)}{_rate(rate_of(made))} stands before an early layer, and none within the last 2 of "
+        f"{kind_of(evidence, made)}{_rate(rate_of(made))} is before an early layer, and there is none "
+        "before the last 2 of "
         f"{len(linear)} linear layers"
     )
-    yield Symptom(made.module, message, f"begin with a dropout before {last.module or 'the last linear layer'}")
+    yield Symptom(made.module, message, f"start with a dropout before {last.module or 'the last linear layer'}")
 
 
 @rule("PLC008", "warning", kind="batch", needs=("trace",))
 def dropout_on_output(evidence: Evidence) -> Iterator[Symptom]:
-    """Dropout on what the loss compares, or on the output.
+    """Dropout on the input of the loss or on the output.
 
-    What it looks at:  active dropout whose noise reaches a loss with no weights between; without a loss, dropout on the
-                       result of the last weights.
-    Why it matters:    part of each prediction is thrown away and the rest scaled up: the loss is of other numbers than
-                       those the model will give.
-    Try:               remove it, or put it before the last layer.
+    What it looks at:  active dropout whose noise reaches a loss with no weights in between; without a loss, dropout on
+                       the result of the last weights.
+    Why it matters:    a part of each prediction is set to zero and the rest is scaled up, so the loss is computed from
+                       other numbers than the model returns at inference.
+    Try:               remove it, or move it before the last layer.
     False alarms:      ensembles by dropout at inference.
     References:        Srivastava et al., Dropout, 2014, §4.
     """
@@ -105,18 +111,18 @@ def dropout_on_output(evidence: Evidence) -> Iterator[Symptom]:
             if fact.level or fact.diluted or not (name or behind):
                 continue
             target = f"`{name}`" if name else "the model's output"
-            message = f"{kind_of(evidence, made)}{_rate(rate_of(made))} reaches {target} with no weights between"
+            message = f"{kind_of(evidence, made)}{_rate(rate_of(made))} reaches {target} with no weights in between"
             yield Symptom(made.module, message, "remove it, or move it before the last layer")
 
 
 @rule("PLC014", "info", kind="batch", needs=("trace",))
 def dropout_before_pooling(evidence: Evidence) -> Iterator[Symptom]:
-    """Dropout straight before max pooling.
+    """Dropout directly before max pooling.
 
-    What it looks at:  active dropout whose result goes into a max pooling.
-    Why it matters:    the largest that is left is taken, so that fewer values are dropped than p says.
-    Try:               dropout behind the pooling.
-    False alarms:      stochastic pooling that is meant.
+    What it looks at:  active dropout whose result is passed to a max pooling.
+    Why it matters:    max pooling selects the largest remaining value, so the effective rate is lower than p.
+    Try:               dropout after the pooling.
+    False alarms:      intended stochastic pooling.
     References:        Wu & Gu, Towards Dropout Training for Convolutional Neural Networks, 2015.
     """
     graph = evidence.graph
@@ -126,21 +132,24 @@ def dropout_before_pooling(evidence: Evidence) -> Iterator[Symptom]:
         for user in graph.reached_by(index, SHAPES | {"relu"}):
             if graph[user].op.startswith(("max_pool", "adaptive_max_pool", "fractional_max_pool")):
                 message = (
-                    f"{kind_of(evidence, dropout)}{_rate(rate_of(dropout))} goes into {call_of(evidence, graph[user])}"
+                    f"{kind_of(evidence, dropout)}{_rate(rate_of(dropout))} is applied before "
+                    f"{call_of(evidence, graph[user])}"
                 )
-                yield Symptom(dropout.module, message, "move it behind the pooling")
+                yield Symptom(dropout.module, message, "move it after the pooling")
 
 
 @rule("PLC006", "warning", kind="static", needs=("train_loader",))
 def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: int = 10) -> Symptoms:
-    """Dropout with few samples.
+    """Dropout with few training samples.
 
-    What it looks at:  active dropout modules, and the samples of the training set: its rows, times what the loss
-                       compares of each (the nodes of a graph); with a batch the widest dropped layer.
-    Why it matters:    with few samples the noise of dropout does not average out, and nothing is left to learn from.
-    Options:           ``rows``: a warning below it; ``rows_per_unit``: info below that many rows per dropped unit.
-    Try:               no dropout, and weight decay in its place.
-    False alarms:      few-shot fine-tuning of a pre-trained model.
+    What it looks at:  active dropout modules and the samples of the training set: its rows times the number of values
+                       that the loss compares per row (the nodes of a graph); with a batch, also the widest layer with
+                       dropout.
+    Why it matters:    with few samples the noise of dropout does not average out, and too little signal remains.
+    Options:           ``rows``: a warning below it; ``rows_per_unit``: info below this number of rows per unit with
+                       dropout.
+    Try:               weight decay instead of dropout.
+    False alarms:      few-shot fine-tuning of a pretrained model.
     References:        Srivastava et al., Dropout, 2014, §7.4.
     """
     assert evidence.train_loader is not None
@@ -167,4 +176,4 @@ def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: i
                 f"{kind_of(evidence, widest)} drops {widest.shape[-1]} units with {found} training {kind}, fewer than "
                 f"{rows_per_unit} for each"
             )
-            yield Symptom(widest.module, message, "a narrower layer, or weight decay in place of dropout", "info")
+            yield Symptom(widest.module, message, "a narrower layer, or weight decay instead of dropout", "info")

@@ -1,4 +1,4 @@
-"""Dropout's rate and the number of samples it is used with."""
+"""Dropout rates."""
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
@@ -15,12 +15,12 @@ def dropout_p_out_of_range(
     limit: float = 0.7,
     low_with_attention: float = 0.1,
 ) -> Symptoms:
-    """Dropout with a rate that is not typical.
+    """Dropout with an unusual rate.
 
-    What it looks at:  ``p`` of each dropout module that is not 0.
-    Why it matters:    above 0.7 little of the signal is left, at 1 nothing; far below 0.2 it hardly regularizes.
-    Options:           ``low``, ``high``: info outside of them; ``limit``: a warning above it;
-                       ``low_with_attention``: in place of ``low`` in models with attention.
+    What it looks at:  ``p`` of each dropout module, unless it is 0.
+    Why it matters:    above 0.7 little of the signal remains, at 1 nothing; far below 0.2 it hardly regularizes.
+    Options:           ``low``, ``high``: info outside this range; ``limit``: a warning above it;
+                       ``low_with_attention``: replaces ``low`` in models with attention.
     Try:               0.1 in Transformers, 0.2 in small nets, 0.5 in wide hidden layers.
     False alarms:      dropout on attention weights is left out.
     References:        Srivastava et al., Dropout, 2014, §7.3; Vaswani et al., Attention Is All You Need, 2017, §5.4.
@@ -34,18 +34,18 @@ def dropout_p_out_of_range(
             continue
         rates.append(p)
         if p >= 1:
-            yield Symptom(module.path, f"{module.kind} has p = {p:g}: nothing passes", "p=0.5", "error")
+            yield Symptom(module.path, f"{module.kind} has p = {p:g}: all activations are zero", "p=0.5", "error")
         elif p > limit:
             yield Symptom(module.path, f"{module.kind} has p = {p:g}, above {limit:g}", f"p={high:g}")
         elif not low <= p <= high:
-            message = f"{module.kind} has p = {p:g}, outside of [{low:g}, {high:g}]"
+            message = f"{module.kind} has p = {p:g}, outside [{low:g}, {high:g}]"
             yield Symptom(module.path, message, f"p={low:g} to p={high:g}", "info")
     if rates:
         yield Observed(f"p from {min(rates):g} to {max(rates):g}, allowed {low:g} to {high:g}")
 
 
 def _has_attention(evidence: Evidence) -> bool:
-    """Say whether a module is named after attention or Transformers, or the traced step calls torch's attention."""
+    """Return whether a module is named after attention or Transformers, or the traced step calls torch's attention."""
     if any(
         "attention" in module.kind.lower() or "transformer" in module.kind.lower() for module in evidence.model.modules
     ):

@@ -1,4 +1,4 @@
-"""Linear layers with nothing between them."""
+"""Consecutive linear layers."""
 
 from collections.abc import Iterator
 
@@ -19,14 +19,14 @@ _AFFINE = SHAPES | DROPOUTS | {"batch_norm", "mul", "add", "div", "sub", "mean",
 def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
     """Two linear layers in a row.
 
-    What it looks at:  a linear layer whose result goes to one other linear layer alone, with only shapes, dropout,
-                       constants and batch norm between; both over the same axis. Info where a gate follows, and between
-                       two parts, such as encoder and decoder.
-    Why it matters:    both together are one linear layer: the second adds cost and nothing else.
+    What it looks at:  a linear layer whose result is passed only to one other linear layer, with only reshapes,
+                       dropout, constants and batch norm in between, if both work on the same axis. Info if a gate
+                       follows, and between two parts such as encoder and decoder.
+    Why it matters:    the two are equivalent to one linear layer: the second adds cost and no expressiveness.
     Try:               an activation between them.
-    False alarms:      factorizations, whose inner width is smaller than both others, are left out; results that are
-                       used twice, layers over different axes (of mixers), and layers of different optimizers
-                       (generator and critic), too.
+    False alarms:      factorizations, whose inner width is smaller than both others, are left out, and so are results
+                       that are used twice, layers over different axes (of mixers), and layers of different optimizers
+                       (generator and critic).
     References:        Schoop et al., UMLAUT, 2021; Nikanjam et al., NeuraLint, 2021.
     """
     graph = evidence.graph
@@ -45,7 +45,7 @@ def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
 
 
 def _next_linear(graph: Graph, index: int) -> int | None:
-    """Return the linear layer that a result goes to alone, its features still in the last axis."""
+    """Return the only linear layer that uses a result, if the features are still in the last axis."""
     while len(graph.users[index]) == 1:
         user = graph.users[index][0]
         operation = graph[user]
@@ -59,7 +59,7 @@ def _next_linear(graph: Graph, index: int) -> int | None:
 
 
 def _moves_features(before: Operation, operation: Operation) -> bool:
-    """Return whether the last axis of a result is another one after an operation, as far as its arguments tell."""
+    """Return whether an operation moves the last axis of a result, judged by its arguments."""
     if not before.shape or not operation.shape or operation.shape[-1] != before.shape[-1]:
         return True
     if operation.op not in _MOVES:
@@ -72,7 +72,7 @@ def _moves_features(before: Operation, operation: Operation) -> bool:
 
 
 def _feeds_a_gate(graph: Graph, index: int) -> bool:
-    """Return whether a result is split into values and gates, or multiplied by what a sigmoid makes of another."""
+    """Return whether a result is split into values and gates, or multiplied by the sigmoid of another."""
     users = [graph[user] for user in graph.reached_by(index)]
     squashed = [i for i in graph.reached_by(index) if graph[i].op in _GATES]
     return any(user.op in ("glu", "mul") for user in users) or any(
@@ -81,7 +81,7 @@ def _feeds_a_gate(graph: Graph, index: int) -> bool:
 
 
 def _are_two_nets(evidence: Evidence, *layers: Operation) -> bool:
-    """Say whether two layers are trained by different optimizers, as generator and critic are."""
+    """Return whether two layers are trained by different optimizers, such as generator and critic."""
     first, second = (evidence.graph[layer.fed_by("weight") or 0].module for layer in layers)
     held = [
         {name for group in optimizer.groups for name in group.parameters} for optimizer in evidence.optimizers or ()
@@ -91,7 +91,7 @@ def _are_two_nets(evidence: Evidence, *layers: Operation) -> bool:
 
 
 def _are_of_two_parts(first: str, second: str) -> bool:
-    """Return whether two layers end and begin parts that are used on their own too, such as encoder and decoder."""
+    """Return whether two layers belong to separate parts, such as encoder and decoder."""
     ways = [path.split(".") for path in (first, second)]
     differing = next((i for i, (one, other) in enumerate(zip(*ways, strict=False)) if one != other), None)
     if differing is None or min(map(len, ways)) <= differing + 1:

@@ -1,4 +1,4 @@
-"""What a normalization computes its statistics over, and where it is used."""
+"""The values that a normalization averages over, and where it is used."""
 
 import math
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ def normalization_over_one_value(evidence: Evidence) -> Iterator[Symptom]:
     """A normalization whose statistics are over a single value.
 
     What it looks at:  the number of values that each layer, RMS, group or instance norm averages over.
-    Why it matters:    a value minus its own mean is 0: the result is the bias whatever comes in. (An RMS norm leaves
-                       the sign.)
+    Why it matters:    a value minus its own mean is 0, so the result is the bias for every input. (An RMS norm keeps
+                       only the sign.)
     Try:               normalize over another axis, use fewer groups, or remove the norm.
     False alarms:      none known.
     References:        Ba et al., Layer Normalization, 2016; Wu & He, Group Normalization, 2018.
@@ -24,12 +24,12 @@ def normalization_over_one_value(evidence: Evidence) -> Iterator[Symptom]:
     for _, norm in evidence.graph.find("layer_norm", "rms_norm", "group_norm", "instance_norm"):
         if _values(norm) == 1:
             message = f"{call_of(evidence, norm)} normalizes {list(norm.input_shapes[0])} over 1 value"
-            message += ", which leaves its sign" if norm.op == "rms_norm" else ", which makes it 0 (plus the bias)"
+            message += ", which keeps only its sign" if norm.op == "rms_norm" else ", which makes it 0 (plus the bias)"
             yield Symptom(norm.module, message, "normalize over another axis, use fewer groups, or remove it")
 
 
 def _values(norm: Operation) -> int | None:
-    """Return how many values a norm averages over; ``None`` where that is not known."""
+    """Return the number of values that a norm averages over, or ``None`` if it is unknown."""
     shape = norm.input_shapes[0] if norm.input_shapes else ()
     if norm.op in ("layer_norm", "rms_norm"):
         axes = sum(key.startswith("normalized_shape.") for key in norm.settings)
@@ -48,14 +48,14 @@ def batchnorm_shared(evidence: Evidence, *, shift: float = 1.0, ratio: float = 2
     """One batch norm used in several places.
 
     What it looks at:  batch norms that one step calls on the results of different layers; the mean and the standard
-                       deviation of what arrives.
-    Why it matters:    the running statistics are an average over the places and fit none of them: the model is another
-                       one in eval mode. Where they are alike at the start, it is info.
-    Options:           ``shift``: in standard deviations, how far the means may be apart; ``ratio``: how far the
-                       standard deviations.
-    Try:               a batch norm for each place.
+                       deviation of each input.
+    Why it matters:    the running statistics are an average over the places and fit none of them, so the model behaves
+                       differently in eval mode. If the inputs are similar at the start, it is info.
+    Options:           ``shift``: the largest distance between the means, in standard deviations; ``ratio``: the largest
+                       ratio of the standard deviations.
+    Try:               a separate batch norm for each place.
     False alarms:      a network that is applied to several inputs (siamese branches, real and generated images) calls
-                       its batch norms in one place, and is left out.
+                       its batch norms in the same place and is left out.
     References:        Cooijmans et al., Recurrent Batch Normalization, 2017, §3.
     """
     graph = evidence.graph
@@ -77,11 +77,11 @@ def batchnorm_shared(evidence: Evidence, *, shift: float = 1.0, ratio: float = 2
                 f"{module.kind} is called in {len(places)} places ({', '.join(places)}), on values of mean "
                 f"{first.mean:.2g} ± {first.std:.2g} and {other.mean:.2g} ± {other.std:.2g}"
             )
-            yield Symptom(path, message, "a batch norm for each place", None if far else "info")
+            yield Symptom(path, message, "a separate batch norm for each place", None if far else "info")
 
 
 def _source(graph: Graph, index: int) -> str:
-    """Return the layer that fed a batch norm, the parameter where it was called as a function."""
+    """Return the layer whose result a batch norm receives, by its parameter if it was called as a function."""
     while graph[index].inputs and not graph[index].module:
         index = graph[index].inputs[0]
     named = [graph[each].module for each in graph[index].inputs if graph[each].op == "parameter"]
@@ -97,12 +97,13 @@ def _are_apart(first: Statistics, other: Statistics, shift: float, ratio: float)
 def batchnorm_momentum(evidence: Evidence, *, low: float = 0.003, high: float = 0.5) -> Iterator[Symptom]:
     """A batch norm whose momentum is out of range.
 
-    What it looks at:  ``momentum`` of each batch norm that learns its statistics.
-    Why it matters:    in PyTorch the momentum is the weight of the *new* batch. At 0.99 the running statistics are
-                       those of the last batch; at 0.001 they take thousands of steps to leave their first values.
+    What it looks at:  ``momentum`` of each batch norm that updates its statistics.
+    Why it matters:    in PyTorch, the momentum is the weight of the *new* batch. At 0.99 the running statistics are
+                       those of the last batch; at 0.001 they take thousands of steps to move away from their initial
+                       values.
     Options:           ``low``, ``high``: the range, both ends included.
-    Try:               0.1, or 0.01 with many steps. Keras' and TensorFlow's 0.99 is 0.01 in PyTorch.
-    False alarms:      ``momentum=None``, a plain average over all batches, is fine.
+    Try:               0.1, or 0.01 with many steps. A momentum of 0.99 in Keras or TensorFlow is 0.01 in PyTorch.
+    False alarms:      ``momentum=None``, the plain average over all batches, is valid.
     References:        PyTorch documentation, ``BatchNorm2d``, note on momentum.
     """
     held: dict[tuple[str, float], list[str]] = {}
@@ -115,5 +116,5 @@ def batchnorm_momentum(evidence: Evidence, *, low: float = 0.003, high: float = 
         what = "the weight of the new batch"
         message = f"{kind} has momentum = {momentum:g}, {what}, outside [{low:g}, {high:g}]"
         is_swapped = low <= 1 - momentum <= high
-        remedy = f"momentum={1 - momentum:.3g}: other frameworks give the weight of the old value"
+        remedy = f"momentum={1 - momentum:.3g}: other frameworks define momentum as the weight of the old value"
         yield Symptom(paths[0], message, remedy if is_swapped else "momentum=0.1", repeats=len(paths))

@@ -1,1 +1,1 @@
-"""RUN: what shows while a model trains."""
+"""RUN: problems that appear during training."""

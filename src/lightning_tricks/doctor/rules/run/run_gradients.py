@@ -1,4 +1,4 @@
-"""What the gradients and updates of a run's steps say while it trains."""
+"""Gradients and updates during training."""
 
 import math
 import statistics
@@ -13,18 +13,19 @@ from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 def vanishing_gradients(
     evidence: Evidence, *, ratio: float = 1e-4, update: float = 1e-5, checks: int = 5, steps: int = 200
 ) -> Iterator[Symptom]:
-    """Layers that hardly get a gradient, and hardly move.
+    """Layers with vanishing gradients.
 
-    What it looks at:  the root mean square of each matrix' and kernel's gradient beside the largest one, and what a
-                       step changes of its values, in some steps (one in ``log_every_n_steps``), while the loss is above
-                       half of where it started.
-    Why it matters:    the layers before the place where the gradient gets lost stay as they were drawn.
-    Options:           ``ratio``: gradient beside the largest one; ``update``: relative change in a step, both below
-                       which it is said; ``checks``: in how many steps that were looked at, in a row;
-                       ``steps``: after so many, for a branch that starts near zero gets its gradient later.
-    Try:               ReLU or GELU between layers, He's initialisation, norms, residual connections.
-    False alarms:      none known: where an optimizer such as Adam scales small gradients up, layers do move. Gradients
-                       that are exactly zero are other rules' (RUN008, ACT003).
+    What it looks at:  the root mean square of the gradient of each matrix and kernel relative to the largest one, and
+                       the relative change of its values in a step, at some steps (one in ``log_every_n_steps``), while
+                       the loss is above half of its initial value.
+    Why it matters:    the layers before the point where the gradient vanishes keep their initial weights.
+    Options:           ``ratio``: the gradient relative to the largest one; ``update``: the relative change in a step;
+                       it is reported if both are below their limit. ``checks``: the number of consecutive measured
+                       steps; ``steps``: earlier steps are not judged, because a branch that starts near zero gets its
+                       gradient later.
+    Try:               ReLU or GELU between layers, He initialization, normalization, residual connections.
+    False alarms:      none known: if an optimizer such as Adam scales small gradients up, the layers change. Gradients
+                       that are exactly zero are reported by other rules (RUN008, ACT003).
     References:        Glorot & Bengio, 2010; Zhang et al., AutoTrainer, ICSE 2021.
     """
     run = evidence.run
@@ -39,10 +40,12 @@ def vanishing_gradients(
     gradient, moved = last[-1].weights[first]
     message = (
         f"{_named(still)}: a gradient of {gradient:.2g} (root mean square), {gradient / largest:.1g} of the largest "
-        f"layer's, below {ratio:g}, and a step moves it by {moved:.1g} of its size, below {update:g}; "
-        f"{checks} times in a row"
+        f"layer's, below {ratio:g}, and a step changes it by {moved:.1g} of its size, below {update:g}, "
+        f"at {checks} consecutive measured steps"
     )
-    yield Symptom(_module(first), message, "nn.ReLU() or nn.GELU(), kaiming_normal_, norms or residual connections")
+    yield Symptom(
+        _module(first), message, "nn.ReLU() or nn.GELU(), kaiming_normal_, normalization or residual connections"
+    )
 
 
 def _is_lost(name: str, step: StepFact, ratio: float, update: float) -> bool:
@@ -53,15 +56,15 @@ def _is_lost(name: str, step: StepFact, ratio: float, update: float) -> bool:
 
 @rule("RUN002", "error", kind="run", needs=("run",))
 def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Symptoms:
-    """Gradients that are suddenly a thousand times as large.
+    """Exploding gradients.
 
-    What it looks at:  the norm of all gradients in some steps (one in ``log_every_n_steps``), against the median of
-                       those before, where the loss is higher than at the start, too; or a norm that is not finite.
-    Why it matters:    one such step throws the weights far away; what was learnt is lost.
-    Options:           ``growth``: of the norm over the median of those before it.
-    Try:               ``tricks=[gradient_clipping]``; a smaller or warmed-up learning rate.
-    False alarms:      steps that a GradScaler leaves out are not looked at; a rare hard sample late in training has
-                       gradients far above the median, but does not raise the loss above its start.
+    What it looks at:  the norm of all gradients at some steps (one in ``log_every_n_steps``) against the median of the
+                       earlier ones, if the loss is also higher than at the start; or a norm that is not finite.
+    Why it matters:    a single step with such a gradient moves the weights far away and destroys what was learned.
+    Options:           ``growth``: the norm over the median of the earlier norms.
+    Try:               ``tricks=[gradient_clipping]``; a smaller learning rate, or a warm-up.
+    False alarms:      steps that a GradScaler skips are not judged; a rare hard sample late in training has gradients
+                       far above the median, but does not raise the loss above its initial value.
     References:        Pascanu et al., On the difficulty of training recurrent neural networks, 2013; AutoTrainer, 2021.
     """
     run = evidence.run
@@ -70,18 +73,19 @@ def exploding_gradients(evidence: Evidence, *, growth: float = 1e3) -> Symptoms:
         yield Observed(f"gradient norms up to {max(step.norm for step in run.steps):.3g}")
     for i, step in enumerate(run.steps):
         if not math.isfinite(step.loss):
-            continue  # another rule's: NaN or infinite losses
+            continue  # nan-or-inf reports non-finite losses
         usual = statistics.median(each.norm for each in run.steps[:i]) if i else math.inf
         if not math.isfinite(step.norm):
             message = f"their norm is {step.norm:g} at step {step.step}, at a loss of {step.loss:.3g}"
         elif run.losses.first and step.norm > growth * usual and step.loss > run.losses.first[0]:
             message = (
                 f"their norm is {step.norm:.3g} at step {step.step}, {step.norm / usual:.2g} × the median of the steps "
-                f"before, above {growth:g} ×; the loss is up to {step.loss:.3g}, {run.losses.first[0]:.3g} at the start"
+                f"before, above {growth:g} ×; the loss is {step.loss:.3g}, up from "
+                f"{run.losses.first[0]:.3g} at the start"
             )
         else:
             continue
-        yield Symptom("gradients", message, "tricks=[gradient_clipping]; a smaller rate, or one that warms up")
+        yield Symptom("gradients", message, "tricks=[gradient_clipping]; a smaller learning rate, or a warm-up")
         return
 
 
@@ -95,19 +99,19 @@ def update_ratio_out_of_range(
     checks: int = 5,
     warmup: int = 20,
 ) -> Iterator[Symptom]:
-    """Steps that are very large or very small beside the weights.
+    """Steps that are very large or very small relative to the weights.
 
-    What it looks at:  for each matrix and kernel what a step changes, relative to its size (root mean squares): the
-                       median of the last steps that were looked at (one in ``log_every_n_steps``).
-    Why it matters:    a weight that changes by a tenth at every step keeps nothing of what it has learnt; one that
-                       changes by a millionth will not get anywhere. About a thousandth is customary.
-    Options:           ``high``, ``low``: the range; ``severe``: above this it is a warning; ``checks``: how many steps
-                       must have been looked at; ``warmup``: after so many.
+    What it looks at:  for each matrix and kernel, the relative change in a step (root mean squares): the median of the
+                       last measured steps (one in ``log_every_n_steps``).
+    Why it matters:    a weight that changes by a tenth in every step retains nothing of what it has learned; a weight
+                       that changes by a millionth makes no progress. A typical value is about a thousandth.
+    Options:           ``high``, ``low``: the range; ``severe``: above this it is a warning; ``checks``: the minimum
+                       number of measured steps; ``warmup``: earlier steps are not judged.
     Try:               a smaller or larger learning rate; ``tricks=[lr_finder]``.
-    False alarms:      weights that still grow from zero, or that hardly matter, change by up to a third at the peak of
-                       a one-cycle rate: hence info up to ``severe``. Below the range it is info, too, and only while
-                       the loss is above half of where it started and the rate has not been turned down; what was
-                       trained before is left out.
+    False alarms:      weights that still grow from zero, or that have little effect, change by up to a third at the
+                       peak of a one-cycle learning rate: hence info up to ``severe``. Below the range it is also info,
+                       and only while the loss is above half of its initial value and the learning rate has not been
+                       reduced; pretrained weights are left out.
     References:        Karpathy, 2015 (1e-3); TheDeepChecker, TOSEM 2023 ([1e-4, 1e-1]).
     """
     run = evidence.run
@@ -122,19 +126,24 @@ def update_ratio_out_of_range(
     if fast:
         fast = [name for name in fast if usual[name] > severe] or fast
         limit = severe if usual[fast[0]] > severe else high
-        message = f"a step changes {_named(fast)} by {usual[fast[0]]:.2g} of its size, above {limit:g}, at a rate of "
+        message = (
+            f"a step changes {_named(fast)} by {usual[fast[0]]:.2g} of its size, above {limit:g}, at a "
+            "learning rate of "
+        )
         remedy = "a smaller learning rate; tricks=[lr_finder]"
         yield Symptom(_module(fast[0]), f"{message}{late[-1].lr:.3g}", remedy, None if limit == severe else "info")
     is_full = late[-1].lr >= 0.5 * max(step.lr for step in run.steps)
     slow = [name for name, value in usual.items() if value < low]
     if slow and is_full and _has_far_to_go(run):
-        message = f"a step changes {_named(slow)} by {usual[slow[0]]:.2g} of its size, below {low:g}, at a rate of "
+        message = (
+            f"a step changes {_named(slow)} by {usual[slow[0]]:.2g} of its size, below {low:g}, at a learning rate of "
+        )
         remedy = "a larger learning rate; tricks=[lr_finder]"
         yield Symptom(_module(slow[0]), f"{message}{late[-1].lr:.3g}", remedy, "info")
 
 
 def _has_far_to_go(run: RunFacts) -> bool:
-    """Say whether the loss is above half of where it started, untrained."""
+    """Return whether the loss of an untrained model is above half of its initial value."""
     curve = run.losses
     return not run.start.trained and bool(curve.first) and curve.recent() > 0.5 * curve.first[0] > 0
 

@@ -1,4 +1,4 @@
-"""What the losses of training and validation say while a model trains."""
+"""Training and validation losses during training."""
 
 import statistics
 from collections.abc import Iterator
@@ -11,18 +11,21 @@ from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 @rule("RUN004", "warning", kind="run", needs=("run",))
 def loss_not_decreasing(evidence: Evidence, *, fall: float = 0.01, steps: int = 1000, least: int = 200) -> Symptoms:
-    """A training loss that is no lower than at the start.
+    """A training loss that is not lower than at the start.
 
-    What it looks at:  the mean loss of the last third of all batches, against the first batches, so many that noise
-                       hides no fall of 2 %; of automatic or manual optimization with one optimizer.
-    Why it matters:    nothing is learnt: the rate is far too small or too large, gradients do not arrive, or inputs and
-                       targets do not belong together.
-    Options:           ``fall``: the share by which it must have fallen; ``steps``: after how many batches it is judged,
-                       for deep nets may take hundreds to set off; ``least``: so many are enough when the fit is over.
-    Try:               ``tricks=[lr_finder]``; ``diagnose(select=["BEH003"])``: can the model learn one batch by heart?
-    False alarms:      losses that rise by design: adversarial ones, rewards, terms whose weight grows. Losses that are
-                       not positive, rates that still warm up, and parts trained before (info) are allowed for. A loss
-                       that stays flat far above zero after it fell may be all there is to learn: it is left out.
+    What it looks at:  the mean loss of the last third of all batches against that of the first batches; enough of them
+                       are averaged to detect a decrease of 2% despite noise. Automatic optimization, or manual
+                       optimization with one optimizer.
+    Why it matters:    the model learns nothing: the learning rate is far too small or too large, gradients do not
+                       arrive, or inputs and targets do not match.
+    Options:           ``fall``: the share by which the loss must decrease; ``steps``: the number of batches after which
+                       it is judged, because deep networks may need hundreds of steps to start learning; ``least``: the
+                       number that is sufficient when the fit has ended.
+    Try:               ``tricks=[lr_finder]``; ``diagnose(select=["BEH003"])``: can the model overfit one batch?
+    False alarms:      losses that rise by design: adversarial losses, rewards, terms whose weight grows. Losses that
+                       are not positive and learning rates that are still warming up are left out; pretrained parts are
+                       info. A loss that stays flat far above zero after a decrease may be all that can be learned: it
+                       is left out.
     References:        TheDeepChecker, TOSEM 2023.
     """
     run = evidence.run
@@ -40,23 +43,27 @@ def loss_not_decreasing(evidence: Evidence, *, fall: float = 0.01, steps: int = 
         change = less if now < start else f"rose by {now / start - 1:.1%}"
         message = (
             f"{start:.4g} at the start, {now:.4g} over the last third of {curve.steps} batches: it {change}, "
-            f"at a rate of {curve.windows[-1].lr:.3g}"
+            f"at a learning rate of {curve.windows[-1].lr:.3g}"
         )
-        remedy = 'tricks=[lr_finder] for the rate; diagnose(select=["BEH003"]) for whether one batch can be learnt'
+        remedy = (
+            'tricks=[lr_finder] for the learning rate; diagnose(select=["BEH003"]) tests whether it can '
+            "overfit one batch"
+        )
         yield Symptom("loss", message, remedy, "info" if run.start.trained else None)
 
 
 @rule("RUN005", "info", kind="run", needs=("run",))
 def loss_oscillating(evidence: Evidence, *, turns: float = 0.4, amplitude: float = 0.3) -> Iterator[Symptom]:
-    """A training loss that goes up and down.
+    """A training loss that oscillates.
 
-    What it looks at:  the last twenty windows of ten batches or more: how often their means turn, and by how much they
-                       differ from one to the next; only while they are above half of the first loss.
+    What it looks at:  the last twenty windows of ten batches or more: how often their means change direction, and by
+                       how much consecutive means differ; only while they are above half of the first loss.
     Why it matters:    steps that are too large jump over the minimum.
-    Options:           ``turns``: the share of the windows at which it turns; ``amplitude``: the usual difference,
-                       relative to their mean.
+    Options:           ``turns``: the share of the windows at which the direction changes; ``amplitude``: the typical
+                       difference relative to their mean.
     Try:               a smaller or decaying learning rate (``tricks=[reduce_lr_on_plateau]``), larger batches.
-    False alarms:      very noisy batches look alike, hence info; a rate that goes up and down itself is left out.
+    False alarms:      very noisy batches look the same, hence info; a learning rate that rises and falls itself is left
+                       out.
     References:        Zhang et al., AutoTrainer, ICSE 2021.
     """
     run = evidence.run
@@ -71,7 +78,7 @@ def loss_oscillating(evidence: Evidence, *, turns: float = 0.4, amplitude: float
     if turning > turns and mean > 0.5 * run.losses.first[0] > 0 and size > amplitude * mean:
         message = (
             f"windows of {run.losses.size} batches differ by {size / mean:.0%} of their mean {mean:.3g}, above "
-            f"{amplitude:.0%}, and turn at {turning:.0%} of them, above {turns:.0%}, at a rate of {last[-1].lr:.3g}"
+            f"{amplitude:.0%}, and change direction at {turning:.0%} of them, above {turns:.0%}; lr = {last[-1].lr:.3g}"
         )
         yield Symptom("loss", message, "a smaller learning rate, tricks=[reduce_lr_on_plateau], or larger batches")
 
@@ -80,15 +87,17 @@ def loss_oscillating(evidence: Evidence, *, turns: float = 0.4, amplitude: float
 def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -> Iterator[Symptom]:
     """A validation loss that rises while the training loss falls.
 
-    What it looks at:  the logged ``val_loss`` (or ``valid``, ``validation``, ``eval``; ``/`` for ``_``): all of the
-                       last evaluations are above the best one, by a half of it, while the training loss is below half
-                       of what it was then. A warning if they are also above the first evaluation and above the loss
-                       before the first step; else info.
-    Why it matters:    what is learnt since the best evaluation does not carry over to new data.
-    Options:           ``rise``: by how much they are above the best; ``checks``: how many evaluations in a row.
+    What it looks at:  the logged ``val_loss`` (or ``valid``, ``validation``, ``eval``; ``/`` instead of ``_``): all of
+                       the last evaluations exceed the best one by half of it, while the training loss is below half of
+                       its value at that time. A warning if they also exceed the first evaluation and the loss before
+                       the first step; otherwise info.
+    Why it matters:    what is learned after the best evaluation does not generalize to new data.
+    Options:           ``rise``: the relative rise above the best evaluation; ``checks``: the number of consecutive
+                       evaluations.
     Try:               ``tricks=[early_stopping]``, which keeps the best weights; weight decay, dropout, more data.
-    False alarms:      a validation set of few rows. Small sets trained for long go this way as a rule, while scores
-                       such as accuracy may still rise: hence info until all that was learnt is lost.
+    False alarms:      a validation set of few rows. Small sets that are trained for long usually behave like this,
+                       while scores such as accuracy may still improve: hence info until everything that was learned is
+                       lost.
     References:        UMLAUT, CHI 2021; Prechelt, Early Stopping - But When?, 1998.
     """
     run = evidence.run
@@ -104,7 +113,7 @@ def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -
     lost = lowest >= before
     message = (
         f"the validation loss was {best.val:.3g} in epoch {best.epoch} and is {last[-1].val:.3g} in epoch "
-        f"{last[-1].epoch}, {checks} times in a row above {1 + rise:g} × that"
+        f"{last[-1].epoch}, {checks} consecutive evaluations above {1 + rise:g} × that"
         f"{f', and above the {before:.3g} that it began with' if lost else ''}; "
         f"the training loss fell from {best.train:.3g} to {train:.3g}"
     )
@@ -115,13 +124,14 @@ def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -
 
 @rule("RUN009", "warning", kind="run", needs=("run",))
 def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3, steps: int = 200) -> Iterator[Symptom]:
-    """A validation loss that a constant prediction would reach.
+    """A validation loss that a constant prediction reaches.
 
-    What it looks at:  the best ``val_loss`` against the cross entropy of always predicting the training set's class
-                       frequencies; where the loss is a plain mean cross entropy of one class a row.
-    Why it matters:    the model makes nothing of its inputs that holds on new data.
-    Options:           ``epochs``, ``steps``: after how many epochs, and optimizer steps, it is judged.
-    Try:               inputs and targets that belong together (shuffled apart?), scaled inputs, ``tricks=[lr_finder]``.
+    What it looks at:  the best ``val_loss`` against the cross entropy of always predicting the class frequencies of the
+                       training set, if the loss is a plain mean cross entropy with one class per row.
+    Why it matters:    the model learns nothing from its inputs that generalizes to new data.
+    Options:           ``epochs``, ``steps``: the number of epochs and of optimizer steps after which it is judged.
+    Try:               check that inputs and targets match (were they shuffled separately?), scale the inputs,
+                       ``tricks=[lr_finder]``.
     False alarms:      a validation loss of another kind than the training loss. Weighted, smoothed and summed losses,
                        samplers and regression are left out.
     References:        Karpathy, A recipe for training neural networks, 2019 ("input-independent baseline").
@@ -136,8 +146,8 @@ def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3, step
     best = min(seen, key=_val)
     if best.val >= guess:
         when = f"epoch {best.epoch} of {seen[-1].epoch + 1}"
-        message = f"{best.val:.4g} at best, in {when}; predicting the class frequencies alone has {guess:.4g}"
-        remedy = "check that rows and targets belong together; scale the inputs; tricks=[lr_finder]"
+        message = f"{best.val:.4g} at best, in {when}; always predicting the class frequencies has {guess:.4g}"
+        remedy = "check that inputs and targets match; scale the inputs; tricks=[lr_finder]"
         yield Symptom("validation loss", message, remedy)
 
 
@@ -145,13 +155,13 @@ def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3, step
 def validation_better_than_train(evidence: Evidence, *, share: float = 0.5, checks: int = 3) -> Iterator[Symptom]:
     """A validation loss that is much lower than the training loss.
 
-    What it looks at:  ``val_loss`` of an evaluation against the mean training loss of the epoch after it, several times
-                       in a row, where no dropout was seen.
-    Why it matters:    validation rows may be easier or known from training, or the two losses are not the same.
-    Options:           ``share``: the validation loss over the training loss below which it is said; ``checks``: how
-                       often in a row.
+    What it looks at:  ``val_loss`` of an evaluation against the mean training loss of the next epoch, for several
+                       consecutive evaluations, in models without dropout.
+    Why it matters:    validation rows may be easier or part of training, or the two losses are not the same.
+    Options:           ``share``: the validation loss over the training loss below which it is reported; ``checks``: the
+                       number of consecutive evaluations.
     Try:               the same loss in both steps; ``DAT005``; a random split.
-    False alarms:      augmentation, mix-up, label smoothing and penalties in the training loss alone: hence info.
+    False alarms:      augmentation, mixup, label smoothing and penalties in the training loss only: hence info.
     References:        UMLAUT, CHI 2021.
     """
     run = evidence.run
@@ -160,8 +170,11 @@ def validation_better_than_train(evidence: Evidence, *, share: float = 0.5, chec
     if run.start.dropout or len(pairs) < checks or not all(0 <= val < share * train for val, train in pairs):
         return
     val, train = pairs[-1]
-    message = f"{val:.3g}, against {train:.3g} in training thereafter: below {share:g} × that, {checks} times in a row"
-    yield Symptom("validation loss", message, "compare what the two steps compute, and how the rows were split")
+    message = (
+        f"{val:.3g}, against {train:.3g} in the training epoch after it: below {share:g} × that, for {checks} "
+        "consecutive evaluations"
+    )
+    yield Symptom("validation loss", message, "compare the losses of the two steps, and check how the rows were split")
 
 
 def _val(evaluation: EvaluationFact) -> float:
@@ -169,13 +182,13 @@ def _val(evaluation: EvaluationFact) -> float:
 
 
 def _warms_up(run: RunFacts) -> bool:
-    """Say whether the rate is higher than a third of the run ago."""
+    """Return whether the learning rate is higher than it was a third of the run ago."""
     rates = [window.lr for window in run.losses.windows]
     return rates[-1] > 1.01 * rates[-1 - len(rates) // 3]
 
 
 def _rises(windows: list[Window]) -> bool:
-    """Say whether the rate rises anywhere: after a fall, or while it warms up."""
+    """Return whether the learning rate rises anywhere: after a decrease, or during a warm-up."""
     rates = [window.lr for window in windows]
     lowest = rates[0]
     for rate in rates:

@@ -1,4 +1,4 @@
-"""What the numbers of a run say while it trains."""
+"""Non-finite losses and unchanged parameters during training."""
 
 from collections.abc import Iterator
 
@@ -12,34 +12,34 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
     """A loss that is NaN or infinite during training.
 
-    What it looks at:  the loss of every step, read each ``log_every_n_steps`` and at the end of an epoch.
-    Why it matters:    its gradients are NaN, and after one step with them all weights are.
-    Try:               a smaller learning rate; ``tricks=[gradient_clipping]``, which leaves out such steps;
+    What it looks at:  the loss of every step, read every ``log_every_n_steps`` steps and at the end of an epoch.
+    Why it matters:    its gradients are NaN, and so are all weights after one step with them.
+    Try:               a smaller learning rate; ``tricks=[gradient_clipping]``, which skips such steps;
                        ``Trainer(detect_anomaly=True)`` names the operation.
-    False alarms:      steps that a GradScaler skips, in the first steps under fp16.
+    False alarms:      the first steps under fp16, which a GradScaler skips.
     References:        Wardat et al., DeepLocalize, 2021.
     """
     if evidence.run is not None and evidence.run.first_bad_step is not None:
         message = f"NaN or infinite at step {evidence.run.first_bad_step}"
-        remedy = "tricks=[gradient_clipping], which leaves out such steps, or a smaller learning rate"
+        remedy = "tricks=[gradient_clipping], which skips such steps, or a smaller learning rate"
         fault = evidence.run.numerics.forward or evidence.run.numerics.backward if evidence.run.numerics else None
         if fault is not None:
-            message, remedy = f"{message}: `{fault.op}` made the first {fault.result} value", remedy_for(fault)
+            message, remedy = f"{message}: `{fault.op}` produced the first {fault.result} value", remedy_for(fault)
         yield Symptom("loss", message, remedy)
 
 
 @rule("RUN008", "warning", kind="run", needs=("run",))
 def params_not_changing(evidence: Evidence) -> Iterator[Symptom]:
-    """A layer that training left as it was.
+    """A layer that does not change during training.
 
-    What it looks at:  the bits of every trainable parameter before and after the first epoch; only layers of which
-                       nothing has changed are reported. Layers whose gradient was not zero in the first step are
+    What it looks at:  the bits of every trainable parameter before and after the first epoch; only layers in which
+                       nothing has changed are reported. Layers whose gradient was nonzero in the first step are
                        reported only if the second epoch has not changed them either.
-    Why it matters:    a part of the model does not learn: no gradient reaches it, or no optimizer holds it.
-    Try:               give it to the optimizer and use it in the loss; else ``requires_grad_(False)``.
-    False alarms:      info for a copy of another part without a gradient, such as a target network; embeddings of which
-                       no row was used; bf16 weights whose updates are rounded away. Layers whose learning rate is 0
-                       are left out, and so is a bias before a BatchNorm: its weight changes.
+    Why it matters:    a part of the model does not learn: it gets no gradient, or it is in no optimizer.
+    Try:               pass it to the optimizer and use it in the loss, or ``requires_grad_(False)``.
+    False alarms:      info for a copy of another part without a gradient, such as a target network; embeddings whose
+                       rows were not used; bf16 weights whose updates are rounded away. Layers with a learning rate of 0
+                       are left out; so is a bias before a BatchNorm, whose weight changes.
     References:        torcheck documentation, "unchanged parameters".
     """
     still = set(evidence.run.unchanged) if evidence.run is not None else set()
@@ -52,7 +52,7 @@ def params_not_changing(evidence: Evidence) -> Iterator[Symptom]:
         if own and still.issuperset(parameter.name for parameter in own):
             names = ", ".join(parameter.name.rpartition(".")[2] for parameter in own)
             message = f"{module.kind}'s {names} did not change in {_epochs(evidence, own)}"
-            remedy = "give it to the optimizer and use it in the loss, or `requires_grad_(False)`"
+            remedy = "pass it to the optimizer and use it in the loss, or `requires_grad_(False)`"
             without = evidence.run.start.without_gradient if evidence.run is not None else ()
             is_target = evidence.model.is_copy(module.path) and all(each.name in without for each in own)
             yield Symptom(module.path, message, remedy, "info" if is_target else None)
