@@ -138,7 +138,7 @@ def test_the_verbose_text_has_a_line_for_each_rule(file: Path, capsys: pytest.Ca
     [
         ("OPT001", r"optimizer 0, group 0: lr = 0.01, SGD \[0.01, 0.1\]"),
         ("OPT003", r"optimizer 0, group 0: weight_decay = 0, at most 0.001"),
-        ("OPT004", r"\d+ parameters in optimizers, 0 trainable ones in none"),
+        ("OPT004", r"\d+ parameters in optimizers, 0 trainable parameters in none"),
         ("DAT001", r"batch 0: mean -?0.\d+, std 1.\d+, from -2.\d+ to 2.\d+"),
         ("BEH001", r"outputs change by [\d.e-]+ when the inputs change"),
         ("BEH002", r"outputs change by [\d.e-]+ with another sample, allowed 1e-05"),
