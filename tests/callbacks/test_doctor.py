@@ -168,7 +168,7 @@ def test_rules_of_a_run_are_watched_first_and_judged_later() -> None:
     trainer_ = trainer(doctor, Outcomes(doctor), max_epochs=1, log_every_n_steps=1)
     trainer_.fit(Net())
     first = next(callback for callback in trainer_.callbacks if isinstance(callback, Outcomes)).first
-    assert first["RUN003"] == ("not checked", "watched while the model trains")
+    assert first["RUN003"] == ("not checked", "checked during training")
     assert doctor.report is not None
     assert {outcome.code: outcome.status for outcome in doctor.report.outcomes}["RUN003"] == "passed"
 

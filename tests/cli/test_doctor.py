@@ -194,7 +194,7 @@ def test_stale_entries_are_reported_and_removed_on_request(file: Path, capsys: p
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [
-        (None, ["--baseline", "base.json"], "There is no baseline base.json. `--update-baseline` writes it."),
+        (None, ["--baseline", "base.json"], "The baseline base.json does not exist. `--update-baseline` creates it."),
         ("{", ["--baseline", "base.json"], "The baseline base.json is damaged"),
         ('{"name": "mine"}', ["--baseline", "base.json"], "base.json is not a baseline of"),
         ('{"name": "mine"}', ["--baseline", "base.json", "--update-baseline"], "base.json is not a baseline of"),

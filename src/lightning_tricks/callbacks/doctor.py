@@ -1,4 +1,4 @@
-"""Doctor: say at the first batch of a fit what is wrong with it, and watch what only training shows."""
+"""Doctor: check a fit at its first batch, and watch for problems that appear only during training."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -36,37 +36,37 @@ _Result = TypeVar("_Result")
 
 
 class Doctor(Trick):
-    """Say what is wrong with a model, its data and its optimizers before it trains on, and what to try.
+    """Check a model, its data and its optimizers before training starts, and suggest remedies.
 
-    Use when: a model is new, or does not learn; it costs about four steps, once.
+    Use when: a model is new or does not learn. The check takes about as long as four steps, once.
 
-    It never ends a fit by an exception of its own: what it could not do is a note in the report.
+    An internal failure never stops a fit: it becomes a note in the report.
 
     Where it acts: before the first step (``on_train_batch_start``), on the batch of that step: one ``training_step`` is
-    traced and nothing of it stays, so that training goes on bit-identically. During training the loss of every batch is
-    kept on its device and read every ``log_every_n_steps``, and the gradients and updates of one step in as many are
-    measured; a logged ``val_loss`` is compared with it at every validation, and the parameters are looked at once after
-    the first epoch. The report is logged once, by process 0, and what comes to light later when it does.
+    traced and then undone, so that training continues bit-identically. During training the loss of every batch is
+    kept on its device and read every ``log_every_n_steps``, and the gradients and updates of one step per interval are
+    measured; a logged ``val_loss`` is compared with it at every validation, and the parameters are compared once after
+    the first epoch. Process 0 logs the report once, and later findings when they occur.
 
-    Interacts with: nothing. Under DDP process 0 diagnoses its batch while the others wait, and all get its report;
-    under ModelParallel/FSDP and DeepSpeed no step is traced, and the report says so. A resumed run keeps the report of
-    its start.
+    Interacts with: nothing. Under DDP, process 0 checks its batch while the others wait, and all receive its report.
+    Under ModelParallel/FSDP and DeepSpeed, no step is traced, which the report states. A resumed run keeps the report
+    of its start.
 
     Args:
         select: codes (``PLC001``), prefixes (``PLC``) and names (``dropout-before-batchnorm``) of the rules to check;
-            none: all that are not in preview.
-        ignore: those not to check; ``"PLC001:encoder.*"`` leaves out what a rule says of modules whose path fits. A
-            comment ``# lt: ignore[PLC001]`` in a class's source does so for that module.
+            empty: all rules that are not in preview.
+        ignore: rules to skip; ``"PLC001:encoder.*"`` ignores findings of modules whose path matches. A comment
+            ``# lt: ignore[PLC001]`` in the source of a class does the same for that module.
         options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
-        fail_on: end the fit on every process where something as bad is found: ``"warning"`` or ``"error"``. The report
-            is then the exception's message, and is not logged as well.
+        fail_on: stop the fit on every process if there is a finding of at least this severity: ``"warning"`` or
+            ``"error"``. The report is then the message of the exception and is not logged.
 
     Attributes:
         report: the :class:`Report` of the last fit, ``None`` before.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: an unknown rule or option; the message offers the closest names.
+        ValueError: an unknown rule or option; the message suggests close matches.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: at run time, with the report, see ``fail_on``.
 
     Example:
@@ -77,8 +77,7 @@ class Doctor(Trick):
         With Hydra: ``tricks=[doctor] tricks.doctor.fail_on=error``
 
     See :func:`lightning_tricks.doctor.judging.diagnose.diagnose` for use without a fit,
-    ``lightning-tricks list rules`` for what is looked at, and ``lightning-tricks explain PLC001`` for what a rule
-    means.
+    ``lightning-tricks list rules`` for the rules, and ``lightning-tricks explain PLC001`` for the page of a rule.
     """
 
     only_looks = True
@@ -114,12 +113,12 @@ class Doctor(Trick):
         if self.report is None:
             self._examine(trainer, pl_module, batch)
             if self._watches:
-                self._watch.start_steps(trainer, pl_module)  # now, so that it sees the run's own steps alone
+                self._watch.start_steps(trainer, pl_module)  # now, so that it sees only steps of the run
         if self._watches:
             self._watch.start_batch(trainer, pl_module, batch)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what can be said now that the run is over, even of one without a single batch."""
+        """Report what is known at the end of the run, also of a run without a single batch."""
         if self.report is None:
             evidence = self._attempt("examine the model", lambda: examine_here(trainer, pl_module, None))
             self.report = self._judge_all(evidence, pl_module)
@@ -128,14 +127,14 @@ class Doctor(Trick):
             self._judge_and_tell(trainer, pl_module, ended=True)
 
     def _examine(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
-        """Let process 0 examine the model, and take its report over; whatever happens, none waits for another."""
+        """Let process 0 examine the model and share its report; no process is left waiting after an exception."""
         evidence = examine_on_rank_zero(trainer, pl_module, batch, self._failures)
         found = ""
         if evidence is not None:
             self.report = self._judge_all(evidence, pl_module)
-            found = self._attempt("write its report down", lambda: self._to_text(evidence)) or ""
+            found = self._attempt("serialize its report", lambda: self._to_text(evidence)) or ""
         shared = self._attempt("share its report", lambda: broadcast_text(trainer, found)) or found
-        start = self._attempt("take the report of process 0 over", lambda: self._from_text(shared)) if shared else None
+        start = self._attempt("load the report of process 0", lambda: self._from_text(shared)) if shared else None
         self.report = self.report or self._judge_all(None, pl_module)
         self._watch.facts = replace(self._watch.facts, start=start or StartFact())
         self._model = self.report.evidence.model if self.report.evidence is not None else None
@@ -151,7 +150,7 @@ class Doctor(Trick):
         return from_plain(StartFact, start)
 
     def _judge_all(self, evidence: Evidence | None, pl_module: LightningModule) -> Report:
-        """Return the report on this evidence; without any, or where it cannot be judged, one that says so."""
+        """Return the report on this evidence, or one that states that the model was not examined."""
         empty = Report(type(pl_module).__name__, notes=["The model was not examined."])
         if evidence is None:
             return empty
@@ -164,21 +163,21 @@ class Doctor(Trick):
         return replace(report, outcomes=outcomes)
 
     def _attempt(self, what: str, action: Callable[[], _Result]) -> _Result | None:
-        """Return what a part of the work returns, nothing where it raises: a fit is never ended by that."""
+        """Return the result of an action, or None if it raises: its failure must not stop a fit."""
         return self._failures.attempt(what, action, None)
 
     def _tell(self, trainer: Trainer, report: Report) -> None:
-        """Log a report; one that ends the fit is the exception's message, and stands last, once."""
+        """Log a report; a report that stops the fit is the message of the exception and is not logged."""
         self._note_failures(report)
         if self.fail_on is not None and report.at_least(self.fail_on):
             self._attempt("end the progress bar's line", lambda: end_progress_line(trainer))
             codes = ", ".join(dict.fromkeys(finding.code for finding in report.at_least(self.fail_on)))
-            told = str(report) if trainer.is_global_zero else f"{codes}; process 0 shows the report"
-            raise MisconfigurationException(f"`{type(self).__name__}(fail_on={self.fail_on!r})`: {told}")
+            text = str(report) if trainer.is_global_zero else f"{codes}; see the error of rank 0 for the report"
+            raise MisconfigurationException(f"`{type(self).__name__}(fail_on={self.fail_on!r})`: {text}")
         self._attempt("log its report", lambda: _log(f"{type(self).__name__}: {report}", is_warning=not report.ok))
 
     def _note_failures(self, *reports: Report) -> list[str]:
-        """Put what the doctor could not do among the notes of reports; return what is new."""
+        """Add the failures of the doctor to the notes of reports; return the new ones."""
         found = [*self._failures.notes, *self._watch.failures.notes]
         new = [note for note in found if self.report is None or note not in self.report.notes]
         for report in {id(report): report for report in (self.report, *reports) if report is not None}.values():
@@ -240,13 +239,13 @@ class Doctor(Trick):
         self._watch.let_go()
 
     def _judge_if_due(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Judge events at once; trends only now and then, for short epochs would judge them at every few steps."""
+        """Judge events immediately, but trends only at intervals: short epochs would judge them every few steps."""
         due = self._watch.batches - self._judged_at >= reading_distance(trainer)
         if due or self._watch.ended or self._watch.facts.events != self._judged_events:
             self._judge_and_tell(trainer, pl_module)
 
     def _judge_and_tell(self, trainer: Trainer, pl_module: LightningModule, ended: bool = False) -> None:
-        """Log what has come to light since the last time; the same on every process."""
+        """Log new findings; the same on every process."""
         if self.report is None:
             return
         self._judged_at, self._judged_events = self._watch.batches, self._watch.facts.events
@@ -257,16 +256,16 @@ class Doctor(Trick):
             self._attempt("log its notes", lambda: _log(f"{type(self).__name__}: {' '.join(new)}", is_warning=True))
 
     def _judge_run(self, pl_module: LightningModule, ended: bool = False) -> Report:
-        """Return what is new, and put it into the report; a repetition of an earlier finding is a note there."""
+        """Return the new findings and add them to the report; a repetition of an earlier finding becomes a note."""
         assert self.report is not None
         self._model = self._model or read_model(pl_module)
         run = replace(self._watch.facts, ended=ended)
         late = judge(Evidence(self._model, run=run, numerics=run.numerics or NumericFacts()), *self._late_checks)
-        said = self.report.findings
-        late.findings = [found for found in late.findings if not any(_covers(known, found) for known in said)]
-        late.findings, repeated = fold_repetitions(late.findings, said)
+        earlier = self.report.findings
+        late.findings = [found for found in late.findings if not any(_covers(known, found) for known in earlier)]
+        late.findings, repeated = fold_repetitions(late.findings, earlier)
         notes = [note for note in (*late.notes, *repeated) if note not in self.report.notes]
-        kept = [known for known in said if not any(_covers(found, known) for found in late.findings)]
+        kept = [known for known in earlier if not any(_covers(found, known) for found in late.findings)]
         judged = {outcome.code: outcome for outcome in late.outcomes}
         self.report = replace(
             self.report,
@@ -279,7 +278,7 @@ class Doctor(Trick):
     # -- the state --------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the report and what was watched, as JSON."""
+        """Return the report and the observations of the run, as JSON."""
         report = self._attempt("save its report", self.report.to_json) if self.report is not None else ""
         run = self._attempt("save what it watched", self._watch.to_json) if self._watches else ""
         return {"report": report or "", "run": run or ""}
@@ -289,12 +288,12 @@ class Doctor(Trick):
         self._watch = RunWatch()
         if state.get("run"):
             self._watch.load_json(state["run"])
-        else:  # nobody watched how it started
+        else:  # the start of the run was not watched
             self._watch.facts = RunFacts(StartFact(trained=True))
 
 
 def _is_watched_validation(trainer: Trainer) -> bool:
-    """Say whether this is a validation of the fit, and one of every process: those without batches skip theirs."""
+    """Return whether this is a validation of the fit that runs on every process."""
     owners = (trainer.lightning_module, trainer.datamodule)  # type: ignore[attr-defined]
     some_skip = any(getattr(owner, "allow_zero_length_dataloader_with_multiple_devices", False) for owner in owners)
     is_of_fit = trainer.state.fn == "fit" and not trainer.sanity_checking
@@ -302,7 +301,7 @@ def _is_watched_validation(trainer: Trainer) -> bool:
 
 
 def _log(text: str, is_warning: bool) -> None:
-    """Log a text; where warnings are turned into exceptions, as information."""
+    """Log a text as a warning, or as information if warnings are turned into exceptions."""
     with above_progress_bar():
         if not is_warning:
             rank_zero_info(text)
@@ -314,17 +313,17 @@ def _log(text: str, is_warning: bool) -> None:
 
 
 def _failures_among(notes: list[str]) -> list[str]:
-    """Leave out what a run's rules could not check: the first report has said so."""
+    """Leave out the notes on unchecked run-time rules, which the first report contains."""
     return [note for note in notes if not note.startswith("Not checked")]
 
 
 def _still_to_see(outcome: Outcome) -> Outcome:
-    """Return what is known of a rule that watches a run, before its first step."""
+    """Return the outcome of a run-time rule before the first step."""
     if outcome.status != "passed":
         return outcome
-    return replace(outcome, status="not checked", detail="watched while the model trains")
+    return replace(outcome, status="not checked", detail="checked during training")
 
 
 def _covers(finding: Finding, other: Finding) -> bool:
-    """Say whether a finding is the other one, or a worse form of it."""
+    """Return whether a finding is the same as the other one, or a more severe form of it."""
     return (finding.code, finding.where) == (other.code, other.where) and finding.at_least(other.severity)

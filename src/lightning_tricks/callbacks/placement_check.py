@@ -1,4 +1,4 @@
-"""Placement check: the doctor with the rules on where layers stand alone."""
+"""Placement check: the doctor with only the rules on the placement of layers."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -7,25 +7,26 @@ from lightning_tricks.callbacks.doctor import Doctor
 
 
 class PlacementCheck(Doctor):
-    """Say where dropout, BatchNorm and activations stand wrong, before the model trains on, and what to try.
+    """Report misplaced dropout, batch norms and activations before training starts, and suggest remedies.
 
-    Use when: a model of one's own mixes dropout and BatchNorm; its test scores are far below those of training.
+    Use when: a custom model combines dropout and BatchNorm, or its test scores are far below its training scores.
 
-    Where it acts: as :class:`Doctor`, of which it is the PLC rules alone: before the first step, and nothing after it.
+    Where it acts: as :class:`Doctor`, but only with the PLC rules: before the first step and not after it.
 
-    Interacts with: as :class:`Doctor`, which checks the same rules and more: one of them is enough.
+    Interacts with: as :class:`Doctor`, which includes these rules: use one of the two.
 
     Args:
-        ignore: codes and names of PLC rules not to check; ``"PLC001:encoder.*"`` in one place.
+        ignore: codes and names of PLC rules to skip; ``"PLC001:encoder.*"`` skips one place.
         options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
-        fail_on: end the fit on every process where something as bad is found: ``"warning"`` or ``"error"``.
+        fail_on: stop the fit on every process if there is a finding of at least this severity: ``"warning"`` or
+            ``"error"``.
 
     Attributes:
         report: the :class:`Report` of the last fit, ``None`` before.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: an unknown rule or option; the message offers the closest names.
+        ValueError: an unknown rule or option; the message suggests close matches.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: at run time, with the report, see ``fail_on``.
 
     Example:

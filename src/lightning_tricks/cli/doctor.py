@@ -1,4 +1,4 @@
-"""`lightning-tricks doctor pkg.module:callable`: what is wrong with a model, and what to try."""
+"""`lightning-tricks doctor pkg.module:callable`: check a model and suggest remedies."""
 
 import argparse
 import sys
@@ -19,9 +19,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the arguments."""
     parser = subparsers.add_parser(
         "doctor",
-        help="say what is wrong with a model, and what to try",
+        help="check a model and suggest remedies",
         description="Trace one training step and check the rules of `lightning-tricks list rules`. Exit status: 0 "
-        "healthy, 1 findings at --fail-on or worse (with --baseline: new ones), 2 cannot look.",
+        "healthy, 1 findings of severity --fail-on or worse (with --baseline: only new ones), 2 the check failed.",
         epilog="example: lightning-tricks doctor project:make --select PLC,LOS --format html --output doctor.html",
     )
     parser.add_argument(
@@ -32,28 +32,34 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--format", choices=_FORMATS, default="text", help="github: annotations; sarif: for code scanning"
     )
-    words = "codes, prefixes and names with commas between them"
-    parser.add_argument("--select", type=_words, default=[], metavar="RULES", help=f"check these alone: {words}")
+    words = "comma-separated codes, prefixes and names"
+    parser.add_argument("--select", type=_words, default=[], metavar="RULES", help=f"check only these: {words}")
     parser.add_argument(
-        "--ignore", type=_words, default=[], metavar="RULES", help=f"leave out: {words}; PLC001:encoder.* in one place"
+        "--ignore",
+        type=_words,
+        default=[],
+        metavar="RULES",
+        help=f"skip these: {words}; PLC001:encoder.* ignores one place",
     )
     parser.add_argument("--fail-on", choices=["error", "warning", "info"], default="error", help="default: error")
-    parser.add_argument("--preview", action="store_true", help="check rules in preview, too")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the report there")
-    parser.add_argument("--verbose", action="store_true", help="text: add a line for each rule and what it saw")
+    parser.add_argument("--preview", action="store_true", help="also check rules in preview")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the report to this file")
+    parser.add_argument(
+        "--verbose", action="store_true", help="text: add a line for each rule with the observed number"
+    )
     parser.add_argument("--baseline", type=Path, metavar="FILE", help="accept the findings in this file; new ones fail")
     parser.add_argument("--update-baseline", action="store_true", help="write all findings into --baseline")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Diagnose and show; 1 if something at ``--fail-on`` was found, 2 if the doctor cannot look."""
+    """Check a model and print the report; return 1 for findings of at least ``--fail-on``, 2 if the check failed."""
     from lightning_tricks.doctor.show.show_text import verdict
 
     try:
         if args.update_baseline and args.baseline is None:
             raise ValueError("`--update-baseline` needs `--baseline FILE`.")
-        accepted = _read_accepted(args)  # first: a diagnosis takes longer than a look at a file
-        with redirect_stdout(sys.stderr):  # what the user's own code prints is no part of the report
+        accepted = _read_accepted(args)  # first: reading a file is faster than a diagnosis
+        with redirect_stdout(sys.stderr):  # output of user code does not belong to the report
             report = _diagnose(args)
         report = _with_baseline(report, accepted, args)
         shown = _render(report, args)
@@ -62,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{verdict(report)}\nreport: {args.output}")
         else:
             print(shown)
-    except Exception as error:  # whatever the user's own code raises belongs on one line too
+    except Exception as error:  # exceptions of user code are also shown on one line
         print(f"lightning-tricks doctor: {error or type(error).__name__}", file=sys.stderr)
         return 2
     return 1 if report.at_least(args.fail_on) else 0
@@ -85,7 +91,7 @@ def _read_accepted(args: argparse.Namespace) -> "list[Accepted]":
 
 
 def _with_baseline(report: "Report", accepted: "list[Accepted]", args: argparse.Namespace) -> "Report":
-    """Return the report against the baseline, which is written anew first where that is asked for."""
+    """Return the report without the findings of the baseline, after updating the baseline if requested."""
     from lightning_tricks.doctor.judging.baseline import apply_baseline, renew_baseline, write_baseline
     from lightning_tricks.doctor.show.show_text import count_of
 

@@ -87,7 +87,7 @@ def test_rows_that_masks_split_are_not_compared(how: str) -> None:
     graph = Graph()
     report = diagnose(Using(use), train_dataloaders=DataLoader(graph), val_dataloaders=DataLoader(graph))
     assert report.ok, str(report)
-    assert any("DAT005" in note and "rows may be split inside" in note for note in report.notes)
+    assert any("DAT005" in note and "rows may be split internally" in note for note in report.notes)
 
 
 class Own(DataLoader):

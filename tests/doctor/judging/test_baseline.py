@@ -157,9 +157,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     [
         ('{"tool": "lightning', "is damaged: it is not valid JSON"),
         (b"\xff\xfe\x00", "is damaged: it is not valid JSON"),
-        ("[]", "is not a baseline of `lightning-tricks doctor`; give `--baseline` another file"),
+        ("[]", "is not a baseline of `lightning-tricks doctor`; pass another file to `--baseline`"),
         ('{"name": "package"}', "is not a baseline of"),
-        ('{"tool": "lightning-tricks doctor", "version": 2}', "has version 2, and only 1 is read"),
+        ('{"tool": "lightning-tricks doctor", "version": 2}', "has version 2, but only version 1 is supported"),
         ('{"tool": "lightning-tricks doctor", "version": 1}', "is damaged: `findings` must be a list, got None"),
         ('{"tool": "lightning-tricks doctor", "version": 1, "findings": [{"code": "A"}]}', "an entry must have finger"),
         ('{"tool": "lightning-tricks doctor", "version": 1, "findings": [3]}', "an entry must have fingerprint, code"),
@@ -184,5 +184,7 @@ def test_an_entry_with_a_severity_that_is_none_is_damage(tmp_path: Path) -> None
 
 
 def test_a_file_that_is_not_there_is_offered_to_be_written(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"There is no baseline .*none.json. `--update-baseline` writes it"):
+    with pytest.raises(
+        FileNotFoundError, match=r"The baseline .*none.json does not exist. `--update-baseline` creates it"
+    ):
         read_baseline(tmp_path / "none.json")

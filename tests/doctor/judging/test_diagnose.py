@@ -76,14 +76,14 @@ def reason_of(report: Report, code: str) -> str:
     return last
 
 
-STREAM = "the training data can only be iterated: the batch alone was looked at"
+STREAM = "the training data is iterable-style: only the batch was checked"
 
 
 @pytest.mark.parametrize(
     ("train", "code", "reason"),
     [
         (DataLoader(Stream(), 16), "DAT005", STREAM),
-        (DataLoader(Stream(), 16), "DAT002", "its order is its own"),
+        (DataLoader(Stream(), 16), "DAT002", "iterable-style and defines its own order"),
         ([rows()[:]], "DAT008", STREAM),
         (DataLoader(WithoutLength(row), sampler=Own()), "DAT011", "no rows or no length"),
         (loader(TensorDataset(*rows(0).tensors), shuffle=False), "DAT011", "no rows or no length"),
@@ -145,7 +145,7 @@ def test_an_unknown_optimizer_is_not_judged() -> None:
 
     report = diagnose(lit(net(), tuning=Magic), select=["OPT"])
     assert not report.findings
-    assert "Magic is of no family whose ranges are known" in reason_of(report, "OPT001")
+    assert "Magic belongs to no optimizer family with a known range" in reason_of(report, "OPT001")
 
 
 def test_what_its_own_trainer_has_trained_is_not_fine_tuned() -> None:
@@ -163,4 +163,4 @@ def test_the_length_of_the_run_is_not_known_without_a_trainer() -> None:
         return [sgd], [torch.optim.lr_scheduler.CosineAnnealingLR(sgd, 10)]
 
     report = diagnose(lit(net(), tuning=cosine), select=["OPT012"])
-    assert "no Trainer says how long the run is to be" in reason_of(report, "OPT012")
+    assert "no Trainer is attached, so the length of the run is unknown" in reason_of(report, "OPT012")

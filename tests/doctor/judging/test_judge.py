@@ -68,7 +68,7 @@ def test_every_rule_has_an_outcome_that_goes_to_json_and_back() -> None:
     report = judge(examine(model()), chosen, ignore=["OPT009:*"])
     assert [outcome.code for outcome in report.outcomes] == [rule.code for rule in chosen]
     status = {outcome.code: (outcome.status, outcome.detail) for outcome in report.outcomes}
-    assert status["PLC005"] == ("found", "at 0: Dropout has p = 0.1, outside of [0.2, 0.5] (and 2 more)")
+    assert status["PLC005"] == ("found", "at 0: Dropout has p = 0.1, outside [0.2, 0.5] (and 2 more)")
     assert status["LOS001"] == ("not checked", "no batch was given")
     assert status["OPT009"] == ("passed", "")
     plain = json.loads(report.to_json())

@@ -94,8 +94,8 @@ def test_without_the_table_nothing_is_said() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[tool.lightning-tricks.doctor\n", "is no valid TOML: .*line 1"),
-        ("[tool.lightning-tricks.doctor]\nslect = ['PLC']\n", "'slect' is unknown. Did you mean select?"),
+        ("[tool.lightning-tricks.doctor\n", "is not valid TOML: .*line 1"),
+        ("[tool.lightning-tricks.doctor]\nslect = ['PLC']\n", "unknown key 'slect'. Did you mean select?"),
         ("[tool.lightning-tricks.doctor]\nselect = 'PLC'\n", "`select` must be a list .*, got 'PLC'"),
         ("[tool.lightning-tricks]\ndoctor = 1\n", "must be a table, got 1"),
         ("[tool.lightning-tricks.doctor]\noptions = []\n", "`options` must be a table of rules"),
@@ -106,9 +106,12 @@ def test_without_the_table_nothing_is_said() -> None:
         ("[tool.lightning-tricks.doctor]\ncontracts = 3\n", "`contracts` must be a table, got 3"),
         (
             "[tool.lightning-tricks.doctor.contracts]\nfroze = []\n",
-            "the contract 'froze' is unknown. There are frozen",
+            "unknown contract 'froze'. Available contracts: frozen",
         ),
-        ("[tool.lightning-tricks.doctor.contracts]\noutput_range = [1, 0]\n", "`output_range` must not end below"),
+        (
+            "[tool.lightning-tricks.doctor.contracts]\noutput_range = [1, 0]\n",
+            "`output_range` must be at most the second",
+        ),
     ],
 )
 def test_a_slip_in_the_file_is_named_with_the_file(text: str, message: str) -> None:

@@ -32,7 +32,7 @@ def test_a_model_that_raises_is_told_of_whatever_was_selected() -> None:
         ({"ignore": ["plc001"]}, "`ignore`: 'plc001' is not a rule. Did you mean PLC001"),
         ({"options": {"PLC05": {}}}, "`options`: 'PLC05' is not a rule. Did you mean PLC005"),
         ({"options": {"PLC005": {"hgih": 0.6}}}, "'hgih' is not an option. Did you mean high"),
-        ({"options": {"LOS001": {"low": 1}}}, "'low' is not an option. There are none"),
+        ({"options": {"LOS001": {"low": 1}}}, "'low' is not an option. Available: none"),
     ],
 )
 def test_unknown_names_are_answered_with_the_closest(arguments: dict, message: str) -> None:

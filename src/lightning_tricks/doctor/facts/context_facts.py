@@ -1,4 +1,4 @@
-"""Surroundings: what is known beside the model and its step: the data's columns and rows, the run, earlier training."""
+"""Context facts: columns and rows of the data, the planned run, earlier training."""
 
 from dataclasses import dataclass, field
 
@@ -110,7 +110,7 @@ class RateCurve:
 
 @dataclass(frozen=True)
 class MonitorFact:
-    """A callback or scheduler that follows a metric: its class, and the metric's name."""
+    """A callback or scheduler that monitors a metric: its class, and the metric's name."""
 
     kind: str
     monitor: str
@@ -118,15 +118,15 @@ class MonitorFact:
 
 @dataclass(frozen=True)
 class PlanFacts:
-    """The run that a Trainer is about to make.
+    """The planned run of a Trainer.
 
     Attributes:
         epochs: how many; ``None`` without end.
         steps: how many optimizer steps; ``None`` without end.
         accumulate: batches before a step.
         devices: of all nodes.
-        done: steps that the Trainer has made already.
-        monitors: what its callbacks and schedulers follow.
+        done: steps that the Trainer has already taken.
+        monitors: the metrics that its callbacks and schedulers monitor.
     """
 
     epochs: int | None
@@ -139,7 +139,7 @@ class PlanFacts:
 
 @dataclass(frozen=True)
 class PretrainedFact:
-    """A part of the model that was trained before, and what tells."""
+    """A pretrained part of the model, and the evidence for it."""
 
     module: str
     reason: str

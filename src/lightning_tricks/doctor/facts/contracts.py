@@ -1,4 +1,4 @@
-"""Contracts: what a user states about a model, to be checked together with the rules."""
+"""Contracts: requirements that a user declares for a model, checked together with the rules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Contracts:
-    """What must hold for a model, whatever is typical.
+    """Requirements of a specific model.
 
     Args:
         frozen: patterns (``backbone.*``) of parameters that must not train, and of modules whose batch norms must not
-            learn their statistics.
+            update their statistics.
         output_shape: the shape of the model's first output on a batch; ``None`` or a name (``"N"``) allows any size.
         output_range: the smallest and the largest value that this output may hold, in eval mode.
 
@@ -69,4 +69,4 @@ class Contracts:
         if len(given) != 2 or any(isinstance(end, bool) or not isinstance(end, (int, float)) for end in given):
             raise TypeError(f"`output_range` must hold two numbers, got {given!r}.")
         if not given[0] <= given[1]:
-            raise ValueError(f"`output_range` must not end below its start, got {given!r}.")
+            raise ValueError(f"The first number of `output_range` must be at most the second, got {given!r}.")

@@ -1,7 +1,7 @@
-"""Evidence: all that the doctor knows of a model, a batch and a step, as frozen numbers.
+"""Evidence: all facts about a model, a batch and a step, as frozen numbers.
 
-Rules read this and nothing else, so that they can run later and elsewhere. A part that could not be had is ``None``,
-and ``missing`` says why.
+Rules read only this, so that they can run later and elsewhere. A part that could not be measured is ``None``, and
+``missing`` contains the reason.
 """
 
 import json
@@ -69,9 +69,9 @@ class LoaderFact:
         dataset: the class of its dataset.
         rows: ``len(dataset)``, ``None`` without length.
         batches: ``len(loader)``, ``None`` without length.
-        batch_size: as given; ``None`` with a batch sampler of the user's.
+        batch_size: as given; ``None`` with a custom batch sampler.
         sampler: the sampler's class, ``None`` for iterable data.
-        shuffles: whether rows come in random order; ``None``: cannot be known.
+        shuffles: whether rows come in random order; ``None``: unknown.
         drop_last: as given.
         iterable: an iterable dataset, or no ``DataLoader`` at all.
     """
@@ -121,10 +121,10 @@ class StepFacts:
 
     Attributes:
         loss: its value; ``None`` if the step returned none.
-        requires_grad: whether the loss leads back to anything that trains.
+        requires_grad: whether the loss is connected to a trainable parameter.
         manual: the module optimizes manually.
         backwards: how many backward passes were run.
-        gradients: of every parameter that is to train.
+        gradients: of every trainable parameter.
         logged: what was logged, by name.
         stepped: the optimizers, by index, that the module stepped itself.
     """
@@ -158,7 +158,7 @@ class DropoutCall:
 
 @dataclass(frozen=True)
 class BehaviourFacts:
-    """What the outputs do in eval mode. Changes are relative to the outputs' own size; ``None``: not measured.
+    """Changes of the outputs in eval mode, relative to the size of the outputs; ``None``: not measured.
 
     Attributes:
         module: the path of what was run: the model, or its largest part where the step calls parts.
@@ -166,7 +166,7 @@ class BehaviourFacts:
         input_change: one sample is replaced by another; if that changes nothing, all samples in another order.
         mixing_change: the largest change of any other sample's output when one sample is replaced.
         roll_change: how far the outputs are from the first pass's, moved by one sample, when the inputs are moved so.
-        always_on: dropout calls that were active all the same.
+        always_on: dropout calls that were active.
         random: functions that draw random numbers in eval mode (``randn_like`` …).
         outputs: the floating-point tensors that are returned, with exact extremes.
         reason: why something was not measured.
@@ -198,7 +198,7 @@ class ErrorFact:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything, each part on its own.
+    """All facts; each part is measured separately.
 
     Attributes:
         model: always there.
@@ -208,21 +208,21 @@ class Evidence:
         rows: what rows of the two data sets have in common.
         splits: rows of the two data sets, compared.
         test_rows: what rows of the test set are in the training and validation sets, by these words.
-        plan: how long the Trainer means to train.
+        plan: the planned length of the run.
         batch: ``None`` without a batch.
         trace: the operations of one step or forward pass in training mode.
         step: the loss and gradients of that step.
         behaviour: passes in eval mode.
-        overfit: measured only where a rule that needs it is asked for.
+        overfit: measured only if a selected rule needs it.
         errors: exceptions of the user's code: of the model on the batch, of ``configure_optimizers``, of the loader.
-        run: what training showed, where it was watched.
-        influence: what of the inputs changes an output in eval mode.
-        held: what a step keeps of its graph, where that does harm.
+        run: what training showed, if it was watched.
+        influence: the inputs that change an output in eval mode.
+        held: attributes that keep the graph of a step and cause a problem.
         numerics: of a step that is not finite, the operations that made it so; ``None`` where no step was run.
-        contracts: what the user states about the model.
-        rates_measured_by: what measured the learning rates in this run, empty if nothing did.
+        contracts: the contracts of the user.
+        rates_measured_by: the callback that measured the learning rates in this run, or empty.
         missing: for each part that is ``None``, the reason.
-        own_failures: what the doctor itself could not do, a line each.
+        own_failures: failures of the doctor itself, one line each.
     """
 
     model: ModelFacts
@@ -261,10 +261,10 @@ class Evidence:
         return Graph(self.trace)
 
     def to_json(self) -> str:
-        """Write it down."""
+        """Return the evidence as JSON."""
         return json.dumps(to_plain(self))
 
     @classmethod
     def from_json(cls, text: str) -> "Evidence":
-        """Read what :meth:`to_json` wrote."""
+        """Create the evidence from the result of :meth:`to_json`."""
         return from_plain(cls, json.loads(text))

@@ -37,7 +37,7 @@ class ModuleFact:
     line: int | None = None
 
     def isa(self, *kinds: str) -> bool:
-        """Say whether it is of one of these classes or a subclass."""
+        """Return whether the module is an instance of one of these classes or of a subclass."""
         return not set(kinds).isdisjoint(self.bases)
 
 
@@ -135,7 +135,7 @@ class ModelFacts:
         return self._by_path.get(path)
 
     def is_layer(self, path: str) -> bool:
-        """Say whether there is a module of that path that holds no others."""
+        """Return whether the path is that of a module without children."""
         return path in self._by_path and path not in self._parents
 
     @cached_property

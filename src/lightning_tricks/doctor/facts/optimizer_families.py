@@ -1,8 +1,8 @@
-"""Optimizer families: which customary ranges fit an optimizer, told by its class and by the keys of its defaults.
+"""Optimizer families: the typical ranges of an optimizer, found by its class and the keys of its defaults.
 
-The keys tell families of other libraries too (``transformers``, ``timm``, bitsandbytes): who has ``betas`` and ``eps``
-steps like Adam, whatever the name. What steps by rules of its own (LBFGS, Rprop, LARS, Prodigy, D-Adaptation) has no
-customary range of rates and is not judged.
+The keys also identify optimizers of other libraries (``transformers``, ``timm``, bitsandbytes): an optimizer with
+``betas`` and ``eps`` steps like Adam, whatever its name. Optimizers with other update rules (LBFGS, Rprop, LARS,
+Prodigy, D-Adaptation) have no typical range of learning rates and are not judged.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact, Optimize
 
 @dataclass(frozen=True)
 class Family:
-    """A family: the customary range of its rates when training from scratch, and how it decays weights.
+    """A family: its typical range of learning rates for training from scratch, and its kind of weight decay.
 
     Attributes:
         name: ``SGD``, ``Adam`` …
-        low: the customary rates' lower end.
-        high: their upper end.
-        decoupled: the decay does not pass through the gradient; ``None`` where it cannot be known.
+        low: the lower end of the typical range.
+        high: the upper end of the range.
+        decoupled: the decay is not added to the gradient; ``None`` if unknown.
     """
 
     name: str
@@ -41,7 +41,7 @@ _DECOUPLED = ("adamw", "lion", "lamb", "nadamw", "muon", "adan", "adopt", "adabe
 
 
 def family_of(optimizer: OptimizerFact) -> Family | None:
-    """Return the family of an optimizer, ``None`` of an unknown one.
+    """Return the family of an optimizer, ``None`` for an unknown one.
 
     Example:
         >>> family_of(OptimizerFact("AdamW8bit", "bitsandbytes.optim", (), {"betas.0": 0.9, "eps": 1e-8}, ()))
@@ -82,9 +82,9 @@ def _name(optimizer: OptimizerFact) -> str | None:
 
 def _decoupled(optimizer: OptimizerFact) -> bool | None:
     kind = optimizer.kind.lower()
-    said = optimizer.defaults.get("decoupled_weight_decay", optimizer.defaults.get("weight_decouple"))
-    if isinstance(said, bool):
-        return said or any(word in kind for word in _DECOUPLED)
+    setting = optimizer.defaults.get("decoupled_weight_decay", optimizer.defaults.get("weight_decouple"))
+    if isinstance(setting, bool):
+        return setting or any(word in kind for word in _DECOUPLED)
     if any(word in kind for word in _DECOUPLED):
         return True
     return False if optimizer.home.startswith("torch.") else None

@@ -1,4 +1,4 @@
-"""Own failures: turn an exception of the doctor's own code into a note, so that the rest of its work goes on."""
+"""Own failures: turn an exception of the doctor's own code into a note, so that the rest of its work continues."""
 
 import traceback
 from collections.abc import Callable
@@ -30,16 +30,16 @@ class OwnFailures:
         self.notes: list[str] = []
 
     def attempt(self, what: str, action: Callable[[], _Result], otherwise: _Result) -> _Result:
-        """Return what an action returns, or a substitute where it raises.
+        """Return the result of an action, or a substitute if it raises.
 
         Args:
-            what: what the action does, as it follows "The doctor could not".
+            what: the action, as it completes "The doctor could not …".
             action: a part of the doctor's work.
             otherwise: returned after an exception.
         """
         try:
             return action()
-        except Exception as error:  # whatever it is, it is ours, and must not reach the user's training
+        except Exception as error:  # any exception here is the doctor's own and must not reach the user's training
             self.note(what, error)
             return otherwise
 

@@ -28,7 +28,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], value: Any) -> T:
-    """Build a dataclass anew from what :func:`to_plain` returned.
+    """Rebuild a dataclass from the result of :func:`to_plain`.
 
     Raises:
         TypeError: a field is missing or unknown.

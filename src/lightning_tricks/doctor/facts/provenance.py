@@ -1,9 +1,9 @@
-"""Provenance: which dropout's noise is in each tensor of a trace, and which batch norms it reaches.
+"""Provenance: find the dropout noise in each tensor of a trace, and the batch norms that it reaches.
 
-Dropout changes the variance of what it lets pass in training and not at inference; a batch norm behind it learns the
-variance of training (Li et al., Disharmony between Dropout and Batch Normalization, 2018). A fact says how much of the
-noise is left: level 0 before any weights, 1 behind them, or behind a sum of
-products; diluted where something without dropout was added.
+Dropout changes the variance of its output in training but not at inference; a batch norm after it learns the variance
+of training (Li et al., Disharmony between Dropout and Batch Normalization, 2018). A fact contains how much of the noise
+remains: level 0 before any weights, 1 after weights or after a sum of products; diluted if an input without dropout was
+added.
 """
 
 from dataclasses import dataclass, replace
@@ -80,7 +80,7 @@ def find_arrivals(graph: Graph) -> list[Arrival]:
 
 
 def learns(batchnorm: Operation) -> bool:
-    """Say whether a batch norm was learning its statistics."""
+    """Return whether a batch norm was updating its statistics."""
     return bool(batchnorm.settings.get("training", True))
 
 

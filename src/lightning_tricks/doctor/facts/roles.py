@@ -1,4 +1,4 @@
-"""Roles: which parts of the evidence are inputs, targets, output layers, norms: what rules ask again and again."""
+"""Roles: which parts of the evidence are inputs, targets, output layers, norms: shared by many rules."""
 
 from lightning_tricks.doctor.facts.evidence import Evidence, LeafFact
 from lightning_tricks.doctor.facts.graph import Graph
@@ -10,12 +10,12 @@ NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "r
 
 
 def is_norm(module: ModuleFact) -> bool:
-    """Say whether a module normalizes, by the names of its classes: libraries bring norms of their own."""
+    """Return whether a module normalizes, by the names of its classes, because libraries define their own norms."""
     return any("Norm" in base for base in module.bases)
 
 
 def is_normalized(evidence: Evidence) -> bool:
-    """Say whether anything in the model normalizes what flows through it."""
+    """Return whether the model contains any normalization."""
     called = evidence.trace is not None and any(operation.op in NORMS for operation in evidence.trace.operations)
     return called or any(is_norm(module) for module in evidence.model.modules)
 
@@ -68,7 +68,7 @@ def calls_of(graph: Graph, name: str) -> list[int]:
 
 
 def is_added_or_multiplied(graph: Graph, index: int) -> bool:
-    """Say whether a result is added to, or multiplied with, something that does not come from it: a branch's end."""
+    """Return whether a result is added to or multiplied with an independent tensor: the end of a branch."""
     after = graph.after(index)
     for user in graph.reached_by(index, SHAPES | DROPOUTS | NORMS):
         others = [each for each in graph[user].inputs if each != index and each not in after]

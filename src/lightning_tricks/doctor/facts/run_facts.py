@@ -1,4 +1,4 @@
-"""Run facts: what training showed, in a bounded number of plain numbers, however long it goes on.
+"""Run facts: observations of training, in a bounded number of plain numbers for a run of any length.
 
 The callback observes (floats in, facts out), rules judge: neither needs the other. The loss is kept as a curve of equal
 windows, which are joined in pairs when there are too many; evaluations and steps as the first, the best and the last.
@@ -19,7 +19,7 @@ _STEPS = 21
 
 @dataclass(frozen=True)
 class StartFact:
-    """What the look at the model before its first step tells of the numbers to come.
+    """Facts from the examination before the first step that are needed to judge the run.
 
     Attributes:
         trained: the model, or a part of it, was trained before: where the loss starts is not where nothing was learnt.
@@ -96,7 +96,7 @@ class LossCurve:
 
 
 def observe_losses(curve: LossCurve, losses: Sequence[float], lr: float) -> LossCurve:
-    """Return the curve, longer by some losses; those that are not finite are left out.
+    """Return the curve extended by some losses; non-finite losses are left out.
 
     Example:
         >>> curve = observe_losses(LossCurve(size=2), [4.0, 2.0, 1.0], lr=0.1)
@@ -161,7 +161,7 @@ def observe_evaluation(seen: tuple[EvaluationFact, ...], new: EvaluationFact) ->
 
 @dataclass(frozen=True)
 class StepFact:
-    """One optimizer step that was looked at.
+    """One optimizer step that was measured.
 
     Attributes:
         step: the Trainer's.
@@ -186,7 +186,7 @@ def observe_step(seen: tuple[StepFact, ...], new: StepFact) -> tuple[StepFact, .
 
 @dataclass(frozen=True)
 class ClipFact:
-    """Gradient clipping: what sets it, its limit, and whether the limit is for each value or for the norm of all."""
+    """Gradient clipping: its setting, its limit, and whether it limits each value or the norm of all gradients."""
 
     setting: str
     limit: float
@@ -226,5 +226,5 @@ class RunFacts:
 
     @property
     def events(self) -> tuple[object, ...]:
-        """What cannot wait to be judged; the rest are trends."""
+        """The facts that are judged immediately; all others are trends."""
         return self.numerics, self.first_bad_step, self.unchanged, self.not_zeroed, self.training_modes

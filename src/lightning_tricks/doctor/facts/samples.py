@@ -61,7 +61,7 @@ def _rows_per_batch(loader: LoaderFact | None) -> int | None:
 def what_uses_parts_of_rows(evidence: Evidence) -> str:
     """Return which leaf of the batch the training step uses in part only, by a mask or a slice; empty if none.
 
-    Rows of which training uses a part may be split inside: the other part may be what validation looks at.
+    Rows of which training uses only a part may be split internally: validation may use the other part.
     """
     if evidence.trace is None or evidence.batch is None:
         return ""

@@ -1,4 +1,4 @@
-"""Foresee: what the look at a model before its first step tells of the numbers to come."""
+"""Starting facts: facts from the examination before the first step that are needed to judge the run."""
 
 import math
 
@@ -10,7 +10,7 @@ _CLASS_LOSSES = ("cross_entropy", "binary_cross_entropy", "binary_cross_entropy_
 
 
 def starting_facts(evidence: Evidence) -> StartFact:
-    """Return what is kept of the first look for the rules on the run.
+    """Return the facts of the examination that run-time rules need.
 
     Example:
         >>> from torch import nn

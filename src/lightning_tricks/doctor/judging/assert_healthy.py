@@ -1,4 +1,4 @@
-"""Assert health: the doctor in a test of the user's own."""
+"""Assert health: use the doctor in a test."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,16 +11,16 @@ from lightning_tricks.doctor.rules.finding import SEVERITIES, Severity
 
 
 def assert_healthy(model: nn.Module, batch: Any, *, ignore: Iterable[str] = (), fail_on: Severity = "warning") -> None:
-    """Fail a test where the doctor finds something, with the report.
+    """Raise an ``AssertionError`` with the report if the doctor finds a problem.
 
     Args:
         model: a LightningModule or any module.
-        batch: what its ``training_step`` takes, else its ``forward``.
+        batch: the argument of its ``training_step``, or of its ``forward``.
         ignore: codes, prefixes and names of rules; ``"PLC001:encoder.*"`` in one place.
-        fail_on: the mildest finding that fails.
+        fail_on: the lowest severity that fails.
 
     Raises:
-        AssertionError: there is one; the message is the report.
+        AssertionError: there is a finding of this severity; the message is the report.
         ValueError: an unknown rule or severity.
 
     Example:

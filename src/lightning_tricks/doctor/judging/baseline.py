@@ -12,12 +12,12 @@ from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.rules.finding import SEVERITIES, Finding, Severity
 
 _TOOL, _VERSION = "lightning-tricks doctor", 1
-_NEVER = ("DOC001",)  # a model that cannot be looked at hides all its other findings
+_NEVER = ("DOC001",)  # a model that cannot be checked hides all its other findings
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """An entry of a baseline; ``fingerprint`` as :attr:`Finding.fingerprint`, the rest of the finding as it was."""
+    """An entry of a baseline; ``fingerprint`` as :attr:`Finding.fingerprint`, the rest as in the finding."""
 
     fingerprint: str
     code: str
@@ -26,7 +26,7 @@ class Accepted:
     where: str
 
     def covers(self, finding: Finding) -> bool:
-        """Say whether a finding is the accepted one, at no worse severity."""
+        """Return whether a finding is the accepted one and not more severe."""
         rank = SEVERITIES.index
         return self.fingerprint == finding.fingerprint and rank(self.severity) <= rank(finding.severity)
 
@@ -36,18 +36,20 @@ def read_baseline(file: Path) -> list[Accepted]:
 
     Raises:
         ValueError: the file is damaged, or it is not a baseline of this version; the message names it.
-        FileNotFoundError: there is none.
+        FileNotFoundError: the file does not exist.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FileNotFoundError(f"There is no baseline {file}. `--update-baseline` writes it.") from None
+        raise FileNotFoundError(f"The baseline {file} does not exist. `--update-baseline` creates it.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"The baseline {file} is damaged: it is not valid JSON ({error}).") from None
     if not isinstance(content, dict) or content.get("tool") != _TOOL:
-        raise ValueError(f"{file} is not a baseline of `{_TOOL}`; give `--baseline` another file.")
+        raise ValueError(f"{file} is not a baseline of `{_TOOL}`; pass another file to `--baseline`.")
     if content.get("version") != _VERSION:
-        raise ValueError(f"The baseline {file} has version {content.get('version')!r}, and only {_VERSION} is read.")
+        raise ValueError(
+            f"The baseline {file} has version {content.get('version')!r}, but only version {_VERSION} is supported."
+        )
     entries = content.get("findings")
     if not isinstance(entries, list):
         raise ValueError(f"The baseline {file} is damaged: `findings` must be a list, got {entries!r}.")
@@ -55,7 +57,7 @@ def read_baseline(file: Path) -> list[Accepted]:
 
 
 def write_baseline(file: Path, entries: Iterable[Accepted]) -> None:
-    """Write a baseline in one step: whoever reads the file finds the old one or the new one."""
+    """Write a baseline atomically: a reader sees either the old file or the new one."""
     ordered = sorted(entries, key=lambda entry: (entry.code, entry.where, entry.severity))
     content = {"tool": _TOOL, "version": _VERSION, "findings": [asdict(entry) for entry in ordered]}
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
@@ -70,12 +72,12 @@ def write_baseline(file: Path, entries: Iterable[Accepted]) -> None:
 
 
 def apply_baseline(report: Report, entries: Iterable[Accepted], name: str) -> Report:
-    """Return a report whose findings are those that the baseline does not hold.
+    """Return a report whose findings are those that the baseline does not accept.
 
     Args:
-        report: of a diagnosis; its notes then name each entry whose rule was judged and found nothing any more.
-        entries: of the baseline. An entry accepts one finding, so that a second one of its kind is new.
-        name: what the baseline is called in the report.
+        report: of a diagnosis; a note is added for each entry that is no longer found although its rule was checked.
+        entries: of the baseline. An entry accepts one finding; a second one of the same kind is new.
+        name: the name of the baseline in the report.
     """
     left = list(entries)
     places = {entry.where for entry in left}
@@ -83,7 +85,7 @@ def apply_baseline(report: Report, entries: Iterable[Accepted], name: str) -> Re
     taken = [finding for finding in first if _take(finding, left)]
     known = [finding for finding in report.findings if any(finding is other for other in taken)]
     new = [finding for finding in report.findings if not any(finding is other for other in taken)]
-    for finding in new:  # what has become worse is new, and its entry not stale
+    for finding in new:  # a finding that is now more severe is new, and its entry is not stale
         worse = next((entry for entry in left if entry.fingerprint == finding.fingerprint), None)
         left = [entry for entry in left if entry is not worse]
     stale = [entry for entry in left if _is_judged(entry, report)]
@@ -96,18 +98,18 @@ def apply_baseline(report: Report, entries: Iterable[Accepted], name: str) -> Re
 
 
 def renew_baseline(report: Report, entries: Iterable[Accepted]) -> list[Accepted]:
-    """Return the entries that accept all findings of a report; those of rules that were not judged stay."""
+    """Return the entries that accept all findings of a report; entries of rules that were not checked are kept."""
     kept = [entry for entry in entries if not _is_judged(entry, report) and not _is_found(entry, report)]
     found = [finding for finding in report.findings if finding.code not in _NEVER]
     return kept + [Accepted(each.fingerprint, each.code, each.name, each.severity, each.where) for each in found]
 
 
 def _take(finding: Finding, left: list[Accepted]) -> bool:
-    """Say whether an entry accepts a finding, one of the very same place before others, and take it off the list."""
+    """Return whether an entry accepts a finding, preferring one of the same place, and remove it from the list."""
     fitting = [entry for entry in left if entry.covers(finding) and finding.code not in _NEVER]
     entry = min(fitting, key=lambda entry: entry.where != finding.where, default=None)
     if entry is not None:
-        left.remove(entry)  # equal entries are as good as each other
+        left.remove(entry)  # equal entries are interchangeable
     return entry is not None
 
 

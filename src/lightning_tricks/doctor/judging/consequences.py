@@ -1,7 +1,7 @@
-"""Fold: put what follows from a finding under it, and sort findings by what to mend first.
+"""Consequences: turn findings that follow from another one into notes, and sort findings by what to fix first.
 
-Within a severity causes come before what they spoil: data before losses, losses before the model, the model before the
-optimizer, and behaviour, the symptom of all of them, last.
+Within a severity, causes come before consequences: data before losses, losses before the model, the model before the
+optimizer, and behavior, a symptom of all of them, last.
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ from lightning_tricks.doctor.rules.finding import SEVERITIES, Finding
 from lightning_tricks.doctor.rules.registry import all_rules
 from lightning_tricks.doctor.rules.rule import Rule
 
-_MEND_FIRST = ("DOC", "CON", "DAT", "NUM", "LOS", "INI", "ACT", "PLC", "GRD", "OPT", "BEH", "RUN", "TRF", "SIZ")
+_FIX_FIRST = ("DOC", "CON", "DAT", "NUM", "LOS", "INI", "ACT", "PLC", "GRD", "OPT", "BEH", "RUN", "TRF", "SIZ")
 
 
 def fix_order(finding: Finding) -> tuple[int, int, str]:
-    """Return the key that sorts findings by what to mend first.
+    """Return the key that sorts findings by what to fix first.
 
     Example:
         >>> codes = ["BEH001", "INI001", "DAT001"]
@@ -27,13 +27,14 @@ def fix_order(finding: Finding) -> tuple[int, int, str]:
 
 def _place(finding: Finding) -> int:
     family = finding.code.rstrip("0123456789")
-    return _MEND_FIRST.index(family) if family in _MEND_FIRST else len(_MEND_FIRST)
+    return _FIX_FIRST.index(family) if family in _FIX_FIRST else len(_FIX_FIRST)
 
 
 def group_consequences(findings: Iterable[Finding], rules: Iterable[Rule]) -> tuple[list[Finding], list[str]]:
-    """Return the findings that stand for themselves, and a line for each that follows from one of them.
+    """Return the independent findings, and a note for each finding that follows from one of them.
 
-    A rule says in ``explains`` which rules' findings follow from its own. Nothing grave is put under something milder.
+    ``explains`` of a rule lists the rules whose findings follow from its own. A finding is never grouped under a less
+    severe one.
     """
     explains = {rule.code: rule.explains for rule in rules}
     kept: list[Finding] = []
@@ -53,8 +54,8 @@ def group_consequences(findings: Iterable[Finding], rules: Iterable[Rule]) -> tu
     return kept, notes
 
 
-def fold_repetitions(late: Iterable[Finding], said: Iterable[Finding]) -> tuple[list[Finding], list[str]]:
-    """Return findings of a run that say something new, and a line for each that repeats an earlier finding.
+def fold_repetitions(late: Iterable[Finding], earlier: Iterable[Finding]) -> tuple[list[Finding], list[str]]:
+    """Return the new findings of a run, and a note for each that repeats an earlier finding.
 
     A finding repeats an earlier one about the same place whose rule names its code in ``explains``: a layer that gets
     no gradient does not change.
@@ -65,7 +66,7 @@ def fold_repetitions(late: Iterable[Finding], said: Iterable[Finding]) -> tuple[
         >>> fold_repetitions([still], [unused])[0]
         []
     """
-    known = list(said)
+    known = list(earlier)
     explains = {rule.code: rule.explains for rule in all_rules()}
     kept: list[Finding] = []
     notes: list[str] = []

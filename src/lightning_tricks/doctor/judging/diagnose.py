@@ -1,4 +1,4 @@
-"""Diagnose: one call from a model and a batch to a report."""
+"""Diagnose: check a model on one batch and return a report."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,42 +27,42 @@ def diagnose(
     preview: bool = False,
     contracts: Contracts | None = None,
 ) -> Report:
-    """Say what is wrong with a model, from one batch, and what to try.
+    """Check a model on one batch and report problems with remedies.
 
-    One ``training_step`` is traced where there is one, else ``forward(*batch)`` or ``forward(**batch)``. Parameters,
-    buffers, flags, gradients, generators of random numbers and what was logged are as they were afterwards.
+    If the model has a ``training_step``, one step is traced, otherwise ``forward(*batch)`` or ``forward(**batch)``.
+    Parameters, buffers, flags, gradients, random number generators and logged values are restored afterwards.
 
     Args:
         model: a LightningModule or any module.
-        batch: one batch; None takes the first of the training loader; without one only static rules are checked.
+        batch: one batch; None: the first batch of the training loader. Without one, only static rules are checked.
         train_dataloaders: as for ``Trainer.fit``.
         val_dataloaders: as for ``Trainer.fit``.
-        test_dataloaders: as for ``Trainer.test``; only whether its rows are in the other sets is looked at.
-        datamodule: in place of all of them.
+        test_dataloaders: as for ``Trainer.test``; only used to check whether its rows are in the other sets.
+        datamodule: replaces all loaders.
         select: codes (``PLC001``), prefixes (``PLC``) and names (``dropout-before-batchnorm``) of the rules to check.
-        ignore: those not to check; ``"PLC001:encoder.*"`` leaves out what a rule says of modules whose path fits. A
-            comment ``# lt: ignore[PLC001]`` in a class's source does so for that module.
+        ignore: those not to check; ``"PLC001:encoder.*"`` ignores findings of modules whose path matches. A comment
+            ``# lt: ignore[PLC001]`` in the source of a class does the same for that module.
         options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
-        preview: check rules in preview, too.
-        contracts: what must hold for this model: frozen parts, shape and range of the output.
+        preview: also check rules in preview.
+        contracts: requirements of this model: frozen parts, shape and range of the output.
 
     The settings in ``[tool.lightning-tricks.doctor]`` of the project's ``pyproject.toml`` apply: its ``ignore`` and
-    ``options`` in addition to those given here, its ``select`` and ``contracts`` where none are given, its ``rules``.
+    ``options`` in addition to those given here, its ``select`` and ``contracts`` if none are given, and its ``rules``.
 
     Returns:
-        The findings, the worst first.
+        The report, with the most severe findings first.
 
     Raises:
-        ValueError: an unknown rule or option; the message offers the closest names.
+        ValueError: an unknown rule or option; the message suggests close matches.
 
     Example:
         >>> report = diagnose(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.9)))
         >>> print(report.findings[0])
         warning PLC005 dropout-p-out-of-range at 1: Dropout has p = 0.9, above 0.7
     """
-    # first, so that a misspelt argument is reported before anything is run
+    # first, so that a misspelled argument is reported before anything runs
     checks = plan_checks(select, ignore, options, preview=preview, contracts=contracts)
-    if not check_words("select", select):  # rules of a run are missed only by those who ask for them
+    if not check_words("select", select):  # run-time rules are "not checked" only if they were selected
         checks = checks._replace(rules=tuple(rule for rule in checks.rules if rule.kind != "run"))
     evidence = examine(
         model,

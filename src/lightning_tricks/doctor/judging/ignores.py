@@ -1,4 +1,4 @@
-"""Ignores: findings that a comment in the source, or a pattern among the arguments, tells to leave out."""
+"""Ignores: findings that a comment in the source or a pattern in the arguments excludes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from lightning_tricks.doctor.rules.rule import Rule
 
 @dataclass(frozen=True)
 class Ignore:
-    """Leave out what a rule says of a place and all below it.
+    """Ignore the findings of a rule at a place and everything below it.
 
     Attributes:
         word: a rule's code, its prefix, or a rule's name.
@@ -22,7 +22,7 @@ class Ignore:
     pattern: str
 
     def covers(self, rule: Rule, where: str) -> bool:
-        """Say whether a finding of this rule at this place is to be left out.
+        """Return whether a finding of this rule at this place is ignored.
 
         Example:
             >>> from lightning_tricks.doctor.rules.registry import find_rule
@@ -36,7 +36,7 @@ class Ignore:
 
 
 def ignores_in_source(model: ModelFacts) -> list[Ignore]:
-    """Return what the comments in the classes of a model say."""
+    """Return the entries of the comments in the classes of a model."""
     found = []
     for module in model.modules:
         for entry in module.ignores:
@@ -47,6 +47,6 @@ def ignores_in_source(model: ModelFacts) -> list[Ignore]:
 
 
 def ignores_among(words: Iterable[str]) -> list[Ignore]:
-    """Return those of the argument ``ignore`` that are about a place: ``"PLC001:encoder.*"``."""
+    """Return the entries of the argument ``ignore`` that are about a place: ``"PLC001:encoder.*"``."""
     parts = (word.partition(":") for word in words)
     return [Ignore(word, pattern) for word, colon, pattern in parts if colon]

@@ -1,4 +1,4 @@
-"""Judge: run rules over evidence and make a report of what they find."""
+"""Judge: run rules on evidence and return a report."""
 
 import re
 import traceback
@@ -19,7 +19,7 @@ from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.rules.outcome import Outcome, codes_by_reason
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Rule, Symptom
 
-_NEEDS = {"run": "it needs a training run: use the callback `Doctor`"}
+_NEEDS = {"run": "it requires a training run: use the `Doctor` callback"}
 _FAILED: list[Symptom | NotChecked | Observed] = [NotChecked("the rule failed")]
 
 
@@ -31,15 +31,15 @@ def judge(
     notes: Iterable[str] = (),
     contracts: Contracts | None = None,
 ) -> Report:
-    """Return the report of these rules on this evidence.
+    """Return the report of the given rules on the evidence.
 
     Args:
-        evidence: what is known.
-        rules: those to check.
+        evidence: the measured facts.
+        rules: the rules to check.
         options: by code, as :func:`lightning_tricks.doctor.rules.registry.options_by_code` returns them.
-        ignore: of these words the ones about a place, ``"PLC001:encoder.*"``; comments in the source count as well.
-        notes: lines that belong into the report.
-        contracts: what the user stated about the model.
+        ignore: only entries about a place, ``"PLC001:encoder.*"``, are used; comments in the source also count.
+        notes: lines to include in the report.
+        contracts: the contracts of the model.
 
     Example:
         >>> from torch import nn
@@ -56,13 +56,13 @@ def judge(
     outcomes: list[Outcome] = []
     failures: list[str] = []
     for rule in chosen:
-        said, failure = _ask(rule, evidence, rule.options | dict((options or {}).get(rule.code, {})))
+        answers, failure = _ask(rule, evidence, rule.options | dict((options or {}).get(rule.code, {})))
         failures += failure
-        symptoms = [each for each in said if isinstance(each, Symptom)]
+        symptoms = [each for each in answers if isinstance(each, Symptom)]
         kept = [each for each in symptoms if not _is_ignored(rule, each, ignores)]
         found = [_finding(rule, each) for each in put_repeats_together(kept, evidence.model)]
         findings += found
-        outcomes.append(_outcome(rule, found, len(kept) < len(symptoms), said))
+        outcomes.append(_outcome(rule, found, len(kept) < len(symptoms), answers))
     findings, follows = group_consequences(findings, chosen)
     not_checked = [
         f"Not checked: {', '.join(codes)} ({reason})." for reason, codes in codes_by_reason(outcomes).items()
@@ -81,7 +81,7 @@ def judge(
 def _ask(
     rule: Rule, evidence: Evidence, options: Mapping[str, Any]
 ) -> tuple[list[Symptom | NotChecked | Observed], list[str]]:
-    """Return what a rule says, and a note if it raised."""
+    """Return what a rule yields, and a note if it raised an exception."""
     absent = [part for part in rule.needs if _part(evidence, part) is None]
     if absent:
         return [NotChecked(evidence.missing.get(absent[0], _NEEDS.get(absent[0], f"no {absent[0]}")))], []
@@ -91,7 +91,7 @@ def _ask(
         return found, failures.notes
     try:
         return list(rule.check(evidence, **options)), []
-    except Exception as error:  # the user's own rule may raise anything
+    except Exception as error:  # a user-defined rule may raise anything
         frame = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"the rule raised {type(error).__name__}: {error}"
         return [NotChecked(reason)], [f"Rule {rule.code} failed: {reason} ({frame.filename}:{frame.lineno})."]
@@ -105,17 +105,19 @@ def _part(evidence: Evidence, path: str) -> Any:
 
 
 def _outcome(
-    rule: Rule, found: list[Finding], some_ignored: bool, said: list[Symptom | NotChecked | Observed]
+    rule: Rule, found: list[Finding], some_ignored: bool, answers: list[Symptom | NotChecked | Observed]
 ) -> Outcome:
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         return Outcome(rule.code, rule.name, "found", f"at {found[0].where or 'the model'}: {found[0].message}{more}")
-    reasons = [each.reason for each in said if isinstance(each, NotChecked)]
+    reasons = [each.reason for each in answers if isinstance(each, NotChecked)]
     if reasons:
         return Outcome(rule.code, rule.name, "not checked", reasons[0])
     if some_ignored:
         return Outcome(rule.code, rule.name, "ignored")
-    return Outcome(rule.code, rule.name, "passed", "; ".join(each.text for each in said if isinstance(each, Observed)))
+    return Outcome(
+        rule.code, rule.name, "passed", "; ".join(each.text for each in answers if isinstance(each, Observed))
+    )
 
 
 def _is_ignored(rule: Rule, symptom: Symptom, ignores: list[Ignore]) -> bool:
@@ -128,10 +130,10 @@ def _finding(rule: Rule, symptom: Symptom) -> Finding:
 
 
 def put_repeats_together(symptoms: list[Symptom], model: ModelFacts) -> list[Symptom]:
-    """Make one symptom of those that differ in the numbers of repeated blocks alone: ``encoder.layers.*.norm``."""
+    """Merge symptoms that differ only in the numbers of repeated blocks: ``encoder.layers.*.norm``."""
     lists = {module.path for module in model.modules if module.isa("ModuleList")}
     groups: dict[tuple[str, str, object], list[Symptom]] = {}
-    for each in dict.fromkeys(symptoms):  # a module that is called twice says the same twice
+    for each in dict.fromkeys(symptoms):  # a module that is called twice yields the same symptom twice
         place = block_pattern(each.where, lists)
         saying = re.sub(r"\d+(\.\d+)?(e-?\d+)?", "#", each.message)
         groups.setdefault((place, saying, each.severity), []).append(each)
@@ -150,7 +152,7 @@ def put_repeats_together(symptoms: list[Symptom], model: ModelFacts) -> list[Sym
 
 
 def block_pattern(path: str, lists: Iterable[str] = ()) -> str:
-    """Put ``*`` for the number of a block, that is for a number with something below it, or in a ``ModuleList``.
+    """Replace block numbers with ``*``: numbers that are not the last part of a path, or that are in a ``ModuleList``.
 
     Example:
         >>> block_pattern("encoder.layers.11.norm"), block_pattern("net.2"), block_pattern("norms.2", ["norms"])

@@ -1,7 +1,7 @@
-"""Own rules: load the rules that a project or an installed package adds to the packaged ones.
+"""Own rules: load rules of a project or of an installed package.
 
 There are two sources: installed packages with an entry point in the group ``lightning_tricks.rules``, and a folder that
-the project's ``pyproject.toml`` names. A rule that cannot be loaded is a note; the others are checked.
+the project's ``pyproject.toml`` names. A rule that cannot be loaded becomes a note; the others are checked.
 """
 
 import inspect
@@ -27,14 +27,14 @@ _PARTS = {part.name for part in fields(Evidence)}
 
 @dataclass(frozen=True)
 class OwnRules:
-    """Rules that are not packaged, by code, and a line for each that could not be loaded."""
+    """Rules that are not packaged, sorted by code, and a note for each that could not be loaded."""
 
     rules: tuple[Rule, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def is_packaged(rule: Rule) -> bool:
-    """Say whether a rule is one of this package's."""
+    """Return whether a rule belongs to this package."""
     return rule.check.__module__.startswith(_PACKAGE)
 
 
@@ -42,7 +42,7 @@ def load_own_rules(folder: Path | None = None) -> OwnRules:
     """Return the rules of installed packages and of a folder.
 
     Args:
-        folder: its ``*.py`` files are loaded, but for those whose name starts with an underscore.
+        folder: its ``*.py`` files are loaded, except those whose name starts with an underscore.
 
     Raises:
         ValueError: two rules have the same code or name.
@@ -52,7 +52,7 @@ def load_own_rules(folder: Path | None = None) -> OwnRules:
     for place, values in (*_from_entry_points(notes), *_from_folder(folder, notes)):
         for rule in filter(None, map(rule_of, values)):
             if fault := _fault(rule):
-                notes.append(f"Rule {rule.code} of {place} is left out: {fault}.")
+                notes.append(f"Rule {rule.code} of {place} is not loaded: {fault}.")
             elif not is_packaged(rule):
                 found[id(rule)] = rule
     rules = tuple(sorted(found.values(), key=lambda rule: rule.code))
@@ -76,13 +76,13 @@ def _from_folder(folder: Path | None, notes: list[str]) -> Iterator[tuple[str, I
             continue
         try:
             yield str(file), vars(_load(file, file.stat().st_mtime_ns)).values()
-        except Exception as error:  # the user's code may raise anything
+        except Exception as error:  # user code may raise anything
             notes.append(f"Rules of {file} could not be loaded: {_say(error)}.")
 
 
 @lru_cache(maxsize=64)
 def _load(file: Path, changed: int) -> ModuleType:
-    """Execute a file once for each time that it was changed; its neighbours can be imported."""
+    """Execute a file once per modification time; modules in the same folder can be imported."""
     spec = spec_from_file_location(f"doctor_rules_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} cannot be imported")
@@ -98,9 +98,9 @@ def _load(file: Path, changed: int) -> ModuleType:
 
 def _fault(rule: Rule) -> str:
     if not re.fullmatch(r"[A-Z]+[0-9]+", rule.code):
-        return "a code is capital letters and digits, such as ABC001"
+        return "a code must consist of capital letters and digits, such as ABC001"
     if unknown := {need.partition(".")[0] for need in rule.needs} - _PARTS:
-        return f"it needs {', '.join(sorted(unknown))}, which is no part of the evidence"
+        return f"it needs {', '.join(sorted(unknown))}, which the evidence does not contain"
     return ""
 
 
@@ -111,7 +111,8 @@ def _check_unique(rules: Iterable[Rule]) -> None:
             other = seen.setdefault(word, rule)
             if other is not rule:
                 raise ValueError(
-                    f"Two rules are called {word!r}: {_place(other)} and {_place(rule)}. Give one of them another "
+                    f"Two rules have the {'code' if word == rule.code else 'name'} {word!r}: "
+                    f"{_place(other)} and {_place(rule)}. Give one of them another "
                     f"{'code' if word == rule.code else 'name'}."
                 )
 

@@ -1,11 +1,11 @@
-"""Project: what a project's ``pyproject.toml`` says to the doctor, which every call in the project follows.
+"""Project: the settings of the doctor in ``pyproject.toml``, which apply to every call in the project.
 
 .. code-block:: toml
 
     [tool.lightning-tricks.doctor]
-    select = ["PLC", "LOS"]                 # these rules alone
+    select = ["PLC", "LOS"]                 # only these rules
     ignore = ["weight-decay-on-norm-bias"]  # codes, prefixes of codes, names
-    rules = "tools/doctor_rules"            # a folder of rules of one's own, from this file
+    rules = "tools/doctor_rules"            # a folder with your own rules, relative to this file
 
     [tool.lightning-tricks.doctor.contracts]
     frozen = ["backbone.*"]
@@ -44,7 +44,7 @@ _KEYS = ("select", "ignore", "options", "rules", "contracts")
 
 @dataclass(frozen=True)
 class ProjectSettings:
-    """The table's contents; ``file`` is where they stand, ``None`` without such a table."""
+    """The contents of the table; ``file`` is the file that contains it, ``None`` without such a table."""
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -55,14 +55,14 @@ class ProjectSettings:
 
 
 class Checks(NamedTuple):
-    """What :func:`lightning_tricks.doctor.judging.judge.judge` takes after the evidence.
+    """The arguments of :func:`lightning_tricks.doctor.judging.judge.judge` after the evidence.
 
     Attributes:
-        rules: those to check.
-        options: the values given, by code; what is not given has the rule's default.
-        ignore: words, of which those about a place are still to be looked at.
-        notes: which rules could not be loaded.
-        contracts: what the user stated.
+        rules: the rules to check.
+        options: the given values, by code; all others have the default of the rule.
+        ignore: the entries of ``ignore``; those about a place are applied to findings.
+        notes: rules that could not be loaded.
+        contracts: the contracts of the user.
     """
 
     rules: tuple[Rule, ...]
@@ -80,17 +80,18 @@ def plan_checks(
     preview: bool = False,
     contracts: Contracts | None = None,
 ) -> Checks:
-    """Return what is to be checked, from what a call says and, beneath it, the project.
+    """Return the checks of a call, with the settings of the project as defaults.
 
     Args:
-        select: takes the place of the project's.
-        ignore: in addition to the project's.
-        options: over the project's, option by option.
-        preview: rules in preview too.
-        contracts: takes the place of the project's.
+        select: replaces that of the project.
+        ignore: in addition to that of the project.
+        options: override those of the project, option by option.
+        preview: also check rules in preview.
+        contracts: replaces that of the project.
 
     Raises:
-        ValueError: an unknown rule, option or key, here or in the file, which is then named; two rules of one code.
+        ValueError: an unknown rule, option or key, here or in the file (the message names the file), or two rules with
+            the same code.
     """
     project = read_project()
     own = load_own_rules(project.rules)
@@ -109,18 +110,18 @@ def plan_checks(
 
 
 def known_rules() -> tuple[Rule, ...]:
-    """Return the packaged rules and the project's own."""
+    """Return the packaged rules and those of the project."""
     return (*all_rules(), *load_own_rules(read_project().rules).rules)
 
 
 def _is_stated(rule: Rule, contracts: Contracts | None) -> bool:
-    """Say whether a rule is about no contract, or about one that was stated."""
+    """Return whether a rule needs no contract, or only contracts that are given."""
     asked = {need.partition(".")[2] for need in rule.needs if need.startswith("contracts.")}
     return asked <= set(contracts.stated if contracts else ())
 
 
 def _words_of(own: Iterable[Rule]) -> dict[str, dict[str, Any]]:
-    """Return the option by which the rule on unknown words in comments learns those of own rules."""
+    """Return the option that makes the words of own rules known to the rule on unknown words in comments."""
     words = tuple(word for rule in own for word in (rule.code, rule.family, rule.name))
     return {"DOC002": {"also_known": words}} if words else {}
 
@@ -134,10 +135,10 @@ def _overlay(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, An
 
 
 def read_project(start: Path | None = None) -> ProjectSettings:
-    """Return the settings of the project that a directory, by default the working directory, is in.
+    """Return the settings of the project that contains a directory, by default the working directory.
 
     Raises:
-        ValueError: a file that is no TOML, an unknown key, a value of another type; the message names the file.
+        ValueError: a file that is not valid TOML, an unknown key or a wrong type; the message names the file.
     """
     for folder in ((start or Path.cwd()).resolve() / "pyproject.toml").parents:
         file = folder / "pyproject.toml"
@@ -151,11 +152,11 @@ def read_project(start: Path | None = None) -> ProjectSettings:
 
 @lru_cache(maxsize=8)
 def _table(file: Path, changed: int) -> Any:
-    """Parse a file once for each time that it was changed."""
+    """Parse a file once per modification time."""
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is no valid TOML: {error}") from None
+        raise ValueError(f"{file} is not valid TOML: {error}") from None
     table: Any = content
     for key in TABLE.split("."):
         table = table.get(key) if isinstance(table, dict) else None
@@ -169,8 +170,8 @@ def _settings(table: Any, file: Path) -> ProjectSettings:
     for key in table:
         if key not in _KEYS:
             close = get_close_matches(key, _KEYS, n=1)
-            offer = f"Did you mean {close[0]}?" if close else f"There are {', '.join(_KEYS)}."
-            raise ValueError(f"{place}: {key!r} is unknown. {offer}")
+            offer = f"Did you mean {close[0]}?" if close else f"Available keys: {', '.join(_KEYS)}."
+            raise ValueError(f"{place}: unknown key {key!r}. {offer}")
     for key in ("select", "ignore"):
         words = table.get(key, [])
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
@@ -192,7 +193,7 @@ def _rules_folder(given: Any, file: Path, place: str) -> Path | None:
     if given is None:
         return None
     if not isinstance(given, str) or not (file.parent / given).is_dir():
-        raise ValueError(f"{place}: `rules` must be a folder, as seen from {file.parent}, got {given!r}.")
+        raise ValueError(f"{place}: `rules` must be an existing folder relative to {file.parent}, got {given!r}.")
     return file.parent / given
 
 
@@ -203,7 +204,7 @@ def _contracts(given: Any, place: str) -> Contracts | None:
         raise ValueError(f"{place}: `contracts` must be a table, got {given!r}.")
     names = [part.name for part in fields(Contracts)]
     if unknown := [key for key in given if key not in names]:
-        raise ValueError(f"{place}: the contract {unknown[0]!r} is unknown. There are {', '.join(names)}.")
+        raise ValueError(f"{place}: unknown contract {unknown[0]!r}. Available contracts: {', '.join(names)}.")
     try:
         return Contracts(**given)
     except (TypeError, ValueError) as error:

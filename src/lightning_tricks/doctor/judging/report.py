@@ -1,4 +1,4 @@
-"""Report: the findings of one look at a model, what was not checked, and why."""
+"""Report: the findings of a diagnosis, and the rules that were not checked with the reasons."""
 
 import json
 from dataclasses import dataclass, field, fields, replace
@@ -16,18 +16,18 @@ from lightning_tricks.doctor.show.show_text import show_text
 
 @dataclass
 class Report:
-    """What the doctor found.
+    """The result of a diagnosis.
 
     Attributes:
         model: the model's class.
-        findings: the worst first, and among these what to mend first.
-        notes: what follows from a finding, and what was not checked and why; a line each.
-        checked: the codes of the rules that were asked for.
-        evidence: what the rules read; not a part of the JSON.
-        outcomes: what became of each of these: passed, found, ignored, or not checked and why.
-        known: findings that a baseline holds, and that are not among ``findings``.
-        baseline: the name of the baseline's file, ``None`` where there is none.
-        rules: the rules that were asked for; not a part of the JSON.
+        findings: sorted by severity, then by what to fix first.
+        notes: findings that follow from another one, and rules that were not checked with the reason; one line each.
+        checked: the codes of the selected rules.
+        evidence: the facts that the rules read; not part of the JSON.
+        outcomes: the result of each selected rule: passed, found, ignored, or not checked with the reason.
+        known: findings that a baseline accepts; they are not in ``findings``.
+        baseline: the name of the baseline file, ``None`` without one.
+        rules: the selected rules; not part of the JSON.
 
     Example:
         >>> report = Report("Net", [Finding("PLC010", "bias-before-batchnorm", "info", "conv", "…", "bias=False")])
@@ -50,24 +50,24 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is at warning or above."""
+        """Whether there is no warning and no error."""
         return not self.at_least("warning")
 
     @property
     def errors(self) -> list[Finding]:
-        """The findings that make a result wrong."""
+        """The findings of severity ``error``."""
         return self.at_least("error")
 
     def at_least(self, severity: Severity) -> list[Finding]:
-        """Return the findings as bad as ``severity``, or worse."""
+        """Return the findings of at least this severity."""
         return [finding for finding in self.findings if finding.at_least(severity)]
 
     def to_text(self, *, verbose: bool = False) -> str:
-        """Return what ``print`` shows; ``verbose`` adds a line for each rule."""
+        """Return the report as text; ``verbose`` adds a line for each rule."""
         return show_text(self, verbose=verbose)
 
     def to_json(self, **arguments: Any) -> str:
-        """Return it as JSON; ``arguments`` go to ``json.dumps``."""
+        """Return the report as JSON; ``arguments`` are passed to ``json.dumps``."""
         plain = to_plain(replace(self, evidence=None, rules=()))
         del plain["evidence"], plain["rules"]
         judged = [outcome.code for outcome in self.outcomes if outcome.is_judged]
@@ -76,7 +76,7 @@ class Report:
 
     @classmethod
     def from_json(cls, text: str) -> "Report":
-        """Read what :meth:`to_json` wrote."""
+        """Create a report from the result of :meth:`to_json`."""
         names = {part.name for part in fields(cls)}
         return from_plain(cls, {key: value for key, value in json.loads(text).items() if key in names})
 

@@ -1,4 +1,4 @@
-"""Compare splits: read rows of the training and the validation set, and measure how unlike they are."""
+"""Compare splits: read rows of the training and the validation set, and measure how they differ."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _COLORS = (1, 3, 4)
 
 
 def compare_splits(train: Any, val: Any) -> SplitFacts | str:
-    """Return what differs between the rows of two loaders, or why nothing can be said.
+    """Return the differences between the rows of two loaders, or the reason why they are unknown.
 
     Rows are drawn from the data sets and put together by each loader's ``collate_fn``; no worker is started.
 
@@ -35,7 +35,7 @@ def compare_splits(train: Any, val: Any) -> SplitFacts | str:
     except Exception as error:  # data sets and collate functions are the user's own code
         return f"rows of the two sets could not be drawn: {type(error).__name__}: {error}"
     if first is None or second is None:
-        return "a data set can only be iterated, or has too few rows"
+        return "a data set is iterable-style, or has too few rows"
     (inputs, targets), (val_inputs, val_targets) = split_row(first), split_row(second)
     count = len(first[0][1]), len(second[0][1])
     train_classes, val_classes = _classes(targets), _classes(val_targets)

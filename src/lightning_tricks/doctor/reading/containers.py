@@ -30,7 +30,7 @@ def members_of(value: Any) -> list[tuple[str, Any]] | None:
         return [(str(i), item) for i, item in enumerate(value)]
     try:
         return _listed(value)
-    except Exception:  # the code of a class of the user's: what it cannot list, nobody can look into
+    except Exception:  # the code of a user-defined class: if it cannot list its members, they stay unknown
         return None
 
 

@@ -43,7 +43,7 @@ def measure(tensor: Tensor, *, distinct: bool = False) -> Statistics | None:
 
 
 def _is_finite(flat: Tensor, mean: float) -> bool:
-    """Say whether all numbers are finite, by the mean of those that were sampled, and by the sum of all."""
+    """Return whether all numbers are finite, by the mean of those that were sampled, and by the sum of all."""
     return math.isfinite(mean) and (flat.numel() <= _SAMPLE or bool(torch.isfinite(flat.sum())))
 
 

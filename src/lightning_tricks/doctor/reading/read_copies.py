@@ -20,13 +20,13 @@ def read_copies(model: nn.Module) -> tuple[str, ...]:
         >>> read_copies(model)
         ('net', 'target')
     """
-    alike: dict[Any, list[tuple[str, Tensor]]] = {}
+    groups: dict[Any, list[tuple[str, Tensor]]] = {}
     for path, module in model.named_modules():
         if path and path.count(".") < _DEPTH and (known := kind_and_matrix(module)) is not None:
-            alike.setdefault(known[0], []).append((path, known[1]))
+            groups.setdefault(known[0], []).append((path, known[1]))
     found = [
         path
-        for group in alike.values()
+        for group in groups.values()
         for path, matrix in group
         if any(other is not matrix and follows(matrix, other) for _, other in group)
     ]

@@ -21,7 +21,7 @@ _ROWS, _VAL_ROWS, _CLASSES = 2048, 1024, 1000
 
 
 def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
-    """Return what rows of the data sets of two loaders have in common, or why nothing can be said.
+    """Return what rows of the data sets of two loaders have in common, or the reason why it is unknown.
 
     Example:
         >>> import torch
@@ -36,7 +36,7 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
     if train is None:
         return "no training loader was given"
     if dataset is None or isinstance(dataset, IterableDataset):
-        return "the training data can only be iterated: the batch alone was looked at"
+        return "the training data is iterable-style: only the batch was checked"
     count = _length(dataset)
     if not count:
         return f"the data set, {type(dataset).__name__}, has no rows or no length"
@@ -103,6 +103,6 @@ def _even(count: int, limit: int) -> range:
 
 
 def _one_after_the_other(labels: Sequence[Any]) -> bool:
-    """Say whether all rows of a class stand together, and there is more than one class."""
+    """Return whether all rows of a class stand together, and there is more than one class."""
     changes = sum(label != other for label, other in pairwise(labels))
     return len(labels) >= 32 and 0 < changes == len(set(labels)) - 1

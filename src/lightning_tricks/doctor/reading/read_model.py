@@ -39,7 +39,7 @@ def read_model(model: nn.Module) -> ModelFacts:
 
 
 def is_lightning(model: nn.Module) -> bool:
-    """Say whether it is a LightningModule of either package, by what it can do."""
+    """Return whether it is a LightningModule of either package, by what it can do."""
     return all(callable(getattr(model, name, None)) for name in ("training_step", "configure_optimizers", "log"))
 
 

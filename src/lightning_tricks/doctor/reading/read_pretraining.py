@@ -1,7 +1,7 @@
 """Read pre-training: find the parts of a model that were trained before.
 
-Nothing in a tensor says where it comes from, but much of it shows: a library's own note of the checkpoint, batch norms
-that have counted batches and were trained, parts that are frozen, and weights that no initializer draws, whose rows
+A tensor does not record its origin, but there is evidence: a library's own note of the checkpoint, batch norms that
+have counted batches and were trained, parts that are frozen, and weights that no initializer draws, whose rows
 differ in size by more than chance allows.
 """
 
@@ -23,7 +23,7 @@ _NORMS = ("LayerNorm", "BatchNorm", "GroupNorm", "RMSNorm", "InstanceNorm")
 
 
 def read_pretraining(model: nn.Module) -> tuple[PretrainedFact, ...]:
-    """Return the parts that were trained before, each with what tells it.
+    """Return the pretrained parts, each with the evidence for it.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(32, 32), nn.Linear(32, 2))
@@ -54,7 +54,7 @@ def _named_checkpoints(model: nn.Module) -> Iterator[tuple[str, str]]:
 def _counted_batches(model: nn.Module) -> Iterator[tuple[str, str]]:
     """Batch norms that have counted batches and whose scale and shift were trained: a forward pass alone counts, too.
 
-    Without a scale or shift the count decides: a few passes in a constructor are no training.
+    Without a scale or shift the count decides: a few passes in a constructor do not count as training.
     """
     for path, module in model.named_modules():
         counted = getattr(module, "num_batches_tracked", None)
@@ -76,7 +76,7 @@ def _is_moved(scale: Any, shift: Any) -> bool:
 def _frozen(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
     """Frozen matrices next to trainable ones: their part, where they are half of it, else the layers themselves.
 
-    A frozen vector or table of positions is no sign, nor is a frozen twin of a trainable part, which is its momentum
+    A frozen vector or table of positions does not count, nor does a frozen twin of a trainable part, its momentum
     copy.
     """
     kinds = [(path, module.weight) for path, module in _weighted(model)]
@@ -129,7 +129,7 @@ def _unlike_drawn(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
         parts.setdefault(_part(path, trunk), []).append(float(local_part(scale).detach().float().std()) > 1e-4)
     for part, verdicts in parts.items():
         if sum(verdicts) > len(verdicts) / 2:
-            yield part, f"{sum(verdicts)} of {len(verdicts)} layers looked at have weights that no initializer draws"
+            yield part, f"{sum(verdicts)} of {len(verdicts)} checked layers have weights that no initializer draws"
 
 
 def _some(found: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
@@ -145,10 +145,10 @@ def _is_norm(module: Any) -> bool:
 
 
 def looks_trained(weight: Tensor) -> bool | None:
-    """Say whether the rows or columns of a matrix differ in size by far more than those of one drawn at random.
+    """Return whether the rows or columns of a matrix differ in size by far more than those of one drawn at random.
 
-    Of numbers drawn alike, the mean square of n of them varies by a share of sqrt((kurtosis - 1) / n), whatever the
-    distribution; training makes some units much larger than others. ``None`` where there is too little to tell.
+    For identically distributed numbers, the mean square of n of them varies by a share of sqrt((kurtosis - 1) / n) for
+    any distribution; training makes some units much larger than others. ``None`` if there are too few numbers.
 
     Example:
         >>> import torch

@@ -18,7 +18,7 @@ Row = list[tuple[str, Any]]
 
 
 class UnreadableRowsError(Exception):
-    """Rows cannot be read or compared; the message says why."""
+    """Rows cannot be read or compared; the message contains the reason."""
 
 
 class Mark(NamedTuple):
@@ -28,7 +28,7 @@ class Mark(NamedTuple):
         whole: a hash of all that is in it.
         inputs: a hash of its inputs.
         label: its class, if its target is one whole number.
-        blank: its inputs hold one value again and again: masked or empty rows are alike by nature.
+        blank: its inputs hold one value again and again: masked or empty rows are necessarily equal.
     """
 
     whole: int
@@ -101,7 +101,7 @@ def places_in_base(dataset: Any) -> Sequence[int]:
 
 
 def are_windows(dataset: Any) -> bool:
-    """Say whether the second row is the first, moved by one step in time."""
+    """Return whether the second row is the first, moved by one step in time."""
     if len(dataset) < 2:
         return False
     first, second = (_series(split_row(row)[0]) for row in _rows(dataset, [0, 1], "training"))
@@ -137,7 +137,7 @@ def _rows(dataset: Any, indices: Sequence[int], name: str) -> Iterator[Row]:
 
 
 def _is_plain(dataset: Any) -> bool:
-    """Say whether it holds tensors and no more happens on the way to a row than indexing: a subclass may do more."""
+    """Return whether it holds tensors and no more happens on the way to a row than indexing: a subclass may do more."""
     while type(dataset) is Subset:
         dataset = dataset.dataset
     return type(dataset) is TensorDataset
@@ -175,6 +175,6 @@ def _label(value: Any) -> int | None:
 
 
 def _is_blank(value: Any, content: bytes) -> bool:
-    """Say whether an array holds one number again and again."""
+    """Return whether an array holds one number again and again."""
     size = getattr(value, "itemsize", len(content))
     return len(content) > size and content == content[:size] * (len(content) // size)

@@ -1,4 +1,4 @@
-"""Read source: where a class of the user's is written, and what the comments in it tell the doctor to ignore.
+"""Read source: the file of a user-defined class, and the rules that comments in it ignore.
 
 ``# lt: ignore[PLC001, dropout-order]`` behind (or inside) ``self.head = ...`` is about what lies at ``head``, anywhere
 else in a class about the whole module. Codes, their prefixes and names may stand in the brackets.
@@ -31,7 +31,7 @@ class Source:
 
 
 def read_source(cls: type) -> Source:
-    """Return what the source of a class says; its user-written base classes count too."""
+    """Return the place of a class and the entries of its comments, including those of user-defined base classes."""
     file, line = _place(cls)
     places = {base: _place(base) for base in cls.__mro__}
     ignores = (entry for base, (where, _) in places.items() if where for entry in _entries(base, where))

@@ -1,1 +1,1 @@
-"""The rules, by topic: every function marked ``@rule`` in a file of this folder."""
+"""The rules, by topic: every function marked with ``@rule`` in this folder is a rule."""

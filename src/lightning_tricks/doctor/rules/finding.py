@@ -1,4 +1,4 @@
-"""Findings: what is wrong, where, and what to try next."""
+"""Findings: a problem, its place, and a remedy."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,7 +12,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a rule found.
+    """A problem that a rule found.
 
     Attributes:
         code: the rule's code, ``PLC001``.
@@ -20,8 +20,8 @@ class Finding:
         severity: ``error`` (the result is wrong), ``warning`` (likely worse) or ``info``.
         where: a module's path, ``""`` for the model itself; else ``batch``, ``loss``, ``optimizer 0`` …; a repeated
             block is ``encoder.layers.*``.
-        message: class, number seen, threshold.
-        try_next: what to do about it: an option to paste (``tricks=[gradient_clipping]``) or a change of one line.
+        message: the class, the observed number, the threshold.
+        try_next: the remedy: an option to paste (``tricks=[gradient_clipping]``) or a change of one line.
 
     Example:
         >>> finding = Finding("LOS005", "softmax-single-output", "error", "head", "of size 1", "use a sigmoid")
@@ -37,12 +37,12 @@ class Finding:
     try_next: str
 
     def at_least(self, severity: Severity) -> bool:
-        """Say whether it is as bad as ``severity``, or worse."""
+        """Return whether the finding has at least this severity."""
         return SEVERITIES.index(self.severity) <= SEVERITIES.index(severity)
 
     @property
     def fingerprint(self) -> str:
-        """What stays the same while the model is worked on: the rule and the place, without the numbers of blocks.
+        """A hash of the rule and the place, without the numbers of blocks: it is stable while the model is edited.
 
         Numbers in the message, the order of findings, lines of the source and the number of repeats do not change it.
 

@@ -1,4 +1,4 @@
-"""Outcome: what became of one rule in one diagnosis."""
+"""Outcome: the result of one rule in one diagnosis."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ Status = Literal["passed", "found", "ignored", "not checked"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one rule.
+    """The result of one rule.
 
     Attributes:
         code: the rule's code.
         name: the rule's name.
-        status: ``found`` something, ``ignored`` all that was found, ``passed``, or ``not checked``.
-        detail: the finding, the number that was seen, or the reason; empty where there is none.
+        status: ``found`` (there are findings), ``ignored`` (all findings are ignored), ``passed`` or ``not checked``.
+        detail: the finding, the observed number, or the reason; empty if there is none.
     """
 
     code: str
@@ -25,7 +25,7 @@ class Outcome:
 
     @property
     def is_judged(self) -> bool:
-        """Whether the rule could look at all that it asks about."""
+        """Whether the rule was checked."""
         return self.status != "not checked"
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ class Outcome:
 
 
 def codes_by_reason(outcomes: Iterable[Outcome]) -> dict[str, list[str]]:
-    """Return why rules were not checked, and the codes of these rules; the most frequent reason first.
+    """Return the reasons why rules were not checked with the codes of these rules, the most frequent reason first.
 
     Example:
         >>> outcomes = [Outcome("A1", "a", "passed"), Outcome("B1", "b", "not checked", "no batch was given")]

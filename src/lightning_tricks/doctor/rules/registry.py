@@ -1,7 +1,7 @@
-"""Registry: all packaged rules, found where they are written, and the choice among rules.
+"""Registry: find all packaged rules, and select among rules.
 
 The convention is the registry: a function marked ``@rule`` in any file below ``doctor/rules`` is a rule. Functions that
-choose take the rules to choose from as ``among``; without it they choose from the packaged ones.
+select rules take the candidates as ``among``; the default is all packaged rules.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from lightning_tricks.doctor.rules.rule import Rule, rule_of
 
 @cache
 def all_rules() -> tuple[Rule, ...]:
-    """Return every packaged rule, by code."""
+    """Return all packaged rules, sorted by code."""
     rules = import_module("lightning_tricks.doctor.rules")
     found = {}
     for module in walk_packages(rules.__path__, f"{rules.__name__}."):
@@ -29,10 +29,10 @@ def all_rules() -> tuple[Rule, ...]:
 
 
 def find_rule(name: str, among: Sequence[Rule] | None = None) -> Rule:
-    """Return the rule of a code or name.
+    """Return the rule with a code or name.
 
     Raises:
-        LookupError: there is none; the message offers the closest.
+        LookupError: the name is unknown; the message suggests close matches.
 
     Example:
         >>> find_rule("dropout-p-out-of-range").code
@@ -55,14 +55,14 @@ def choose_rules(
     """Return the rules to check.
 
     Args:
-        select: codes, prefixes of codes (``PLC``) and names; nothing selects all. Rules of the doctor's own work
-            (``DOC``) are always among them: a model that cannot be looked at is not healthy.
-        ignore: likewise; it wins. ``"PLC001:encoder.*"`` leaves the rule among them: it is about one place.
-        preview: rules in preview too.
-        among: the rules to choose from; None: the packaged ones.
+        select: codes, prefixes of codes (``PLC``) and names; nothing selects all. The rules ``DOC`` are always
+            selected: a model that cannot be checked is not healthy.
+        ignore: likewise; it takes precedence. ``"PLC001:encoder.*"`` keeps the rule: it is about one place.
+        preview: also include rules in preview.
+        among: the rules to select from; None: the packaged rules.
 
     Raises:
-        ValueError: a word that fits no rule; the message offers the closest.
+        ValueError: a word that matches no rule; the message suggests close matches.
 
     Example:
         >>> [rule.code for rule in choose_rules(["OPT"], ["params-not-in-optimizer"])]
@@ -85,10 +85,10 @@ def choose_rules(
 def options_by_code(
     options: Mapping[str, Mapping[str, Any]] | None, among: Sequence[Rule] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Return options that were given under a rule's code or name, checked, by its code.
+    """Check options that are given by code or name, and return them by code.
 
     Raises:
-        ValueError: an unknown rule or option, the message offers the closest; or a value of another type.
+        ValueError: an unknown rule or option (the message suggests close matches), or a value of a wrong type.
 
     Example:
         >>> options_by_code({"dropout-p-out-of-range": {"high": 0.6}})
@@ -99,7 +99,7 @@ def options_by_code(
     by_code: dict[str, dict[str, Any]] = {}
     for name, given in (options or {}).items():
         if not isinstance(name, str):
-            raise TypeError(f"`options` must have names of rules for keys, got {shown_with_type(name)}.")
+            raise TypeError(f"The keys of `options` must be names of rules, got {shown_with_type(name)}.")
         try:
             rule = find_rule(name, among)
         except LookupError as error:
@@ -121,10 +121,10 @@ def _check_options(name: str, given: object, defaults: dict[str, Any]) -> None:
 
 
 def matching_codes(word: str, among: Sequence[Rule] | None = None) -> set[str]:
-    """Return the codes of the rules that a code, a prefix or a name means.
+    """Return the codes of the rules that match a code, a prefix or a name.
 
     Raises:
-        LookupError: none; the message offers the closest.
+        LookupError: there is no match; the message suggests close matches.
     """
     rules = all_rules() if among is None else among
     fitting = {rule.code for rule in rules if word and (rule.code.startswith(word) or rule.name == word)}
@@ -154,12 +154,14 @@ def _unknown(word: str, known: list[str], what: str = "a rule") -> str:
     if close:
         return f"{shown(word)} is not {what}. Did you mean {' or '.join(close)}?"
     known_names = (
-        "`lightning-tricks list rules` shows all" if what == "a rule" else f"There are {', '.join(known) or 'none'}"
+        "`lightning-tricks list rules` lists all rules"
+        if what == "a rule"
+        else f"Available: {', '.join(known) or 'none'}"
     )
     return f"{shown(word)} is not {what}. {known_names}."
 
 
 def _closest(word: str, known: list[str]) -> list[str]:
-    """Return up to three words that are alike, first those with most letters in the same places."""
-    alike = {match for form in (word, word.upper()) for match in get_close_matches(form, known, n=9, cutoff=0.5)}
-    return sorted(alike, key=lambda match: (-sum(map(eq, match.lower(), word.lower())), match))[:3]
+    """Return up to three similar words, starting with those that have the most letters in the same places."""
+    similar = {match for form in (word, word.upper()) for match in get_close_matches(form, known, n=9, cutoff=0.5)}
+    return sorted(similar, key=lambda match: (-sum(map(eq, match.lower(), word.lower())), match))[:3]

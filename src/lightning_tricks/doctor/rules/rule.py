@@ -1,4 +1,4 @@
-"""Rules: how one is written.
+"""Rules: the decorator and the result types for writing a rule.
 
 A rule is a pure function of the evidence. Its name is the rule's name, its keyword arguments are its options with their
 defaults, and its docstring is its page, the only copy::
@@ -26,14 +26,14 @@ _MARK = "__lightning_tricks_rule__"
 
 @dataclass(frozen=True)
 class Symptom:
-    """What a rule yields: a finding to which the rule's code and name are still to be added.
+    """A problem that a rule yields; the rule's code and name are added to make a finding.
 
     Attributes:
         where: as ``Finding.where``.
         message: as ``Finding.message``.
         try_next: as ``Finding.try_next``.
-        severity: where it is not the rule's own.
-        repeats: how many places ``where`` stands for, if the rule has put them together itself.
+        severity: if it differs from that of the rule.
+        repeats: the number of places that ``where`` stands for, if the rule has grouped them itself.
     """
 
     where: str
@@ -45,14 +45,14 @@ class Symptom:
 
 @dataclass(frozen=True)
 class NotChecked:
-    """What a rule yields where it could not look: the reason, as it ends the sentence "not checked: …"."""
+    """A rule yields this if it could not check: the reason, as it completes "not checked: …"."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What a rule yields to state the number that it judged, ``"p = 0.1 to 0.5"``; shown where it finds nothing."""
+    """A rule yields this to report the number that it judged, ``"p = 0.1 to 0.5"``; shown if there is no finding."""
 
     text: str
 
@@ -66,12 +66,12 @@ class Rule:
 
     Attributes:
         code: ``PLC001``; never used again.
-        name: ``dropout-before-batchnorm``: the sickness, so that it reads well after "allow".
-        severity: of its findings, unless a symptom says otherwise.
+        name: ``dropout-before-batchnorm``: the fault, so that it reads well after "allow".
+        severity: of its findings, unless a symptom has another one.
         kind: ``static``, from one ``batch``, or during a ``run``.
-        needs: parts of the evidence without which it is not checked: ``trace``, ``step``, ``contracts.frozen`` …
+        needs: the parts of the evidence that it requires: ``trace``, ``step``, ``contracts.frozen`` …
         preview: off unless asked for.
-        explains: codes of the rules whose findings follow from one of this rule's: they are told of, not listed.
+        explains: codes of rules whose findings follow from a finding of this rule: they become notes.
         check: the function.
     """
 
@@ -98,7 +98,7 @@ class Rule:
 
     @property
     def page(self) -> str:
-        """What ``lightning-tricks explain`` prints."""
+        """The text that ``lightning-tricks explain`` prints."""
         return inspect.getdoc(self.check) or ""
 
     @property
@@ -121,7 +121,7 @@ def rule(
     preview: bool = False,
     explains: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Symptoms]], Callable[..., Symptoms]]:
-    """Make a rule of a function; see the head of this file."""
+    """Turn a function into a rule; see the docstring of this module."""
 
     def mark(check: Callable[..., Symptoms]) -> Callable[..., Symptoms]:
         name = check.__name__.replace("_", "-")
@@ -132,6 +132,6 @@ def rule(
 
 
 def rule_of(value: object) -> Rule | None:
-    """Return the rule that a function was made, if it was."""
+    """Return the rule of a decorated function, ``None`` for any other value."""
     found = getattr(value, _MARK, None)
     return found if isinstance(found, Rule) else None

@@ -11,7 +11,7 @@ from lightning_tricks.doctor.rules.finding import Finding
 
 @dataclass(frozen=True)
 class Branch:
-    """A module, or several in a row that are alike.
+    """A module, or several consecutive equal ones.
 
     Attributes:
         name: its name in its parent, ``0–11`` of several; empty of the model.
@@ -66,7 +66,7 @@ def module_tree(model: ModelFacts, findings: Sequence[Finding]) -> Branch:
 
 
 def home_of(where: str, model: ModelFacts) -> ModuleFact | None:
-    """Return the module that a finding is about, the first of several; the model where it names none."""
+    """Return the module of a finding (the first of several), or the model if it names no module."""
     paths = {module.path for module in model.modules}
     first = {module.path: i for i, module in enumerate(model.modules)}
     found = _places(where, paths)
@@ -74,7 +74,7 @@ def home_of(where: str, model: ModelFacts) -> ModuleFact | None:
 
 
 def _places(where: str, paths: set[str]) -> list[str]:
-    """Return the paths that ``where`` means, else the nearest one above."""
+    """Return the paths that ``where`` matches, or else the nearest parent."""
     if where in paths:
         return [where]
     pattern = re.compile(re.escape(where).replace(r"\*", r"[^.]+"))
@@ -88,17 +88,17 @@ def _nearest(path: str, paths: set[str]) -> str:
 
 
 def _put_together(branches: list[Branch]) -> tuple[Branch, ...]:
-    """Make one branch of numbered neighbours that are alike."""
+    """Merge consecutive equal numbered modules into one branch."""
     found = []
     for _, group in groupby(branches, key=lambda branch: _likeness(branch) if branch.name.isdigit() else branch.name):
-        alike = list(group)
-        name = alike[0].name if len(alike) == 1 else f"{alike[0].name}–{alike[-1].name}"
-        found.append(replace(alike[0], name=name, repeats=len(alike)))
+        equal = list(group)
+        name = equal[0].name if len(equal) == 1 else f"{equal[0].name}–{equal[-1].name}"
+        found.append(replace(equal[0], name=name, repeats=len(equal)))
     return tuple(found)
 
 
 def _likeness(branch: Branch) -> object:
     below = tuple((child.name, _likeness(child)) for child in branch.children)
-    is_layer = branch.module.home.startswith("torch.")  # others may count themselves: layer_idx
+    is_layer = branch.module.home.startswith("torch.")  # other modules may store their index: layer_idx
     settings = tuple(branch.module.settings.items()) if is_layer else ()
     return branch.module.kind, settings, branch.repeats, branch.findings, below

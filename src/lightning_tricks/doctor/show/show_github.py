@@ -1,4 +1,4 @@
-"""Show GitHub: findings as workflow commands, which a pull request shows next to the class they are about."""
+"""Show GitHub: findings as workflow commands, which a pull request shows next to the class."""
 
 from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.show.show_text import verdict

@@ -1,4 +1,4 @@
-"""Show HTML: a report as one page that needs nothing else, or as the part of one that a notebook shows.
+"""Show HTML: a report as a self-contained page, or as the fragment that a notebook shows.
 
 Colours come from the page around it, but for those of the severities, so that it is readable on dark and on light.
 """
@@ -50,12 +50,12 @@ _SETTINGS = 3
 
 
 def show_html(report: Shown) -> str:
-    """Return a page of its own, without any file beside it."""
+    """Return a self-contained page."""
     return _PAGE.format(title=escape(verdict(report)), body=show_fragment(report))
 
 
 def show_fragment(report: Shown) -> str:
-    """Return what a notebook shows."""
+    """Return the fragment that a notebook shows."""
     chip = _chip("ok", "healthy") if report.ok else _chip(report.findings[0].severity, "not healthy")
     parts = [
         f"<style>{_STYLE}</style>",

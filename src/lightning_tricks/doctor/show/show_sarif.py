@@ -25,7 +25,7 @@ Json = dict[str, Any]
 def show_sarif(report: Shown, version: str, otherwise: str | None = None) -> str:
     """Return a SARIF log with one run: the rules with their pages, and a result for each finding.
 
-    Findings that a baseline holds are results, too: unchanged and suppressed.
+    Findings that a baseline accepts are also results: unchanged and suppressed.
 
     Args:
         report: what the doctor found.
@@ -69,7 +69,7 @@ def show_sarif(report: Shown, version: str, otherwise: str | None = None) -> str
 
 
 def _rules_of(report: Shown, findings: Iterable[Finding]) -> list[Rule]:
-    """Return the rules that were asked for; of a report that was read from a file those that found something."""
+    """Return the selected rules; for a report that was read from a file, the rules with findings."""
     found = {finding.code for finding in findings}
     return list(report.rules) or [rule for rule in all_rules() if rule.code in found]
 
@@ -105,7 +105,7 @@ def _result(finding: Finding, place: SourcePlace) -> Json:
 
 
 def _artifact(file: str) -> Json:
-    """Return a location relative to the root of the checkout, or the address of a file that lies elsewhere."""
+    """Return a location relative to the root of the checkout, or the URI of a file outside it."""
     if Path(file).is_absolute():
         return {"uri": Path(file).as_uri()}
     return {"uri": quote(file), "uriBaseId": "%SRCROOT%"}
@@ -121,5 +121,5 @@ def _state(report: Shown, is_known: bool) -> Json:
 
 
 def _invocation(notes: Sequence[str]) -> Json:
-    said = [{"level": "note", "message": {"text": note}} for note in notes]
-    return {"executionSuccessful": True, "toolExecutionNotifications": said}
+    notifications = [{"level": "note", "message": {"text": note}} for note in notes]
+    return {"executionSuccessful": True, "toolExecutionNotifications": notifications}

@@ -13,7 +13,7 @@ _NARROWEST, _WIDEST = 30, 110
 
 
 def verdict(report: Shown) -> str:
-    """Say in one line how the model is, how many rules were judged, how many could not be, and why.
+    """Return the verdict on a model in one line: findings, checked rules, and unchecked rules with the reasons.
 
     Example:
         >>> from lightning_tricks.doctor.judging.report import Report
@@ -26,7 +26,7 @@ def verdict(report: Shown) -> str:
 
 
 def counts(report: Shown) -> str:
-    """Count the findings by severity, those that a baseline holds, and the rules."""
+    """Return the number of findings by severity, of findings that a baseline accepts, and of rules."""
     found = [(sum(finding.severity == severity for finding in report.findings), severity) for severity in SEVERITIES]
     new = "" if report.baseline is None else "new "
     words = [count_of(count, f"{new}{severity}") for count, severity in found if count]
@@ -35,7 +35,7 @@ def counts(report: Shown) -> str:
 
 
 def _coverage(report: Shown) -> str:
-    """Say how many rules were judged, how many were not, and why not."""
+    """Return the number of checked rules, and of unchecked rules with the reasons."""
     if not report.outcomes:
         return "" if report.findings else f"{count_of(len(report.checked), 'rule')} checked"
     judged = sum(outcome.is_judged for outcome in report.outcomes)
@@ -43,14 +43,14 @@ def _coverage(report: Shown) -> str:
     reasons = list(codes_by_reason(report.outcomes).items())
     if not reasons:
         return text
-    said = [f"{reason} ({len(codes)})" for reason, codes in reasons[:_REASONS]]
+    shown = [f"{reason} ({len(codes)})" for reason, codes in reasons[:_REASONS]]
     rest = sum(len(codes) for _, codes in reasons[_REASONS:])
-    why = reasons[0][0] if len(reasons) == 1 else ", ".join([*said, *([f"other reasons ({rest})"] if rest else [])])
+    why = reasons[0][0] if len(reasons) == 1 else ", ".join([*shown, *([f"other reasons ({rest})"] if rest else [])])
     return f"{text}, {len(report.outcomes) - judged} not: {why}"
 
 
 def count_of(count: int, what: str) -> str:
-    """Count things in words.
+    """Return a count with its noun.
 
     Example:
         >>> count_of(1, "error"), count_of(2, "error")
@@ -60,7 +60,7 @@ def count_of(count: int, what: str) -> str:
 
 
 def show_text(report: Shown, width: int | None = None, *, verbose: bool = False) -> str:
-    """Return a report as text: the verdict, the findings, the worst first, and what was not checked.
+    """Return a report as text: the verdict, the findings, most severe first, and what was not checked.
 
     Args:
         report: what the doctor found.
@@ -72,7 +72,7 @@ def show_text(report: Shown, width: int | None = None, *, verbose: bool = False)
     blocks = [_wrap(verdict(report), columns, then="  ")]
     blocks += [_show_finding(finding, columns, new) for finding in report.findings]
     verbose = verbose and bool(report.outcomes)
-    notes = [note for note in report.notes if not (verbose and note.startswith("Not checked: "))]  # said rule by rule
+    notes = [note for note in report.notes if not (verbose and note.startswith("Not checked: "))]  # shown for each rule
     if notes:
         blocks.append("\n".join(_wrap(note, columns, then="  ") for note in notes))
     if verbose:

@@ -1,4 +1,4 @@
-"""What is shown of a report: the attributes that every form of output reads."""
+"""Shown: the attributes of a report that every output format reads."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from lightning_tricks.doctor.rules.rule import Rule
 
 
 class Shown(Protocol):
-    """A report, as its readers see it."""
+    """The attributes of a report that are shown."""
 
     @property
     def model(self) -> str:
@@ -18,7 +18,7 @@ class Shown(Protocol):
 
     @property
     def findings(self) -> Sequence[Finding]:
-        """The findings, the worst first."""
+        """The findings, most severe first."""
 
     @property
     def notes(self) -> Sequence[str]:
@@ -26,23 +26,23 @@ class Shown(Protocol):
 
     @property
     def checked(self) -> Sequence[str]:
-        """The codes of the rules that were asked for."""
+        """The codes of the selected rules."""
 
     @property
     def outcomes(self) -> Sequence[Outcome]:
-        """What became of each rule."""
+        """The outcome of each rule."""
 
     @property
     def known(self) -> Sequence[Finding]:
-        """The findings that a baseline holds."""
+        """The findings that a baseline accepts."""
 
     @property
     def baseline(self) -> str | None:
-        """The name of the baseline's file."""
+        """The name of the baseline file."""
 
     @property
     def rules(self) -> Sequence[Rule]:
-        """The rules that were asked for, if they were kept."""
+        """The selected rules, if they were kept."""
 
     @property
     def evidence(self) -> Evidence | None:
@@ -50,4 +50,4 @@ class Shown(Protocol):
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is at warning or above."""
+        """Whether there is no warning and no error."""

@@ -1,4 +1,4 @@
-"""Source place: the file and line that a finding is about, as a checkout knows them."""
+"""Source place: the file and line of a finding, relative to the checkout."""
 
 import os
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from lightning_tricks.doctor.show.module_tree import home_of
 
 
 class SourcePlace(NamedTuple):
-    """A file, from the root of the checkout, and a line in it; ``None`` where they are not known."""
+    """A file, from the root of the checkout, and a line in it; ``None`` if unknown."""
 
     file: str | None = None
     line: int | None = None
 
 
 def source_place(finding: Finding, evidence: Evidence | None, otherwise: str | None = None) -> SourcePlace:
-    """Return the line that raised, else the innermost class around the finding that is the user's.
+    """Return the line that raised, or else the innermost user-defined class around the finding.
 
     Args:
         finding: what was found.

@@ -15,7 +15,7 @@ _LIBRARIES = ("torch", "torchvision", "torchaudio", "torch_geometric", "transfor
 
 @contextmanager
 def noting_functions(found: dict[type, tuple[Any, ...]]) -> Iterator[None]:
-    """While entered, keep the arguments of the first call of each ``autograd.Function`` that is no library's."""
+    """While entered, keep the arguments of the first call of each ``autograd.Function`` that is user-defined."""
     function: Any = torch.autograd.Function
     original = vars(function)["apply"]
 

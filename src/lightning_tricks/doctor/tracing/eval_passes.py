@@ -46,7 +46,7 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
     inputs = [tensor for tensor in changeable_tensors_in((args, kwargs)) if _has_rows(tensor, size)]
     model.eval()
     stack = ModuleStack(model)
-    # all passes in the same way: some modules take a faster one where nobody listens, and round otherwise
+    # all passes under the same mode: without one, some modules take a faster path that rounds differently
     with torch.no_grad(), stack, Listener(stack) as listener:
         first = outputs()
         always_on, random = tuple(dict.fromkeys(listener.dropouts)), tuple(dict.fromkeys(listener.random))
@@ -107,7 +107,7 @@ def _has_rows(tensor: Tensor, size: int | None) -> bool:
 
 
 def _relates_rows(tensor: Tensor, size: int | None) -> bool:
-    """Say whether a tensor is a matrix over the samples, or a list of pairs of them: a graph's edges."""
+    """Return whether a tensor is a matrix over the samples, or a list of pairs of them: a graph's edges."""
     if size is None or tensor.dim() != 2:
         return False
     is_list = tensor.shape[0] == 2 and size != 2 and not tensor.is_floating_point() and tensor.numel() > 0

@@ -126,14 +126,14 @@ class _Examination:
         given = self._given
         empty = Evidence(ModelFacts(type(self._model).__name__, (), ()))
         put_back = self._failures.attempt("remember the model's state", self._remember, None)
-        if put_back is None:  # what cannot be put back is not run
+        if put_back is None:  # a model that cannot be restored is not run
             given = self._given = replace(given, not_traced="the model's state could not be remembered")
             put_back = _do_nothing
         self._put_back = put_back
         try:
             evidence = self._failures.attempt("examine the model", self._examine, empty)
         finally:
-            self._failures.attempt("put the model's state back", put_back, None)
+            self._failures.attempt("restore the model's state", put_back, None)
         return replace(evidence, own_failures=tuple(self._failures.notes))
 
     def _remember(self) -> Callable[[], None]:
@@ -191,7 +191,7 @@ class _Examination:
         self._missing.update({part: self._missing.get(part, reason) for part, value in parts.items() if value is None})
         self._missing.update({"rows": rows} if isinstance(rows, str) else {})
         if plan is None:
-            self._missing.setdefault("plan", "no Trainer says how long the run is to be")
+            self._missing.setdefault("plan", "no Trainer is attached, so the length of the run is unknown")
         if self._given.is_drawn and train_facts is not None and facts is not None and not agrees(train_facts, facts):
             train_facts = replace(train_facts, batch_size=None)
         evidence = Evidence(
@@ -348,7 +348,7 @@ def _bare(model: nn.Module) -> ModelFacts:
 
 
 def _do_nothing() -> None:
-    """There is nothing to put back."""
+    """There is nothing to restore."""
 
 
 def _configs(schedulers: list[dict[str, Any]]) -> list[Any]:

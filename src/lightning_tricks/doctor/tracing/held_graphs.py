@@ -17,7 +17,7 @@ def find_held_graphs(
     """Return what a step that has just been run keeps, if the next one raises or keeps more; it is run to find out.
 
     Args:
-        model: after one step with its backward pass; whoever calls puts it back.
+        model: after one step with its backward pass; the caller restores it.
         batch: of that step.
         context: what a pass runs in.
     """

@@ -23,7 +23,7 @@ _FEWEST, _NOISE = 4, 0.02
 def measure_influence(
     model: nn.Module, calls: Mapping[str, tuple[Any, Any]], batch: Any, size: int | None, path: str
 ) -> InfluenceFacts | str:
-    """Return what of each input changes an output, or why nothing can be said; whoever calls puts the model back.
+    """Return which parts of each input change an output, or why that is unknown; the caller restores the model.
 
     Features of floats are measured by gradients, ids and masks by moving them one sample on. What seems to be ignored
     is changed by a lot, and once more with noise on all weights, which opens layers and gates that start at zero.
@@ -82,7 +82,7 @@ def _features(tensor: Tensor) -> int:
 def _ignored(run: Run, tensor: Tensor, first: list[Tensor]) -> list[int]:
     """Return the features of an input that change no output: neither by their gradient nor by another value."""
     if not bool((tensor != tensor[:1]).any()):
-        return []  # all samples alike: nothing can be told
+        return []  # all samples are equal
     if not tensor.is_floating_point():
         return [] if _differ(run(tensor, tensor.roll(1, 0)), first) else [0]
     leaf = tensor.detach().clone().requires_grad_(True)

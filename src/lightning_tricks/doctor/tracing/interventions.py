@@ -67,7 +67,7 @@ class Listener(TorchFunctionMode):
     """While entered, notes dropout that is active and draws of random numbers.
 
     Args:
-        stack: tells in whose forward a call is made.
+        stack: the module whose forward makes a call.
 
     Attributes:
         dropouts: active ones.

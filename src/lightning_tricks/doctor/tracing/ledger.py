@@ -60,7 +60,7 @@ def storage_of(tensor: Tensor) -> int:
 
 
 def covers_storage(tensor: Tensor) -> bool:
-    """Say whether a tensor is all of its storage."""
+    """Return whether a tensor is all of its storage."""
     try:
         return tensor.numel() * tensor.element_size() >= tensor.untyped_storage().nbytes()
     except (NotImplementedError, RuntimeError):

@@ -1,4 +1,4 @@
-"""Module stack: tell in whose ``forward`` a call is made, by hooks that stand beside the modules, not on them."""
+"""Module stack: find the module whose ``forward`` makes a call, with global hooks instead of hooks on modules."""
 
 import inspect
 import sys

@@ -30,7 +30,7 @@ def is_suspect(step: StepFacts | None, error: ErrorFact | None) -> bool:
 
 
 def search_nonfinite(patient: Patient) -> NumericFacts:
-    """Run the step again and return where the first value that is not finite was made; whoever calls puts it back.
+    """Run the step again and return where the first value that is not finite was made; the caller restores it.
 
     The pass keeps all of its tensors and reads each of them: it takes several times as long as the step.
     """

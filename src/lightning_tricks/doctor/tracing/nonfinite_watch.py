@@ -44,7 +44,7 @@ class NonfiniteWatch(TorchFunctionMode):
     """While entered, keeps every call and its tensors: for one pass that is known to go wrong.
 
     Args:
-        stack: tells in whose forward a call is made.
+        stack: the module whose forward makes a call.
     """
 
     stack: ModuleStack

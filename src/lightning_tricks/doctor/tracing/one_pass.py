@@ -47,13 +47,13 @@ def find_entry(model: Any, batch: Any) -> Entry:
 
 
 def has_training_step(model: Any) -> bool:
-    """Say whether the module has one that does something; Lightning's default only warns."""
+    """Return whether the module has one that does something; Lightning's default only warns."""
     step = getattr(model, "training_step", None)
     return callable(step) and not is_lightning_default(step)
 
 
 def is_lightning_default(hook: Any) -> bool:
-    """Say whether a hook is the one of Lightning's base classes; models in its package, such as demos, define theirs.
+    """Return whether a hook is that of Lightning's base classes; demo models in its package define their own.
 
     Example:
         >>> from lightning.pytorch import LightningModule

@@ -1,4 +1,4 @@
-"""Overfit a batch: a model that is wired rightly can learn one batch by heart."""
+"""Overfit a batch: a correct model can fit a single batch."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ _LEARNT = 0.05
 
 
 def overfit_batch_(model: nn.Module, entry: Entry) -> OverfitFacts | None:
-    """Train a model on one batch without dropout, by Adam, until its loss has nearly gone; whoever calls puts it back.
+    """Train a model on one batch without dropout, by Adam, until its loss is almost 0; the caller restores it.
 
     Args:
         model: in training mode; its weights are changed.

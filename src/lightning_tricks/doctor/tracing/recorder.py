@@ -24,7 +24,7 @@ from lightning_tricks.doctor.tracing.measure_operations import channel_variance,
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.signatures import argument_names, name_of, name_of_overload
 
-# no result that is followed; and a backward pass may compute a forward pass anew
+# their results are not followed; and a backward pass may compute a forward pass again
 _UNRECORDED = words("""
     backward grad size dim stride numel item tolist is_floating_point is_complex is_contiguous storage_offset data_ptr
     untyped_storage element_size get_device is_tensor ndimension nelement is_same_size has_torch_function
@@ -43,7 +43,7 @@ class Recorder:
 
     Args:
         leaves: tensors that are there before, as ``(kind, name, tensor)``: parameters, buffers, the batch.
-        stack: tells in whose forward a call is made.
+        stack: the module whose forward makes a call.
 
     Attributes:
         operations: what was written down so far.

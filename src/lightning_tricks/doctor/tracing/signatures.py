@@ -59,7 +59,7 @@ _PLAIN = ("input", "other", "dim", "keepdim")
 
 @cache
 def name_of(function: Callable[..., Any]) -> str:
-    """Return the one name of a torch function, ``""`` for the getter of an attribute that is no tensor.
+    """Return the one name of a torch function, ``""`` for the getter of an attribute that is not a tensor.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Alone: let one process of several run a step without waiting for the others."""
+"""Single process: let one process of several run a step without waiting for the others."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ import torch
 
 @contextmanager
 def single_process() -> Iterator[None]:
-    """While entered, whoever asks whether there is a process group is told no: synchronized batch norms and metrics.
+    """While entered, no process group is visible to synchronized batch norms and metrics.
 
-    The group itself is left as it is. A step that calls a collective without asking waits for the others all the same,
-    unless this process is the group's only member; then nothing need be hidden (the ``Doctor`` callback sees to that).
+    The group itself is not changed. A step that calls a collective without a check still waits for the other processes,
+    unless this process is the only member of the group; then nothing is hidden (the ``Doctor`` callback ensures this).
 
     Example:
         >>> with single_process():

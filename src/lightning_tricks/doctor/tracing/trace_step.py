@@ -46,7 +46,7 @@ class Traced:
 
 @dataclass
 class Patient:
-    """A model, what it is to run on, and how it is put back after each pass.
+    """A model, its batch, and the function that restores it after each pass.
 
     Attributes:
         model: any module.
@@ -54,7 +54,7 @@ class Patient:
         optimizers: real ones, for manual optimization.
         schedulers: real ones.
         trainer: what it takes for its Trainer.
-        put_back: puts everything back as it was before the first pass.
+        put_back: restores the state from before the first pass.
         context: what a pass runs in: autocast.
     """
 
@@ -68,7 +68,7 @@ class Patient:
 
 
 def trace_step(patient: Patient, failures: OwnFailures) -> Traced:
-    """Run one step under the best technique that the model bears.
+    """Run one step with the best technique that works for the model.
 
     A technique under which it raises is given up for the next; if it raises without any, the exception is its own.
     """
@@ -85,7 +85,7 @@ def trace_step(patient: Patient, failures: OwnFailures) -> Traced:
         return _as_far_as_followed(plain, partial, failures)
     if patient.trainer.unanswered:
         asked = ", ".join(f"`trainer.{name}`" for name in dict.fromkeys(patient.trainer.unanswered))
-        return Traced(missing=f"the step asks for {asked}, and there is no Trainer: use the `Doctor` callback")
+        return Traced(missing=f"the step asks for {asked}, but no Trainer is attached: use the `Doctor` callback")
     error = replace(plain.error, module=partial.error.module if partial and partial.error else "")
     return replace(plain, trace=partial.trace if partial else None, error=error)
 

@@ -42,8 +42,8 @@ class TrainerStandIn:
         datamodule: as for ``Trainer.fit``.
 
     Attributes:
-        unanswered: names that were asked for and are not known here. An exception after such a question says nothing
-            about the module.
+        unanswered: names that were asked for and are not known here. An exception after such a request does not
+            count against the module.
     """
 
     logger = Silence()
@@ -104,7 +104,7 @@ class TrainerStandIn:
         """
         self.unanswered.append(name)
         raise AttributeError(
-            f"the module asks for `{name}` of its Trainer, and there is none: use the `Doctor` callback, which has one"
+            f"the module asks for `{name}` of its Trainer, but no Trainer is attached: use the `Doctor` callback"
         )
 
     def __getattr__(self, name: str) -> Any:

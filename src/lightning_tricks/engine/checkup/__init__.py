@@ -1,1 +1,1 @@
-"""What the doctor measures while a model trains."""
+"""Measurements of the doctor during training."""

@@ -1,4 +1,4 @@
-"""Visit: let process 0 look at a run's module on a batch while the others wait, and leave the run as it was."""
+"""Examination: let process 0 examine the module of a run on a batch while the others wait, and restore the run."""
 
 import inspect
 from collections.abc import Iterator
@@ -29,23 +29,23 @@ _SHARDING = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
 def examine_on_rank_zero(
     trainer: Trainer, pl_module: LightningModule, batch: Any, failures: OwnFailures
 ) -> Evidence | None:
-    """Return what can be seen of a run's module, on process 0; ``None`` on the others, which wait.
+    """Return the evidence of a run's module on process 0; ``None`` on the others, which wait.
 
-    An exception on one process keeps none of the others waiting: each reaches the same barrier.
+    After an exception on one process, no other process is left waiting: all reach the same barrier.
 
     Args:
         trainer: a Trainer that fits, before its first step in this process.
         pl_module: its module.
         batch: as the first step gets it, on its device; ``None`` if the module fetches its own, or there is none.
-        failures: takes what goes wrong.
+        failures: collects exceptions.
     """
     try:
         if not _is_shared(trainer):
             return failures.attempt("examine the model", lambda: examine_here(trainer, pl_module, batch), None)
         return _examine_while_others_wait(trainer, pl_module, batch, failures)
     finally:
-        # backward passes beside it have touched what it knows of the gradients
-        failures.attempt("prepare the strategy's wrapper anew", lambda: _wrap_anew(trainer, pl_module), None)
+        # backward passes outside of it have changed its record of the gradients
+        failures.attempt("prepare the strategy's wrapper again", lambda: _wrap_anew(trainer, pl_module), None)
 
 
 def _wrap_anew(trainer: Trainer, pl_module: LightningModule) -> None:
@@ -69,7 +69,7 @@ def _examine_while_others_wait(
 
 
 def examine_here(trainer: Any, pl_module: LightningModule, batch: Any) -> Evidence:
-    """Return what can be seen of a run's module by this process alone; without a batch no step is traced."""
+    """Return the evidence of a run's module on this process only; without a batch no step is traced."""
     product = product_of(trainer)
     with _batch_as_it_is(pl_module):
         evidence = examine(
@@ -97,7 +97,7 @@ def _measurer_of_rates(trainer: Any) -> str:
 
 
 def _test_loaders(owner: Any) -> Any:
-    """Build the test loaders without using up random numbers of the run."""
+    """Build the test loaders without consuming random numbers of the run."""
     put_back = remember_random_state()
     try:
         return test_loaders_of(owner)
@@ -106,7 +106,7 @@ def _test_loaders(owner: Any) -> Any:
 
 
 def broadcast_text(trainer: Trainer, text: str) -> str:
-    """Return what process 0 says, on all of them."""
+    """Return the text of process 0 on all processes."""
     return str(trainer.strategy.broadcast(text)) if _is_shared(trainer) else text
 
 
@@ -125,7 +125,7 @@ def _is_shared(trainer: Trainer) -> bool:
 
 @contextmanager
 def _batch_as_it_is(pl_module: Any) -> Iterator[None]:
-    """Keep the module's hooks of the transfer, which the batch has been through, from being called again."""
+    """Disable the transfer hooks of the module, which were already applied to the batch."""
     names = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
     own = {name: vars(pl_module)[name] for name in names if name in vars(pl_module)}
     vars(pl_module).update(dict.fromkeys(names, _unchanged))
@@ -143,7 +143,7 @@ def _unchanged(batch: Any, *_: Any) -> Any:
 
 @contextmanager
 def _only_member_of(group: Any) -> Iterator[None]:
-    """Make a group the one that collective calls mean by default: what a step gathers, it gathers from itself."""
+    """Make a group the default of collective calls: a step then gathers only from itself."""
     everyone = default_process_group()
     set_default_process_group(group)
     try:

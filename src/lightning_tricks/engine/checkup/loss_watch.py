@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Losses(NamedTuple):
-    """Losses of batches in a row, the same on every process.
+    """Losses of consecutive batches, the same on every process.
 
     Attributes:
         values: means over the processes that have one.
@@ -22,7 +22,7 @@ class Losses(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What one process has kept of batches in a row.
+    """The losses that one process has kept of consecutive batches.
 
     Attributes:
         notes: the step, and the batches of a step, for each batch.
@@ -38,7 +38,7 @@ class Taken(NamedTuple):
 class LossWatch:
     """The losses of the batches since the last reading.
 
-    Nothing waits for the device until somebody reads. All processes read together: they have seen as many batches.
+    Nothing waits for the device before a reading. All processes read together, after the same number of batches.
     """
 
     def __init__(self) -> None:
@@ -51,13 +51,13 @@ class LossWatch:
     def see(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
         """Keep the loss of a batch, if it has one."""
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        # Lightning divides what it hands over by the batches of a step
+        # Lightning divides the loss in `outputs` by the number of accumulated batches
         parts = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
         self._losses.append(loss.detach() if isinstance(loss, Tensor) else None)
         self._notes.append((trainer.global_step, parts))
 
     def take(self, trainer: Trainer) -> Taken:
-        """Return what was kept on this process, and forget it."""
+        """Return the losses kept on this process, and clear them."""
         counts = [float(loss is not None) for loss in self._losses]
         values = _stack(self._losses, trainer.strategy.root_device) if counts else torch.zeros(0)
         taken = Taken(self._notes, values, counts)
@@ -65,13 +65,13 @@ class LossWatch:
         return taken
 
     def plain_state(self) -> list[list[float | None]]:
-        """Return what was kept; this process waits for its device."""
+        """Return the kept losses; this process waits for its device."""
         values: list[float] = _stack(self._losses, torch.device("cpu")).tolist() if self._losses else []
         kept = zip(self._notes, self._losses, values, strict=True)
         return [[*note, None if loss is None else value] for note, loss, value in kept]
 
     def load(self, plain: list[list[Any]]) -> None:
-        """Go on with what :meth:`plain_state` returned."""
+        """Load the result of :meth:`plain_state`."""
         self._notes = [(step, parts) for step, parts, _ in plain]
         self._losses = [None if value is None else torch.tensor(float(value)) for _, _, value in plain]
 

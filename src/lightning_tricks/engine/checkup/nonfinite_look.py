@@ -1,4 +1,4 @@
-"""Nonfinite look: where a step of a run goes NaN, run it again before the optimizer does, and name the operation."""
+"""Nonfinite look: if a step of a run becomes NaN, run it again before the optimizer step, and name the operation."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,9 +18,9 @@ from lightning_tricks.engine.checkup.examination import why_not_traced
 
 
 class NonfiniteLook:
-    """Watches the loss and two gradients of every batch, and takes one second look at the first bad one.
+    """Watch the loss and two gradients of every batch, and examine the first non-finite one again.
 
-    On a CPU alone, where reading a number waits for nothing; under automatic optimization in one process. The weights
+    Only on a CPU, where reading a number requires no wait, and under automatic optimization in one process. The weights
     are still those that the batch was run with.
     """
 

@@ -1,4 +1,4 @@
-"""Run watch: all that the doctor's run-time rules ask about, put together without a wait in a step."""
+"""Run watch: collect the facts that run-time rules need, without waiting for the device in a step."""
 
 import json
 import math
@@ -37,13 +37,13 @@ _VAL_LOSSES = frozenset(
 
 
 class RunWatch:
-    """What a run's steps and evaluations show.
+    """The facts of a run's steps and evaluations.
 
     Losses, gradients and updates are kept as they come, on their device, and read every ``log_every_n_steps`` batches,
-    at a validation and at the end of an epoch. All processes read together, and come to the same facts.
+    at a validation and at the end of an epoch. All processes read together and obtain the same facts.
 
-    An exception in here never reaches the run: it becomes a note, and the watch ends. At the next reading the processes
-    agree on that, so that none waits for another.
+    An exception in here never reaches the run: it becomes a note, and the watch ends. At the next reading all processes
+    are informed, so that none waits for another.
 
     Attributes:
         facts: what was read so far.
@@ -66,7 +66,7 @@ class RunWatch:
         self._training_modes: tuple[str, ...] | None = None
 
     def _attempt(self, what: str, action: Callable[[], _Result]) -> _Result | None:
-        """Return what a part of the watch returns; nothing, now and later, where one has failed on this process."""
+        """Return the result of an action; None after a failure on this process, now and later."""
         if self._failed:
             return None
         known = len(self.failures.notes)
@@ -77,9 +77,9 @@ class RunWatch:
     # -- in a step --------------------------------------------------------------------------------------------------
 
     def start_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """In the first epoch, note what every trainable parameter is."""
+        """In the first epoch, record every trainable parameter."""
         if trainer.current_epoch == 0:
-            self._attempt("note what the parameters are", lambda: self._still.start(trainer, pl_module))
+            self._attempt("record the parameters", lambda: self._still.start(trainer, pl_module))
 
     def start_steps(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note, before the run's own first step, how gradients are clipped; watch whether they are zeroed by hand."""
@@ -99,7 +99,7 @@ class RunWatch:
         self._attempt("hold a batch", lambda: self._numbers.start_batch(trainer, pl_module, batch))
 
     def before_backward(self, loss: Tensor) -> None:
-        """See whether a loss is finite, where that waits for nothing."""
+        """Check whether a loss is finite, if that requires no wait."""
         self._attempt("look at a loss", lambda: self._numbers.before_backward(loss))
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -116,7 +116,7 @@ class RunWatch:
         )
 
     def after_batch(self, trainer: Trainer, pl_module: LightningModule, outputs: Any) -> bool:
-        """Keep a batch's loss, and say whether it is time to read: on every process after the same batch."""
+        """Keep the loss of a batch, and return whether a reading is due: on every process after the same batch."""
         self.batches += 1
         self._since_reading += 1
         self._attempt("keep a loss", lambda: self._losses.see(trainer, pl_module, outputs))
@@ -134,7 +134,7 @@ class RunWatch:
     # -- readings ---------------------------------------------------------------------------------------------------
 
     def read(self, trainer: Trainer) -> None:
-        """Add to the facts what was seen since the last time."""
+        """Add the observations since the last reading to the facts."""
         self._since_reading = 0
         taken = self._attempt("read what was watched", lambda: self._take(trainer))
         if taken is not None and not self._ends(trainer):
@@ -143,12 +143,12 @@ class RunWatch:
             self._ends(trainer)
 
     def _take(self, trainer: Trainer) -> tuple[Taken, list[Any], Tensor | None]:
-        """Return what this process has kept; everything that may fail on one process alone is in here."""
+        """Return what this process has kept; everything that may fail on a single process is in here."""
         zeroing = None if self._zeroing is None else self._zeroing.take(trainer)
         return self._losses.take(trainer), self._steps.take(), zeroing
 
     def _ends(self, trainer: Trainer) -> bool:
-        """Say whether any process has failed: then the watch ends on all; each of them has to call this."""
+        """Return whether any process has failed, which ends the watch on all; every process must call this."""
         if trainer.world_size > 1:
             failed = torch.tensor(float(self._failed), device=trainer.strategy.root_device)
             anywhere: Any = trainer.strategy.reduce(failed, reduce_op="sum")
@@ -173,7 +173,7 @@ class RunWatch:
         self.facts = facts
 
     def end_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Read, and at the end of the first two epochs note what they have left as it was."""
+        """Read, and at the end of the first two epochs record the parameters that have not changed."""
         self.read(trainer)
         if trainer.current_epoch < 2 and not self.ended:
             taken = self._attempt("look at the parameters", lambda: self._still.take(trainer, pl_module))
@@ -182,7 +182,7 @@ class RunWatch:
         self.let_go()
 
     def _note_unchanged(self, trainer: Trainer, taken: dict[str, Tensor]) -> None:
-        """Note what got no gradient at once; the rest, which a recipe may hold for an epoch, after the second one."""
+        """Record parameters without a gradient at once, the rest (which a recipe may hold) after the second epoch."""
         unchanged = set(join_unchanged(trainer, taken))
         is_first = trainer.current_epoch == 0
         known = set(self.facts.start.without_gradient) if is_first else unchanged
@@ -191,7 +191,7 @@ class RunWatch:
         self._still.forget(but=unchanged - known if is_first else ())
 
     def end_validation(self, trainer: Trainer) -> None:
-        """Read, and note the validation loss, if one is logged under a name that says so."""
+        """Read, and record the validation loss, if a metric with such a name is logged."""
         self.read(trainer)
         if self.ended:
             return
@@ -212,17 +212,17 @@ class RunWatch:
             self.facts = replace(self.facts, evaluations=observe_evaluation(self.facts.evaluations, evaluation))
 
     def let_go(self) -> None:
-        """Leave nothing behind on the parameters, and hold none of them."""
+        """Remove all hooks and references to parameters."""
         self._steps.let_go()
         self._numbers.let_go()
         if self._zeroing is not None:
-            self.failures.attempt("take its hooks off", self._zeroing.close, None)
+            self.failures.attempt("remove its hooks", self._zeroing.close, None)
             self._zeroing = None
 
     # -- the state --------------------------------------------------------------------------------------------------
 
     def to_json(self) -> str:
-        """Return what was read and what is still to be; this process waits for its device."""
+        """Return the facts and the unread observations; this process waits for its device."""
         return json.dumps(
             {
                 "facts": to_plain(self.facts),
@@ -235,7 +235,7 @@ class RunWatch:
         )
 
     def load_json(self, text: str) -> None:
-        """Go on with what :meth:`to_json` returned."""
+        """Load the result of :meth:`to_json`."""
         plain = json.loads(text)
         self.facts, self.batches = from_plain(RunFacts, plain["facts"]), plain["batches"]
         self._losses.load(plain["losses"])
@@ -246,19 +246,19 @@ class RunWatch:
 
 
 def reading_distance(trainer: Trainer) -> int:
-    """Return after how many batches, and steps, there is a reading."""
+    """Return the number of batches, and steps, between readings."""
     asked: int = trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
     return min(asked, _HELD_AT_MOST)
 
 
 def _trains(module: nn.Module) -> bool:
-    """Say whether what a module does to a validation batch is what it does in training alone."""
+    """Return whether a module behaves as in training during validation."""
     is_active = isinstance(module, _BatchNorm) or (isinstance(module, _DropoutNd) and module.p > 0)
     return is_active and module.training
 
 
 def _validation_loss(trainer: Trainer) -> Tensor:
-    """Return ``()``, the one metric of this process whose name says validation loss; NaN without one."""
+    """Return ``()``, the only metric of this process that is named like a validation loss; NaN without one."""
     found: list[Tensor] = [value for name, value in trainer.callback_metrics.items() if name.lower() in _VAL_LOSSES]
     value = found[0].detach().float().mean() if len(found) == 1 else torch.tensor(math.nan)
     return value.to(trainer.strategy.root_device)

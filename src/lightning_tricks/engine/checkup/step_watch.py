@@ -1,4 +1,4 @@
-"""Step watch: measure gradients and updates at every k-th step of a run's one optimizer, without a wait in a step."""
+"""Step watch: measure gradients and updates at every k-th step of a single optimizer, without a device wait."""
 
 import math
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _SAMPLE = 1024
 
 @dataclass
 class _Look:
-    """What was measured of one step.
+    """The measurements of one step.
 
     Attributes:
         step: the Trainer's.
@@ -56,7 +56,7 @@ class StepWatch:
     """The norm of all gradients, and of each matrix or kernel its gradient and its relative update, of some steps.
 
     Updates are measured on about a thousand elements of each, so that no weight is copied whole. Everything stays on
-    the device until somebody reads. Several optimizers, which work against each other as often as not, are left out.
+    the device until it is read. Runs with several optimizers, which may work against each other, are left out.
     """
 
     def __init__(self) -> None:
@@ -66,17 +66,17 @@ class StepWatch:
 
     @torch.no_grad()
     def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer, every: int) -> None:
-        """Look at the gradients at every so many steps."""
+        """Measure the gradients once every ``every`` steps."""
         due, self._steps = self._steps % every == 0, self._steps + 1
         if not due or len(trainer.optimizers) > 1:
             return
         if active_scaler(trainer) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
-            return  # they are scaled still
+            return  # they are still scaled
         self._open = _look(pl_module, optimizer, trainer.global_step)
 
     @torch.no_grad()
     def after_batch(self) -> None:
-        """Look at what the step has changed, if it was looked at."""
+        """Measure the update of the step, if its gradients were measured."""
         if self._open is not None:
             self._open.close()
             self._closed.append(self._open)
@@ -89,7 +89,7 @@ class StepWatch:
         return taken
 
     def let_go(self) -> None:
-        """Hold no parameter any longer."""
+        """Release all parameters."""
         self._open = None
 
     def plain_state(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class StepWatch:
         return {"steps": self._steps, "looks": [step.to_plain() for step in self._closed]}
 
     def load(self, plain: dict[str, Any]) -> None:
-        """Go on with what :meth:`plain_state` returned."""
+        """Load the result of :meth:`plain_state`."""
         self._steps = plain["steps"]
         self._closed = [
             _Look(step, float(lr), dict.fromkeys(names, 1.0), torch.tensor([*map(float, numbers)], dtype=torch.float64))
@@ -120,12 +120,12 @@ def join_steps(trainer: Trainer, taken: list[Any], loss: float) -> list[StepFact
         norm, *parts = numbers
         pairs = zip(parts[: len(names)], parts[len(names) :], strict=True)
         facts.append(StepFact(step, loss, lr, norm, dict(zip(names, pairs, strict=True))))
-    # a scaler leaves such steps out
+    # a scaler skips such steps
     return [fact for fact in facts if active_scaler(trainer) is None or math.isfinite(fact.norm)]
 
 
 def _look(pl_module: LightningModule, optimizer: Optimizer, step: int) -> _Look:
-    """Measure the gradients, and take samples of what the step is about to change."""
+    """Measure the gradients, and take samples of the weights before the step."""
     held = {
         id(parameter) for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None
     }

@@ -1,4 +1,4 @@
-"""Still watch: parameters that an epoch leaves as they were."""
+"""Unchanged-parameters watch: find parameters that an epoch does not change."""
 
 from collections.abc import Collection
 from typing import Any
@@ -11,21 +11,21 @@ _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class UnchangedParamsWatch:
-    """Which trainable parameters epochs left as they were."""
+    """The trainable parameters that an epoch did not change."""
 
     def __init__(self) -> None:
         self._marks: dict[str, Tensor] = {}
         self._start = 0
 
     def start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note what every trainable parameter is."""
+        """Record a fingerprint of every trainable parameter."""
         self._start = trainer.global_step
         self._marks = fingerprints(pl_module)
 
     def take(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Tensor]:
-        """Return for each parameter whether it is as it was at the start, ``()`` bools, on this process.
+        """Return for each parameter whether it is unchanged since the start, ``()`` bools, on this process.
 
-        Empty where no step was taken. Parameters whose rate is 0 are left out: they are meant to stay.
+        Empty where no step was taken. Parameters with a learning rate of 0 are left out.
         """
         if not self._marks or trainer.global_step == self._start:
             return {}
@@ -42,15 +42,15 @@ class UnchangedParamsWatch:
         return {name: now[name] == self._marks[name].to(now[name].device) for name in names}
 
     def forget(self, but: Collection[str] = ()) -> None:
-        """Forget all parameters but those of some names."""
+        """Forget all parameters except those with the given names."""
         self._marks = {name: mark for name, mark in self._marks.items() if name in but}
 
     def plain_state(self) -> dict[str, Any]:
-        """Return what was noted, in host memory."""
+        """Return the fingerprints, in host memory."""
         return {"start": self._start, "marks": {name: mark.tolist() for name, mark in self._marks.items()}}
 
     def load(self, plain: dict[str, Any]) -> None:
-        """Go on with what :meth:`plain_state` returned."""
+        """Load the result of :meth:`plain_state`."""
         self._start = plain["start"]
         self._marks = {name: torch.tensor(mark) for name, mark in plain["marks"].items()}
 
@@ -65,7 +65,7 @@ def join_unchanged(trainer: Trainer, taken: dict[str, Tensor]) -> tuple[str, ...
 
 
 def fingerprints(pl_module: nn.Module) -> dict[str, Tensor]:
-    """Return the sum over the bits of each trainable parameter, taken for whole numbers, on its device.
+    """Return the sum of the bits of each trainable parameter, read as integers, on its device.
 
     Example:
         >>> layer = torch.nn.Linear(1, 1)

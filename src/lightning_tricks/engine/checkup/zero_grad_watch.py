@@ -1,4 +1,4 @@
-"""Zero-grad watch: whether gradients are zeroed between the steps of an optimizer, told without a wait in a step."""
+"""Zero-grad watch: check whether gradients are zeroed between optimizer steps, without waiting for the device."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,27 +9,27 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 Attempt = Callable[[Callable[[], None]], None]
-"""Calls a part of the watch, whose exceptions must not reach the user's step."""
+"""Calls a part of the watch without letting its exceptions reach the user's step."""
 
 
 class ZeroGradWatch:
-    """Count, for each optimizer, the steps whose gradients still held those of the step before.
+    """Count, for each optimizer, the steps whose gradients still contained those of the previous step.
 
-    Where a step was taken, one of the backward passes up to the next one must find the gradient gone or zero: so
-    accumulation over several passes is none, nor are gradients that another optimizer's loss leaves and that are zeroed
-    later. One parameter of each optimizer is looked at, the smallest, on its device.
+    Between two steps, at least one backward pass must find the gradient gone or zero. Accumulation over several passes
+    therefore does not count, nor do gradients of another optimizer's loss that are zeroed later. Only the smallest
+    parameter of each optimizer is checked, on its device.
     """
 
     def __init__(self, optimizers: Sequence[Optimizer], attempt: Attempt) -> None:
         self._watched = [_Watched(optimizer, attempt) for optimizer in optimizers]
 
     def take(self, trainer: Trainer) -> Tensor:
-        """Return ``(O,)``, how many such steps this process has seen of each optimizer."""
+        """Return ``(O,)``, the number of such steps of each optimizer on this process."""
         device = trainer.strategy.root_device
         return torch.stack([watched.kept.to(device, torch.float32) for watched in self._watched])
 
     def close(self) -> None:
-        """Take all hooks off."""
+        """Remove all hooks."""
         for watched in self._watched:
             watched.close()
 
@@ -58,7 +58,7 @@ class _Watched:
             ]
 
     def _before_accumulation(self, gradient: Tensor) -> None:
-        """See, when a new gradient is about to be added, what is there."""
+        """Check the old gradient before a new one is added."""
         there = self._parameter.grad
         if there is None or there.layout != torch.strided:
             zero = torch.ones_like(self.kept, dtype=torch.bool)
