@@ -141,7 +141,7 @@ def fit(*callbacks: L.Callback, gradient_clip_val: float | None = None, **of_opt
 
 
 def ways_to_fit(max_norm: float) -> dict[str, Callable[[], None]]:
-    """Ours beside what Lightning has, that once more, to see what the figures are worth, and nothing."""
+    """Ours next to what Lightning has, that once more, to see what the figures are worth, and nothing."""
 
     def lightnings(**of_optimizer: Any) -> None:
         fit(LightningsEarlyStopping("val_loss"), gradient_clip_val=max_norm, **of_optimizer)

@@ -1,4 +1,4 @@
-"""What a diagnosis costs, beside one forward and backward pass of the same model."""
+"""What a diagnosis costs, next to one forward and backward pass of the same model."""
 
 import statistics
 import time

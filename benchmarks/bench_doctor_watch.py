@@ -1,4 +1,4 @@
-"""What it costs a fit that the doctor goes on watching it, beside the one look before the first step."""
+"""What it costs a fit that the doctor continues watching it, next to the one look before the first step."""
 
 import logging
 import statistics

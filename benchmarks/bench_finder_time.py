@@ -127,7 +127,7 @@ def main(repeats: int = 11) -> None:
         calls = side_by_side(whole_calls(task), repeats)
         ratio = statistics.median(a / b for a, b in zip(calls["call"], calls["tuner"], strict=True))
         report(f"find_lr / Tuner.lr_find, {name}", f"{ratio:.3f}", "< 1")
-    wide = replace(tasks()["digits-mlp"], build=lambda: mlp(64, 10, width=1024))  # beside which a batch is nothing
+    wide = replace(tasks()["digits-mlp"], build=lambda: mlp(64, 10, width=1024))  # next to which a batch is nothing
     report("held during a search, in copies of weights and optimizer state", f"{weigh(wide):.3f}", "1, and a batch")
 
 

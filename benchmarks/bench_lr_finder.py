@@ -1,4 +1,4 @@
-"""What the LR finder's suggestions cost beside its peers': `--all` for every task and length of training.
+"""What the LR finder's suggestions cost next to its peers': `--all` for every task and length of training.
 
 Regret: the final validation loss after training at the suggested constant rate, divided by that of the best of 12
 rates from 1e-5 to 3.16; geometric mean over cells of task, optimizer and finder seed, capped at 100. Losses count from

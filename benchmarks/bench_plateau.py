@@ -101,7 +101,7 @@ def main(repeats: int = 9) -> None:
         )
     model = sum(tensor.numel() * tensor.element_size() for tensor in Learner().parameters())
     extra = copied(EarlyStopping("val_loss", patience=50)) - copied(EarlyStopping("val_loss", restore_best=False))
-    # one more than the new bests: the weights that are put back in the end
+    # one more than the new bests: the weights that are restored in the end
     report("models copied for each new best", f"{(extra / model - 1) / EPOCHS:.3f}", "1")
 
 

@@ -202,7 +202,7 @@ def test_the_table_names_groups_and_multipliers_before_and_after_fit_starts() ->
         ({"groups": ["a"], "multipliers": [1, 2]}, ValueError, "`multipliers` has 2 entries for 1 `groups`"),
         ({"multipliers": [1, -2]}, ValueError, "`multipliers` must be finite and >= 0, got -2"),
         ({"multipliers": {"a": 1}, "groups": ["a"]}, ValueError, "is a mapping, whose patterns are the groups"),
-        ({"multipliers": [1], "low_high": [0.1, 1]}, ValueError, "both say the multipliers"),
+        ({"multipliers": [1], "low_high": [0.1, 1]}, ValueError, "both set the multipliers"),
         ({"low_high": [0.1]}, ValueError, r"`low_high` must hold two numbers, got \[0\.1\]"),
         ({"no_decay": "false"}, TypeError, "`no_decay` must be True or False"),
     ],
@@ -215,11 +215,11 @@ def test_wrong_arguments_raise_at_construction(arguments: Any, error: type[Excep
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"groups": ["boody.*", "*"]}, r"'boody\.\*' is left with no parameter.*There is: body\.0\.weight"),
-        ({"groups": ["*", "head.*"]}, r"'head\.\*' is left with no parameter"),
+        ({"groups": ["boody.*", "*"]}, r"'boody\.\*' matches no remaining parameter.*There is: body\.0\.weight"),
+        ({"groups": ["*", "head.*"]}, r"'head\.\*' matches no remaining parameter"),
         (
             {"groups": ["body.0.*", "head.*"]},
-            r"body\.1\.weight, body\.1\.bias in no group\. Given.*\* \| head",
+            r"body\.1\.weight, body\.1\.bias are in no group\. Given.*\* \| head",
         ),
         ({"multipliers": [1.0, 2.0]}, "`multipliers` has 2 entries, but the model has 3 groups"),
     ],
@@ -244,7 +244,7 @@ def test_optimizers_over_a_subset_or_over_strangers_are_refused_with_the_table()
 
     with pytest.raises(MisconfigurationException, match=r"No optimizer holds body\.0\.weight(?s:.*)body\.0\.\*"):
         fit(DiscriminativeLR(groups=GROUPS), net=Subset())
-    with pytest.raises(MisconfigurationException, match=r"of shape \(7,\)\) that are none of the module's"):
+    with pytest.raises(MisconfigurationException, match=r"of shape \(7,\)\) that do not belong to the module"):
         fit(DiscriminativeLR(groups=GROUPS), net=Strange())
     with pytest.raises(MisconfigurationException, match="LBFGS allows only one"):
         fit(DiscriminativeLR(groups=GROUPS), net=Lbfgs())

@@ -280,7 +280,9 @@ def test_a_checkpoint_without_best_weights_is_resumed_with_a_warning(tmp_path: P
     keep = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
     fit_scripted(Scripted([1.0]), EarlyStopping("score", restore_best=False), keep, max_epochs=2)
     net, seen = Scripted([4.0, 3.0, 9.0]), Recorder(on_validation_batch_end=weights_now)
-    with pytest.warns(UserWarning, match="goes on with a best `score` of 1, but the checkpoint does not hold the wei"):
+    with pytest.warns(
+        UserWarning, match="continues with a best `score` of 1, but the checkpoint does not hold the wei"
+    ):
         trainer(EarlyStopping("score"), seen, max_epochs=5, limit_val_batches=1).fit(
             net, ckpt_path=str(tmp_path / "epoch=1.ckpt")
         )

@@ -89,7 +89,7 @@ def test_a_file_that_is_no_order_changes_nothing_and_is_warned_about_once_with_i
         net = fit(live, OrderWriter({1: bad, 4: None, 6: bad, 8: "stop: [true"}))
     found = [str(w.message) for w in caught if "changes nothing" in str(w.message)]
     assert len(found) == 2
-    assert "control.yaml changes nothing: line 2 ('learning_rate: 0.1'): `learning_rate` is no order" in found[0]
+    assert "control.yaml changes nothing: line 2 ('learning_rate: 0.1'): `learning_rate` is not an order" in found[0]
     assert "line 1 ('stop: [true'): no YAML" in found[1]
     assert net.trace == fit().trace
     assert live.applied == []
@@ -201,7 +201,7 @@ def test_two_runs_in_one_folder_never_share_a_file() -> None:
 
 def test_a_folder_that_cannot_be_written_does_not_end_the_run(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file where the folder would be")
-    with pytest.warns(UserWarning, match="cannot be told from that of another run: .*taken"):
+    with pytest.warns(UserWarning, match="cannot be distinguished from that of another run: .*taken"):
         assert fit(LiveControl(), default_root_dir=tmp_path / "taken").trace == fit().trace
 
 

@@ -98,5 +98,5 @@ def test_a_wrong_argument_is_refused(arguments: Any, error: type[Exception], mes
 
 
 def test_two_that_a_trainer_would_refuse_are_refused() -> None:
-    with pytest.raises(MisconfigurationException, match="Two `CosineDecay` cannot be told apart"):
+    with pytest.raises(MisconfigurationException, match="Two `CosineDecay` cannot be distinguished"):
         preview_lr([CosineDecay(), CosineDecay(2)], epochs=1, steps_per_epoch=1)

@@ -19,7 +19,7 @@ from lightning_tricks.engine.control.run_marker import RunMarker
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Path]:
-    """The control file of a run that goes on: its logs are in one folder, its Hydra job in another."""
+    """The control file of a run that continues: its logs are in one folder, its Hydra job in another."""
     marker = RunMarker(str(tmp_path / "logs" / "version_0" / "control.yaml"), [str(tmp_path / "outputs" / "17-05-00")])
     yield Path(marker.path)
     marker.release()
@@ -62,7 +62,7 @@ def test_each_order_is_a_new_one_and_replaces_the_file_as_a_whole(
         (["{run}/empty/control.yaml", "lr=x0.5"], "No run with LiveControl is training in {run}/empty/control.yaml."),
         (["{run}", "lr=half"], "`lr` must be a number > 0, or x and a number > 0 (x0.5 halves it), got 'half'."),
         (["{run}", "lr"], "`lr` is not of the form KEY=VALUE"),
-        (["{run}", "momentum=0.9"], "`momentum` is no order; there are lr, stop, checkpoint, validate, id."),
+        (["{run}", "momentum=0.9"], "`momentum` is not an order; valid keys are lr, stop, checkpoint, validate, id."),
         (["{run}", "stop=1"], "`stop` must be true or false, got '1'"),
         (["{run}", "lr=1", "lr=2"], "`lr` is given twice"),
         (["{run}/empty"], "No run with LiveControl is training in {run}/empty."),

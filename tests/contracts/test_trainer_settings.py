@@ -50,7 +50,7 @@ SETTINGS = {
     "half to validate": Setting({"limit_val_batches": 0.5}),
     "no validation": Setting({"limit_val_batches": 0}),
     "max_time": Setting({"max_time": "00:00:10:00"}),
-    "loaders made anew": Setting({"reload_dataloaders_every_n_epochs": 1}),
+    "loaders made again": Setting({"reload_dataloaders_every_n_epochs": 1}),
     "accumulation": Setting({"accumulate_grad_batches": 4}, (2, 2)),
     "accumulation schedule": Setting({}, (6, 2), accumulation={0: 1, 1: 3}),
     "no inference mode": Setting({"inference_mode": False}),

@@ -1,4 +1,4 @@
-"""Snapshots hold parameters and all buffers, and put back exactly those."""
+"""Snapshots hold parameters and all buffers, and restored exactly those."""
 
 import pytest
 import torch

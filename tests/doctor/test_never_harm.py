@@ -1,4 +1,4 @@
-"""A fault in any part of the doctor is a note in the report; the rest goes on, and the model is as it was."""
+"""A fault in any part of the doctor is a note in the report; the rest continues, and the model is as it was."""
 
 from dataclasses import replace
 from importlib import import_module

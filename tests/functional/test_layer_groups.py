@@ -117,7 +117,7 @@ def test_a_tied_weight_belongs_to_the_group_nearest_the_input() -> None:
     turned = nn.ModuleDict({"head": model["head"], "block": model["block"], "embed": model["embed"]})
     assert group_by_patterns(turned, ["embed.*", "block.*", "head.*"])[0].names == ("head.weight",)
     model["head"].register_parameter("bias", None)
-    with pytest.raises(ValueError, match=r"'head\.\*' is left with no parameter .*tied"):
+    with pytest.raises(ValueError, match=r"'head\.\*' matches no remaining parameter .*tied"):
         group_by_patterns(model, ["embed.*", "block.*", "head.*"])
 
 
@@ -133,7 +133,7 @@ def test_modules_make_groups_and_must_be_the_models_once_and_all() -> None:
     assert [group.names[0] for group in group_by_modules(model, [model[0], [model[1], model[2]]])] == [
         "0.weight", "1.0.weight"
     ]  # fmt: skip
-    with pytest.raises(ValueError, match="a Linear that is no part of Sequential"):
+    with pytest.raises(ValueError, match="a Linear that is not part of Sequential"):
         group_by_modules(model, [nn.Linear(1, 1)])
     with pytest.raises(ValueError, match=r"'1\.0' and '1' hold the same parameters"):
         group_by_modules(model, [model[0], model[1], [model[1][0], model[2]]])

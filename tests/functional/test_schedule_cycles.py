@@ -1,4 +1,4 @@
-"""One cycle: its formula, corners and bounds, and the momentum beside it."""
+"""One cycle: its formula, corners and bounds, and the momentum next to it."""
 
 import math
 

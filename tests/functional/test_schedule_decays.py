@@ -32,7 +32,7 @@ near = st.floats(0, 1e4)
 @given(rates, lengths, near)
 def test_exponential_decay_equals_its_formula(rate: float, steps: float, t: float) -> None:
     assert exponential_decay(rate, steps)(t) == pytest.approx(rate ** (t / steps), rel=1e-12)
-    assume(abs(t / steps - round(t / steps)) > 1e-9)  # beside the corners, which have a test of their own
+    assume(abs(t / steps - round(t / steps)) > 1e-9)  # next to the corners, which have a test of their own
     assert exponential_decay(rate, steps, staircase=True)(t) == pytest.approx(rate ** math.floor(t / steps), rel=1e-12)
 
 

@@ -41,7 +41,7 @@ def compare(rank: int, folder: str) -> None:
         clip_by_norm_(cut(whole(0)), 1.0, float("inf")), clip_by_norm_(whole(0), 1.0, float("inf"))
     )
 
-    # a whole gradient that differs between ranks, beside one that is cut: all ranks see the mean of the squares
+    # a whole gradient that differs between ranks, next to one that is cut: all ranks see the mean of the squares
     unequal = [distribute_tensor(torch.zeros(2), mesh, [Shard(0)]), torch.tensor([1.0 if rank == 0 else 7.0])]
     assert clip_by_norm_(unequal, 100.0).item() == pytest.approx(5.0)
 

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from lightning_tricks.hydra.ddp_multirun import DDPMultirun, program_of_this_process
 
 DDP = "hydra/callbacks=lightning_tricks_ddp"
-# `lr` is drawn anew by each reader: whoever starts the other rank must hand the value on.
+# `lr` is drawn again by each reader: whoever starts the other rank must hand the value on.
 CONFIG = """
 lr: ${draw:}
 same: ${lr}

@@ -96,7 +96,9 @@ def test_settings_of_an_option_that_is_not_selected_are_passed_over_with_a_warni
 
 def test_requirements_and_conflicts_that_tricks_declare_are_checked_together() -> None:
     assert names({"a": COSINE, "b": of(Needy)}) == ["CosineDecay", "Needy"]
-    with pytest.raises(MisconfigurationException, match="`Needy` needs `CosineDecay` beside it, which is not selected"):
+    with pytest.raises(
+        MisconfigurationException, match="`Needy` needs `CosineDecay` next to it, which is not selected"
+    ):
         instantiate_callbacks({"a": RESTARTS, "b": of(Needy)})
     with pytest.raises(MisconfigurationException, match="`Hostile` and `CosineDecay` cannot work together"):
         instantiate_callbacks({"a": COSINE, "b": of(Hostile)})

@@ -1,4 +1,4 @@
-"""Write orders into a control file while a run goes on, and record when the run validated."""
+"""Write orders into a control file while a run continues, and record when the run validated."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Healthy programs: ordinary architectures, optimizers and data with customary settings, on which the doctor is to keep
+"""Healthy programs: ordinary architectures, optimizers and data with typical settings, on which the doctor is to keep
 quiet. They are what people write; nothing in them was chosen with a look at a rule."""
 
 from collections.abc import Callable, Iterator

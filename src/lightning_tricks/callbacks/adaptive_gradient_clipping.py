@@ -27,8 +27,8 @@ class AdaptiveGradientClipping(Clipper):
     Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, for each optimizer on its
     own; also under manual optimization, fp16-AMP with fused optimizers and FSDP2.
 
-    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. :class:`GradientClipping` may stand beside it.
-    A skipped step changes neither weights nor the optimizer's state. Fused optimizers skip without a host
+    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses; :class:`GradientClipping` may be
+    added. A skipped step changes neither weights nor the optimizer's state. Fused optimizers skip without a host
     synchronisation, others read one flag a step; under a GradScaler the scaler skips. LBFGS: each evaluation is
     clipped; ``skip_nonfinite`` is refused.
 

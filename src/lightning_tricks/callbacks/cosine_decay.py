@@ -16,7 +16,7 @@ class CosineDecay(NamedSchedule):
 
     Args:
         decay_steps: time of the whole fall, a Duration > 0; ``"1dur"`` is the run.
-        end_factor: the multiplier at the end and after it, in ``[0, 1]``; customary 0 to 0.1.
+        end_factor: the multiplier at the end and after it, in ``[0, 1]``; typical 0 to 0.1.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:

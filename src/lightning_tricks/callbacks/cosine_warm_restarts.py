@@ -19,11 +19,11 @@ class CosineWarmRestarts(NamedSchedule):
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        t_0: length of the first cycle, a Duration > 0; customary 1 to 10 epochs.
-        t_mult: each cycle is so many times as long as the last, > 0; customary 1 or 2, fractions work. Below 1 the
+        t_0: length of the first cycle, a Duration > 0; typical 1 to 10 epochs.
+        t_mult: each cycle is so many times as long as the last, > 0; typical 1 or 2, fractions work. Below 1 the
             cycles end at ``t_0 / (1 - t_mult)``.
         end_factor: the multiplier that each cycle falls to, in ``[0, 1]``; no peak is lower.
-        peak_decay: cycle i peaks at ``peak_decay ** i``, in ``(0, 1]``; customary 1 or 0.5 to 0.9.
+        peak_decay: cycle i peaks at ``peak_decay ** i``, in ``(0, 1]``; typical 1 or 0.5 to 0.9.
         warmup_each_cycle: warm up after each restart, not only at the start; then on the clock of ``t_0``.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 

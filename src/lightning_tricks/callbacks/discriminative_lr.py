@@ -39,13 +39,13 @@ class DiscriminativeLR(LRFactor):
     Where it acts: the optimizers' parameter groups are split in ``on_fit_start``, with every option of theirs kept;
     from then on the multipliers are factors of the learning-rate product, before each optimizer step.
 
-    Interacts with: every other LR callback, whose factors multiply and keep the ratios. Beside a scheduler that the
+    Interacts with: every other LR callback, whose factors multiply and keep the ratios. Next to a scheduler that the
     module returns it scales once what that starts from (``initial_lr``, ``base_lrs``, ``max_lr`` …); a floor that
     such a scheduler holds for all groups (``eta_min``) is warned about. Not with DeepSpeed or FSDP1, which flatten the
     groups.
 
     Args:
-        decay: group i of n is multiplied by ``decay ** (i - (n - 1))``, > 0; ULMFiT's 2.6, customary 1.1 to 3. (What
+        decay: group i of n is multiplied by ``decay ** (i - (n - 1))``, > 0; ULMFiT's 2.6, typical 1.1 to 3. (What
             others write as a factor of 0.75 a layer is 1 / 0.75 here.)
         groups: from input to head, each a glob pattern on parameter names or a list of them; the first match counts;
             ``null``: found from the model, each numbered block a group.
@@ -98,11 +98,11 @@ class DiscriminativeLR(LRFactor):
     def _check_multipliers(self) -> None:
         if self.multipliers is not None and self.low_high is not None:
             raise ValueError(
-                f"`multipliers` and `low_high`={self.low_high} both say the multipliers; give one of them."
+                f"`multipliers` and `low_high`={self.low_high} both set the multipliers; give one of them."
             )
         if isinstance(self.multipliers, Mapping):
             if self._patterns is not None:
-                raise ValueError("`multipliers` is a mapping, whose patterns are the groups; leave `groups` out.")
+                raise ValueError("`multipliers` is a mapping, whose patterns are the groups; omit `groups`.")
             self._patterns = check_groups(list(self.multipliers))
         if self.multipliers is not None:
             given = list(self.multipliers.values()) if isinstance(self.multipliers, Mapping) else self.multipliers

@@ -18,21 +18,21 @@ from lightning_tricks.functional.thaw_times import run_end
 
 
 class EarlyStopping(MetricWatcher):
-    """Stop after n checks without a better score, and put the best weights back.
+    """Stop after n checks without a better score, and restore the best weights.
 
     Use when: training longer overfits, or a run of unknown length should end by itself. A replacement for Lightning's:
     every argument of that has its meaning here.
 
     Where it acts: checks in ``on_validation_end`` if validation logs the metric, else after the module's own
-    ``on_train_epoch_end``. The score is averaged over all ranks first. The weights are put back after the
+    ``on_train_epoch_end``. The score is averaged over all ranks first. The weights are restored after the
     ``on_train_end`` of all callbacks, before the module's own; on Ctrl-C after all ``on_exception``.
 
-    Interacts with: ``min_epochs`` and ``min_steps``: a run that improves again before them goes on. Weight averaging:
+    Interacts with: ``min_epochs`` and ``min_steps``: a run that improves again before them continues. Weight averaging:
     the weights that were evaluated are kept, whoever put them into the module; from the first such validation on they
     are copied on the device for the time of a validation. An average that a callback writes at the end of training and
     that no validation evaluated stays, with a warning (``StochasticWeightAveraging`` without batch norm). Parameters
     that come, go or change their shape after the best check: the weights of the end stay, with a warning. Checkpoints
-    written during fit hold the training weights, and beside them the best (``restore_best=False`` avoids it).
+    written during fit hold the training weights, and next to them the best (``restore_best=False`` avoids it).
     ``ReduceLROnPlateau`` of the same monitor and the same ``patience``: each cut starts the count of this callback
     again, so that it stops only when no cut is left; with a ``patience`` several times longer it counts on through the
     cuts. After a resume in the middle of an epoch, the mean of that epoch's training metric is of the batches since:
@@ -41,7 +41,7 @@ class EarlyStopping(MetricWatcher):
     Args:
         monitor: key of a logged metric.
         min_delta: a new best must be better by more than this, >= 0; NaN never is.
-        patience: checks in a row without a new best that end the run, >= 1; customary 3 to 20 (Prechelt 1998).
+        patience: checks in a row without a new best that end the run, >= 1; typical 3 to 20 (Prechelt 1998).
         verbose: say in the log when the score improves and why the run stops.
         mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
         strict: a metric that is not logged is an error; False: one warning.
@@ -154,7 +154,7 @@ class EarlyStopping(MetricWatcher):
             self._say(trainer, f"{self.monitor}{gain} has a new best score: {reading.value:.4g}.")
 
     def reason(self, value: float) -> str | None:
-        """Say why a run should stop after a check of this value, if it should."""
+        """Return why a run should stop after a check of this value, if it should."""
         sign = 1 if self.mode == "min" else -1
         best, worst = self.stopping_threshold, self.divergence_threshold
         if self.check_finite and not math.isfinite(value):
@@ -168,7 +168,7 @@ class EarlyStopping(MetricWatcher):
         return None
 
     def stop(self, trainer: Trainer, reason: str) -> None:
-        """Say why, where that was asked for."""
+        """Return why, where that was asked for."""
         super().stop(trainer, reason)
         if self.verbose:
             self._say(trainer, f"EarlyStopping: {reason}; the best is {self.best_score:.4g}.")

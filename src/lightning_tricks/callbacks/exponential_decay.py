@@ -16,7 +16,7 @@ class ExponentialDecay(NamedSchedule):
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        decay_rate: the multiplier after ``decay_steps``, > 0; customary 0.9 to 0.99 an epoch.
+        decay_rate: the multiplier after ``decay_steps``, > 0; typical 0.9 to 0.99 an epoch.
         decay_steps: the time in which the rate falls by ``decay_rate``, a Duration > 0; 1 is an epoch.
         staircase: fall in steps at the multiples of ``decay_steps`` instead of at each optimizer step.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.

@@ -59,9 +59,11 @@ def find_lr(
     """
     given = sorted({"apply", "at_epochs", "log_figure"} & finder_arguments.keys())
     if given:
-        raise TypeError(f"`find_lr` only looks, now: `{given[0]}` is an argument of the callback `LRFinder`.")
+        raise TypeError(
+            f"`find_lr` searches once and applies nothing: `{given[0]}` is an argument of the callback `LRFinder`."
+        )
     if epochs is not None and trainer is not None:
-        raise ValueError(f"`epochs`={epochs} and `trainer` both say how long the training is; give one of them.")
+        raise ValueError(f"`epochs`={epochs} and `trainer` both set the length of the training; give one of them.")
     if epochs is not None:
         check_count("epochs", epochs, 1)
     if seed is not None:
@@ -72,7 +74,7 @@ def find_lr(
     runner: Any = trainer or _plain_trainer(model, epochs or 1)
     if "MultiProcessing" in type(runner.strategy.launcher).__name__:
         raise MisconfigurationException(
-            "`find_lr` cannot hand back what processes found that are spawned or forked for the fit. Use one device, "
+            "`find_lr` cannot return what spawned or forked processes find. Use one device, "
             "`strategy='ddp'`, or the callback `LRFinder` in the fit itself."
         )
     memory = ObjectSnapshot(enter=("lightning", "pytorch_lightning"))

@@ -23,14 +23,14 @@ class GradientClipping(Clipper):
     own; also under manual optimization, fp16-AMP with fused optimizers and FSDP2, where the Trainer's own cannot.
 
     Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. A skipped step changes neither weights nor the
-    optimizer's state; schedules go on. Fused optimizers skip without a host synchronisation, others read one flag a
+    optimizer's state; schedules continue. Fused optimizers skip without a host synchronisation, others read one flag a
     step; under a GradScaler the scaler skips. LBFGS: each evaluation is clipped; ``skip_nonfinite`` is refused.
 
     Args:
-        max_norm: bound of the norm over all parameters of an optimizer, > 0; customary 0.1 to 10, 1 for transformers.
+        max_norm: bound of the norm over all parameters of an optimizer, > 0; typical 0.1 to 10, 1 for transformers.
             1.0 if ``clip_value`` is not given either.
         norm_type: p of the norm, > 0, ``"inf"`` included.
-        clip_value: bound of each element instead, > 0; customary 0.5 to 5.
+        clip_value: bound of each element instead, > 0; typical 0.5 to 5.
         per_group: bound the norm of each parameter group on its own.
         skip_nonfinite: leave out a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
         max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.

@@ -41,7 +41,7 @@ class GradualUnfreezing(Trick):
     first batch of a step. A frozen parameter has no gradient and no optimizer state; modules that belong to frozen
     groups alone are in ``eval()``, so that BatchNorm and Dropout rest. What was frozen before ``fit`` stays frozen.
 
-    Interacts with: :class:`DiscriminativeLR`, given the same ``groups``. Under DDP the module is wrapped anew at each
+    Interacts with: :class:`DiscriminativeLR`, given the same ``groups``. Under DDP the module is wrapped again at each
     stage, so that frozen parameters are neither waited for nor reduced; communication hooks with a state are refused.
     FSDP2 works, FSDP1 and DeepSpeed are refused.
 
@@ -51,7 +51,7 @@ class GradualUnfreezing(Trick):
             a list of Durations, one a group from the head downwards, the first 0; ``null`` for one that never thaws.
         groups: from input to head, each a glob pattern on parameter names or a list of them; the first match counts;
             ``null``: found from the model, each numbered block a group.
-        every: length of a stage, a Duration > 0; customary 1 epoch or more.
+        every: length of a stage, a Duration > 0; typical 1 epoch or more.
         rewarmup: length of a linear warm-up of each group's learning rate after its thaw, a Duration on the clock of
             the stages; 0 for none.
         replace_scheduler: with a ``rewarmup``, drop the scheduler that the module returns instead of refusing the
@@ -60,8 +60,8 @@ class GradualUnfreezing(Trick):
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: an argument is out of range; when fit starts, a pattern that is left with no parameter, a trainable
-            parameter in no group, or a ``schedule`` with another number of groups.
+        ValueError: an argument is out of range; when fit starts, a pattern that matches no remaining parameter, a
+            trainable parameter in no group, or a ``schedule`` with another number of groups.
 
     Example:
         >>> from lightning_tricks import GradualUnfreezing
@@ -132,8 +132,8 @@ class GradualUnfreezing(Trick):
         comm_state = ddp_comm_state(run.trainer)
         if comm_state is not None:
             raise MisconfigurationException(
-                "`GradualUnfreezing` wraps the module anew at each stage, and a communication hook with a state "
-                f"({type(comm_state).__name__}) is tied to one wrapping. Leave one of them out."
+                "`GradualUnfreezing` wraps the module again at each stage, and a communication hook with a state "
+                f"({type(comm_state).__name__}) is tied to one wrapping. Remove one of them."
             )
         self.layer_groups = group_layers(run.module, self._patterns)
         check_optimizers_hold(run.trainer, run.module, self, self.layer_groups)

@@ -19,7 +19,7 @@ class InverseSqrtDecay(NamedSchedule):
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        k: the multiplier at the start, > 0; customary 1.
+        k: the multiplier at the start, > 0; typical 1.
         unit: what is counted, ``"ep"`` epochs or ``"st"`` optimizer steps, each from 1.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 

@@ -15,7 +15,7 @@ class InverseTimeDecay(NamedSchedule):
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        decay_rate: after ``decay_steps / decay_rate`` half of the rate is left, >= 0; customary 0.01 to 1 an epoch.
+        decay_rate: after ``decay_steps / decay_rate`` half of the rate is left, >= 0; typical 0.01 to 1 an epoch.
         decay_steps: the time that ``decay_rate`` counts, a Duration > 0; 1 is an epoch.
         staircase: fall in steps at the multiples of ``decay_steps`` instead of at each optimizer step.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.

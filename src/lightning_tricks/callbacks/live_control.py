@@ -1,4 +1,4 @@
-"""Live control: turn the learning rate down, save, validate or stop by hand, through a file, while a run goes on."""
+"""Live control: turn the learning rate down, save, validate or stop by hand, through a file, during a run."""
 
 import copy
 import os
@@ -24,7 +24,7 @@ from lightning_tricks.functional.live_orders import Order, factor_after, write_o
 
 
 class LiveControl(LRFactor):
-    """Let a person turn the learning rate down, save, validate or stop while training goes on, through a small file.
+    """Let a person turn the learning rate down, save, validate or stop while training continues, through a small file.
 
     Write ``lr: x0.5`` into ``control.yaml`` in the run's folder with any editor, or let ``lightning-tricks control
     RUN lr=x0.5`` do it. The run's folder is that of its first logger with a ``log_dir``, else that of the Hydra job,
@@ -35,7 +35,7 @@ class LiveControl(LRFactor):
       the group whose rate is largest, whatever schedule, warm-up and plateau say, and the other groups keep their
       ratio to it;
     - ``stop: true``: end the run as an early stopping would, not before ``min_epochs`` and ``min_steps``; a run that is
-      resumed goes on;
+      resumed continues;
     - ``checkpoint: true``: save ``control-{step}.ckpt`` where ``ModelCheckpoint`` saves, else in ``default_root_dir``;
       where gradients are being accumulated, after their step; a validation ordered with it comes first;
     - ``validate: true``: a validation run right after this batch, run by the Trainer itself: it counts as a check for
@@ -53,7 +53,7 @@ class LiveControl(LRFactor):
     watches it, this one takes ``control-2.yaml``, and so on. A hidden file next to it says who watches it; it is
     removed when the fit ends.
 
-    Interacts with: every other LR callback, whose factors go on multiplying in whatever order they stand, until a
+    Interacts with: every other LR callback, whose factors keep multiplying in whatever order they stand, until a
     number is ordered: then those by layer alone do. A module that returns a scheduler of its own is refused, unless
     ``replace_scheduler=True``.
 
@@ -138,7 +138,7 @@ class LiveControl(LRFactor):
         try:
             marker = RunMarker(path, [own, *others])
         except OSError as error:
-            rank_zero_warn(f"`{self.state_key}`: {path} cannot be told from that of another run: {error}")
+            rank_zero_warn(f"`{self.state_key}`: {path} cannot be distinguished from that of another run: {error}")
         file = ControlFile(marker.path if marker else path, marker)
         old = ", ".join(file.left_over.splitlines())
         old = f" The order in it ({old}) is older than this run and is not obeyed." if old else ""
@@ -195,7 +195,7 @@ class LiveControl(LRFactor):
             self._save_due = True  # gradients are half gathered, which no checkpoint holds
         if order.get("stop"):
             trainer.should_stop = True
-            self.stopping_reason_message = f"told to at step {trainer.global_step}"
+            self.stopping_reason_message = f"stopped by an order at step {trainer.global_step}"
 
     def _new_order(self) -> Order | None:
         """Return what the file says, on the rank that reads it, if it says something new."""
@@ -232,7 +232,7 @@ class LiveControl(LRFactor):
         self.product.rewrite()
 
     def _validate_next(self, trainer: Trainer) -> bool:
-        """Have the Trainer find, after this batch, that a validation is due; say whether there is anything to run.
+        """Have the Trainer find, after this batch, that a validation is due; return whether there is anything to run.
 
         The loop itself then runs it, where it runs those that are due: gradients that are being accumulated stay, a
         checkpoint saved meanwhile resumes, and nothing is counted that a validation that was due would not count.
@@ -262,7 +262,7 @@ class LiveControl(LRFactor):
             trainer.save_checkpoint(path)
         except OSError as error:
             trainer.strategy.barrier("Trainer.save_checkpoint")  # where the other ranks wait
-            rank_zero_warn(f"`{self.state_key}`: no checkpoint was saved, training goes on: {error}")
+            rank_zero_warn(f"`{self.state_key}`: no checkpoint was saved, training continues: {error}")
         else:
             rank_zero_info(f"{self.state_key} saved {path}.")
 

@@ -32,24 +32,24 @@ class LRFinder(Trick):
 
     Where it acts: when an epoch of ``at_epochs`` starts (``on_train_epoch_start``). The steps are the strategy's own,
     with the module's overrides, accumulation, mixed precision and the callbacks that change a step (clipping). Then
-    weights, buffers, optimizers, schedulers, scaler, metrics, attributes, random generators and loaders are put back to
+    weights, buffers, optimizers, schedulers, scaler, metrics, attributes, random generators and loaders are restored to
     the last bit.
 
     Interacts with: every LR callback, in any order: the found rate is their new base, a plateau's factor returns to 1.
-    A scheduler of the module's own goes on from it. Parameter groups, and several optimizers, keep their ratios.
+    A scheduler of the module's own continues from it. Parameter groups, and several optimizers, keep their ratios.
 
     Args:
-        min_lr: the first rate, > 0; customary 1e-8 to 1e-6.
-        max_lr: the last rate, above ``min_lr``; customary 1 to 10. A sweep that diverges ends before.
+        min_lr: the first rate, > 0; typical 1e-8 to 1e-6.
+        max_lr: the last rate, above ``min_lr``; typical 1 to 10. A sweep that diverges ends before.
         num_steps: optimizer steps of the sweep, 10 to 10,000; typically 100.
         mode: ``"exponential"``, equal ratios between the rates, or ``"linear"``, equal distances.
         suggestion: the rule: ``"auto"``, ``"valley"``, ``"steep"``, ``"minimum"`` or ``"slide"``.
-        smoothing: weight of the past in the average of the losses, in ``[0, 1)``; customary 0.9 to 0.98.
-        stop_factor: the sweep ends at a loss of so many times the best one, > 1; customary 4 to 5;
+        smoothing: weight of the past in the average of the losses, in ``[0, 1)``; typical 0.9 to 0.98.
+        stop_factor: the sweep ends at a loss of so many times the best one, > 1; typical 4 to 5;
             ``inf``: only at one that is not finite.
         refine: steps of a short training at each of 3 to 7 rates around the suggestion, to move it towards the best of
-            them, the further the longer the trials are beside the training; 0: the sweep alone; at most ``num_steps``,
-            customary half of it. The best is that by the loss of ``validation_step``, if the run validates and the step
+            them, the further the longer the trials are next to the training; 0: the sweep alone; at most ``num_steps``,
+            typical half of it. The best is that by the loss of ``validation_step``, if the run validates and the step
             logs or returns a loss; else by the training loss, which is worth little after the first pass over the data.
         apply: train with the suggestion; False: only report it.
         at_epochs: the epochs at whose start it looks, counted from 0.
@@ -118,8 +118,8 @@ class LRFinder(Trick):
         """Refuse an engine that keeps the state to itself."""
         if run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
-                "`LRFinder` cannot act under DeepSpeed, whose engine keeps weights and optimizer state to itself (ZeRO "
-                "most of all), so that they cannot be restored. Find the rate with another strategy, with "
+                "`LRFinder` cannot act under DeepSpeed, whose engine does not expose weights and optimizer state (ZeRO "
+                "in particular), so that they cannot be restored. Find the rate with another strategy, with "
                 "`find_lr(model, ...)`, and give it to the optimizer; or use the engine's own scheduler `LRRangeTest`."
             )
         check_has_rates(run.trainer)

@@ -79,7 +79,7 @@ def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *
 
     Raises:
         ValueError: an argument is out of range, or a length cannot be measured on this run.
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: two callbacks cannot be told apart.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: two callbacks cannot be distinguished.
 
     Example:
         >>> from lightning_tricks import CosineDecay

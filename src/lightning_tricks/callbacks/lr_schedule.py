@@ -44,7 +44,7 @@ class LRSchedule(LRFactor):
         schedule: called with a time, returns a multiplier: a :class:`Schedule` or any function, which must be
             picklable under ``ddp_spawn``.
         unit: what its time counts, ``"ep"`` epochs or ``"st"`` optimizer steps.
-        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration; customary
+        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration; typical
             0 to 5 epochs, or ``"0.05dur"`` (Goyal et al. 2017 take 5 epochs).
         warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
         log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
@@ -135,7 +135,7 @@ class LRSchedule(LRFactor):
         return {name: rule(times[unit]) for name, (rule, unit) in self._plans.items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Say what to do where a process that is being spawned cannot be handed the schedule."""
+        """Return what to do where a process that is being spawned cannot be handed the schedule."""
         if get_spawning_popen() is not None:
             try:
                 pickle.dumps(getattr(self, "schedule", None))
@@ -143,7 +143,7 @@ class LRSchedule(LRFactor):
                 raise TypeError(
                     f"`schedule` of `{self.state_key}` cannot be sent to another process ({error}). Under "
                     "`ddp_spawn` define it at the top level of a module or take one of "
-                    "`lightning_tricks.functional.schedules`; or use `strategy='ddp'`, which starts the script anew."
+                    "`lightning_tricks.functional.schedules`; or use `strategy='ddp'`, which starts the script again."
                 ) from error
         return self.__dict__.copy()
 

@@ -25,9 +25,9 @@ class OneCycle(NamedSchedule):
 
     Args:
         total: time of the whole cycle, a Duration > 0; ``"1dur"`` is the run.
-        pct_start: share of the cycle that rises, in ``[0, 1)``; customary 0.25 to 0.45.
-        div_factor: the peak, which is the base rate, is so many times the start, >= 1; customary 10 to 25.
-        final_div_factor: the start is so many times the end, > 0; customary 1e2 to 1e5.
+        pct_start: share of the cycle that rises, in ``[0, 1)``; typical 0.25 to 0.45.
+        div_factor: the peak, which is the base rate, is so many times the start, >= 1; typical 10 to 25.
+        final_div_factor: the start is so many times the end, > 0; typical 1e2 to 1e5.
         cycle_momentum: cycle the momentum too.
         base_momentum: the momentum at the peak of the rate, in ``[0, max_momentum]``.
         max_momentum: the momentum at both ends, in ``[0, 1)``.

@@ -51,12 +51,12 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
     Args:
         monitor: key of a logged metric.
         mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
-        patience: checks in a row without a new best that bring a cut, >= 1; customary 5 to 20 (Nielsen 2015: 10).
-        factor: what a cut multiplies the learning rate by, in ``(0, 1)``; customary 0.5 or 0.1.
+        patience: checks in a row without a new best that bring a cut, >= 1; typical 5 to 20 (Nielsen 2015: 10).
+        factor: what a cut multiplies the learning rate by, in ``(0, 1)``; typical 0.5 or 0.1.
         min_factor: the floor, as a share of the initial learning rate, in ``(0, 1)``; 1/1024 is ten halvings.
         min_delta: a new best must be better by more than this, >= 0; NaN never is.
         cooldown: checks after a cut that never count as bad, >= 0.
-        stop_at_min: stop on arrival at the floor; False: go on there.
+        stop_at_min: stop on arrival at the floor; False: continue there.
         restore_best: put the weights and buffers of the best check back after each cut, before the next batch, and
             when training ends; the optimizer's moments stay. They are kept in host memory and in checkpoints.
         strict: a metric that is not logged is an error; False: one warning.
@@ -159,7 +159,7 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
         if self.restore_best and run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
                 "`ReduceLROnPlateau(restore_best=True)` restores weights in the middle of a run, but DeepSpeed's "
-                "engine goes on from master weights of its own. Set `restore_best=False`."
+                "engine continues from master weights of its own. Set `restore_best=False`."
             )
         warn_of_early_stops(run.trainer, self.monitor, self.mode, self.patience)
 

@@ -76,7 +76,7 @@ class WeightPenalty(Trick):
         """Find the weights, and refuse gradients out of reach and optimizers that read the loss."""
         if run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
-                "`WeightPenalty` cannot act under DeepSpeed, whose engine keeps the gradients to itself. Use "
+                "`WeightPenalty` cannot act under DeepSpeed, whose engine does not expose the gradients. Use "
                 "`weight_decay` of the optimizer that `configure_optimizers` returns."
             )
         if run.strategy_is("FSDPStrategy"):

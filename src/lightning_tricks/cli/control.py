@@ -1,4 +1,4 @@
-"""`lightning-tricks control RUN lr=x0.5`: give an order to a run that goes on, through the file LiveControl watches."""
+"""`lightning-tricks control RUN lr=x0.5`: give an order to a run, through the file LiveControl watches."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the arguments."""
     parser = subparsers.add_parser(
         "control",
-        help="turn the learning rate down, save, validate or stop while a run goes on",
+        help="turn the learning rate down, save, validate or stop during a run",
         description="Write the file that LiveControl watches; the run obeys at its next look, within every_n_steps. "
         "Without an order, list the runs that can be controlled.",
         epilog="example: lightning-tricks control outputs/2026-11-21/17-05-00 lr=x0.5 checkpoint=true",
@@ -119,16 +119,16 @@ def _table(runs: Sequence[WatchedFile]) -> str:
 
 def _write_atomically(path: Path, text: str) -> None:
     """Replace the file in one go: whoever reads it sees the old order or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         for tries_left in reversed(range(_TRIES)):
             try:
-                beside.replace(path)
+                temporary.replace(path)
                 break
             except PermissionError:  # Windows: the run reads it at this moment
                 if not tries_left:
                     raise
                 time.sleep(0.05)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

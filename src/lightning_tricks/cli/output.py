@@ -24,7 +24,7 @@ def degrade_to_ascii() -> None:
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
-    """Return replacements for the characters that cannot be encoded, and where to go on."""
+    """Return replacements for the characters that cannot be encoded, and where to continue."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_ASCII.get(char, "?") for char in error.object[error.start : error.end]), error.end

@@ -150,7 +150,7 @@ def check_name(name: str, value: object) -> str | None:
     if not isinstance(value, str):
         raise TypeError(f"`{name}` must be a string or None, got {shown_with_type(value)}.")
     if not value.strip():
-        raise ValueError(f"`{name}` must not be empty; leave it out or give a word, got {shown(value)}.")
+        raise ValueError(f"`{name}` must not be empty; omit it or give a name, got {shown(value)}.")
     return value
 
 

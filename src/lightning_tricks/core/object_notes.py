@@ -1,4 +1,4 @@
-"""Object notes: what to write down of an object of each kind so that it can be put back in place."""
+"""Object notes: what to write down of an object of each kind so that it can be restored in place."""
 
 import array
 import copy
@@ -197,7 +197,7 @@ def note_tensor(tensor: Tensor) -> Note:
 
 
 def note_attributes(attributes: dict[str, Any], skip: tuple[str, ...] = ()) -> Note:
-    """Note the attributes of an object by its ``__dict__``; those in ``skip`` are put back, but not followed."""
+    """Note the attributes of an object by its ``__dict__``; those in ``skip`` are restored, but not followed."""
     held = dict(attributes)
 
     def undo(revive: Revive) -> None:

@@ -1,6 +1,6 @@
-"""Object snapshots: remember what objects hold, with all that hangs on them, and put it back to the last bit.
+"""Object snapshots: remember what objects hold, with all that hangs on them, and restore it to the last bit.
 
-Everything is put back in place: the same tensors, lists and dicts with their old contents, so that whoever holds one
+Everything is restored in place: the same tensors, lists and dicts with their old contents, so that whoever holds one
 of them continues with it.
 """
 
@@ -68,7 +68,7 @@ class ObjectSnapshot:
         enter: packages whose objects are followed too.
 
     Attributes:
-        unrestorable: what was met that cannot be put back, such as a generator: where it is and its class.
+        unrestorable: what was met that cannot be restored, such as a generator: where it is and its class.
 
     Example:
         >>> model = nn.Linear(1, 1)
@@ -160,7 +160,7 @@ class ObjectSnapshot:
                 yield note_class(cls)
 
     def _note_iterator(self, iterator: Iterator[Any], trail: Any) -> None:
-        """Keep a copy of an iterator that can be copied; note that another one cannot be put back."""
+        """Keep a copy of an iterator that can be copied; note that another one cannot be restored."""
         if isinstance(iterator, io.IOBase):
             return  # what a step writes to files or reads from them is beyond this
         own = copy_iterator(iterator)
@@ -192,10 +192,10 @@ class ObjectSnapshot:
         return homes[0].startswith(_TORCH_OWN) or homes[0].partition(".")[0] not in _FOREIGN
 
     def put_back_(self) -> None:
-        """Put everything back; may be called again and again.
+        """Restore everything; may be called again and again.
 
         Raises:
-            Exception: the first one that an object raised on being put back; all others are put back all the same.
+            Exception: the first one that an object raised on being restored; all others are restored all the same.
         """
         fresh: dict[int, Any] = {}
         errors: list[Exception] = []
@@ -209,7 +209,7 @@ class ObjectSnapshot:
         for undo in reversed(self._undo):  # what was found first, containers for instance, last
             try:
                 undo(revive)
-            except Exception as error:  # one object that refuses must not keep the others from being put back
+            except Exception as error:  # one object that refuses must not keep the others from being restored
                 errors.append(error)
         if errors:
             raise errors[0]

@@ -1,4 +1,4 @@
-"""Weight snapshots: copy the parameters and buffers of a module, to the host or beside them, and put them back.
+"""Weight snapshots: copy the parameters and buffers of a module, to the host or next to them, and restore them.
 
 A copy from a CUDA device goes to pinned memory without waiting; whoever asks for the copies waits. Of a sharded
 parameter the local shard is copied: what a process has, it keeps.
@@ -190,7 +190,7 @@ def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def is_sharded(module: nn.Module) -> bool:
-    """Say whether a parameter of the module is spread over processes."""
+    """Return whether a parameter of the module is spread over processes."""
     return any(_shard_of(tensor) is not tensor for tensor in module.parameters())
 
 

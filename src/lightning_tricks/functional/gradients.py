@@ -113,7 +113,7 @@ def shard_dims(tensor: Tensor) -> tuple[MeshDim, ...]:
 def _shard_groups(grads: Sequence[Tensor]) -> list[tuple[tuple[MeshDim, ...], int, list[int]]]:
     """Return which tensors are cut alike, so that one collective serves them, and of how many copies each is.
 
-    Whole tensors beside cut ones are averaged over the ranks: nobody else makes their gradients equal, and what is
+    Whole tensors next to cut ones are averaged over the ranks: nobody else makes their gradients equal, and what is
     decided from a norm must be decided alike everywhere.
     """
     if set(map(type, grads)) <= _PLAIN:
@@ -188,7 +188,7 @@ def _summed(tensor: Tensor) -> Tensor:
 
 
 def _any_special(tensors: Sequence[Tensor]) -> bool:
-    """Say whether any tensor is not plain and dense; asked once a step of every tensor, so it must be cheap."""
+    """Return whether any tensor is not plain and dense; asked once a step of every tensor, so it must be cheap."""
     return not set(map(type, tensors)) <= _PLAIN or {tensor.layout for tensor in tensors} != {torch.strided}
 
 

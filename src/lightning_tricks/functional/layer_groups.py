@@ -61,13 +61,13 @@ def group_by_patterns(model: nn.Module, groups: Sequence[str | Sequence[str]]) -
     found, idle = _assign(model, patterns)
     if idle:
         raise ValueError(
-            f"`groups`: {', '.join(map(repr, idle))} is left with no parameter (the first match counts, and a tied "
+            f"`groups`: {', '.join(map(repr, idle))} matches no remaining parameter (the first match counts, a tied "
             f"weight belongs to the group nearest the input). {_given_and_there(model, patterns)}"
         )
     placed = {name for group in found for name in group.names}
     missed = [name for name, value in model.named_parameters() if value.requires_grad and name not in placed]
     if missed:
-        raise ValueError(f"`groups`: {_some(missed)} in no group. {_given_and_there(model, patterns)}")
+        raise ValueError(f"`groups`: {_some(missed)} are in no group. {_given_and_there(model, patterns)}")
     return found
 
 
@@ -135,7 +135,7 @@ def group_by_modules(model: nn.Module, modules: Iterable[nn.Module | Sequence[nn
         for module in [entry] if isinstance(entry, nn.Module) else entry:
             path = paths.get(id(module))
             if path is None:
-                raise ValueError(f"`modules`: a {type(module).__name__} that is no part of {type(model).__name__}.")
+                raise ValueError(f"`modules`: a {type(module).__name__} that is not part of {type(model).__name__}.")
             clash = [other for other in taken if _inside(path, other) or _inside(other, path)]
             if clash:
                 raise ValueError(f"`modules`: {path!r} and {clash[0]!r} hold the same parameters; give one of them.")

@@ -13,7 +13,7 @@ Factor = float | Sequence[float]
 
 
 class SecondWriter(NamedTuple):
-    """A learning rate that is not what was last written: somebody else writes it too."""
+    """A learning rate that is not what was last written: another writer writes it too."""
 
     group: int
     found: float
@@ -49,7 +49,7 @@ class LearningRates:
             factors: multipliers; their order does not matter, not even in the last bit.
 
         Returns:
-            The first group in which somebody else had written since the last call, if any.
+            The first group in which another writer had written since the last call, if any.
         """
         factors = list(factors)
         groups = self.optimizer.param_groups
@@ -158,6 +158,6 @@ def built_lr(optimizer: Optimizer, group: dict[str, Any]) -> float:
     if lr is None:
         raise ValueError(
             f"A parameter group of {type(optimizer).__name__} has no learning rate (`lr`={group.get('lr')!r}). "
-            "Build the optimizer with a number, or leave out the callbacks that schedule its learning rate."
+            "Build the optimizer with a number, or remove the callbacks that schedule its learning rate."
         )
     return float(lr)

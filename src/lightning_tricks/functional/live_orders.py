@@ -1,4 +1,4 @@
-"""Live orders: what a person may tell a run that goes on, checked key by key, and what it does to the learning rate.
+"""Live orders: what a person may order a run to do, checked key by key, and what it does to the learning rate.
 
 An order is a small mapping, ``{"lr": "x0.5", "checkpoint": True}``. Its values arrive as text, from the lines of a file
 or the words of a command, and both are read here.
@@ -38,7 +38,7 @@ def read_entry(key: str, text: str) -> str | float | int | bool:
     """
     text = text.strip()
     if key not in KEYS:
-        raise ValueError(f"`{key}` is no order; there are {', '.join(KEYS)}.")
+        raise ValueError(f"`{key}` is not an order; valid keys are {', '.join(KEYS)}.")
     if key == "id":
         if not text:
             raise ValueError("`id` must not be empty.")
@@ -79,7 +79,7 @@ def factor_after(factor: float, lr: str | float | int | bool, largest: float) ->
         (0.25, 1.0)
     """
     if not isinstance(lr, str) and largest <= 0:
-        raise ValueError(f"all learning rates are {largest:g}, which no factor turns into {lr:g}.")
+        raise ValueError(f"all learning rates are {largest:g}, which cannot be scaled to {lr:g}.")
     after = factor * float(lr.removeprefix("x")) if isinstance(lr, str) else lr / largest
     if not (after > 0 and math.isfinite(after)):
         raise ValueError(f"lr {lr} after a factor of {factor:g} would make it {after:g}.")

@@ -42,9 +42,9 @@ def trial_rates(lr: float, steps: int, budget: int, planned_steps: float | None 
 def best_trial(trials: Sequence[tuple[float, float]]) -> float | None:
     """Return the rate with the lowest loss, its neighbours' losses counted in; ``None`` if no loss is finite.
 
-    One loss is the luck of its batches, and a rate beside which training fares badly is no good rate: each loss counts
-    three quarters, those of its neighbours an eighth each. Beside the lowest rate stands its own loss once more. Of the
-    highest one nobody knows whether training breaks just above: it is left out, except where there are only three.
+    A single loss is noisy, and a rate whose neighbors train badly is not a good one: each loss has a weight of three
+    quarters, those of its neighbors an eighth each. The lowest rate has its own loss as its lower neighbor. The highest
+    rate is excluded unless there are only three, because training may diverge just above it.
 
     Args:
         trials: rates, rising, and the loss that each came to.

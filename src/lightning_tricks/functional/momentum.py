@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def has_momentum(group: dict[str, Any]) -> bool:
-    """Say whether a parameter group has a momentum that is not 0.
+    """Return whether a parameter group has a momentum that is not 0.
 
     Example:
         >>> optimizer = torch.optim.Adam([torch.zeros(1)], betas=(0.9, 0.999))

@@ -1,6 +1,6 @@
 """Plateau: count the checks without a new best, and cut the learning rate after so many of them.
 
-One frozen state serves both rules: "no improvement in n: cut and go on" gives a ``patience`` to :func:`observe`, "no
+One frozen state serves both rules: "no improvement in n: cut and continue" gives a ``patience`` to :func:`observe`, "no
 improvement in n: stop" leaves it out and reads ``wait_count``.
 """
 
@@ -91,7 +91,7 @@ def observe(
 
 
 def at_floor(state: PlateauState, min_factor: float) -> bool:
-    """Say whether the cuts have arrived at the floor."""
+    """Return whether the cuts have arrived at the floor."""
     return state.lr_factor <= min_factor
 
 
@@ -108,7 +108,7 @@ def is_better(
     min_delta: float = 0.0,
     precision: torch.dtype = torch.float64,
 ) -> bool:
-    """Say whether a score is a new best: better than the best so far by more than ``min_delta``.
+    """Return whether a score is a new best: better than the best so far by more than ``min_delta``.
 
     Of a ``float32`` score the comparison is made in that precision, on either side: from 1 to the ``float32`` 0.9,
     which is a little less than 0.9, is not *more* than 0.1.

@@ -100,7 +100,7 @@ def steep(curve: Curve) -> Suggestion:
 
 
 def valley(curve: Curve) -> Suggestion:
-    """Suggest the middle of the longest fall: half-way along the longest falling subsequence (after fastai's default).
+    """Suggest the middle of the longest fall: halfway along the longest falling subsequence (after fastai's default).
 
     fastai counts its beginning back from its end as if it had no gaps; here it begins where it begins. Flat or noise:
     none. Falling throughout: the middle of the range. Ended by NaN: as if it had ended before.
@@ -116,7 +116,7 @@ def valley(curve: Curve) -> Suggestion:
         end = first = max(range(len(values)), key=lengths.__getitem__)
         while before[first] >= 0:
             first = before[first]
-        return Suggestion(curve.lrs[curve.begin + (first + end) // 2], "half-way along the longest fall of the loss")
+        return Suggestion(curve.lrs[curve.begin + (first + end) // 2], "halfway along the longest fall of the loss")
 
     return _unless_faulty(curve, find)
 
@@ -133,7 +133,7 @@ def slide(curve: Curve) -> Suggestion:
         count = len(curve.smoothed)
         drop = max(curve.smoothed[: curve.lowest + 1]) - curve.smoothed[curve.lowest]
         if drop <= 0:
-            return Suggestion(None, "the loss never falls before its lowest place: lower `min_lr`")
+            return Suggestion(None, "the loss never falls before its minimum: lower `min_lr`")
         slopes = [
             (curve.smoothed[min(i + 1, count - 1)] - curve.smoothed[max(i - 1, 0)])
             / (drop * (min(i + 1, count - 1) - max(i - 1, 0)))
@@ -143,7 +143,7 @@ def slide(curve: Curve) -> Suggestion:
         right = curve.lowest
         while right - width > curve.begin and abs(slopes[right] - slopes[right - width]) > 0.005:
             right -= 1
-        return Suggestion(curve.lrs[max(right - width, 0)], "where the loss, seen from the right, is evenly steep")
+        return Suggestion(curve.lrs[max(right - width, 0)], "where the slope of the loss is even")
 
     return _unless_faulty(curve, find)
 

@@ -90,7 +90,7 @@ def find_cycle(t: float, t_0: float, t_mult: float) -> tuple[int, float] | None:
 
 
 def in_each_cycle(schedule: Schedule, t_0: float, t_mult: float) -> Schedule:
-    """Begin a schedule anew at each restart; 1 after the last cycle.
+    """Begin a schedule again at each restart; 1 after the last cycle.
 
     Args:
         schedule: its time is that since the restart.
@@ -111,7 +111,7 @@ def _in_each_cycle(t: float, schedule: Schedule, t_0: float, t_mult: float) -> f
 
 
 def moves_early(rule: Callable[[float], float], probes: int = 64) -> bool:
-    """Say whether a function of time changes before time 1, looking at so many times.
+    """Return whether a function of time changes before time 1, looking at so many times.
 
     Example:
         >>> moves_early(cosine_warm_restarts(4)), moves_early(lambda t: 0.5 ** int(t))

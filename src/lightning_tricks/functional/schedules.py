@@ -73,7 +73,7 @@ def exponential_decay(decay_rate: float, decay_steps: float = 1, staircase: bool
     .. math:: m(t) = r^{t / T}, \text{ or } r^{\lfloor t / T \rfloor} \text{ with staircase}
 
     Args:
-        decay_rate: the multiplier :math:`r` after ``decay_steps``, > 0; customary 0.9 to 0.99 an epoch. Above 1 it
+        decay_rate: the multiplier :math:`r` after ``decay_steps``, > 0; typical 0.9 to 0.99 an epoch. Above 1 it
             grows without bound.
         decay_steps: the time :math:`T` in which the rate falls by ``decay_rate``, > 0.
         staircase: fall in steps at the multiples of ``decay_steps``, constant between them.

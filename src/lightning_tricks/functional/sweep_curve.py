@@ -150,7 +150,7 @@ def find_divergence(smoothed: Sequence[float], stop_factor: float = 4.0, skip: i
 
     Args:
         smoothed: the averages.
-        stop_factor: > 1; ``inf`` looks only for losses that are not finite. Customary 4 (fastai), 5 (ignite).
+        stop_factor: > 1; ``inf`` looks only for losses that are not finite. Typical 4 (fastai), 5 (ignite).
         skip: the first averages, of a few losses each, that are neither best nor divergence.
 
     Example:
@@ -198,5 +198,5 @@ def find_fault(curve: Curve) -> str | None:
         flat = max(curve.smoothed) - min(curve.smoothed) <= 1e-3 * size
         return "the loss is flat: no rate in the range changes it" if flat else "the loss never falls: lower `min_lr`"
     if level - lowest <= curve.margin and curve.edge is None:
-        return "the loss falls no further than its noise does: use a larger batch, or more steps"
+        return "the fall of the loss is within its noise: use a larger batch, or more steps"
     return None

@@ -126,7 +126,7 @@ def _read(file: str) -> "dict[Any, Any]":
 
 
 def _option(name: str) -> "Any":
-    """Return the packaged option of our own callbacks: two of another library's cannot be told apart in time."""
+    """Return the packaged option of our own callbacks: two of another library's cannot be distinguished in time."""
     from importlib.resources import files
 
     from omegaconf import OmegaConf

@@ -72,7 +72,7 @@ class DDPMultirun(Callback):
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
         """Have the job's children started with its configuration."""
-        if "LOCAL_RANK" in os.environ:  # somebody else has started the processes
+        if "LOCAL_RANK" in os.environ:  # another writer has started the processes
             return
         job_config = config_of_task()
         if job_config is not None:
@@ -126,7 +126,7 @@ class _Job:
         return [sys.executable, "-W", _QUIET, *self.program, "--experimental-rerun", str(file)], self.workplace
 
     def end(self, succeeded: bool) -> None:
-        """Put everything back, and see the children off."""
+        """Restore everything, and see the children off."""
         for module, original in self.replaced:
             setattr(module, _COMMAND, original)
         distributed = import_module("torch.distributed")  # here, for who launches jobs elsewhere needs no torch

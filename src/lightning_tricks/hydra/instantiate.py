@@ -99,14 +99,14 @@ def _refuse_missing(cfg: DictConfig | ListConfig, nodes: dict[str, DictConfig], 
 
 
 def _check_company(callbacks: list[Callback]) -> None:
-    """Check what each callback declares that it needs beside it, and what it cannot bear."""
+    """Check what each callback declares that it needs next to it, and what it cannot bear."""
     present = {type(callback).__name__ for callback in callbacks}
     problems = []
     for callback in callbacks:
         name = type(callback).__name__
         lacking = [other for other in getattr(callback, "requires", ()) if other not in present]
         clashing = [other for other in getattr(callback, "conflicts", ()) if other in present and other != name]
-        problems += [f"`{name}` needs `{other}` beside it, which is not selected" for other in lacking]
+        problems += [f"`{name}` needs `{other}` next to it, which is not selected" for other in lacking]
         problems += [f"`{name}` and `{other}` cannot work together; select one of them" for other in clashing]
     ours: list[Any] = [callback for callback in callbacks if hasattr(callback, "same_key_message")]
     twins = {

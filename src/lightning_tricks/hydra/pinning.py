@@ -1,4 +1,4 @@
-"""Pin the values that a configuration would compute anew each time it is read: random draws, times, a job's number."""
+"""Pin the values that a configuration would compute again each time it is read: random draws, times, a job's number."""
 
 import re
 from collections.abc import Iterator

@@ -84,7 +84,7 @@ class RandomSweep:
     # -- what is to be done -----------------------------------------------------------------------------------------
 
     def _take_up(self, plan: SweepPlan) -> SweepPlan:
-        """Go on with the sweep that the folder holds, if there is one."""
+        """Continue with the sweep that the folder holds, if there is one."""
         self._record = read_sweep(self._folder)
         asked = self._settings.seed
         if self._record is not None:

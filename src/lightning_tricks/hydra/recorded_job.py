@@ -36,7 +36,7 @@ class RecordedJob:
         self.__wrapped__ = task_function
 
     def __call__(self, config: DictConfig) -> Any:
-        """Run the job; a failure is recorded and goes on to the launcher."""
+        """Run the job; a failure is recorded and passed on to the launcher."""
         if later_rank():  # the first of a job's processes speaks for all
             return self.__wrapped__(config)
         folder = Path(HydraConfig.get().runtime.output_dir)
@@ -54,7 +54,7 @@ class RecordedJob:
                 log.info(_standing(folder, record.result))
             return result
         except Exception as error:
-            log.exception("This job failed.")  # into the job's own log: the sweep goes on, and shows only the message
+            log.exception("This job failed.")  # into the job's own log: the sweep continues, and shows only the message
             record = replace(record, status="failed", error=_short(error))
             raise
         except KeyboardInterrupt:
@@ -73,7 +73,7 @@ class RecordedJob:
 
 
 def _standing(folder: Path, result: float) -> str:
-    """Return what a job came to, and the best of its sweep so far; jobs beside it may have ended meanwhile."""
+    """Return what a job came to, and the best of its sweep so far; jobs next to it may have ended meanwhile."""
     config: Any = HydraConfig.get()
     ended = {folder.name: result}
     for path in Path(config.sweep.dir).glob(f"*/{JOB_FILE}"):

@@ -63,7 +63,7 @@ def refuse_foreign_jobs(folder: Path, jobs: Sequence[Path]) -> None:
 
 
 def refuse_another(record: SweepRecord, plan: SweepPlan, seed: int | None, folder: Path) -> None:
-    """Refuse to go on with a sweep under another space, seed or method.
+    """Refuse to continue with a sweep under another space, seed or method.
 
     Args:
         record: what the folder says.

@@ -58,12 +58,18 @@ def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *
     below.set_ylabel("learning rate")
     below.set_xlabel("optimizer step")
     if factors:
-        beside = below.twinx()
-        _draw(beside, factors, linestyle="--", linewidth=1, colors=["tab:green", "tab:red", "tab:purple", "tab:brown"])
-        beside.set_ylabel("factor")
-        beside.set_ylim(-0.05, 1.1)
+        factor_axes = below.twinx()
+        _draw(
+            factor_axes,
+            factors,
+            linestyle="--",
+            linewidth=1,
+            colors=["tab:green", "tab:red", "tab:purple", "tab:brown"],
+        )
+        factor_axes.set_ylabel("factor")
+        factor_axes.set_ylim(-0.05, 1.1)
     above.legend(loc="upper right", fontsize=8)
-    _legend_below(below, *([beside] if factors else []))
+    _legend_below(below, *([factor_axes] if factors else []))
     if path is not None:
         figure.savefig(path)
     return figure

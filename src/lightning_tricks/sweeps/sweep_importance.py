@@ -34,7 +34,7 @@ class Importance:
     jobs: int
 
     def words(self, mode: str) -> str:
-        """Say where the good values lie."""
+        """Return where the good values lie."""
         if self.strength < _CLEAR:
             return "no clear order"
         if self.trend is None or self.bend is None:

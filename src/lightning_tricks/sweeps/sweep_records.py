@@ -64,11 +64,11 @@ class JobRecord:
     machine: str = field(default_factory=socket.gethostname)
 
     def is_alive(self) -> bool:
-        """Say whether the job may still be running: it has not ended, and nothing shows that its process is gone."""
+        """Return whether the job may still be running: it has not ended, and nothing shows that its process is gone."""
         return self.status == "running" and (not self.can_be_seen() or self._is_process_there())
 
     def can_be_seen(self) -> bool:
-        """Say whether the job ran where its process could be found."""
+        """Return whether the job ran where its process could be found."""
         return self.machine == socket.gethostname() and os.name == "posix"
 
     def _is_process_there(self) -> bool:
@@ -78,7 +78,7 @@ class JobRecord:
             os.kill(self.process, 0)
         except ProcessLookupError:
             return False
-        except PermissionError:  # somebody else's process
+        except PermissionError:  # another writer's process
             return True
         return True
 
@@ -109,7 +109,7 @@ def _read(path: Path, kind: Callable[..., _Record]) -> _Record | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is no record of a sweep: {error}. Move it away to go on without it.") from error
+        raise ValueError(f"{path} is no record of a sweep: {error}. Move it away to continue without it.") from error
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ CHECKUP = "lightning_tricks.engine.checkup"
 PARTS = [
     "examination.examine",
     "examination.reshard_",
-    "examination.wrap_anew",
+    "examination.wrap_again",
     "examination.product_of",
     "loss_watch.LossWatch.see",
     "loss_watch.LossWatch.take",
@@ -105,7 +105,7 @@ def test_warnings_that_are_made_exceptions_do_not_end_a_fit() -> None:
 
 
 def test_a_fit_still_ends_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{CHECKUP}.examination.wrap_anew", slip)
+    monkeypatch.setattr(f"{CHECKUP}.examination.wrap_again", slip)
     with pytest.raises(MisconfigurationException, match="PLC005"):
         fit(Doctor(fail_on="warning"), net=Validated(), max_epochs=1)
 

@@ -37,7 +37,7 @@ def test_a_run_with_bad_steps_ends_as_one_without_the_bad_steps(kind: str, optim
 
 
 def test_zero_gradients_would_not_do() -> None:
-    """What the guard must not do: the momentum of SGD goes on with zeros."""
+    """What the guard must not do: the momentum of SGD continues with zeros."""
     torch.manual_seed(0)
     param = torch.nn.Parameter(torch.ones(1))
     optimizer = torch.optim.SGD([param], lr=0.1, momentum=0.9)
@@ -78,14 +78,14 @@ def test_max_skips_bears_so_many_in_a_row_then_names_the_parameters_and_keeps_th
 
     module = ScaledGradNet(optimizer)
     fit = trainer(CLIPPERS[kind](max_skips=2), max_epochs=1)
-    with pytest.raises(RuntimeError, match=r"3 steps in a row .* `max_skips=2`.*: body.weight, body.bias\. "):
+    with pytest.raises(RuntimeError, match=r"3 consecutive steps .* `max_skips=2`.*: body.weight, body.bias\. "):
         fit.fit(module, batches([GOOD, GOOD, NAN, INF, NAN, GOOD, GOOD]))
     assert same(weights(module), weights(run(CLIPPERS[kind](), [GOOD, GOOD], optimizer)))
 
 
 @pytest.mark.parametrize("optimizer", ["AdamW", "fused AdamW"])
 def test_the_very_last_step_of_a_run_may_be_the_one_too_many(optimizer: str) -> None:
-    with pytest.raises(RuntimeError, match="1 steps in a row"):
+    with pytest.raises(RuntimeError, match="1 consecutive steps"):
         run(GradientClipping(max_skips=0), [GOOD, NAN], optimizer)
 
 
@@ -97,7 +97,7 @@ def test_bad_steps_in_a_row_are_counted_across_a_resume(optimizer: str, tmp_path
     first.fit(module, batches([GOOD, NAN, NAN]))
     first.save_checkpoint(path)
     again = trainer(GradientClipping(max_skips=2), max_epochs=2)
-    with pytest.raises(RuntimeError, match="3 steps in a row"):
+    with pytest.raises(RuntimeError, match="3 consecutive steps"):
         again.fit(ScaledGradNet(optimizer), batches([NAN, GOOD, GOOD]), ckpt_path=path)
     tolerant = GradientClipping(max_skips=3)
     trainer(tolerant, max_epochs=2).fit(ScaledGradNet(optimizer), batches([NAN, GOOD, NAN]), ckpt_path=path)
@@ -149,7 +149,7 @@ def test_a_fused_optimizer_is_left_as_it_was_found(breaks: bool) -> None:
     optimizers = []
     module.on_train_start = lambda: optimizers.append(module.optimizers().optimizer)
     if breaks:
-        with pytest.raises(RuntimeError, match="in a row"):
+        with pytest.raises(RuntimeError, match="consecutive"):
             fit.fit(module, batches([GOOD, NAN, GOOD]))
     else:
         fit.fit(module, batches([GOOD, NAN, GOOD]))

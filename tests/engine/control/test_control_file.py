@@ -43,7 +43,7 @@ def test_plain_yaml_is_read(text: str, order: dict, tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("lr: x0.5\nmomentum: 0.9", r"line 2 \('momentum: 0.9'\): `momentum` is no order"),
+        ("lr: x0.5\nmomentum: 0.9", r"line 2 \('momentum: 0.9'\): `momentum` is not an order"),
         ("lr: -1", r"line 1 .*`lr` must be a number > 0.*got '-1'"),
         ("lr: x0", "must be a number > 0"),
         ("lr: .inf", "must be a number > 0"),
@@ -97,7 +97,7 @@ def test_what_is_written_is_read_and_is_yaml_to_others_too(order: dict) -> None:
 
 
 class Clock:
-    """A clock that stands still until it is told the time, beside a thread that does not look."""
+    """A clock that stands still until it is told the time, next to a thread that does not look."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0

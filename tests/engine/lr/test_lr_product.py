@@ -89,9 +89,9 @@ def test_a_second_writer_is_named_once_with_both_values_and_overwritten() -> Non
             if batch_idx % 2:
                 trainer.optimizers[0].param_groups[1]["lr"] = 0.7
 
-    with pytest.warns(UserWarning, match="Something else writes it") as caught:
+    with pytest.warns(UserWarning, match="training step writes it too") as caught:
         net = fit(CosineDecay(), Meddler())
-    found = [str(w.message) for w in caught if "Something else" in str(w.message)]
+    found = [str(w.message) for w in caught if "writes it too" in str(w.message)]
     assert len(found) == 1
     assert "group 1 of optimizer 0 (SGD) is 0.7, but CosineDecay wrote 0.0" in found[0]
     expected = cosine_decay(3).values([i / 6 for i in range(18)])
@@ -214,7 +214,7 @@ class OwnRate(Net):
 
 
 class OwnSchedule(Callback):
-    """Makes the callback beside it another one on rank 1."""
+    """Makes the callback next to it another one on rank 1."""
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         if trainer.global_rank == 1:

@@ -165,7 +165,7 @@ def test_a_loader_without_length_gives_the_clock_its_epochs_once_one_was_seen(tm
 
 
 class Rebuilding(Net):
-    """Builds its optimizer anew at epoch 1, with another rate if `lr_then` is set."""
+    """Builds its optimizer again at epoch 1, with another rate if `lr_then` is set."""
 
     lr_then: float | None = None
 

@@ -26,7 +26,7 @@ def test_a_trial_is_no_longer_than_the_training_and_then_believed_in_full() -> N
     assert plain.suggestion is not None
     assert [lr for lr, _ in result.trials] == trial_rates(plain.suggestion, 18, 180, 18)
     assert result.suggestion == pytest.approx(best_trial(result.trials))
-    said = f"of 7 rates, {result.suggestion:.2g} comes to the lowest validation loss after 18 steps"
+    said = f"of 7 rates, {result.suggestion:.2g} reaches the lowest validation loss after 18 steps"
     assert result.reason == said
 
 

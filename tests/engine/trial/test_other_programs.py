@@ -248,7 +248,7 @@ class Manual(Program):
 
 
 class Anew(LightningDataModule):
-    """Builds its loader anew each epoch, and counts."""
+    """Builds its loader again each epoch, and counts."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -75,7 +75,7 @@ def metric_step(net: Any, batch: Any, batch_idx: int) -> None:
 REPORTS = {
     "logged": lambda net, batch, _: net.log("val_loss", batch.mean()),
     "logged as a number": lambda net, batch, _: net.log("valid_loss", float(batch)),
-    "logged beside others": lambda net, batch, _: net.log_dict(
+    "logged next to others": lambda net, batch, _: net.log_dict(
         {"val_acc": 9.0, "val/Loss": batch.mean(), "l2_loss": 9}
     ),
     "logged, and something returned": lambda net, batch, _: (net.log("loss", batch.mean()), torch.tensor(7.0))[1],

@@ -35,9 +35,9 @@ FREQUENCIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "at the epoch's end of validation": ({"where": "on_validation_epoch_end"}, {}),
     "torchmetrics": ({"where": "torchmetrics"}, {}),
     "training step": ({"where": "training_step"}, {"limit_val_batches": 0}),
-    "training step beside validation": ({"where": "training_step"}, {"val_check_interval": 1}),
+    "training step next to validation": ({"where": "training_step"}, {"val_check_interval": 1}),
     "training epoch's end": ({"where": "on_train_epoch_end"}, {"limit_val_batches": 0}),
-    "training epoch's end beside validation": ({"where": "on_train_epoch_end"}, {"limit_train_batches": 2}),
+    "training epoch's end next to validation": ({"where": "on_train_epoch_end"}, {"limit_train_batches": 2}),
 }
 BOTH = [ReduceLROnPlateau, EarlyStopping]
 
@@ -98,16 +98,16 @@ def test_a_monitor_that_is_not_a_scalar_is_an_error_with_its_shape(rule: Any) ->
 
 @pytest.mark.parametrize("other", [EarlyStopping, LightningsEarlyStopping])
 def test_contradicting_modes_are_refused(other: Any) -> None:
-    with pytest.raises(MisconfigurationException, match=r"`val_loss` that is lower .*`EarlyStopping` .* higher"):
+    with pytest.raises(MisconfigurationException, match=r"treats a lower `val_loss` as better .*`EarlyStopping` a higher"):
         fit(ReduceLROnPlateau("val_loss"), other("val_loss", mode="max"))
     fit(ReduceLROnPlateau("val_loss"), EarlyStopping("train_loss", mode="max", patience=20, restore_best=False))
 
 
 def test_two_that_put_back_different_weights_are_warned_about_once() -> None:
     rules = [EarlyStopping("val_loss"), EarlyStopping("train_loss")]
-    with pytest.warns(UserWarning, match="both put their best weights back") as caught:
+    with pytest.warns(UserWarning, match="both restore their best weights") as caught:
         fit(*rules)
-    assert len([w for w in caught if "both put" in str(w.message)]) == 1
+    assert len([w for w in caught if "both restore" in str(w.message)]) == 1
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
@@ -191,7 +191,7 @@ def test_the_last_line_says_what_stopped_the_run_the_best_score_and_the_path_of_
     lines = [record.message for record in caplog.records if record.message.startswith("Training ")]
     expected = (
         "Training stopped by ReduceLROnPlateau: no better score in 2 checks with the learning rate cut 10 times "
-        "(epoch 21, step 22). Best score 1 (epoch 1, step 2), put back. LR 1e-1 -> 2e-4. 10 cuts."
+        "(epoch 21, step 22). Best score 1 (epoch 1, step 2), restored. LR 1e-1 -> 2e-4. 10 cuts."
     )
     assert lines == [expected]
 
@@ -211,7 +211,7 @@ def test_the_last_line_has_the_first_the_highest_and_the_last_rate_of_all_factor
     assert (short(used[0]), short(max(used)), short(used[-1])) == ("1e-2", "9.9e-2", "2.5e-3")
     lines = [record.message for record in caplog.records if record.message.startswith("Training ")]
     assert len(lines) == 3
-    assert [line.endswith("put back. LR 1e-2 -> 2.5e-3, highest 9.9e-2.") for line in lines] == [True, True, False]
+    assert [line.endswith("restored. LR 1e-2 -> 2.5e-3, highest 9.9e-2.") for line in lines] == [True, True, False]
     assert all("ended at max_epochs=3 (epoch 2, step 18)" in line for line in lines)
 
 
@@ -232,7 +232,7 @@ def test_a_stop_by_somebody_else_is_said_to_be_one(caplog: Any) -> None:
 
     with caplog.at_level("INFO"):
         fit_scripted(Scripted([2.0]), EarlyStopping("score"), Stop())
-    assert "Training stopped by somebody else (epoch 0, step 1)" in caplog.text
+    assert "Training stopped by another callback or the module (epoch 0, step 1)" in caplog.text
 
 
 def test_a_run_that_ends_before_its_first_check_is_warned_about() -> None:

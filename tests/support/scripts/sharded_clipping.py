@@ -87,7 +87,7 @@ def run(name: str, rank: int | None, strategy: Any) -> dict[str, Any]:
 
 
 def run_on(rank: int, port: int, out: Path) -> None:
-    """Run all cases as one rank of two that somebody else started."""
+    """Run all cases as one rank of two that another writer started."""
     torch.set_num_threads(1)
     place = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in place.items()})

@@ -1,4 +1,4 @@
-"""Fit with early stopping and the plateau rule on two sharded processes, then resume; write down what was put back.
+"""Fit with early stopping and the plateau rule on two sharded processes, then resume; write down what was restored.
 
 Usage: python watch_ranks.py OUT
 """

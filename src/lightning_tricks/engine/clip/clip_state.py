@@ -59,7 +59,7 @@ class ClipState:
     last_nonfinite: GradientNorms | None = None
 
     def to_plain(self) -> dict[str, Any]:
-        """Return what must survive a restart, in host state and not shared with what goes on counting."""
+        """Return what must survive a restart, in host state and not shared with what is still counted."""
         counts = {name: getattr(self, name) for name in ("skipped", "bad_in_a_row", "clipped")}
         rules = {group: _on_host(vars(rule)) for group, rule in self.rules.items()}
         return {**_on_host(counts), "steps": self.steps, "rules": rules}

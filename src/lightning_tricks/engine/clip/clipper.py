@@ -45,7 +45,7 @@ class Clipper(Trick):
         self.skip_nonfinite = check_flag("skip_nonfinite", skip_nonfinite)
         self.max_skips = None if max_skips is None else check_count("max_skips", max_skips, 0)
         if max_skips is not None and not skip_nonfinite:
-            raise ValueError(f"`max_skips` bounds what `skip_nonfinite=False` never does, got {max_skips}. Drop one.")
+            raise ValueError(f"`max_skips` has no effect with `skip_nonfinite=False`, got {max_skips}. Remove it.")
         self._logs = check_flag("log", log)  # a Trainer puts a method of its own under the name `log`
         self.reset()
 
@@ -89,7 +89,7 @@ class Clipper(Trick):
         raise NotImplementedError
 
     def more_to_log(self, state: ClipState) -> dict[str, Tensor]:
-        """Return what is logged beside the norms."""
+        """Return what is logged next to the norms."""
         return {}
 
     @property
@@ -107,7 +107,7 @@ class Clipper(Trick):
             )
         if run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
-                f"`{name}` cannot act under DeepSpeed, whose engine keeps the gradients to itself. Use the engine's "
+                f"`{name}` cannot act under DeepSpeed, whose engine does not expose the gradients. Use the engine's "
                 "own option `gradient_clipping`, which `Trainer(gradient_clip_val=...)` sets."
             )
         if run.strategy_is("FSDPStrategy"):
@@ -191,9 +191,9 @@ class Clipper(Trick):
     def _too_many(self, pl_module: LightningModule, state: ClipState) -> RuntimeError:
         names = name_nonfinite(pl_module, state.last_nonfinite) if state.last_nonfinite else "unknown"
         return RuntimeError(
-            f"`{type(self).__name__}` left out {int(state.bad_in_a_row)} steps in a row whose gradients were not "
-            f"finite, more than `max_skips={self.max_skips}`. The first parameters with such a gradient: {names}. The "
-            "weights are those of the last good step. A lower learning rate or a warm-up is the usual way out; "
+            f"`{type(self).__name__}` skipped {int(state.bad_in_a_row)} consecutive steps with non-finite "
+            f"gradients, more than `max_skips={self.max_skips}`. First parameters with such a gradient: {names}. The "
+            "weights are those of the last good step. A lower learning rate or a warm-up usually helps; "
             "`Trainer(detect_anomaly=True)` finds the operation."
         )
 

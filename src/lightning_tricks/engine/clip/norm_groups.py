@@ -38,7 +38,7 @@ def measure_norms(groups: Sequence[Sequence[Tensor]], norm_type: float, per_grou
 
 
 def lies_within(measured: GradientNorms, limit: float) -> bool:
-    """Say whether the host knows that no gradient, nor any group of them, can be above a limit.
+    """Return whether the host knows that no gradient, nor any group of them, can be above a limit.
 
     The norm of a part is at most that of the whole, and an element at most the norm of its part. Nothing that lies
     near the limit counts, so that rounding cannot tell this from a factor that is computed on the device.

@@ -34,14 +34,14 @@ def unscale_gradients(scaler: Any, optimizer: Optimizer) -> None:
 
 
 def skips_by_flag(optimizer: Optimizer) -> bool:
-    """Say whether the optimizer itself skips a step whose ``found_inf`` is set, without the host knowing."""
+    """Return whether the optimizer itself skips a step whose ``found_inf`` is set, without the host knowing."""
     if not getattr(optimizer, "_step_supports_amp_scaling", False):
         return False
     return all(group.get("fused") for group in optimizer.param_groups) and settle_momentum(optimizer)
 
 
 def settle_momentum(optimizer: Optimizer) -> bool:
-    """Give a fused SGD the momentum that a skipped first step would leave as uninitialised state; say whether it has.
+    """Give a fused SGD the momentum that a skipped first step would leave uninitialized; return whether it has it.
 
     Zeros continue as the first step does, unless ``dampening`` is set, which the first step ignores.
     """
@@ -73,7 +73,7 @@ def clear_flag(optimizer: Any, *_: object) -> None:
 
 
 def drop_gradients(optimizer: Optimizer) -> None:
-    """Leave an optimizer nothing to step with; zeros would not do: momentum and weight decay go on with them."""
+    """Leave an optimizer nothing to step with; zeros would not do: momentum and weight decay continue with them."""
     for group in optimizer.param_groups:
         for param in group["params"]:
             param.grad = None

@@ -13,7 +13,7 @@ BEAT = 5.0
 """Seconds between two signs of life of a run."""
 
 STALE = 120.0
-"""Seconds without a sign of life after which a run is taken for dead."""
+"""Seconds without a sign of life after which a run is considered dead."""
 
 _SUFFIX = ".running"
 
@@ -77,7 +77,7 @@ class RunMarker:
             self._last_beat = time.monotonic()
             try:
                 os.utime(self._marker)
-            except OSError:  # the folder was deleted or is out of reach: the run goes on
+            except OSError:  # the folder was deleted or is out of reach: the run continues
                 return
 
     def release(self) -> None:

@@ -47,7 +47,7 @@ def check_groups(groups: object) -> list[list[str]] | None:
     if wrong:
         raise TypeError(f"`groups` must hold glob patterns or lists of them, got {shown(wrong[0])}.")
     if not patterns or not all(patterns):
-        raise ValueError(f"`groups` must not be empty, nor may one of them be, got {shown(groups)}.")
+        raise ValueError(f"`groups` must not be empty, and none of its groups may be, got {shown(groups)}.")
     twice = [pattern for pattern in flat if flat.count(pattern) > 1]
     if twice:
         raise ValueError(f"`groups` holds {shown(twice[0])} twice, got {shown(groups)}.")
@@ -94,13 +94,13 @@ def check_optimizers_hold(
     if missing:
         some = ", ".join(missing[:12]) + (f" and {len(missing) - 12} more" if len(missing) > 12 else "")
         said = (
-            f"no optimizer holds {some}, so that `{kind}` would not let them train. Give all trainable parameters to "
+            f"no optimizer holds {some}, and `{kind}` would never train them. Give all trainable parameters to "
             "an optimizer in `configure_optimizers`, or set `requires_grad=False` for those that are not to train"
         )
     else:
         shapes = ", ".join(str(tuple(shape)) for shape in foreign[:12])
         said = (
-            f"an optimizer holds parameters (of shape {shapes}) that are none of the module's, so that `{kind}` does "
+            f"an optimizer holds parameters (of shape {shapes}) that do not belong to the module, so `{kind}` does "
             "not know their layer. Make the model they belong to an attribute of the module"
         )
     raise MisconfigurationException(

@@ -26,7 +26,7 @@ def rate_shares(trainer: Trainer) -> list[list[float]]:
     top = max((peak for of_one in peaks for peak in of_one), default=0.0)
     if not top > 0:
         raise MisconfigurationException(
-            "All parameter groups are built with a learning rate of 0, so that their ratios are not known. Build the "
+            "All parameter groups are built with a learning rate of 0, so their ratios are unknown. Build the "
             "optimizer with any rate above 0; `LRFinder` only keeps the ratios."
         )
     return [[peak / top for peak in of_one] for of_one in peaks]
@@ -41,22 +41,22 @@ def check_has_rates(trainer: Trainer) -> None:
     name = type(trainer.lightning_module).__name__
     if not any(optimizer.param_groups for optimizer in trainer.optimizers):
         raise MisconfigurationException(
-            f"`{name}.configure_optimizers` returns no optimizer, so that there is no learning rate to find. "
-            "Return one, or leave `LRFinder` out."
+            f"`{name}.configure_optimizers` returns no optimizer, so there is no learning rate to find. "
+            "Return one, or remove `LRFinder`."
         )
     for optimizer in trainer.optimizers:
         for group in optimizer.param_groups:
             if group.get("lr") is None:
                 raise MisconfigurationException(
                     f"A parameter group of {type(optimizer).__name__} has no learning rate (`lr`={group.get('lr')!r}): "
-                    f"the optimizer of `{name}` chooses its steps itself. Leave `LRFinder` out."
+                    f"the optimizer of `{name}` chooses its steps itself. Remove `LRFinder`."
                 )
 
 
 def apply_lr(trainer: Trainer, lr: float) -> None:
     """Make a found rate the base of the run.
 
-    The callbacks' factors go on acting on it, and so does a scheduler of the module's own: what it remembers of the
+    The callbacks' factors still act on it, and so does a scheduler of the module's own: what it remembers of the
     old rate is scaled with it.
 
     Args:

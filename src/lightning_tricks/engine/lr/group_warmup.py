@@ -1,4 +1,4 @@
-"""Group warm-up: a learning-rate factor that rises anew in each layer group once it begins to train."""
+"""Group warm-up: a learning-rate factor that rises again in each layer group once it begins to train."""
 
 from typing import Any, Protocol
 

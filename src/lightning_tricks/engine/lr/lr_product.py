@@ -112,7 +112,7 @@ class LRProduct(RunPart):
     Attributes:
         contributors: in the Trainer's order, which changes nothing.
         state: what must survive a restart.
-        defers_to_scheduler: the module's own scheduler goes on and none of the callbacks writes at each step: neither
+        defers_to_scheduler: the module's own scheduler continues and none of the callbacks writes at each step: neither
             does the product, and each of them has scaled once what the scheduler starts from.
     """
 
@@ -140,7 +140,7 @@ class LRProduct(RunPart):
             contributor.loaded, contributor.product = self.state, None
 
     def begin(self) -> None:
-        """Split groups, settle who writes beside the module's schedulers, and read the rates as they were built."""
+        """Split groups, settle who writes next to the module's schedulers, and read the rates as they were built."""
         for contributor in self.contributors:
             contributor.split_groups(self.run)
         writes = any(contributor.writes_each_step for contributor in self.contributors)
@@ -161,7 +161,7 @@ class LRProduct(RunPart):
             raise MisconfigurationException(str(error)) from error
 
     def _settle_schedulers(self) -> bool:
-        """Refuse a scheduler of the module's own or drop it; return whether the module goes on stepping one."""
+        """Refuse a scheduler of the module's own or drop it; return whether the module still steps one."""
         trainer = self.run.trainer
         names = ", ".join(type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs)
         if not names or self.defers_to_scheduler:
@@ -173,7 +173,7 @@ class LRProduct(RunPart):
                 "learning rates. Return the optimizer alone, or pass `replace_scheduler=True` to drop the module's."
             )
         rank_zero_info(f"{ours} replaces the module's {names}.")
-        if self.run.is_manual:  # training_step calls it by hand: it may go on, what it writes is overwritten
+        if self.run.is_manual:  # training_step calls it by hand: it may continue, what it writes is overwritten
             return True
         trainer.strategy.lr_scheduler_configs = []
         for optimizer in trainer.optimizers:
@@ -240,7 +240,7 @@ class LRProduct(RunPart):
             self._write(i)
 
     def optimizers_replaced(self) -> None:
-        """Go on in optimizers that the module has built anew.
+        """Continue in optimizers that the module has built again.
 
         A group that is built with the same rate as the one in its place was keeps that one's base, a found rate for
         instance; another rate is a new base.
@@ -324,8 +324,8 @@ class LRProduct(RunPart):
             rank_zero_warn(
                 f"The learning rate of group {stranger.group} of optimizer {index} ({type(rates.optimizer).__name__}) "
                 f"is {stranger.found:g}, but {', '.join(c.state_key for c in self.contributors)} wrote "
-                f"{stranger.expected:g}. Something else writes it too: a scheduler, another callback or the training "
-                "step. It is overwritten from here on; remove one of the two writers."
+                f"{stranger.expected:g}. A scheduler, another callback or the training step writes it too. It is "
+                "overwritten from here on; remove one of the two writers."
             )
 
 

@@ -63,7 +63,7 @@ def _check(
     way_out = f"Give `{name}` the rates that you want, or remove it and use a schedule such as `CosineDecay`."
     if not before or not now:
         rank_zero_warn(
-            f"`{name}` cannot be stepped ahead, so that it is not known whether it keeps the rates of `{owner}`. Look "
+            f"`{name}` cannot be stepped ahead, so whether it keeps the rates of `{owner}`. Look "
             f"at them with a `LearningRateMonitor`. {way_out}"
         )
         return

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
 Purpose = Literal["schedule", "norm clipping"]
-"""What a run has one trick for, as a rule."""
+"""What a run usually has one trick for."""
 
 _EXPLANATIONS: dict[Purpose, str] = {
     "schedule": (

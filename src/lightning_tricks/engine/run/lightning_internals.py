@@ -15,7 +15,7 @@ def logs_now(trainer: Any) -> bool:
 
 
 def wrap_again(trainer: Any) -> None:
-    """Build the DDP wrapper anew, if there is one: it asks once, when it is built, which parameters need gradients."""
+    """Build the DDP wrapper again, if there is one: it asks once, when it is built, which parameters need gradients."""
     strategy = trainer.strategy
     if isinstance(strategy.model, DistributedDataParallel):
         module = strategy.model.module

@@ -15,7 +15,7 @@ Settings = dict[str, dict[str, Any]]
 def check_ranks_agree(trainer: Trainer, tricks: Settings) -> None:
     """Raise on every rank if the ranks were given different tricks, arguments, optimizer settings or sampled values.
 
-    A sweep that runs anew in each child process does that, silently: rank 0 trains with one rate, rank 1 with another.
+    A sweep that runs again in each child process does that, silently: rank 0 trains with one rate, rank 1 with another.
 
     Args:
         trainer: a Trainer in ``on_fit_start``.
@@ -33,7 +33,7 @@ def check_ranks_agree(trainer: Trainer, tricks: Settings) -> None:
     if differences:
         raise MisconfigurationException(
             f"The processes of this run were configured differently (rank 0 / rank 1 / ...): {'; '.join(differences)}. "
-            "Values drawn at random, by a sweeper for instance, must be drawn once and handed to every process: add "
+            "Values drawn at random, by a sweeper for instance, must be drawn once and passed to every process: add "
             "`hydra/callbacks=lightning_tricks_ddp` to the command, or use `strategy=ddp_spawn` or `ddp_fork`, or fix "
             "the values."
         )

@@ -32,7 +32,7 @@ class Member(Protocol):
 
 
 class RunPart:
-    """What several tricks of a run share beside its clock; made by the first one that asks for it.
+    """What several tricks of a run share next to its clock; made by the first one that asks for it.
 
     Args:
         run: the run.

@@ -38,7 +38,7 @@ class Trick(Callback):
     only_looks: ClassVar[bool] = False
     """Whether its hooks in a step change nothing of it, so that trial steps go without it."""
     from_environment: bool = False
-    """Whether the variable ``LIGHTNING_TRICKS`` asked for this one, and no line of the script."""
+    """Whether the variable ``LIGHTNING_TRICKS`` asked for this one, rather than the script itself."""
 
     _run: Run | None = None
     loaded_clock: ClockState | None = None
@@ -109,7 +109,7 @@ class Trick(Callback):
         if not self.identity:
             return f"Two `{kind}` in one Trainer would do the same work twice. Remove one of them."
         arguments = " or ".join(f"`{name}`" for name in self.identity)
-        return f"Two `{kind}` cannot be told apart in a checkpoint ({self.state_key}). Give one another {arguments}."
+        return f"Two `{kind}` cannot be distinguished in a checkpoint ({self.state_key}). Give one another {arguments}."
 
     def __repr__(self) -> str:
         """Return the call that builds it, with the arguments that are not at their defaults."""

@@ -42,7 +42,7 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
     if best is not None:
         found = settle(lr, best / rates[len(rates) // 2], steps, planned)
         kind = "validation" if validates else "training"
-        reason = f"of {len(rates)} rates, {best:.2g} comes to the lowest {kind} loss after {steps} steps"
+        reason = f"of {len(rates)} rates, {best:.2g} reaches the lowest {kind} loss after {steps} steps"
         if steps != planned:
             length = f"{planned:,} steps" if planned else "unknown length"
             moves = f"stays at {lr:.2g}" if f"{found:.2g}" == f"{lr:.2g}" else f"moves from {lr:.2g} to {found:.2g}"

@@ -30,7 +30,7 @@ class RunSnapshot:
 
     Raises:
         lightning.pytorch.utilities.exceptions.MisconfigurationException: a parameter is not initialized, or something
-            that a step may move on, such as a generator, cannot be put back. Nothing has been changed.
+            that a step may move on, such as a generator, cannot be restored. Nothing has been changed.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RunSnapshot:
         refuse_unrestorable(self._memory)
 
     def put_back_(self) -> None:
-        """Put everything back; may be called again and again."""
+        """Restore everything; may be called again and again."""
         reshard_(self._module)
         self._memory.put_back_()
         for loader, before in zip(self._loaders, self._positions, strict=True):
@@ -79,13 +79,13 @@ def refuse_lazy(pl_module: LightningModule) -> None:
     lazy = [name for name, tensor in tensors if is_lazy(tensor)]
     if lazy:
         raise MisconfigurationException(
-            f"A trial of the training cannot put back uninitialized (lazy) parameters: {', '.join(lazy[:6])}. Call the "
+            f"A trial of the training cannot restore uninitialized (lazy) parameters: {', '.join(lazy[:6])}. Call the "
             "module on one batch before it, or build it with the sizes of its layers."
         )
 
 
 def refuse_unrestorable(memory: ObjectSnapshot) -> None:
-    """Refuse what was met in a run and cannot be put back.
+    """Refuse what was met in a run and cannot be restored.
 
     Raises:
         MisconfigurationException: there is something.

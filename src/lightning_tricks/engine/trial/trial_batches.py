@@ -1,4 +1,4 @@
-"""Trial batches: a pass of its own over the training loader of a run that goes on afterwards as if it had not been."""
+"""Trial batches: a pass of its own over the training loader of a run, which continues as if the trial had not been."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

@@ -60,7 +60,7 @@ class TrialRun:
         if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
             raise MisconfigurationException(
                 f"`{type(pl_module).__name__}.training_step` takes `dataloader_iter` and fetches its own batches, so "
-                "that they cannot be given back after a trial. Take `batch`, or set the learning rate by hand."
+                "that they cannot be restored after a trial. Take `batch`, or set the learning rate by hand."
             )
 
     def __enter__(self) -> "TrialRun":
@@ -229,7 +229,7 @@ class TrialRun:
         return loss
 
     def has_broken(self) -> bool:
-        """Say whether this process's last loss is not finite, so that an error after it comes as no surprise."""
+        """Return whether this process's last loss is not finite, so that an error after it comes as no surprise."""
         return bool(self._last) and not all(bool(loss.isfinite().all()) for loss in self._last)
 
     def read(self, losses: Sequence[Tensor]) -> list[float]:

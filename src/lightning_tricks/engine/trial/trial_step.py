@@ -33,7 +33,7 @@ class TrialStep:
         self._straight = self._is_nobodys()
 
     def _is_nobodys(self) -> bool:
-        """Say whether all that lies between this and torch is as Lightning's base classes have it, and does nothing."""
+        """Return whether no method between this class and torch is overridden."""
         trainer, module, strategy = self._trainer, self._module, self._trainer.strategy
         of_module = ("backward", "optimizer_zero_grad", "optimizer_step", "configure_gradient_clipping")
         of_strategy = ("backward", "pre_backward", "post_backward", "optimizer_step")
@@ -75,14 +75,14 @@ class TrialStep:
 
 
 def alters_steps(callback: Callback) -> bool:
-    """Say whether a callback changes, or may change, what a step does; those that write the learning rate are out."""
+    """Return whether a callback may change what a step does; those that write the learning rate do not count."""
     if isinstance(callback, LRContributor) or getattr(callback, "only_looks", False):
         return False
     return not is_untouched(callback, "callbacks.callback", *_STEP_HOOKS)
 
 
 def is_untouched(owner: object, file: str, *methods: str) -> bool:
-    """Say whether the code of these methods of an object stands in this file of Lightning's, of either package.
+    """Return whether the code of these methods of an object stands in this file of Lightning's, of either package.
 
     The code of an override, of an instance's own attribute and of a wrapper, whatever it is called, stands elsewhere.
     """

@@ -50,7 +50,7 @@ def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) ->
 
 
 def _can_validate(trainer: Trainer, pl_module: LightningModule) -> bool:
-    """Say whether there are batches that can be looked at and given back, and a step that takes them."""
+    """Return whether there are batches that can be looked at and given back, and a step that takes them."""
     combined = val_loader(trainer)
     if not trainer.enable_validation or combined is None:
         return False

@@ -1,4 +1,4 @@
-"""Best weights: keep those of the best check in host memory, and put them back under any strategy."""
+"""Best weights: keep those of the best check in host memory, and restore them under any strategy."""
 
 from typing import Any
 

@@ -64,7 +64,7 @@ class MetricReader:
         if tensor is not None and tensor.numel() != 1:
             raise RuntimeError(
                 f"`{self.owner}` monitors `{self.monitor}`, which must be a single number, got a tensor of shape "
-                f"{tuple(tensor.shape)}. Log its mean, or whatever number sums it up."
+                f"{tuple(tensor.shape)}. Log its mean, or another number that summarizes it."
             )
         return self._agree(trainer, tensor, self._is_new(tensor))
 

@@ -72,7 +72,7 @@ class MetricWatcher(Trick):
         raise NotImplementedError
 
     def reason(self, value: float) -> str | None:
-        """Say why the run should stop after a check of that value, if it should."""
+        """Return why the run should stop after a check of that value, if it should."""
         raise NotImplementedError
 
     def counts(self) -> bool:
@@ -84,7 +84,7 @@ class MetricWatcher(Trick):
         return {"best_score": self.best_score, "wait_count": self.wait_count}
 
     def describe_best(self) -> str:
-        """Say what the best score was, and where."""
+        """Return what the best score was, and where."""
         if self.state.best_score is None:
             return f"No {self.monitor} was better than {self.best_score}"
         where = f"epoch {self._record.best_epoch}, step {self._record.best_step}"
@@ -113,15 +113,15 @@ class MetricWatcher(Trick):
         run.call_with(module, "on_validation_model_eval", lambda: self._begin_validation(trainer, module), before=True)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on where a checkpoint left off: everything is restored now, under every strategy."""
+        """Continue where a checkpoint left off: everything is restored now, under every strategy."""
         self._is_running = self._has_run = True
         self._is_resumed = self._record.position >= 0 or trainer.global_step > 0
         if self.restore_best:
             self._weights.start(trainer, pl_module)
             if self.state.best_score is not None and self._weights.score is None:
                 rank_zero_warn(
-                    f"`{type(self).__name__}` goes on with a best `{self.monitor}` of {self.best_score:g}, but the "
-                    "checkpoint does not hold the weights of that check. It can put back only those of a check since."
+                    f"`{type(self).__name__}` continues with a best `{self.monitor}` of {self.best_score:g}, but the "
+                    "checkpoint does not hold the weights of that check. It can restore only those of a check since."
                 )
         if self._record.stopped and self._record.last_score is not None:
             batches = trainer.fit_loop.batch_idx + 1
@@ -238,7 +238,7 @@ class MetricWatcher(Trick):
     # -- the end ----------------------------------------------------------------------------------------------------
 
     def _finish(self, trainer: Trainer, pl_module: LightningModule, interrupted: bool = False) -> None:
-        """Put the best weights back, after whatever all callbacks do at the end, and say how the run went."""
+        """Restore the best weights, after whatever all callbacks do at the end, and say how the run went."""
         if not self._is_running:
             return
         self._is_running = False
@@ -249,8 +249,8 @@ class MetricWatcher(Trick):
         publish(trainer, self.state_key, self.outcome())
         if self._record.position < 0 and self._watches(trainer) and not interrupted:
             rank_zero_warn(
-                f"`{type(self).__name__}` never checked `{self.monitor}`: no validation that logs it came before the "
-                "end of the run. See `check_val_every_n_epoch` and `val_check_interval`."
+                f"`{type(self).__name__}` never checked `{self.monitor}`: no validation logged it before the end of "
+                "the run. See `check_val_every_n_epoch` and `val_check_interval`."
             )
         watchers = callbacks_of(trainer, MetricWatcher) or [self]
         if watchers[-1] is self and self._watches(trainer):

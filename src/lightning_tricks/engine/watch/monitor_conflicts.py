@@ -32,20 +32,20 @@ def refuse_other_modes(trainer: Trainer, watcher: Watcher) -> None:
     for other in _of_kinds(trainer, "EarlyStopping", "MetricWatcher"):
         if type(other) is not type(watcher) and other.monitor == watcher.monitor and other.mode != watcher.mode:
             raise MisconfigurationException(
-                f"`{ours}` takes a `{watcher.monitor}` that is {_BETTER[watcher.mode]} for better "
-                f"(`mode`={watcher.mode!r}), `{type(other).__name__}` one that is {_BETTER[other.mode]} "
-                f"(`mode`={other.mode!r}). Give both the same `mode`."
+                f"`{ours}` treats a {_BETTER[watcher.mode]} `{watcher.monitor}` as better (`mode`={watcher.mode!r}), "
+                f"`{type(other).__name__}` a {_BETTER[other.mode]} one (`mode`={other.mode!r}). Give both the same "
+                "`mode`."
             )
 
 
 def warn_of_other_bests(watcher: Watcher, watchers: Iterable[Watcher]) -> None:
-    """Warn, once for a pair, that two put back the weights that were best by different metrics."""
+    """Warn, once for a pair, that two restore the weights that were best by different metrics."""
     for other in watchers:
         if other is watcher:  # the later of a pair warns, of those before it
             return
         if watcher.restore_best and other.restore_best and other.monitor != watcher.monitor:
             rank_zero_warn(
-                f"{other.state_key} and {watcher.state_key} both put their best weights back; in the end those of the "
+                f"{other.state_key} and {watcher.state_key} both restore their best weights; in the end those of the "
                 "latter stay. Set `restore_best=False` in one of them."
             )
 

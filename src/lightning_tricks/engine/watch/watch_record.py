@@ -1,4 +1,4 @@
-"""Watch record: what a watcher of a metric must know after a restart, beside what the scores came to."""
+"""Watch record: what a watcher of a metric must know after a restart, next to what the scores came to."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from lightning_tricks.engine.watch.metric_reader import Reading
 
 @dataclass
 class WatchRecord:
-    """What a watcher must know after a restart, beside what the scores came to.
+    """What a watcher must know after a restart, next to what the scores came to.
 
     Attributes:
         position: index of the batch after which the last check was made: a check repeated after a resume is none.
@@ -21,7 +21,7 @@ class WatchRecord:
         stopped: the last check stopped the run.
         stopped_epoch: the epoch in which it did.
         stop_reason: why it did.
-        rewind: the best weights are to be put back before the next batch.
+        rewind: the best weights are to be restored before the next batch.
     """
 
     position: int = -1

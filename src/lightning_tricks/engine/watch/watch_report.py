@@ -23,7 +23,7 @@ class Reporter(Protocol):
 
 
 def closing_line(trainer: Trainer, watchers: Iterable[Reporter], interrupted: bool) -> str:
-    """Say what stopped the run, the best scores and where, and the path of the learning rate.
+    """Return what stopped the run, the best scores and where, and the path of the learning rate.
 
     Epochs are numbered from 0, as in Lightning's logs and checkpoints; a step is the number of optimizer steps taken.
     """
@@ -38,13 +38,13 @@ def closing_line(trainer: Trainer, watchers: Iterable[Reporter], interrupted: bo
     elif trainer.max_steps >= 0 and trainer.global_step >= trainer.max_steps:
         cause = f"ended at max_steps={trainer.max_steps}"
     elif trainer.should_stop:
-        cause = "stopped by somebody else"
+        cause = "stopped by another callback or the module"
     else:
         cause = f"ended at max_epochs={trainer.max_epochs}"
     bests: dict[str, bool] = {}
     for watcher in watchers:
         bests[watcher.describe_best()] = bests.get(watcher.describe_best(), False) or watcher.restores_best()
-    sentences = [f"{best}{', put back' if back else ''}." for best, back in bests.items()]
+    sentences = [f"{best}{', restored' if back else ''}." for best, back in bests.items()]
     sentences += [sentence for trick in tricks for sentence in getattr(trick, "summary_sentences", list)()]
     last = max(trainer.fit_loop.epoch_progress.current.ready - 1, 0)
     return f"Training {cause} (epoch {last}, step {trainer.global_step}). {' '.join(dict.fromkeys(sentences))}"

@@ -1,4 +1,4 @@
-"""Train what conf/train.yaml says; everything can be said anew on the command line.
+"""Train what conf/train.yaml says; everything can be said again on the command line.
 
 Usage::
 

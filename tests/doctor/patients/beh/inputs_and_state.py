@@ -76,7 +76,7 @@ def a_mask_that_all_samples_share() -> dict:
 
 
 class Recurrent(Step):
-    """A hidden state that goes on from batch to batch."""
+    """A hidden state that continues from batch to batch."""
 
     def __init__(self, *, detached: bool) -> None:
         super().__init__(nn.GRU(8, 16, batch_first=True))
