@@ -35,7 +35,7 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
     target, (args, kwargs) = model.get_submodule(path), calls[path]
 
     def outputs(change: Change | None = None, *, seed: bool = True) -> list[Tensor]:
-        if seed:  # passes with other inputs draw the same numbers; the caller puts the generators back
+        if seed:  # passes with other inputs draw the same numbers; the caller restores the generators
             torch.manual_seed(0)
         given = (args, kwargs) if change is None else with_tensors_changed((args, kwargs), change)
         returned = target(*given[0], **given[1])
@@ -69,7 +69,7 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
             return replace(known, reason="two passes in eval mode differ")
         changed = _change([output for output, _ in same], [output for _, output in same])
         if changed is None or changed <= _EQUAL:  # of one sample by chance, perhaps
-            # rolling all rows alike is no change for a model that pools them by an index which is rolled, too
+            # rolling all rows together does not change a model that pools them by an index, which is also rolled
             changes = (_change(first, rolled), _change(first, second))
             changed = max((each for each in changes if each is not None), default=None)
         why = "no output has a row for each sample" if mixing is None else None

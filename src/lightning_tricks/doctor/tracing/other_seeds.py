@@ -1,4 +1,4 @@
-"""Other seeds: gradients of layers that the traced step left out by chance, as stochastic depth does."""
+"""Other seeds: gradients of layers that the traced step skipped at random, as in stochastic depth."""
 
 import random
 from dataclasses import replace
@@ -18,8 +18,8 @@ def with_gradients_of_other_seeds(patient: Patient, step: StepFacts) -> StepFact
     """Return the facts of a step with the gradients that missing parameters get with other random numbers.
 
     Args:
-        patient: put back afterwards.
-        step: facts of the traced step; those of manual optimization, and without any gradient, are left as they are.
+        patient: restored afterwards.
+        step: facts of the traced step; those of manual optimization, and without any gradient, are returned unchanged.
     """
     for seed in _SEEDS:
         missing = {gradient.name for gradient in step.gradients if gradient.norm is None}
@@ -28,7 +28,7 @@ def with_gradients_of_other_seeds(patient: Patient, step: StepFacts) -> StepFact
         patient.put_back()
         try:
             norms = _gradients(patient, seed)
-        except Exception:  # the model's own: what one seed bears, another need not
+        except Exception:  # raised by the model: a step may fail with another seed
             norms = {}
         patient.put_back()
         gradients = (replace(each, norm=norms.get(each.name)) if each.norm is None else each for each in step.gradients)
@@ -37,7 +37,7 @@ def with_gradients_of_other_seeds(patient: Patient, step: StepFacts) -> StepFact
 
 
 def _gradients(patient: Patient, seed: int) -> dict[str, float]:
-    """Run the step with a seed and return the norms of the gradients that there are."""
+    """Run the step with a seed and return the norms of the available gradients."""
     model = patient.model
     _drop_gradients_(model)
     stand_in_(model, Step(patient.optimizers, patient.schedulers), patient.trainer)

@@ -31,7 +31,7 @@ class OptimizerStandIn:
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """A class for which ``isinstance`` says what it says of Lightning's wrapper and of the optimizer in it."""
+        """A class for which ``isinstance`` behaves as for Lightning's wrapper and for the optimizer in it."""
         return type("OptimizerStandIn", (*_lightning_optimizers(), type(self.__dict__["optimizer"])), {})
 
     def step(self, closure: Callable[[], Any] | None = None, **kwargs: object) -> Any:
@@ -54,7 +54,7 @@ class OptimizerStandIn:
 
 
 def _lightning_optimizers() -> tuple[type, ...]:
-    """Return the classes in which Lightning hands out optimizers, of the packages that are loaded."""
+    """Return Lightning's optimizer wrappers, of the packages that are loaded."""
     packages = ("lightning.pytorch", "pytorch_lightning")
     modules: list[Any] = [sys.modules.get(f"{package}.core.optimizer") for package in packages]
     return tuple(module.LightningOptimizer for module in modules if module is not None)
