@@ -59,8 +59,9 @@ PATTERNS = [(re.compile(rf"\b(?:{phrase})\b", re.IGNORECASE), instead) for phras
 
 
 def readable(text: str) -> str:
-    """Return the text without generated tables: their words are those of the sources that they are made from."""
-    return re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", text, flags=re.DOTALL)
+    """Return the text without generated tables, whose words are those of their sources, and without names in code."""
+    text = re.sub(r"<!-- (\w+) -->.*?<!-- /\1 -->", "", text, flags=re.DOTALL)
+    return re.sub(r"`[a-z_.]+`", "code", text)
 
 
 def faults(text: str) -> list[str]:
