@@ -88,7 +88,9 @@ def test_what_has_no_tensor_to_change_is_the_same_object() -> None:
     assert move(batch, torch.device("cpu")) is batch
 
 
-@pytest.mark.parametrize("batch", [(X, [X]), {"x": X}, UserDict(x=X), Pair(X, 1), Slotted(X), Graph(X)], ids=str)
+@pytest.mark.parametrize(
+    "batch", [(X, [X]), {"x": X}, UserDict(x=X), Pair(X, 1), Slotted(X), Graph(X)], ids=lambda item: type(item).__name__
+)
 def test_each_container_is_rebuilt_as_what_it_is(batch: Any) -> None:
     changed = with_tensors_changed(batch, torch.neg)
     assert type(changed) is type(batch)
