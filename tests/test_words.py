@@ -6,8 +6,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PLACES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", ".github")
-"""Files and folders that are checked. (To add: src, conf.)"""
+PLACES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs",
+    "examples",
+    ".github",
+    "conf",
+    "src/lightning_tricks/conf",
+)
+"""Files and folders that are checked. (To add: the rest of src.)"""
 SUFFIXES = {".md", ".py", ".yaml", ".yml", ".toml"}
 
 PHRASES = {
