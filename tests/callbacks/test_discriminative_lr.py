@@ -202,7 +202,7 @@ def test_the_table_names_groups_and_multipliers_before_and_after_fit_starts() ->
         ({"groups": ["a"], "multipliers": [1, 2]}, ValueError, "`multipliers` has 2 entries for 1 `groups`"),
         ({"multipliers": [1, -2]}, ValueError, "`multipliers` must be finite and >= 0, got -2"),
         ({"multipliers": {"a": 1}, "groups": ["a"]}, ValueError, "is a mapping, whose patterns are the groups"),
-        ({"multipliers": [1], "low_high": [0.1, 1]}, ValueError, "both set the multipliers"),
+        ({"multipliers": [1], "low_high": [0.1, 1]}, ValueError, "both give the multipliers"),
         ({"low_high": [0.1]}, ValueError, r"`low_high` must hold two numbers, got \[0\.1\]"),
         ({"no_decay": "false"}, TypeError, "`no_decay` must be True or False"),
     ],

@@ -244,7 +244,7 @@ def test_strategies_that_cannot_bear_it_are_refused_with_the_reason() -> None:
 
 def test_a_thaw_after_the_runs_end_is_refused_with_all_times() -> None:
     times = r"group 0 at 8ep, group 1 at 4ep, group 2 at 0ep"
-    with pytest.raises(MisconfigurationException, match=rf"thaws its last group at 8ep.*ends at 3ep: {times}"):
+    with pytest.raises(MisconfigurationException, match=rf"unfreezes its last group at 8ep.*ends at 3ep: {times}"):
         fit(GradualUnfreezing(groups=GROUPS, every=4), net=Deep())
     with pytest.raises(MisconfigurationException, match=r"at 40st, but the run ends at 18st"):
         fit(GradualUnfreezing(groups=GROUPS, every="20st"), net=Deep())
@@ -264,7 +264,9 @@ def test_a_loader_without_length_thaws_at_epochs_and_refuses_parts_of_them() -> 
         return [modules_of(names) for names in watch.training]
 
     assert run("1ep") == [HEAD] * 6 + [UPPER] * 6 + [ALL] * 6
-    with pytest.raises(MisconfigurationException, match="thaws inside an epoch, but the training loader has no length"):
+    with pytest.raises(
+        MisconfigurationException, match="unfreezes a group inside an epoch, but the training loader has no length"
+    ):
         run("0.5ep")
 
 

@@ -23,13 +23,13 @@ def test_stop_ends_the_run_as_soon_as_the_trainer_may(min_epochs: int | None, st
     net = fit(live, at_once("stop: true"), min_epochs=min_epochs, limit_val_batches=0)
     assert len(net.trace) == steps
     assert live.applied == [{"step": 4, "content": {"stop": True}}]
-    assert live.stopping_reason_message == "stopped by an order at step 4"
+    assert live.stopping_reason_message == "stop ordered at step 4"
 
 
 def test_the_closing_line_says_who_stopped_the_run(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         fit(LiveControl(every_n_steps=4), at_once("stop: true"), EarlyStopping(patience=50))
-    assert "Training stopped by LiveControl: stopped by an order at step 4 (epoch" in caplog.text
+    assert "Training stopped by LiveControl: stop ordered at step 4 (epoch" in caplog.text
 
 
 def test_a_run_that_was_stopped_goes_on_when_it_is_resumed(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_an_order_that_is_older_than_the_run_is_not_obeyed_and_one_line_says_so(
     assert len(net.trace) == 9, "the same words, written in this run, count"
     assert live.applied == [{"step": 9, "content": {"stop": True}}]
     said = [record.message for record in caplog.records if "watches" in record.message]
-    old = "The order in it (stop: true) is older than this run and is not obeyed."
+    old = "The order in it (stop: true) is older than this run and is ignored."
     assert said == [f"LiveControl watches {Path('control.yaml').resolve()}. {old}"]
     assert len(fit(LiveControl(every_n_steps=1)).trace) == 18, "the order that stopped this run does not stop the next"
 

@@ -28,7 +28,12 @@ def test_explain_prints_the_card_and_the_option(name: str, capsys: pytest.Captur
     assert main(["explain", name]) == 0
     out = capsys.readouterr().out
     assert out.startswith("CosineWarmRestarts (tricks=[cosine_warm_restarts])")
-    for expected in ("Use when:", "Args:", "t_mult: each cycle is", "_target_: lightning_tricks.CosineWarmRestarts"):
+    for expected in (
+        "Use when:",
+        "Args:",
+        "t_mult: ratio of each cycle",
+        "_target_: lightning_tricks.CosineWarmRestarts",
+    ):
         assert expected in out
     assert ":func:" not in out
     assert "``" not in out

@@ -21,24 +21,24 @@ _PATTERNS = "glob patterns, as ['head.*']"
 class AdaptiveGradientClipping(Clipper):
     """Bound the gradient of each output unit by a share of the norm of the unit's weights (AGC).
 
-    Use when: networks without normalization, large batches or high learning rates, where one threshold for all layers
-    is right for none (Brock et al. 2021).
+    Use when: networks without normalization, large batches or high learning rates, where no single threshold suits
+    all layers (Brock et al. 2021).
 
-    Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, for each optimizer on its
-    own; also under manual optimization, fp16-AMP with fused optimizers and FSDP2.
+    Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, for each optimizer
+    separately; also under manual optimization, fp16-AMP with fused optimizers and FSDP2.
 
-    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses; :class:`GradientClipping` may be
-    added. A skipped step changes neither weights nor the optimizer's state. Fused optimizers skip without a host
-    synchronisation, others read one flag a step; under a GradScaler the scaler skips. LBFGS: each evaluation is
-    clipped; ``skip_nonfinite`` is refused.
+    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. It can be combined with
+    :class:`GradientClipping`. A skipped step changes neither weights nor the optimizer's state. Fused optimizers skip
+    without a host synchronisation, others read one flag per step; under a GradScaler the scaler skips. LBFGS: each
+    evaluation is clipped; ``skip_nonfinite`` is refused.
 
     Args:
-        clip_factor: the share, > 0; the paper takes 0.01 for batches of 4,096, up to 0.16 for batches of 256.
+        clip_factor: the share, > 0; the paper uses 0.01 for batches of 4,096, up to 0.16 for batches of 256.
         eps: floor of the weights' norm, > 0, so that a unit initialised with zeros can leave zero.
-        exclude: glob patterns of parameter names that are left alone, as ``["head.*"]``; the paper leaves the last
-            linear layer alone.
-        skip_nonfinite: leave out a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
-        max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
+        exclude: glob patterns of parameters that are not clipped, such as ``["head.*"]``; the paper excludes the
+            last linear layer.
+        skip_nonfinite: skip a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
+        max_skips: maximum number of consecutive skips; one more raises and names parameters; ``None``: no limit.
         log: log ``grad_norm``, ``grad_norm_clipped`` and ``clip_rate`` (of the steps since the last logged one) every
             ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.
 

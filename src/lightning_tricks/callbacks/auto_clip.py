@@ -25,18 +25,18 @@ class AutoClip(Clipper):
     Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, with one history for each
     optimizer; also under manual optimization, fp16-AMP with fused optimizers and FSDP2.
 
-    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. The history is part of the checkpoint; a norm
-    that is not finite never enters it. A skipped step changes neither weights nor the optimizer's state. Fused
-    optimizers skip without a host synchronisation, others read one flag a step; under a GradScaler the scaler skips.
-    LBFGS: each evaluation is clipped, the first of a step is remembered; ``skip_nonfinite`` is refused.
+    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. The history is part of the checkpoint; norms
+    that are not finite are not added to it. A skipped step changes neither weights nor the optimizer's state. Fused
+    optimizers skip without a host synchronisation, others read one flag per step; under a GradScaler the scaler skips.
+    LBFGS: each evaluation is clipped, the first of a step is recorded; ``skip_nonfinite`` is refused.
 
     Args:
-        percentile: of the norms seen, the current one included, in ``[0, 100]``; the paper takes 10, which clips nine
-            steps in ten.
-        window: how many norms are remembered, 1 to 1,000,000. The paper remembers all.
+        percentile: percentile of the norms so far, including the current one, in ``[0, 100]``; the paper uses 10, which
+            clips nine steps in ten.
+        window: number of most recent norms that are kept, 1 to 1,000,000. The paper keeps all.
         per_group: a history and a threshold for each parameter group.
-        skip_nonfinite: leave out a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
-        max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
+        skip_nonfinite: skip a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
+        max_skips: maximum number of consecutive skips; one more raises and names parameters; ``None``: no limit.
         log: log ``grad_norm``, ``grad_norm_clipped``, ``clip_rate`` (of the steps since the last logged one) and
             ``clip_threshold`` every ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.
 

@@ -6,7 +6,7 @@ from lightning_tricks.functional.schedules import cosine_decay
 
 
 class CosineDecay(NamedSchedule):
-    """Let the learning rate fall along half a cosine, once.
+    """Decay the learning rate along half a cosine, once.
 
     Use when: the length of the run is known; the default of most recipes (Loshchilov & Hutter 2017).
 
@@ -15,8 +15,8 @@ class CosineDecay(NamedSchedule):
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        decay_steps: time of the whole fall, a Duration > 0; ``"1dur"`` is the run.
-        end_factor: the multiplier at the end and after it, in ``[0, 1]``; typical 0 to 0.1.
+        decay_steps: length of the decay, a Duration > 0; ``"1dur"`` is the run.
+        end_factor: the multiplier at the end and after it, in ``[0, 1]``; typically 0 to 0.1.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:

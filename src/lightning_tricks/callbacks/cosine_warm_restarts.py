@@ -10,21 +10,22 @@ from lightning_tricks.functional.schedules import cosine_warm_restarts, linear_w
 
 
 class CosineWarmRestarts(NamedSchedule):
-    """Let the learning rate fall along half a cosine and restart at its peak, again and again.
+    """Decay the learning rate along half a cosine and restart it at its peak, repeatedly.
 
-    Use when: the length of the run is open, or the best of several cycles is wanted (SGDR; fast.ai's first lessons).
+    Use when: the length of the run is not fixed, or the best of several cycles is selected (SGDR; fast.ai's first
+    lessons).
 
     Where it acts: as :class:`LRSchedule`, before each optimizer step. The first step of a cycle uses exactly its peak.
 
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        t_0: length of the first cycle, a Duration > 0; typical 1 to 10 epochs.
-        t_mult: each cycle is so many times as long as the last, > 0; typical 1 or 2, fractions work. Below 1 the
+        t_0: length of the first cycle, a Duration > 0; typically 1 to 10 epochs.
+        t_mult: ratio of each cycle's length to the previous one's, > 0; typically 1 or 2, fractions work. Below 1 the
             cycles end at ``t_0 / (1 - t_mult)``.
-        end_factor: the multiplier that each cycle falls to, in ``[0, 1]``; no peak is lower.
-        peak_decay: cycle i peaks at ``peak_decay ** i``, in ``(0, 1]``; typical 1 or 0.5 to 0.9.
-        warmup_each_cycle: warm up after each restart, not only at the start; then on the clock of ``t_0``.
+        end_factor: the multiplier that each cycle falls to, in ``[0, 1]``; a peak is never lower than this.
+        peak_decay: cycle i peaks at ``peak_decay ** i``, in ``(0, 1]``; typically 1 or 0.5 to 0.9.
+        warmup_each_cycle: warm up after each restart, not only at the start; then in the unit of ``t_0``.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:

@@ -33,27 +33,27 @@ from lightning_tricks.functional.param_groups import find_undecayed
 class DiscriminativeLR(LRFactor):
     """Train lower layers with smaller learning rates than the head.
 
-    Use when: a pretrained model is fine-tuned: its lower layers are general already and want small steps, its head is
-    new and wants large ones.
+    Use when: a pretrained model is fine-tuned: its lower layers are already general and need small steps, its head is
+    new and needs large ones.
 
-    Where it acts: the optimizers' parameter groups are split in ``on_fit_start``, with every option of theirs kept;
+    Where it acts: the optimizers' parameter groups are split in ``on_fit_start``, and all their options are kept;
     from then on the multipliers are factors of the learning-rate product, before each optimizer step.
 
-    Interacts with: every other LR callback, whose factors multiply and keep the ratios. Next to a scheduler that the
-    module returns it scales once what that starts from (``initial_lr``, ``base_lrs``, ``max_lr`` …); a floor that
-    such a scheduler holds for all groups (``eta_min``) is warned about. Not with DeepSpeed or FSDP1, which flatten the
-    groups.
+    Interacts with: every other LR callback, whose factors multiply and keep the ratios. With a scheduler that the
+    module returns, it scales the scheduler's start values once (``initial_lr``, ``base_lrs``, ``max_lr`` …); a floor
+    that such a scheduler holds for all groups (``eta_min``) is warned about. Not with DeepSpeed or FSDP1, which flatten
+    the groups.
 
     Args:
-        decay: group i of n is multiplied by ``decay ** (i - (n - 1))``, > 0; ULMFiT's 2.6, typical 1.1 to 3. (What
-            others write as a factor of 0.75 a layer is 1 / 0.75 here.)
+        decay: group i of n is multiplied by ``decay ** (i - (n - 1))``, > 0; ULMFiT uses 2.6, typically 1.1 to
+            3. (A factor of 0.75 per layer elsewhere is 1 / 0.75 here.)
         groups: from input to head, each a glob pattern on parameter names or a list of them; the first match counts;
             ``null``: found from the model, each numbered block a group.
-        multipliers: the multipliers of the groups instead, >= 0; or a mapping from patterns to them, which makes the
-            groups too.
-        low_high: multipliers in equal ratios from the first number to the second instead.
-        no_decay: take weight decay from biases, norms and other vectors.
-        name: tells two callbacks of this class apart, in checkpoints.
+        multipliers: the multipliers of the groups instead, >= 0; or a mapping from patterns to them, which also defines
+            the groups.
+        low_high: multipliers spaced geometrically from the first number to the second instead.
+        no_decay: disable weight decay for biases, norms and other vectors.
+        name: distinguishes several callbacks of this class in checkpoints.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -98,7 +98,7 @@ class DiscriminativeLR(LRFactor):
     def _check_multipliers(self) -> None:
         if self.multipliers is not None and self.low_high is not None:
             raise ValueError(
-                f"`multipliers` and `low_high`={self.low_high} both set the multipliers; give one of them."
+                f"`multipliers` and `low_high`={self.low_high} both give the multipliers; give one of them."
             )
         if isinstance(self.multipliers, Mapping):
             if self._patterns is not None:

@@ -20,43 +20,44 @@ from lightning_tricks.functional.thaw_times import run_end
 class EarlyStopping(MetricWatcher):
     """Stop after n checks without a better score, and restore the best weights.
 
-    Use when: training longer overfits, or a run of unknown length should end by itself. A replacement for Lightning's:
-    every argument of that has its meaning here.
+    Use when: training longer overfits, or a run of unknown length should end automatically. A replacement for
+    Lightning's callback: every argument of that callback has the same meaning here.
 
     Where it acts: checks in ``on_validation_end`` if validation logs the metric, else after the module's own
     ``on_train_epoch_end``. The score is averaged over all ranks first. The weights are restored after the
     ``on_train_end`` of all callbacks, before the module's own; on Ctrl-C after all ``on_exception``.
 
-    Interacts with: ``min_epochs`` and ``min_steps``: a run that improves again before them continues. Weight averaging:
-    the weights that were evaluated are kept, whoever put them into the module; from the first such validation on they
-    are copied on the device for the time of a validation. An average that a callback writes at the end of training and
+    Interacts with: ``min_epochs`` and ``min_steps``: a run that improves again before they are reached continues.
+    Weight averaging: the evaluated weights are kept, whichever callback set them; from the first such validation on
+    they are copied on the device during each validation. An average that a callback writes at the end of training and
     that no validation evaluated stays, with a warning (``StochasticWeightAveraging`` without batch norm). Parameters
-    that come, go or change their shape after the best check: the weights of the end stay, with a warning. Checkpoints
-    written during fit hold the training weights, and next to them the best (``restore_best=False`` avoids it).
+    that are added, removed or reshaped after the best check: the final weights are kept, with a warning. Checkpoints
+    written during fit hold the training weights, and the best weights in addition (``restore_best=False`` avoids this).
     ``ReduceLROnPlateau`` of the same monitor and the same ``patience``: each cut starts the count of this callback
-    again, so that it stops only when no cut is left; with a ``patience`` several times longer it counts on through the
-    cuts. After a resume in the middle of an epoch, the mean of that epoch's training metric is of the batches since:
+    again, so that it stops only when no cut is left; with a ``patience`` several times longer it does not restart its
+    count. After a resume in the middle of an epoch, the mean of that epoch's training metric is of the batches since:
     Lightning does not save metrics. Untested under DeepSpeed.
 
     Args:
         monitor: key of a logged metric.
         min_delta: a new best must be better by more than this, >= 0; NaN never is.
-        patience: checks in a row without a new best that end the run, >= 1; typical 3 to 20 (Prechelt 1998).
-        verbose: say in the log when the score improves and why the run stops.
+        patience: consecutive checks without a new best after which the run ends, >= 1; typically 3 to 20 (Prechelt
+            1998).
+        verbose: log when the score improves and why the run stops.
         mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
-        strict: a metric that is not logged is an error; False: one warning.
+        strict: raise if the metric is not logged; False: warn once.
         check_finite: stop at once if the score is NaN or infinite.
         stopping_threshold: stop at once if the score is better than this.
         divergence_threshold: stop at once if the score is worse than this.
         check_on_train_epoch_end: True: check at the end of each training epoch, False: of each validation; ``None``:
             of validation where that logs the metric, else of the epoch.
-        log_rank_zero_only: what ``verbose`` says is said by rank 0 alone.
-        restore_best: put the weights and buffers of the best check back when training ends, whoever ended it.
-        start_after: earlier checks are ignored, a Duration; one at that very time counts.
+        log_rank_zero_only: only rank 0 logs the messages of ``verbose``.
+        restore_best: restore the weights and buffers of the best check when training ends, for any reason.
+        start_after: ignore earlier checks, a Duration; a check at exactly that time counts.
 
     Attributes:
         best_score: the best score so far.
-        wait_count: checks in a row without a new best.
+        wait_count: consecutive checks without a new best.
         stopped_epoch: the epoch in which the run was stopped, 0 if it was not.
         stopping_reason_message: why, ``None`` if it was not.
 

@@ -6,9 +6,9 @@ from lightning_tricks.functional.schedules import exponential_decay
 
 
 class ExponentialDecay(NamedSchedule):
-    """Multiply the learning rate by the same number after each epoch, or any other time.
+    """Multiply the learning rate by a constant after each epoch or any other interval.
 
-    Use when: the rate shall fall steadily, by so many percent an epoch; with ``staircase`` in steps (halved every
+    Use when: the rate should decay steadily, by a fixed percentage per epoch; with ``staircase`` in steps (halved every
     10 epochs).
 
     Where it acts: as :class:`LRSchedule`, before each optimizer step.
@@ -16,9 +16,9 @@ class ExponentialDecay(NamedSchedule):
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        decay_rate: the multiplier after ``decay_steps``, > 0; typical 0.9 to 0.99 an epoch.
-        decay_steps: the time in which the rate falls by ``decay_rate``, a Duration > 0; 1 is an epoch.
-        staircase: fall in steps at the multiples of ``decay_steps`` instead of at each optimizer step.
+        decay_rate: the multiplier after ``decay_steps``, > 0; typically 0.9 to 0.99 an epoch.
+        decay_steps: the time after which the rate is multiplied by ``decay_rate``, a Duration > 0; 1 is an epoch.
+        staircase: decay in steps at multiples of ``decay_steps`` instead of at each optimizer step.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:

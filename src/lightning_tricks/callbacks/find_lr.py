@@ -30,16 +30,16 @@ def find_lr(
     seed: int | None = None,
     **finder_arguments: Any,
 ) -> LRFinderResult:
-    """Find a learning rate for a model and its data, and leave model, Trainer and random generators as they were.
+    """Find a learning rate for a model and its data, and restore the model, the Trainer and the random generators.
 
     Args:
-        model: a LightningModule; its ``configure_optimizers`` says with what to train.
+        model: a LightningModule; its ``configure_optimizers`` defines the optimizer.
         train_dataloaders: as for ``Trainer.fit``.
-        val_dataloaders: as for ``Trainer.fit``; only the trials of ``refine`` look at it.
+        val_dataloaders: as for ``Trainer.fit``; only the trials of ``refine`` use it.
         datamodule: as for ``Trainer.fit``.
-        trainer: the Trainer of the training to come, for its precision, accumulation, devices and the callbacks that
+        trainer: the Trainer of the planned training, for its precision, accumulation, devices and the callbacks that
             change a step; by default one device and nothing else. ``ddp_spawn`` and ``ddp_fork`` are refused.
-        epochs: of the training to come, where there is no Trainer that says so: a longer one needs a smaller rate.
+        epochs: length of the planned training if no Trainer is given: a longer training needs a smaller rate.
         seed: of the random generators during the sweep, so that the same call finds the same rate again.
         finder_arguments: those of :class:`LRFinder`, except ``apply``, ``at_epochs`` and ``log_figure``.
 
@@ -63,7 +63,7 @@ def find_lr(
             f"`find_lr` searches once and applies nothing: `{given[0]}` is an argument of the callback `LRFinder`."
         )
     if epochs is not None and trainer is not None:
-        raise ValueError(f"`epochs`={epochs} and `trainer` both set the length of the training; give one of them.")
+        raise ValueError(f"`epochs`={epochs} and `trainer` both give the length of the training; give one of them.")
     if epochs is not None:
         check_count("epochs", epochs, 1)
     if seed is not None:
@@ -117,7 +117,7 @@ class _FinderNow(LRFinder):
 
 
 def _make_ready(trainer: Any, finder: LRFinder) -> None:
-    """Leave to the fit what has a hand in a step, and nothing that writes or stops; only trials may validate."""
+    """Keep only the callbacks that change a step, none that writes or stops; only trials may validate."""
     stay = [cb for cb in trainer.callbacks if alters_steps(cb) or isinstance(cb, Trick)]
     bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]
     trainer.callbacks = [*(cb for cb in stay if not isinstance(cb, LRFinder)), finder, *bar]

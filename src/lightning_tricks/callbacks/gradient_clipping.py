@@ -15,25 +15,26 @@ from lightning_tricks.functional.gradients import join_norms, real_parts, tensor
 
 
 class GradientClipping(Clipper):
-    """Bound the gradient of each step by its norm or by value, and leave out steps that are not finite.
+    """Bound the gradient of each step by its norm or by value, and skip steps whose gradient is not finite.
 
     Use when: the loss spikes, becomes NaN, or belongs to a recurrent network or a transformer (Pascanu et al. 2013).
 
-    Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, for each optimizer on its
-    own; also under manual optimization, fp16-AMP with fused optimizers and FSDP2, where the Trainer's own cannot.
+    Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, for each optimizer
+    separately; also under manual optimization, fp16-AMP with fused optimizers and FSDP2, where the Trainer's own
+    clipping cannot.
 
     Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. A skipped step changes neither weights nor the
-    optimizer's state; schedules continue. Fused optimizers skip without a host synchronisation, others read one flag a
+    optimizer's state; schedules advance. Fused optimizers skip without a host synchronisation, others read one flag per
     step; under a GradScaler the scaler skips. LBFGS: each evaluation is clipped; ``skip_nonfinite`` is refused.
 
     Args:
-        max_norm: bound of the norm over all parameters of an optimizer, > 0; typical 0.1 to 10, 1 for transformers.
+        max_norm: bound of the norm over all parameters of an optimizer, > 0; typically 0.1 to 10, 1 for transformers.
             1.0 if ``clip_value`` is not given either.
-        norm_type: p of the norm, > 0, ``"inf"`` included.
-        clip_value: bound of each element instead, > 0; typical 0.5 to 5.
-        per_group: bound the norm of each parameter group on its own.
-        skip_nonfinite: leave out a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
-        max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
+        norm_type: order of the norm, > 0, including ``"inf"``.
+        clip_value: bound of each element instead, > 0; typically 0.5 to 5.
+        per_group: bound the norm of each parameter group separately.
+        skip_nonfinite: skip a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
+        max_skips: maximum number of consecutive skips; one more raises and names parameters; ``None``: no limit.
         log: log ``grad_norm``, ``grad_norm_clipped`` and ``clip_rate`` (of the steps since the last logged one) every
             ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.
 

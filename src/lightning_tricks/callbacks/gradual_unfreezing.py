@@ -31,15 +31,15 @@ from lightning_tricks.functional.thaw_times import ThawPlan, plan_thaw, run_end
 
 
 class GradualUnfreezing(Trick):
-    """Freeze all but the head of a pretrained model, and thaw the layers below it in stages.
+    """Freeze all but the head of a pretrained model, and unfreeze the layers below it in stages.
 
-    Use when: a model is fine-tuned on little data, and a new head's first, wild gradients would spoil what the layers
-    below it know.
+    Use when: a model is fine-tuned on little data, and the large first gradients of a new head would damage the
+    pretrained layers below it.
 
-    Where it acts: everything is as the module built it until ``on_train_start``, where the stage is taken from the
-    clock, in a resumed run too; later stages begin in ``on_train_epoch_start`` and ``on_train_batch_start``, before the
-    first batch of a step. A frozen parameter has no gradient and no optimizer state; modules that belong to frozen
-    groups alone are in ``eval()``, so that BatchNorm and Dropout rest. What was frozen before ``fit`` stays frozen.
+    Where it acts: nothing changes until ``on_train_start``, where the stage is taken from the clock,
+    also in a resumed run; later stages begin in ``on_train_epoch_start`` and ``on_train_batch_start``, before the
+    first batch of a step. A frozen parameter has no gradient and no optimizer state; modules whose parameters are all
+    frozen are in ``eval()``, so that BatchNorm and Dropout are inactive. What was frozen before ``fit`` stays frozen.
 
     Interacts with: :class:`DiscriminativeLR`, given the same ``groups``. Under DDP the module is wrapped again at each
     stage, so that frozen parameters are neither waited for nor reduced; communication hooks with a state are refused.
@@ -48,15 +48,16 @@ class GradualUnfreezing(Trick):
     Args:
         schedule: ``"halves"``: the last group from the start, the upper half of all groups (rounded up) after
             ``every``, all after twice that; ``"one_per_epoch"``: one more group, downwards, per ``every`` (ULMFiT); or
-            a list of Durations, one a group from the head downwards, the first 0; ``null`` for one that never thaws.
+            a list of Durations, one per group from the head downwards, the first 0; ``null`` for a group that stays
+            frozen.
         groups: from input to head, each a glob pattern on parameter names or a list of them; the first match counts;
             ``null``: found from the model, each numbered block a group.
-        every: length of a stage, a Duration > 0; typical 1 epoch or more.
-        rewarmup: length of a linear warm-up of each group's learning rate after its thaw, a Duration on the clock of
-            the stages; 0 for none.
+        every: length of a stage, a Duration > 0; typically 1 epoch or more.
+        rewarmup: length of a linear warm-up of each group's learning rate after it is unfrozen, a Duration in the unit
+            of the stages; 0: none.
         replace_scheduler: with a ``rewarmup``, drop the scheduler that the module returns instead of refusing the
             module.
-        name: tells two callbacks of this class apart, in checkpoints.
+        name: distinguishes several callbacks of this class in checkpoints.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -133,7 +134,7 @@ class GradualUnfreezing(Trick):
         if comm_state is not None:
             raise MisconfigurationException(
                 "`GradualUnfreezing` wraps the module again at each stage, and a communication hook with a state "
-                f"({type(comm_state).__name__}) is tied to one wrapping. Remove one of them."
+                f"({type(comm_state).__name__}) is tied to one wrapping. Leave one of them out."
             )
         self.layer_groups = group_layers(run.module, self._patterns)
         check_optimizers_hold(run.trainer, run.module, self, self.layer_groups)
@@ -160,18 +161,18 @@ class GradualUnfreezing(Trick):
         return self._layers.layer_of(parameter) if self._layers is not None else None
 
     def make_plan(self, run: RunLength, steps_per_epoch: int | None) -> None:
-        """Measure the times of the thaw and the warm-up after it."""
+        """Measure the times of the stages and the warm-up after each."""
         fractions, unit = plan_thaw(self.schedule, self.every, len(self.layer_groups), run)
         times = tuple(math.inf if time is None else float(time) for time in fractions)
         length, of_warmup = measure(parse_duration(self.rewarmup), run, "rewarmup")
         if length and of_warmup != unit and any(times):
             raise ValueError(
-                f"`rewarmup`={self.rewarmup!r} (in {of_warmup}) must share the clock of the thaw (in {unit})."
+                f"`rewarmup`={self.rewarmup!r} (in {of_warmup}) must have the same unit as the stages (in {unit})."
             )
         if steps_per_epoch is None and unit == "ep" and any(time % 1 for time in times if time < math.inf):
             raise MisconfigurationException(
-                f"`{self.state_key}` thaws inside an epoch, but the training loader has no length, so that the time "
-                'there is not known. Give times in whole epochs or in optimizer steps ("500st").'
+                f"`{self.state_key}` unfreezes a group inside an epoch, but the training loader has no length, so "
+                'the time there is not known. Give times in whole epochs or in optimizer steps ("500st").'
             )
         self.plan = ThawPlan(times, unit, float(length))
 
@@ -203,13 +204,13 @@ class GradualUnfreezing(Trick):
         return held
 
     def _refuse_late(self, run: RunLength, steps_per_epoch: int | None) -> None:
-        """Refuse a thaw after the run's end."""
+        """Refuse a stage after the run's end."""
         unit, end, last = self.plan.unit, run_end(self.plan.unit, run, steps_per_epoch), self.plan.last
         if end is None or last < end:
             return
         times = ", ".join(f"group {i} at {time:g}{unit}" for i, time in enumerate(self.plan.times))
         message = (
-            f"`{self.state_key}` thaws its last group at {last:g}{unit}, but the run ends at {float(end):g}{unit}: "
+            f"`{self.state_key}` unfreezes its last group at {last:g}{unit}, but the run ends at {float(end):g}{unit}: "
             f"{times}. Train longer, give fewer `groups`, or a shorter `every` (now {self.every!r})."
         )
         if last > end:

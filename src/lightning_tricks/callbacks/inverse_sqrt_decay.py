@@ -12,14 +12,14 @@ from lightning_tricks.functional.schedules import inverse_sqrt_decay
 class InverseSqrtDecay(NamedSchedule):
     """Divide the learning rate by the square root of the epochs, or of the optimizer steps.
 
-    Use when: the length of the run is open and the rate shall never quite vanish; with a warm-up, as for Transformers.
+    Use when: the length of the run is not fixed and the rate must not reach zero; with a warm-up, as for Transformers.
 
     Where it acts: as :class:`LRSchedule`, before each optimizer step.
 
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        k: the multiplier at the start, > 0; typical 1.
+        k: the multiplier at the start, > 0; typically 1.
         unit: what is counted, ``"ep"`` epochs or ``"st"`` optimizer steps, each from 1.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 

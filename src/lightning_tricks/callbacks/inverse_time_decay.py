@@ -8,16 +8,16 @@ from lightning_tricks.functional.schedules import inverse_time_decay
 class InverseTimeDecay(NamedSchedule):
     """Divide the learning rate by 1 + decay_rate × epochs.
 
-    Use when: a slow tail is wanted, as stochastic approximation asks for (Robbins & Monro 1951).
+    Use when: a slow decay is needed, as in stochastic approximation (Robbins & Monro 1951).
 
     Where it acts: as :class:`LRSchedule`, before each optimizer step.
 
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        decay_rate: after ``decay_steps / decay_rate`` half of the rate is left, >= 0; typical 0.01 to 1 an epoch.
-        decay_steps: the time that ``decay_rate`` counts, a Duration > 0; 1 is an epoch.
-        staircase: fall in steps at the multiples of ``decay_steps`` instead of at each optimizer step.
+        decay_rate: the rate is halved after ``decay_steps / decay_rate``, >= 0; typically 0.01 to 1 an epoch.
+        decay_steps: the time unit of ``decay_rate``, a Duration > 0; 1 is an epoch.
+        staircase: decay in steps at multiples of ``decay_steps`` instead of at each optimizer step.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:

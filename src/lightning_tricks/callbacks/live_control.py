@@ -1,4 +1,4 @@
-"""Live control: turn the learning rate down, save, validate or stop by hand, through a file, during a run."""
+"""Live control: change the learning rate, save, validate or stop by hand during a run, through a file."""
 
 import copy
 import os
@@ -24,52 +24,53 @@ from lightning_tricks.functional.live_orders import Order, factor_after, write_o
 
 
 class LiveControl(LRFactor):
-    """Let a person turn the learning rate down, save, validate or stop while training continues, through a small file.
+    """Change the learning rate, save, validate or stop during training, through a small file.
 
     Write ``lr: x0.5`` into ``control.yaml`` in the run's folder with any editor, or let ``lightning-tricks control
     RUN lr=x0.5`` do it. The run's folder is that of its first logger with a ``log_dir``, else that of the Hydra job,
-    else ``trainer.default_root_dir``; the log says where the file is, and ``lightning-tricks control`` without
+    else ``trainer.default_root_dir``; the log contains the file's path, and ``lightning-tricks control`` without
     arguments lists the runs below the current folder. The keys, each optional:
 
     - ``lr``: ``x0.5`` multiplies the learning rates by a further 0.5; a number is from then on the learning rate of
-      the group whose rate is largest, whatever schedule, warm-up and plateau say, and the other groups keep their
+      the group whose rate is largest, regardless of schedule, warm-up and plateau, and the other groups keep their
       ratio to it;
-    - ``stop: true``: end the run as an early stopping would, not before ``min_epochs`` and ``min_steps``; a run that is
-      resumed continues;
+    - ``stop: true``: end the run as an early stopping would, not before ``min_epochs`` and ``min_steps``; a resumed
+      run continues;
     - ``checkpoint: true``: save ``control-{step}.ckpt`` where ``ModelCheckpoint`` saves, else in ``default_root_dir``;
       where gradients are being accumulated, after their step; a validation ordered with it comes first;
     - ``validate: true``: a validation run right after this batch, run by the Trainer itself: it counts as a check for
       early stopping, the plateau rule and ``ModelCheckpoint``, and those that are due come when they would have;
-    - ``id``: anything; makes of an order that was given before a new one.
+    - ``id``: any value; a new one makes the file a new order, so that an order can be repeated.
 
-    Any other key, and what is not plain YAML, changes nothing and is warned about once, with the line.
+    Any other key, or a file that is not plain YAML, changes nothing and raises one warning with the line.
 
-    Use when: you watch a run, and the loss stalls, explodes or is good enough before any rule says so.
+    Use when: you watch a run, and the loss stalls, diverges or is good enough before any rule reacts.
 
     Where it acts: every ``every_n_steps`` optimizer steps (``on_train_batch_end``) and at the end of each validation
     run, if the file has not changed for half a second. A thread of rank 0 reads it, the other ranks need not see it;
-    all ranks join one small broadcast at these points and nothing at others. An order that is older than the run is
-    not obeyed, and the log says so. ``fast_dev_run`` reads nothing. No two runs share a file: while another run
-    watches it, this one takes ``control-2.yaml``, and so on. A hidden file next to it says who watches it; it is
-    removed when the fit ends.
+    all ranks join one small broadcast at these points and none elsewhere. An order that is older than the run is
+    ignored, and this is logged. ``fast_dev_run`` reads nothing. No two runs share a file: while another run watches it,
+    this one takes ``control-2.yaml``, and so on. A hidden file next to it records which run watches it; it is removed
+    when the fit ends.
 
-    Interacts with: every other LR callback, whose factors keep multiplying in whatever order they stand, until a
-    number is ordered: then those by layer alone do. A module that returns a scheduler of its own is refused, unless
+    Interacts with: every other LR callback, whose factors multiply in any order, until a number is ordered:
+    from then on only the factors by layer apply. A module that returns a scheduler of its own is refused, unless
     ``replace_scheduler=True``.
 
     Args:
-        path: the file; a relative path lies in the run's own folder.
-        every_n_steps: optimizer steps between two looks, >= 1; 50 is a few seconds of most runs, and a broadcast each.
+        path: the file; a relative path is resolved in the run's folder.
+        every_n_steps: optimizer steps between two reads of the file, >= 1; 50 take a few seconds in most runs. Each
+            read is a broadcast.
         log_factors: log the factor as ``LiveControl/lr_factor``, every ``log_every_n_steps``.
         replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
-        name: tells two callbacks of this class apart, in checkpoints and logs.
+        name: distinguishes several callbacks of this class in checkpoints and logs.
 
     Attributes:
-        applied: one ``{"step": 150, "content": {"lr": "x0.5"}}`` an order; saved, so that a resumed run keeps its
-            learning rate and does not obey the last order again.
-        lr_factor: what all orders together multiply the learning rates by.
-        overrides_others: a number was ordered, and the factors of schedules, warm-ups and plateaus no longer count.
-        stopping_reason_message: when it was told to stop, ``None`` if it was not.
+        applied: one ``{"step": 150, "content": {"lr": "x0.5"}}`` per order; saved, so that a resumed run keeps its
+            learning rate and does not apply the last order again.
+        lr_factor: product of all orders, by which the learning rates are multiplied.
+        overrides_others: a number was ordered, so that the factors of schedules, warm-ups and plateaus no longer apply.
+        stopping_reason_message: when the run was ordered to stop, ``None`` if it was not.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -141,7 +142,7 @@ class LiveControl(LRFactor):
             rank_zero_warn(f"`{self.state_key}`: {path} cannot be distinguished from that of another run: {error}")
         file = ControlFile(marker.path if marker else path, marker)
         old = ", ".join(file.left_over.splitlines())
-        old = f" The order in it ({old}) is older than this run and is not obeyed." if old else ""
+        old = f" The order in it ({old}) is older than this run and is ignored." if old else ""
         rank_zero_info(f"{self.state_key} watches {file.path}.{old}")
         return file
 
@@ -183,8 +184,8 @@ class LiveControl(LRFactor):
         if order is None:
             return
         self.applied.append({"step": trainer.global_step, "content": order})
-        said = ", ".join(write_order(order).splitlines())
-        rank_zero_info(f"{self.state_key} at step {trainer.global_step}: {said}")
+        summary = ", ".join(write_order(order).splitlines())
+        rank_zero_info(f"{self.state_key} at step {trainer.global_step}: {summary}")
         if "lr" in order:
             self._turn(order["lr"])
         validates = bool(order.get("validate")) and not validated and self._validate_next(trainer)
@@ -192,13 +193,13 @@ class LiveControl(LRFactor):
             hook = "on_validation_end" if validated or validates else "on_train_batch_end"
             self._save_after(trainer, pl_module, hook)
         elif order.get("checkpoint"):
-            self._save_due = True  # gradients are half gathered, which no checkpoint holds
+            self._save_due = True  # checkpoints do not contain half accumulated gradients
         if order.get("stop"):
             trainer.should_stop = True
-            self.stopping_reason_message = f"stopped by an order at step {trainer.global_step}"
+            self.stopping_reason_message = f"stop ordered at step {trainer.global_step}"
 
     def _new_order(self) -> Order | None:
-        """Return what the file says, on the rank that reads it, if it says something new."""
+        """Return the file's order, on the rank that reads it, if it is new."""
         if self._file is None:
             return None
         try:

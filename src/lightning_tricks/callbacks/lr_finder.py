@@ -26,34 +26,35 @@ _MOST_STEPS = 10_000
 
 
 class LRFinder(Trick):
-    """Find the learning rate before training: a hundred steps at rising rates, after which nothing has happened.
+    """Find the learning rate before training: a hundred steps at rising rates, after which all state is restored.
 
-    Use when: the optimizer, the model or the batch size is new, and with them the rate; first thing of all.
+    Use when: the optimizer, the model or the batch size is new, so that a suitable rate is unknown; use it before any
+    other tuning.
 
     Where it acts: when an epoch of ``at_epochs`` starts (``on_train_epoch_start``). The steps are the strategy's own,
     with the module's overrides, accumulation, mixed precision and the callbacks that change a step (clipping). Then
-    weights, buffers, optimizers, schedulers, scaler, metrics, attributes, random generators and loaders are restored to
-    the last bit.
+    weights, buffers, optimizers, schedulers, scaler, metrics, attributes, random generators and loaders are restored
+    bit by bit.
 
     Interacts with: every LR callback, in any order: the found rate is their new base, a plateau's factor returns to 1.
-    A scheduler of the module's own continues from it. Parameter groups, and several optimizers, keep their ratios.
+    The module's own scheduler continues from it. Parameter groups, and several optimizers, keep their ratios.
 
     Args:
-        min_lr: the first rate, > 0; typical 1e-8 to 1e-6.
-        max_lr: the last rate, above ``min_lr``; typical 1 to 10. A sweep that diverges ends before.
+        min_lr: the first rate, > 0; typically 1e-8 to 1e-6.
+        max_lr: the last rate, above ``min_lr``; typically 1 to 10. A sweep that diverges ends earlier.
         num_steps: optimizer steps of the sweep, 10 to 10,000; typically 100.
         mode: ``"exponential"``, equal ratios between the rates, or ``"linear"``, equal distances.
         suggestion: the rule: ``"auto"``, ``"valley"``, ``"steep"``, ``"minimum"`` or ``"slide"``.
-        smoothing: weight of the past in the average of the losses, in ``[0, 1)``; typical 0.9 to 0.98.
-        stop_factor: the sweep ends at a loss of so many times the best one, > 1; typical 4 to 5;
+        smoothing: weight of the past in the average of the losses, in ``[0, 1)``; typically 0.9 to 0.98.
+        stop_factor: the sweep ends when the loss exceeds this multiple of the best one, > 1; typically 4 to 5;
             ``inf``: only at one that is not finite.
         refine: steps of a short training at each of 3 to 7 rates around the suggestion, to move it towards the best of
-            them, the further the longer the trials are next to the training; 0: the sweep alone; at most ``num_steps``,
-            typical half of it. The best is that by the loss of ``validation_step``, if the run validates and the step
-            logs or returns a loss; else by the training loss, which is worth little after the first pass over the data.
+            them, further if the trials are long compared with the training; 0: the sweep alone; at most ``num_steps``,
+            typically half of it. The best is that by the loss of ``validation_step``, if the run validates and the step
+            logs or returns a loss; else by the training loss, which means little after the first pass over the data.
         apply: train with the suggestion; False: only report it.
-        at_epochs: the epochs at whose start it looks, counted from 0.
-        log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow); where none of them takes figures, it is
+        at_epochs: epochs that start with a search, counted from 0.
+        log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow); if none of them accepts figures, it is
             written to the run's folder.
 
     Attributes:
@@ -64,8 +65,8 @@ class LRFinder(Trick):
         ValueError: an argument is out of range; at run time, an empty loader.
         ModuleNotFoundError: ``log_figure`` without matplotlib, which the extra ``plot`` installs.
         RuntimeError: at run time, a loss without gradient, or not finite from the first step.
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: under DeepSpeed, whose engine cannot be put
-            back; a ``training_step`` that fetches its own batches; no optimizer, or one without a learning rate;
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: under DeepSpeed, whose engine cannot be
+            restored; a ``training_step`` that fetches its own batches; no optimizer, or one without a learning rate;
             uninitialized parameters, and what can be read only once (see the page "What is restored, what is refused").
 
     Example:
@@ -172,7 +173,7 @@ class LRFinder(Trick):
                 if not run.has_broken():
                     _say_where(error, place, lr)
                     raise
-                # who fails on a loss that is not finite says that the sweep is over
+                # a callback that fails on a loss that is not finite ends the sweep
                 losses += run.read(waiting) if waiting else []
                 return (*self._cut(tried, losses), True)
             if loss is not None:

@@ -24,7 +24,7 @@ class LRPreview(Sequence[float]):
         lrs: the learning rate that each step will use.
         epochs: the time before each step, in epochs.
         factors: the multipliers of each step as ``<callback>/<factor>``; ``lrs`` is their product times the base.
-        unforeseen: the LR callbacks whose factors only the run will tell, a plateau rule for instance: taken as 1.
+        unforeseen: the LR callbacks whose factors are known only during the run, such as a plateau rule: taken as 1.
     """
 
     lrs: list[float]
@@ -53,11 +53,11 @@ class LRPreview(Sequence[float]):
         return text_and_figure(str(self), self.plot, "learning rate over epochs")
 
     def plot(self) -> Any:
-        """Return a matplotlib ``Figure``: the rate above, each factor that moves in a panel of its own below it."""
+        """Return a matplotlib ``Figure``: the rate above, each changing factor in a separate panel below it."""
         return plot_lr(self.epochs, self.lrs, self.factors, self.unforeseen)
 
     def rows(self) -> list[dict[str, float]]:
-        """Return one row a step: ``step``, ``epoch``, ``lr`` and each factor."""
+        """Return one row per step: ``step``, ``epoch``, ``lr`` and each factor."""
         columns = {"step": range(len(self)), "epoch": self.epochs, "lr": self.lrs, **self.factors}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -65,14 +65,14 @@ class LRPreview(Sequence[float]):
 def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *, lr: float = 1.0) -> LRPreview:
     """Compute the learning rates that a Trainer with these callbacks would use, without a Trainer.
 
-    The callbacks' own code is asked for their factors, so what is shown is what will be used. Factors that only the
-    run will tell (a plateau rule, a finder, live control, layer multipliers) are taken as 1 and listed.
+    The factors come from the callbacks' own code, so the run will use the same values. Factors known only
+    during the run (a plateau rule, a finder, live control, layer multipliers) are taken as 1 and listed.
 
     Args:
-        callbacks: a Trainer's list; those that do not write learning rates are passed over.
+        callbacks: a Trainer's list; those that do not change learning rates are ignored.
         epochs: the ``max_epochs`` of the run, >= 1.
         steps_per_epoch: optimizer steps in an epoch, >= 1: batches divided by ``accumulate_grad_batches``, rounded up.
-        lr: the base learning rate, what the optimizer is built with.
+        lr: the base learning rate, with which the optimizer is built.
 
     Returns:
         The learning rate of each of the ``epochs * steps_per_epoch`` steps, with the factors apart.

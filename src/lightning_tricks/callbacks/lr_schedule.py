@@ -31,25 +31,25 @@ from lightning_tricks.functional.schedules import Schedule, linear_warmup
 class LRSchedule(LRFactor):
     """Multiply the learning rate by any function of time.
 
-    Use when: no named schedule fits, or one of your own or of :func:`join` and :func:`product` does.
+    Use when: no named schedule fits, but your own function or a combination by :func:`join` and :func:`product` does.
 
     Where it acts: the rate of a step is set right after the step before it (``on_train_batch_end``; the first in
     ``on_train_start``), from the Trainer's own progress; under manual optimization also in
     ``on_before_optimizer_step``. Accumulation does not advance it.
 
-    Interacts with: every other LR callback, whose factors are multiplied in whatever order they stand. A module that
+    Interacts with: every other LR callback, whose factors multiply in any order. A module that
     returns a scheduler of its own is refused, unless ``replace_scheduler=True``.
 
     Args:
         schedule: called with a time, returns a multiplier: a :class:`Schedule` or any function, which must be
             picklable under ``ddp_spawn``.
-        unit: what its time counts, ``"ep"`` epochs or ``"st"`` optimizer steps.
-        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration; typical
+        unit: unit of the schedule's time, ``"ep"`` epochs or ``"st"`` optimizer steps.
+        warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration; typically
             0 to 5 epochs, or ``"0.05dur"`` (Goyal et al. 2017 take 5 epochs).
         warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
         log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
         replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
-        name: tells two callbacks of this class apart, in checkpoints and logs.
+        name: distinguishes several callbacks of this class in checkpoints and logs.
 
     Raises:
         TypeError: ``schedule`` cannot be called, or an argument has the wrong type.

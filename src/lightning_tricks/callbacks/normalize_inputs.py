@@ -29,9 +29,9 @@ from lightning_tricks.modules.input_normalizer import InputNormalizer, check_fea
 
 
 class NormalizeInputs(Trick):
-    """Give every feature of the inputs mean 0 and standard deviation 1, measured on the training rows.
+    """Scale every input feature to mean 0 and standard deviation 1, measured on the training rows.
 
-    Use when: features have different scales, images come as 0 to 255, or the doctor reports unscaled inputs (DAT001).
+    Use when: features have different scales, images contain 0 to 255, or the doctor reports unscaled inputs (DAT001).
 
     Where it acts: one pass over the training loader before the first step (or the sanity check) measures mean and
     standard deviation in float64, over the rows of all processes. Every batch of every stage is then normalized after
@@ -39,18 +39,18 @@ class NormalizeInputs(Trick):
     ``validate``, ``test`` and ``predict`` (also with ``ckpt_path``), use the saved statistics.
 
     Interacts with: :class:`lightning_tricks.InputNormalizer`: where the module holds one, it is fitted and batches are
-    left alone, so that a checkpoint alone is enough for inference. Random transforms of the data set are measured as
-    they come. A module that takes ``dataloader_iter`` is refused.
+    not changed, so that a checkpoint is enough for inference. Random transforms of the data set are part of what is
+    measured. A module that takes ``dataloader_iter`` is refused.
 
     Args:
-        key: the entry of a dict or tuple batch that is the input, a name or a place; ``None``: the first floating
-            tensor. Integer inputs, such as images of bytes, must be named and become floating.
+        key: the entry of a dict or tuple batch that holds the input, by name or index; ``None``: the first
+            floating-point tensor. Integer inputs, such as images of bytes, must be named and become floating-point.
         dim: dimension of the features, not 0: 1 for tables and images, -1 for sequences ``(N, L, C)``.
         eps: features with a smaller standard deviation are centered and not divided, > 0.
-        mask: the entry that is true where the input is no padding, in the shape of the input without ``dim``; padding
-            is neither measured nor changed. ``None``: everything counts.
+        mask: the entry that is true where the input is not padding, in the shape of the input without ``dim``; padding
+            is neither measured nor changed. ``None``: everywhere.
         limit_batches: measure at most this many batches of each process; ``None``: all.
-        name: tells two callbacks of this class apart, in checkpoints.
+        name: distinguishes several callbacks of this class in checkpoints.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -153,7 +153,7 @@ class NormalizeInputs(Trick):
             self._entry = (find_input(batch, self.key),)
             taken = [] if self._run is None else self._run.members_of(NormalizeInputs)
             if any(other is not self and other._entry == self._entry for other in taken):
-                raise ValueError(f"two of a kind would normalize the entry {self._entry[0]!r}. Remove one of them.")
+                raise ValueError(f"two callbacks would normalize the entry {self._entry[0]!r}. Remove one of them.")
         return self._entry[0]
 
     def _mask_of(self, batch: Any) -> Any:

@@ -12,22 +12,23 @@ from lightning_tricks.functional.schedules import Schedule, one_cycle
 
 
 class OneCycle(NamedSchedule):
-    """Let the learning rate rise to its base and fall far below the start, once, and the momentum fall and rise.
+    """Raise the learning rate to its base and decay it far below the start, once; the momentum does the opposite.
 
-    Use when: the length of the run is known and shall be short; the base rate may then be the highest that still trains
+    Use when: the length of the run is known and short; the base rate may then be the highest that still trains
     (Smith & Topin 2018), several times a constant one.
 
     Where it acts: as :class:`LRSchedule`, before each optimizer step.
 
-    Interacts with: as :class:`LRSchedule`; every other LR callback multiplies, the momentum is this one's alone. It is
-    ``momentum`` of SGD and RMSprop, the first of ``betas`` of the Adam family; a group built without (``momentum=0``)
-    keeps none. Like the rate it follows the clock, also in a resumed run, and stays where it was when the fit ends.
+    Interacts with: as :class:`LRSchedule`; every other LR callback multiplies; only this one changes the momentum. It
+    is ``momentum`` of SGD and RMSprop, the first of ``betas`` of the Adam family; a group built without it
+    (``momentum=0``) stays without. Like the rate it follows the clock, also in a resumed run, and stays where it was
+    when the fit ends.
 
     Args:
-        total: time of the whole cycle, a Duration > 0; ``"1dur"`` is the run.
-        pct_start: share of the cycle that rises, in ``[0, 1)``; typical 0.25 to 0.45.
-        div_factor: the peak, which is the base rate, is so many times the start, >= 1; typical 10 to 25.
-        final_div_factor: the start is so many times the end, > 0; typical 1e2 to 1e5.
+        total: length of the cycle, a Duration > 0; ``"1dur"`` is the run.
+        pct_start: fraction of the cycle in which the rate rises, in ``[0, 1)``; typically 0.25 to 0.45.
+        div_factor: ratio of the peak, which is the base rate, to the start, >= 1; typically 10 to 25.
+        final_div_factor: ratio of the start to the end, > 0; typically 1e2 to 1e5.
         cycle_momentum: cycle the momentum too.
         base_momentum: the momentum at the peak of the rate, in ``[0, max_momentum]``.
         max_momentum: the momentum at both ends, in ``[0, 1)``.

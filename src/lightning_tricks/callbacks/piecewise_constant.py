@@ -11,21 +11,22 @@ from lightning_tricks.functional.schedules import Schedule, piecewise_constant
 class PiecewiseConstant(NamedSchedule):
     """Change the learning rate at fixed times, to given multiples of the base.
 
-    Use when: a recipe says at which epochs the rate is divided (He et al. 2016: by 10, twice).
+    Use when: a recipe gives the epochs at which the rate is divided (He et al. 2016: by 10, twice).
 
     Where it acts: as :class:`LRSchedule`, before each optimizer step.
 
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        boundaries: the times of change, rising Durations > 0 on one clock. The new factor holds from the boundary on.
+        boundaries: the times of change, increasing Durations > 0 in one unit. The new factor applies from the boundary
+            on.
         factors: the multipliers between them, >= 0, one more than ``boundaries``; multiples of the base, not of the
-            piece before.
+            previous piece.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: an argument is out of range, a wrong number of factors, boundaries out of order or on two clocks.
+        ValueError: an argument is out of range, a wrong number of factors, boundaries out of order or in two units.
 
     Example:
         >>> from lightning.pytorch import Trainer

@@ -6,19 +6,19 @@ from lightning_tricks.functional.schedules import polynomial_decay
 
 
 class PolynomialDecay(NamedSchedule):
-    """Let the learning rate fall along a straight line, or a power of the time that is left.
+    """Decay the learning rate linearly, or with a power of the remaining time.
 
-    Use when: the length of the run is known and the end shall be reached in a line (power 1), or early (above 1).
+    Use when: the length of the run is known and the rate should decay linearly (power 1), or mostly early (above 1).
 
     Where it acts: as :class:`LRSchedule`, before each optimizer step.
 
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        decay_steps: time of the whole fall, a Duration > 0; ``"1dur"`` is the run.
-        end_factor: the multiplier at the end and after it, in ``[0, 1]``; typical 0 to 0.1.
-        power: > 0; 1 is a straight line, 0.9 segmentation's custom, 2 falls fast at first.
-        cycle: after ``decay_steps`` rise again, to ever lower peaks, instead of staying at the end.
+        decay_steps: length of the decay, a Duration > 0; ``"1dur"`` is the run.
+        end_factor: the multiplier at the end and after it, in ``[0, 1]``; typically 0 to 0.1.
+        power: > 0; 1 is a straight line, 0.9 is common in segmentation, 2 decays fast at first.
+        cycle: restart after each ``decay_steps``, at lower and lower peaks, instead of staying at the end.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:

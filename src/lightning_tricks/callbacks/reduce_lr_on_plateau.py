@@ -26,7 +26,7 @@ from lightning_tricks.functional.plateau import at_floor, observe
 
 
 class PlateauCheck(NamedTuple):
-    """One check of a run: optimizer steps before it, its score, and the factor in force from there on."""
+    """One check of a run: optimizer steps before it, its score, and the factor that applies from then on."""
 
     step: int
     score: float
@@ -38,12 +38,12 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
 
     Use when: the length of the run is not known beforehand; the guides' no-improvement-in-n rule.
 
-    Where it acts: a check a validation run (``on_validation_end``), however often that is; without validation, or for
-    a metric that training logs, one a training epoch, after the module's own ``on_train_epoch_end``. The score is
+    Where it acts: one check per validation run (``on_validation_end``), at any interval; without validation, or for
+    a metric that training logs, one per training epoch, after the module's own ``on_train_epoch_end``. The score is
     averaged over all ranks first. The cut is a factor of the learning-rate product, in force from the next step.
 
-    Interacts with: every other LR callback, whose factors are multiplied in whatever order they stand; ``LRFinder``,
-    whose find sets the factor back to 1; ``min_epochs`` and ``min_steps``, which hold the stop back. An
+    Interacts with: every other LR callback, whose factors multiply in any order; ``LRFinder``,
+    whose result resets the factor to 1; ``min_epochs`` and ``min_steps``, which delay the stop. An
     ``EarlyStopping`` of the same monitor and patience, both defaults for instance, waits until no cut is left; a
     shorter one stops before the first cut, with a warning. A module that returns a scheduler of its own is refused,
     unless ``replace_scheduler=True``.
@@ -51,26 +51,26 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
     Args:
         monitor: key of a logged metric.
         mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
-        patience: checks in a row without a new best that bring a cut, >= 1; typical 5 to 20 (Nielsen 2015: 10).
-        factor: what a cut multiplies the learning rate by, in ``(0, 1)``; typical 0.5 or 0.1.
-        min_factor: the floor, as a share of the initial learning rate, in ``(0, 1)``; 1/1024 is ten halvings.
+        patience: consecutive checks without a new best before a cut, >= 1; typically 5 to 20 (Nielsen 2015: 10).
+        factor: factor by which each cut multiplies the learning rate, in ``(0, 1)``; typically 0.5 or 0.1.
+        min_factor: the floor, as a fraction of the initial learning rate, in ``(0, 1)``; 1/1024 is ten halvings.
         min_delta: a new best must be better by more than this, >= 0; NaN never is.
-        cooldown: checks after a cut that never count as bad, >= 0.
-        stop_at_min: stop on arrival at the floor; False: continue there.
-        restore_best: put the weights and buffers of the best check back after each cut, before the next batch, and
+        cooldown: checks after a cut that do not count towards ``patience``, >= 0.
+        stop_at_min: stop when the rate reaches the floor; False: continue there.
+        restore_best: restore the weights and buffers of the best check after each cut, before the next batch, and
             when training ends; the optimizer's moments stay. They are kept in host memory and in checkpoints.
-        strict: a metric that is not logged is an error; False: one warning.
-        verbose: say each cut in the log.
+        strict: raise if the metric is not logged; False: warn once.
+        verbose: log each cut.
         log_factors: log the factor as ``<callback>/lr_factor``, every ``log_every_n_steps``.
         replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
-        name: tells two callbacks of one ``monitor`` and ``mode`` apart, in checkpoints and logs.
+        name: distinguishes several callbacks with the same ``monitor`` and ``mode`` in checkpoints and logs.
 
     Attributes:
         best_score: the best score so far.
         wait_count: checks without a new best since the last one or the last cut.
         lr_factor: product of all cuts.
         num_reductions: cuts so far.
-        history: one :class:`PlateauCheck` a check, for :func:`lightning_tricks.reports.plateau.plot_plateau`.
+        history: one :class:`PlateauCheck` per check, for :func:`lightning_tricks.reports.plateau.plot_plateau`.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -159,7 +159,7 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
         if self.restore_best and run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
                 "`ReduceLROnPlateau(restore_best=True)` restores weights in the middle of a run, but DeepSpeed's "
-                "engine continues from master weights of its own. Set `restore_best=False`."
+                "engine continues from its own master weights. Set `restore_best=False`."
             )
         warn_of_early_stops(run.trainer, self.monitor, self.mode, self.patience)
 

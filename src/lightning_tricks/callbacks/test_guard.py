@@ -1,4 +1,4 @@
-"""Test guard: keep a ledger of every look at the test set, and warn when it is used to choose settings."""
+"""Test guard: record every use of the test set, and warn when it is used to choose settings."""
 
 import hashlib
 import os
@@ -23,26 +23,26 @@ _NOT_A_CHOICE = re.compile(r"ckpt|checkpoint|seed|_dir$|(^|[._])dir$")
 
 
 class TestGuard(Trick):
-    """Keep a ledger of every look at the test set, and warn when several configurations have been tested.
+    """Record every use of the test set, and warn when several configurations have been tested.
 
-    Use when: a test set is held back. Choosing settings by the test score makes it another validation score; looking
-    once, at the end, keeps it an estimate of performance on new data (Hastie et al. 2009, section 7.2).
+    Use when: a test set is held back. Choosing settings by the test score makes it another validation score; using
+    it once, at the end, keeps it an estimate of performance on new data (Hastie et al. 2009, section 7.2).
 
     Where it acts: ``on_test_end``: each ``trainer.test`` adds an entry with the time, the origin and a digest of the
-    weights, a fingerprint of configuration and hyper-parameters, and the metrics. Process 0 alone writes. A dry run
-    (``fast_dev_run``) is not a look.
+    weights, a fingerprint of configuration and hyper-parameters, and the metrics. Only process 0 writes. A dry
+    run (``fast_dev_run``) does not count.
 
     Interacts with: every callback and scheduler with a ``monitor``: a name that begins with ``test`` raises when the
     fit starts. The fingerprint covers the class of the module, its ``hparams``, the shapes of its parameters, the data
     module's class and ``hparams`` and the overrides of a Hydra job, all without seeds, folders and checkpoints; a
-    change of the code is not seen. The ledger
+    change of the code is not detected. The ledger
     belongs to a folder: give runs that share a test set the same ``default_root_dir``, or ``ledger`` an absolute path.
 
     Args:
-        ledger: the file; a relative path lies in ``trainer.default_root_dir``. A file that cannot be read as a ledger
-            is kept under another name.
-        max_looks: configurations that may be tested, >= 1; each further one is a warning. Testing the same
-            configuration again is silent.
+        ledger: the file; a relative path is resolved in ``trainer.default_root_dir``. A file that cannot be read as a
+            ledger is kept under another name.
+        max_looks: configurations that may be tested, >= 1; each further one raises a warning. Testing the same
+            configuration again does not warn.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -118,7 +118,7 @@ def _describe_look(trainer: Any, pl_module: LightningModule) -> Look:
 
 
 def _settings(trainer: Any, pl_module: LightningModule) -> dict[str, str]:
-    """Return what tells configurations apart, as text; not where weights or files lie, nor the seed."""
+    """Return what distinguishes configurations, as text, without paths of weights and files or the seed."""
     found = {"module": type(pl_module).__qualname__, **_hparams("hparams", pl_module)}
     if trainer.datamodule is not None:
         found |= {"datamodule": type(trainer.datamodule).__qualname__, **_hparams("data", trainer.datamodule)}
@@ -135,7 +135,7 @@ def _hparams(prefix: str, owner: Any) -> dict[str, str]:
 
 @torch.no_grad()
 def _digest(pl_module: LightningModule) -> str:
-    """Return a digest of the weights of this process, from two sums of each: it tells two sets of weights apart."""
+    """Return a digest of the weights of this process, from two sums of each: it distinguishes two sets of weights."""
     digest = hashlib.sha256()
     for name, parameter in pl_module.named_parameters():
         local = parameter.to_local() if hasattr(parameter, "to_local") else parameter

@@ -19,24 +19,24 @@ from lightning_tricks.functional.penalties import add_penalty_grads_
 class WeightPenalty(Trick):
     """Penalize large weights as if an L1 or L2 term were in the loss.
 
-    Use when: a model overfits, or few of many inputs are expected to matter (L1), and the loss cannot be edited or the
-    optimizer's ``weight_decay`` reaches too much.
+    Use when: a model overfits, or only a few of many inputs should matter (L1), and the loss cannot be edited or the
+    optimizer's ``weight_decay`` applies to too many parameters.
 
-    Where it acts: ``on_before_optimizer_step``, before every other callback, hence before clipping; gradients are
-    already accumulated, reduced and unscaled. Under accumulation the share of the window that was seen counts, as in
-    a loss. Under manual optimization the whole penalty counts once per step of each optimizer; a module that clips by
-    hand before it calls ``optimizer.step()`` clips without it.
+    Where it acts: ``on_before_optimizer_step``, before every other callback and therefore before clipping; gradients
+    are already accumulated, reduced and unscaled. Under accumulation the penalty is scaled by the share of the window
+    that was processed, as in a loss. Under manual optimization the whole penalty counts once per step of each
+    optimizer; a module that clips by hand before it calls ``optimizer.step()`` clips without it.
 
-    Interacts with: ``weight_decay``, which adds up with it (in SGD ``l2`` equals ``weight_decay=2 * l2``; AdamW's decay
+    Interacts with: ``weight_decay``, which is added to it (in SGD ``l2`` equals ``weight_decay=2 * l2``; AdamW's decay
     is not part of the loss). The logged loss does not contain the penalty. LBFGS with a line search is refused, because
-    it reads the loss; without one its ``tolerance_change`` still looks at the loss alone.
+    it reads the loss; without one its ``tolerance_change`` still considers the loss alone.
 
     Args:
         l1: factor of the sum of absolute weights, >= 0; typical 1e-5 to 1e-3.
         l2: factor of the sum of squared weights, >= 0; typical 1e-5 to 1e-2 (Goodfellow et al. 2016, section 7.1).
-        include: glob patterns on parameter names; biases and the parameters of normalization layers are left out unless
+        include: glob patterns on parameter names; biases and the parameters of normalization layers are excluded unless
             a pattern names them without a wildcard.
-        exclude: glob patterns on parameter names that are left out.
+        exclude: glob patterns on parameter names that are excluded.
 
     Raises:
         TypeError: an argument has the wrong type.

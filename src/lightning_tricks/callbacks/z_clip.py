@@ -17,28 +17,29 @@ from lightning_tricks.functional.clip_thresholds import (
 
 
 class ZClip(Clipper):
-    """Clip only the steps whose gradient's norm stands out: by more than ``z`` standard deviations above the mean.
+    """Clip only steps whose gradient norm is more than ``z`` standard deviations above the mean.
 
-    Use when: training is smooth but for rare spikes, as of language models; a step like the others is left alone
-    (Kumar et al. 2025).
+    Use when: training is smooth except for rare spikes, as in language models; typical steps are not changed (Kumar
+    et al. 2025).
 
-    Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, with statistics of its
-    own for each optimizer; also under manual optimization, fp16-AMP with fused optimizers and FSDP2.
+    Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, with separate statistics
+    for each optimizer; also under manual optimization, fp16-AMP with fused optimizers and FSDP2.
 
-    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. The statistics are part of the checkpoint; a
-    norm that is not finite never enters them. A skipped step changes neither weights nor the optimizer's state. Fused
-    optimizers skip without a host synchronisation, others read one flag a step; under a GradScaler the scaler skips.
-    LBFGS: each evaluation is clipped, the first of a step is remembered; ``skip_nonfinite`` is refused.
+    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. The statistics are part of the checkpoint;
+    norms that are not finite are not added to them. A skipped step changes neither weights nor the optimizer's state.
+    Fused optimizers skip without a host synchronisation, others read one flag per step; under a GradScaler the scaler
+    skips. LBFGS: each evaluation is clipped, the first of a step is recorded; ``skip_nonfinite`` is refused.
 
     Args:
-        z: how many standard deviations above the mean are borne, > 0; the paper takes 2.5.
-        alpha: how much of the old mean and variance each step keeps, in ``[0, 1)``; the paper takes 0.97.
-        warmup: how many norms the first mean and variance are made of, before anything is judged, at least 1; the paper
-            takes 25.
-        max_norm: a bound for all steps on top, from the first on, > 0; ``None``: none. Statistics do not see it.
+        z: maximum number of standard deviations above the mean, > 0; the paper uses 2.5.
+        alpha: weight of the old mean and variance at each step, in ``[0, 1)``; the paper uses 0.97.
+        warmup: number of norms from which the first mean and variance are computed, before any step is clipped, at
+            least 1; the paper uses 25.
+        max_norm: an additional bound for all steps, from the first on, > 0; ``None``: none. It does not affect the
+            statistics.
         per_group: statistics and a threshold for each parameter group.
-        skip_nonfinite: leave out a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
-        max_skips: so many of them in a row are borne, the next raises and names parameters; ``None``: any number.
+        skip_nonfinite: skip a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
+        max_skips: maximum number of consecutive skips; one more raises and names parameters; ``None``: no limit.
         log: log ``grad_norm``, ``grad_norm_clipped``, ``clip_rate`` (of the steps since the last logged one) and
             ``clip_threshold`` every ``log_every_n_steps``, and ``num_skipped`` at the end of an epoch.
 
