@@ -15,6 +15,13 @@ PLACES = (
     ".github",
     "conf",
     "src/lightning_tricks/conf",
+    "src/lightning_tricks/core",
+    "src/lightning_tricks/data",
+    "src/lightning_tricks/hydra",
+    "src/lightning_tricks/modules",
+    "src/lightning_tricks/reports",
+    "src/lightning_tricks/sweeps",
+    "src/lightning_tricks/templates",
 )
 """Files and folders that are checked. (To add: the rest of src.)"""
 SUFFIXES = {".md", ".py", ".yaml", ".yml", ".toml"}

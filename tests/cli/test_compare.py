@@ -100,7 +100,7 @@ def test_the_picture_has_each_parameter_on_its_own_scale(swept: Path, tmp_path: 
     ("folder", "options", "status", "message"),
     [
         ("nowhere", [], 2, "There is no folder"),
-        (".", [], 2, "is no sweep, but holds 1; name one of them"),
+        (".", [], 2, "is not a sweep, but holds 1; name one of them"),
         ("sweep/0", [], 2, "is a single run"),
         ("sweep", ["--metric", "val_f1"], 1, "no job has logged `val_f1`. Choose by --metric among val_acc, val_loss."),
     ],

@@ -62,7 +62,7 @@ def test_each_order_is_a_new_one_and_replaces_the_file_as_a_whole(
         (["{run}/empty/control.yaml", "lr=x0.5"], "No run with LiveControl is training in {run}/empty/control.yaml."),
         (["{run}", "lr=half"], "`lr` must be a number > 0, or x and a number > 0 (x0.5 halves it), got 'half'."),
         (["{run}", "lr"], "`lr` is not of the form KEY=VALUE"),
-        (["{run}", "momentum=0.9"], "`momentum` is not an order; valid keys are lr, stop, checkpoint, validate, id."),
+        (["{run}", "momentum=0.9"], "`momentum` is not an order; the orders are lr, stop, checkpoint, validate, id."),
         (["{run}", "stop=1"], "`stop` must be true or false, got '1'"),
         (["{run}", "lr=1", "lr=2"], "`lr` is given twice"),
         (["{run}/empty"], "No run with LiveControl is training in {run}/empty."),

@@ -35,7 +35,7 @@ def test_nothing_is_overwritten_or_written_beside_what_is_there(
     (tmp_path / "train.py").write_text("mine")
     (tmp_path / "notes.txt").write_text("mine too")
     assert main(["init", str(tmp_path)]) == 2
-    assert f"nothing is written, for there is already {tmp_path / 'train.py'}" in capsys.readouterr().err
+    assert f"nothing was written, because these files exist: {tmp_path / 'train.py'}" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "train.py"]
     (tmp_path / "train.py").unlink()
     assert main(["init", str(tmp_path)]) == 0

@@ -28,5 +28,5 @@ def test_a_rate_of_zero_or_infinity_is_refused(factor: float, lr: str | float, l
 
 
 def test_there_is_no_other_key() -> None:
-    with pytest.raises(ValueError, match="`LR` is not an order; valid keys are lr, stop, checkpoint, validate, id"):
+    with pytest.raises(ValueError, match="`LR` is not an order; the orders are lr, stop, checkpoint, validate, id"):
         read_entry("LR", "x0.5")

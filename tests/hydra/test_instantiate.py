@@ -96,9 +96,7 @@ def test_settings_of_an_option_that_is_not_selected_are_passed_over_with_a_warni
 
 def test_requirements_and_conflicts_that_tricks_declare_are_checked_together() -> None:
     assert names({"a": COSINE, "b": of(Needy)}) == ["CosineDecay", "Needy"]
-    with pytest.raises(
-        MisconfigurationException, match="`Needy` needs `CosineDecay` next to it, which is not selected"
-    ):
+    with pytest.raises(MisconfigurationException, match="`Needy` needs `CosineDecay`, which is not selected"):
         instantiate_callbacks({"a": RESTARTS, "b": of(Needy)})
     with pytest.raises(MisconfigurationException, match="`Hostile` and `CosineDecay` cannot work together"):
         instantiate_callbacks({"a": COSINE, "b": of(Hostile)})
@@ -115,7 +113,7 @@ def test_a_refused_argument_names_its_key() -> None:
 
 
 def test_what_is_no_callback_or_no_mapping_is_refused() -> None:
-    with pytest.raises(MisconfigurationException, match=r"`tricks.a` is no callback but Fraction"):
+    with pytest.raises(MisconfigurationException, match=r"`tricks.a` is not a callback \(got `Fraction`\)"):
         instantiate_callbacks({"a": {"_target_": "fractions.Fraction"}})
     with pytest.raises(TypeError, match="`cfg` must be a mapping of tricks, got 3"):
         instantiate_callbacks(3)

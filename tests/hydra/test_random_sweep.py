@@ -152,7 +152,7 @@ def test_another_sweep_in_the_same_folder_is_refused(changed: tuple[str, ...], m
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.lr=interval(1, 0.1)"], "interval(1, 0.1) is upside down"),
+        (["model.lr=interval(1, 0.1)"], "interval(1, 0.1) is empty: `low` must be less than `high`"),
         (["model.lr=tag(log, interval(0, 1))"], "must be > 0, got 0"),
         (["model.learning_rate=interval(0, 1)"], "Could not override 'model.learning_rate'"),
         (["model.lr=interval(0, 1)", "hydra.sweeper.n_trials=0"], "`hydra.sweeper.n_trials` must be at least 1, got 0"),

@@ -75,8 +75,8 @@ def test_sobol_points_fill_each_axis_evenly() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Interval(1, 0.1), r"interval\(1, 0.1\) is upside down"),
-        (lambda: Interval(1, 1), "upside down or empty"),
+        (lambda: Interval(1, 0.1), r"interval\(1, 0.1\) is empty: `low` must be less than `high`"),
+        (lambda: Interval(1, 1), "is empty: `low` must be less than `high`"),
         (lambda: Interval(0, math.inf), "finite bounds"),
         (lambda: Interval(0, 1, "log"), "must be > 0, got 0"),
         (lambda: Interval(0.9, 1, "log1m"), "must be < 1, got 1"),

@@ -118,5 +118,5 @@ def test_a_folder_of_sweeps_names_them(tmp_path: Path) -> None:
 
 def test_a_record_that_cannot_be_read_is_named(swept: Path) -> None:
     (swept / "0" / "sweep_job.json").write_text("{")
-    with pytest.raises(ValueError, match=r"0/sweep_job\.json is no record"):
+    with pytest.raises(ValueError, match=r"0/sweep_job\.json is not a record"):
         read_job(swept / "0")

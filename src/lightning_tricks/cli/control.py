@@ -1,4 +1,4 @@
-"""`lightning-tricks control RUN lr=x0.5`: give an order to a run, through the file LiveControl watches."""
+"""`lightning-tricks control RUN lr=x0.5`: give an order to a running training, through the file LiveControl watches."""
 
 import argparse
 import os
@@ -18,7 +18,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the arguments."""
     parser = subparsers.add_parser(
         "control",
-        help="turn the learning rate down, save, validate or stop during a run",
+        help="change the learning rate, save, validate or stop during a run",
         description="Write the file that LiveControl watches; the run obeys at its next look, within every_n_steps. "
         "Without an order, list the runs that can be controlled.",
         epilog="example: lightning-tricks control outputs/2026-11-21/17-05-00 lr=x0.5 checkpoint=true",

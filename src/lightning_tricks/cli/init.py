@@ -18,11 +18,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the project; 2 if a file of it is there already or cannot be written."""
+    """Write the project; return 2 if one of its files exists or cannot be written."""
     written = {args.folder / path: text for path, text in read_template()}
     there = sorted(str(path) for path in written if path.exists() or path.is_symlink())
     if there:
-        print(f"lightning-tricks init: nothing is written, for there is already {', '.join(there)}.", file=sys.stderr)
+        print(
+            f"lightning-tricks init: nothing was written, because these files exist: {', '.join(there)}.",
+            file=sys.stderr,
+        )
         return 2
     try:
         for path, text in written.items():

@@ -14,7 +14,7 @@ from lightning_tricks.doctor.rules.rule import Rule
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under their columns; ``code`` tells which columns are names, not sentences."""
+    """Rows under their columns; ``code`` marks the columns that hold names, not sentences."""
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]

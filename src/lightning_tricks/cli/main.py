@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: what stands behind the command's name; by default those of the process.
+        arguments: the arguments after the command's name; by default those of the process.
 
     Returns:
         The exit status: 0 done; 1 done, and the answer is bad (the doctor has findings at ``--fail-on``, no job of a

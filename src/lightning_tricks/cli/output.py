@@ -6,7 +6,7 @@ import sys
 from typing import IO
 
 PIPE_CLOSED = 141
-"""The exit status of a program that wrote into a pipe which nobody reads any more: 128 + SIGPIPE, as of a shell's."""
+"""The exit status of a program that wrote into a pipe that is no longer read: 128 + SIGPIPE, as of a shell's."""
 
 _HANDLER = "lightning_tricks_ascii"
 _ASCII = {

@@ -23,7 +23,7 @@ class Recipe:
 
     @property
     def title(self) -> str:
-        """What the page says up to its first full stop or semicolon."""
+        """The page's text up to its first full stop or semicolon."""
         return re.split(r"(?<! al)[.;](?:\s|$)", self.page.replace("\n", " "), maxsplit=1)[0]
 
 

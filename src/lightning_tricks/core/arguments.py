@@ -56,7 +56,7 @@ def check_number(
 
     Args:
         name: the argument as the caller spells it, for the message.
-        value: what was given. ``bool`` is no number here: ``t_mult=True`` is a slip of the pen.
+        value: what was given. ``bool`` is not accepted as a number: ``t_mult=True`` is a mistake.
         low: the lower bound.
         high: the upper bound.
         low_open: the lower bound itself is refused.

@@ -171,6 +171,6 @@ def placeholder_lengths(durations: dict[str, Duration]) -> dict[str, float]:
     parsed = {name: parse_duration(value, name, positive=True) for name, value in durations.items()}
     certain = {name: durations[name] for name, length in parsed.items() if length.unit != "dur"}
     measure_together(RunLength(None, None), **certain)
-    if 0 < len(certain) < len(parsed):  # shares next to lengths: which is longer, only the run will tell
+    if 0 < len(certain) < len(parsed):  # shares and lengths: which is longer is known only during the run
         return {name: float(place) for place, name in enumerate(parsed, 1)}
     return {name: float(length.amount) for name, length in parsed.items()}

@@ -34,7 +34,7 @@ _COUNTERS: tuple[type, ...] = (
 
 
 class Note(NamedTuple):
-    """How to put an object back, and what it holds by name."""
+    """How to restore an object, and what it holds by name."""
 
     undo: Callable[[Revive], None] | None
     inner: list[tuple[str, Any]]

@@ -1,7 +1,7 @@
-"""Object snapshots: remember what objects hold, with all that hangs on them, and restore it to the last bit.
+"""Object snapshots: record what objects hold, including everything they refer to, and restore it bit by bit.
 
-Everything is restored in place: the same tensors, lists and dicts with their old contents, so that whoever holds one
-of them continues with it.
+Everything is restored in place: the same tensors, lists and dicts with their old contents, so that other references to
+them stay valid.
 """
 
 import argparse
@@ -68,7 +68,7 @@ class ObjectSnapshot:
         enter: packages whose objects are followed too.
 
     Attributes:
-        unrestorable: what was met that cannot be restored, such as a generator: where it is and its class.
+        unrestorable: objects that cannot be restored, such as a generator: where it is and its class.
 
     Example:
         >>> model = nn.Linear(1, 1)
@@ -118,7 +118,7 @@ class ObjectSnapshot:
                     waiting.extend((x, False, (trail, name)) for name, x in note.inner if type(x) not in _PLAIN)
 
     def _notes(self, holder: Any, is_root: bool, tensors: bool, trail: Any) -> Iterator[Note]:
-        """Yield how to put one object back, and what it holds."""
+        """Yield how to restore one object, and what it holds."""
         kind = type(holder)
         if kind is dict or kind is list:
             note = note_container(holder)
@@ -160,7 +160,7 @@ class ObjectSnapshot:
                 yield note_class(cls)
 
     def _note_iterator(self, iterator: Iterator[Any], trail: Any) -> None:
-        """Keep a copy of an iterator that can be copied; note that another one cannot be restored."""
+        """Keep a copy of an iterator that can be copied; record that another one cannot be restored."""
         if isinstance(iterator, io.IOBase):
             return  # what a step writes to files or reads from them is beyond this
         own = copy_iterator(iterator)
@@ -192,10 +192,10 @@ class ObjectSnapshot:
         return homes[0].startswith(_TORCH_OWN) or homes[0].partition(".")[0] not in _FOREIGN
 
     def put_back_(self) -> None:
-        """Restore everything; may be called again and again.
+        """Restore everything; may be called repeatedly.
 
         Raises:
-            Exception: the first one that an object raised on being restored; all others are restored all the same.
+            Exception: the first one that an object raised while it was restored; all others are restored nevertheless.
         """
         fresh: dict[int, Any] = {}
         errors: list[Exception] = []
@@ -209,7 +209,7 @@ class ObjectSnapshot:
         for undo in reversed(self._undo):  # what was found first, containers for instance, last
             try:
                 undo(revive)
-            except Exception as error:  # one object that refuses must not keep the others from being restored
+            except Exception as error:  # one object that refuses must not prevent the restoration of the others
                 errors.append(error)
         if errors:
             raise errors[0]

@@ -35,7 +35,7 @@ def without_repeats(tensor: Tensor) -> Tensor:
 def overwrite_(tensor: Tensor, copy: Tensor) -> None:
     """Write a copy into a tensor of the same shape, in place.
 
-    Tensors without memory of fixed size (sparse ones) take over a copy of the copy's memory. Those on the meta device
+    Tensors without memory of fixed size (sparse ones) receive a copy of the copy's memory. Those on the meta device
     have no values and stay as they are.
 
     Raises:

@@ -126,7 +126,7 @@ class WeightSnapshot:
 def _map_memory(tensor: Tensor) -> Tensor:
     """Return memory of the tensor's shape and type in pages of its own.
 
-    On the heap, what is held for so long lies above what each step takes and gives back; the allocator then returns and
+    On the heap, what is held for so long lies above what each step allocates and frees; the allocator then returns and
     asks for those pages at every step, which made whole fits up to a fifth slower.
     """
     return torch.frombuffer(mmap.mmap(-1, tensor.nbytes), dtype=tensor.dtype).view(tensor.shape)

@@ -27,8 +27,8 @@ def domain_weights(source: Any, target: Any, *, max_weight: float = 10.0, seed: 
 
     by a logistic classifier of the two domains on standardized features, and on their squares where they help;
     whether they do, and its L2 penalty, is chosen by cross-validation. Weighted by it, source rows stand for the
-    target's inputs, provided that the targets depend on the inputs alike in both domains (covariate shift). Use it as
-    ``(weights * losses).mean()`` or in ``weighted_sampler``.
+    target's inputs, provided that the targets depend on the inputs in the same way in both domains (covariate shift).
+    Use it as ``(weights * losses).mean()`` or in ``weighted_sampler``.
 
     Args:
         source: ``(N, d)`` features of the labeled rows, at least 10 rows.

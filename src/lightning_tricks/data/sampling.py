@@ -12,7 +12,7 @@ from lightning_tricks.data.checked_rows import as_classes, as_weights
 
 
 def class_weights(targets: Any) -> Tensor:
-    r"""Return one weight per class such that all classes count alike.
+    r"""Return one weight per class such that all classes have the same total weight.
 
     .. math:: w_c = \frac{N}{C\, n_c}
 

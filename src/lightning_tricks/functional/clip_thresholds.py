@@ -131,7 +131,7 @@ def observe_zscore(
     Args:
         statistics: of the norms before.
         norm: ``()`` the norm of this step's gradient. One that is not finite leaves the statistics as they are.
-        z: how many standard deviations above the mean are borne, > 0.
+        z: maximum number of standard deviations above the mean, > 0.
         alpha: how much of the old average is kept, in ``[0, 1)``.
         warmup: how many norms are only collected, at least 1.
 

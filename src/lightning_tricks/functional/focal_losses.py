@@ -50,7 +50,8 @@ def focal_loss(
         ``()``, or with ``"none"`` the shape ``(N, *)``; NaN for the mean over no rows, as in ``cross_entropy``.
 
     Raises:
-        TypeError: a type that is not allowed; a single number as ``alpha``, which would scale all classes alike.
+        TypeError: a type that is not allowed; a single number as ``alpha``, which would scale all classes by the
+            same factor.
         ValueError: shapes that do not match, or a number that is out of range.
 
     Example:

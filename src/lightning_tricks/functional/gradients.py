@@ -111,10 +111,10 @@ def shard_dims(tensor: Tensor) -> tuple[MeshDim, ...]:
 
 
 def _shard_groups(grads: Sequence[Tensor]) -> list[tuple[tuple[MeshDim, ...], int, list[int]]]:
-    """Return which tensors are cut alike, so that one collective serves them, and of how many copies each is.
+    """Return which tensors are sharded in the same way, so that they share a collective, and the copies of each.
 
-    Whole tensors next to cut ones are averaged over the ranks: nobody else makes their gradients equal, and what is
-    decided from a norm must be decided alike everywhere.
+    Whole tensors next to sharded ones are averaged over the ranks: nothing else makes their gradients equal, and
+    decisions based on a norm must be the same on all ranks.
     """
     if set(map(type, grads)) <= _PLAIN:
         return []

@@ -13,7 +13,7 @@ Factor = float | Sequence[float]
 
 
 class SecondWriter(NamedTuple):
-    """A learning rate that is not what was last written: another writer writes it too."""
+    """A learning rate that differs from the last written one: another writer changes it too."""
 
     group: int
     found: float
@@ -49,7 +49,7 @@ class LearningRates:
             factors: multipliers; their order does not matter, not even in the last bit.
 
         Returns:
-            The first group in which another writer had written since the last call, if any.
+            The first group that another writer changed since the last call, if any.
         """
         factors = list(factors)
         groups = self.optimizer.param_groups

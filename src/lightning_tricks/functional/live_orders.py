@@ -1,4 +1,4 @@
-"""Live orders: what a person may order a run to do, checked key by key, and what it does to the learning rate.
+"""Live orders: the orders that a running training accepts, checked key by key, and their effect on the learning rate.
 
 An order is a small mapping, ``{"lr": "x0.5", "checkpoint": True}``. Its values arrive as text, from the lines of a file
 or the words of a command, and both are read here.
@@ -38,7 +38,7 @@ def read_entry(key: str, text: str) -> str | float | int | bool:
     """
     text = text.strip()
     if key not in KEYS:
-        raise ValueError(f"`{key}` is not an order; valid keys are {', '.join(KEYS)}.")
+        raise ValueError(f"`{key}` is not an order; the orders are {', '.join(KEYS)}.")
     if key == "id":
         if not text:
             raise ValueError("`id` must not be empty.")
@@ -62,7 +62,7 @@ def _number(text: str) -> float:
 
 
 def factor_after(factor: float, lr: str | float | int | bool, largest: float) -> float:
-    r"""Return by how much the person at the wheel multiplies the learning rates, after one more order.
+    r"""Return the factor by which orders multiply the learning rates, after one more order.
 
     .. math:: f' = f \cdot k \;\text{ for } x k, \qquad f' = \eta / \eta_{\max} \;\text{ for a number } \eta
 
@@ -87,7 +87,7 @@ def factor_after(factor: float, lr: str | float | int | bool, largest: float) ->
 
 
 def write_order(order: Mapping[str, object]) -> str:
-    """Return the order as the lines of a file that says it.
+    """Return the order as the lines of a control file.
 
     Example:
         >>> print(write_order({"lr": "x0.5", "stop": True}), end="")

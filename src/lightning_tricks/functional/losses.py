@@ -52,7 +52,7 @@ def coral_loss(source: Tensor, target: Tensor) -> Tensor:
 
     .. math:: \ell = \frac{1}{4 d^2} \lVert C_S - C_T \rVert_F^2
 
-    Added to the loss on labeled source rows, it makes a layer's features of both domains alike; target rows need no
+    Added to the loss on labeled source rows, it aligns a layer's features of both domains; target rows need no
     labels. It aligns second moments only: means stay as they are. Half-precision features are computed in float32.
 
     Args:

@@ -42,9 +42,10 @@ def trial_rates(lr: float, steps: int, budget: int, planned_steps: float | None 
 def best_trial(trials: Sequence[tuple[float, float]]) -> float | None:
     """Return the rate with the lowest loss, its neighbours' losses counted in; ``None`` if no loss is finite.
 
-    A single loss is noisy, and a rate whose neighbors train badly is not a good one: each loss has a weight of three
-    quarters, those of its neighbors an eighth each. The lowest rate has its own loss as its lower neighbor. The highest
-    rate is excluded unless there are only three, because training may diverge just above it.
+    A single loss depends on its batches, and a rate next to one at which training does badly is not a good rate: each
+    loss counts three quarters, those of its neighbours an eighth each. The lowest rate's own loss stands in for its
+    missing neighbour. Above the highest rate it is unknown whether training breaks: it is left out, except where there
+    are only three.
 
     Args:
         trials: rates, rising, and the loss that each came to.

@@ -41,7 +41,7 @@ def split_param_groups_(
             part.update(options(label) if options else {})
             split.append(part)
             origins.append(i)
-        if not kinds:  # an empty group is somebody's placeholder
+        if not kinds:  # an empty group is a placeholder of the user's
             split.append(group)
             origins.append(i)
     optimizer.param_groups[:] = split

@@ -8,7 +8,7 @@ from lightning_tricks.functional.schedule_parts import Schedule, half_cosine
 
 # A time that is a corner but for rounding counts as the corner: 3 * 0.1 is a restart of cycles of length 0.1.
 _ROUNDING = 1e-12
-# Beyond these a length or a multiplier is no finite number within a run.
+# Beyond these a length or a multiplier is not a finite number within a run.
 _LARGEST_RATIO = 1e6
 _SMALLEST_DIVISOR = 1e-12
 
@@ -90,7 +90,7 @@ def find_cycle(t: float, t_0: float, t_mult: float) -> tuple[int, float] | None:
 
 
 def in_each_cycle(schedule: Schedule, t_0: float, t_mult: float) -> Schedule:
-    """Begin a schedule again at each restart; 1 after the last cycle.
+    """Restart a schedule at each restart; 1 after the last cycle.
 
     Args:
         schedule: its time is that since the restart.
@@ -111,7 +111,7 @@ def _in_each_cycle(t: float, schedule: Schedule, t_0: float, t_mult: float) -> f
 
 
 def moves_early(rule: Callable[[float], float], probes: int = 64) -> bool:
-    """Return whether a function of time changes before time 1, looking at so many times.
+    """Say whether a function of time changes before time 1, checked at this number of times.
 
     Example:
         >>> moves_early(cosine_warm_restarts(4)), moves_early(lambda t: 0.5 ** int(t))
@@ -141,8 +141,8 @@ def one_cycle(
     Args:
         total: the time :math:`T` of the whole cycle, > 0; the end's multiplier from there on.
         pct_start: share :math:`p` of the cycle that rises, in ``[0, 1)``; 0 starts at the peak.
-        div_factor: the peak is so many times the start, :math:`d \ge 1`.
-        final_div_factor: the start is so many times the end, :math:`D > 0`.
+        div_factor: ratio of the peak to the start, :math:`d \ge 1`.
+        final_div_factor: ratio of the start to the end, :math:`D > 0`.
 
     Example:
         >>> one_cycle(total=10, div_factor=4, final_div_factor=25).values([0, 3, 10, 1_000])

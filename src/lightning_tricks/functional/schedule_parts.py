@@ -14,7 +14,7 @@ class Schedule:
 
     Args:
         rule: ``rule(t, *arguments)``, a module-level function.
-        arguments: what the rule takes next to the time.
+        arguments: what the rule takes in addition to the time.
     """
 
     __slots__ = ("arguments", "rule")

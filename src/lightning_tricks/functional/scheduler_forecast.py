@@ -68,7 +68,7 @@ def forecast_lrs(
 
 
 def _stepper(scheduler: Any) -> Callable[[int], None] | None:
-    """Return how to take a step of that number, ``None`` if nothing says how."""
+    """Return how to take a step of that number, ``None`` if that is unknown."""
     step, update = getattr(scheduler, "step", None), getattr(scheduler, "step_update", None)
     if not callable(step):
         return None

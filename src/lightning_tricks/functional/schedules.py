@@ -1,6 +1,6 @@
 """Schedules: functions of time that return a multiplier for the base learning rate.
 
-``t`` is a time in the schedule's own unit, epochs or optimizer steps; the callback says which.
+``t`` is a time in the schedule's own unit, epochs or optimizer steps; the callback defines which.
 """
 
 import math
@@ -73,7 +73,7 @@ def exponential_decay(decay_rate: float, decay_steps: float = 1, staircase: bool
     .. math:: m(t) = r^{t / T}, \text{ or } r^{\lfloor t / T \rfloor} \text{ with staircase}
 
     Args:
-        decay_rate: the multiplier :math:`r` after ``decay_steps``, > 0; typical 0.9 to 0.99 an epoch. Above 1 it
+        decay_rate: the multiplier :math:`r` after ``decay_steps``, > 0; typically 0.9 to 0.99 an epoch. Above 1 it
             grows without bound.
         decay_steps: the time :math:`T` in which the rate falls by ``decay_rate``, > 0.
         staircase: fall in steps at the multiples of ``decay_steps``, constant between them.
@@ -244,7 +244,7 @@ def join(schedules: Sequence[Callable[[float], float]], boundaries: Sequence[flo
 
     Args:
         schedules: two or more, or one with no boundary.
-        boundaries: the times at which the next one takes over, rising, > 0, one fewer than ``schedules``.
+        boundaries: the times at which the next one begins, increasing, > 0, one fewer than ``schedules``.
 
     Raises:
         ValueError: a wrong number of boundaries, or boundaries that do not rise.

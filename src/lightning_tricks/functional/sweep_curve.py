@@ -11,7 +11,7 @@ from lightning_tricks.core.arguments import check_number
 
 
 class Curve(NamedTuple):
-    """A sweep as far as it says something: raw and smoothed losses, up to the first that is not finite.
+    """The informative part of a sweep: raw and smoothed losses, up to the first that is not finite.
 
     Attributes:
         lrs: the rates, rising.
@@ -40,7 +40,7 @@ class Curve(NamedTuple):
 
     @property
     def bounded(self) -> list[float]:
-        """The losses, none above a hundred times the level of the start: how far a step breaks off says nothing."""
+        """The losses, capped at a hundred times the level of the start: larger values carry no information."""
         level = fmean(self.start)
         highest = level + 99 * max(abs(level), level - min(self.losses))
         return [min(loss, highest) for loss in self.losses]
@@ -53,7 +53,7 @@ class Curve(NamedTuple):
 
         with :math:`\sigma` the spread of single losses, :math:`n` of them in all and :math:`m` in the start.
         :math:`\sigma` is taken from the distances of neighbouring losses, which a trend hardly moves: their median in
-        the first half, or their mean square at the start, whichever says more, for the tails of some losses are long.
+        the first half, or their mean square at the start, whichever is larger, since the tails of some losses are long.
         """
         start = self.start
         steps = [abs(b - a) for a, b in pairwise(self.losses[: max(2 * len(start), 2)])]
@@ -119,7 +119,7 @@ def smooth(losses: Sequence[float], smoothing: float = 0.9) -> list[float]:
 
 
 def smooth_evenly(losses: Sequence[float], width: float) -> list[float]:
-    r"""Return the average around each loss, with weights that fall to both sides alike.
+    r"""Return the average around each loss, with weights that decrease symmetrically on both sides.
 
     .. math:: s_i = \sum_j w_{ij} L_j / \sum_j w_{ij}, \quad w_{ij} = e^{-(i - j)^2 / 2 h^2}
 
@@ -150,7 +150,7 @@ def find_divergence(smoothed: Sequence[float], stop_factor: float = 4.0, skip: i
 
     Args:
         smoothed: the averages.
-        stop_factor: > 1; ``inf`` looks only for losses that are not finite. Typical 4 (fastai), 5 (ignite).
+        stop_factor: > 1; ``inf`` looks only for losses that are not finite. Typically 4 (fastai), 5 (ignite).
         skip: the first averages, of a few losses each, that are neither best nor divergence.
 
     Example:
@@ -185,7 +185,7 @@ def read_curve(
 
 
 def find_fault(curve: Curve) -> str | None:
-    """Return why a curve says nothing about a good rate, or ``None`` if it says something.
+    """Return why a curve does not show a good rate, or ``None`` if it does.
 
     It does if the smoothed loss falls below the level at which it starts by more than :attr:`Curve.margin`; or if it
     falls at all, and ends as far above: where training breaks is as good an anchor as where it is best.

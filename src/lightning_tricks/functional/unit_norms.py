@@ -45,7 +45,7 @@ class Units:
     """What :func:`measure_units` found.
 
     Attributes:
-        evidence: ``(M,)`` norms of the gradients, of which a non-finite one tells a non-finite gradient.
+        evidence: ``(M,)`` norms of the gradients, of which a non-finite one indicates a non-finite gradient.
         entries: how many of ``evidence`` each of ``params`` has.
         params: the parameters, in the order of ``evidence``.
     """

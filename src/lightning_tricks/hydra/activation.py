@@ -30,8 +30,8 @@ def tricks_from_environment() -> "list[Callback]":
         The callbacks, in an order that works.
 
     Raises:
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: what the variable says cannot be had; the
-            message names it.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: the variable's value cannot be applied; the
+            message names the problem.
 
     Example:
         >>> tricks_from_environment()
@@ -107,7 +107,7 @@ def _refuse_unknown_keys(name: str, settings: "dict[Any, Any]", option: "Any") -
     from lightning_tricks.hydra.suggestions import did_you_mean
 
     for key in settings:
-        if key not in option.keys():  # noqa: SIM118 - a value that must be given is no member of it
+        if key not in option.keys():  # noqa: SIM118 - `in` does not find a value that must be given
             raise ValueError(f"`{name}` has no setting `{key}`.{did_you_mean(str(key), list(option))}")
 
 
@@ -126,7 +126,7 @@ def _read(file: str) -> "dict[Any, Any]":
 
 
 def _option(name: str) -> "Any":
-    """Return the packaged option of our own callbacks: two of another library's cannot be distinguished in time."""
+    """Return the packaged option of our own callbacks: two of another library cannot be distinguished in time."""
     from importlib.resources import files
 
     from omegaconf import OmegaConf

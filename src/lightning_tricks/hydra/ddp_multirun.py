@@ -72,7 +72,7 @@ class DDPMultirun(Callback):
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **kwargs: Any) -> None:
         """Have the job's children started with its configuration."""
-        if "LOCAL_RANK" in os.environ:  # another writer has started the processes
+        if "LOCAL_RANK" in os.environ:  # another launcher has started the processes
             return
         job_config = config_of_task()
         if job_config is not None:
@@ -119,14 +119,14 @@ class _Job:
         config = copy.deepcopy(self.config)
         with flag_override(config.hydra, "readonly", False):
             config.hydra.job.name = name
-            # no business of a child, and of classes that a launcher's worker cannot pickle
+            # not needed by a child process, and of classes that a launcher's worker cannot pickle
             config.hydra.launcher = config.hydra.sweeper = None
         file = self.folder / f"{name}.pickle"
         file.write_bytes(pickle.dumps(config))
         return [sys.executable, "-W", _QUIET, *self.program, "--experimental-rerun", str(file)], self.workplace
 
     def end(self, succeeded: bool) -> None:
-        """Restore everything, and see the children off."""
+        """Restore everything, and stop the child processes."""
         for module, original in self.replaced:
             setattr(module, _COMMAND, original)
         distributed = import_module("torch.distributed")  # here, for who launches jobs elsewhere needs no torch
@@ -142,7 +142,7 @@ class _Job:
 
 
 def program_of_this_process() -> list[str]:
-    """Return what stands behind ``python`` in the command of this process, without the arguments."""
+    """Return what follows ``python`` in the command of this process, without the arguments."""
     spec = sys.modules["__main__"].__spec__
     return [os.path.abspath(sys.argv[0])] if spec is None else ["-m", spec.name]
 

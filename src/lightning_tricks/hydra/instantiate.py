@@ -22,8 +22,8 @@ def instantiate_callbacks(cfg: Any) -> list[Callback]:
             will do.
 
     Returns:
-        The callbacks, as written, save that one that must stand behind another does. Lightning's own callbacks and
-        anybody else's may be among them.
+        The callbacks in the given order, except that a callback that must follow another one is moved behind it.
+        Callbacks of Lightning and of other libraries are allowed.
 
     Raises:
         ValueError: a bare string (the options were not found), a missing value, or no entry with a ``_target_``.
@@ -47,7 +47,7 @@ def instantiate_callbacks(cfg: Any) -> list[Callback]:
     callbacks = [instantiate(node) for node in nodes.values()]
     for key, callback in zip(nodes, callbacks, strict=True):
         if not callable(getattr(callback, "on_fit_start", None)):
-            raise MisconfigurationException(f"`{path}.{key}` is no callback but {type(callback).__name__}.")
+            raise MisconfigurationException(f"`{path}.{key}` is not a callback (got `{type(callback).__name__}`).")
     _check_company(callbacks)
     return _in_order(callbacks)
 
@@ -99,14 +99,14 @@ def _refuse_missing(cfg: DictConfig | ListConfig, nodes: dict[str, DictConfig], 
 
 
 def _check_company(callbacks: list[Callback]) -> None:
-    """Check what each callback declares that it needs next to it, and what it cannot bear."""
+    """Check which other callbacks each callback declares as required or as conflicting."""
     present = {type(callback).__name__ for callback in callbacks}
     problems = []
     for callback in callbacks:
         name = type(callback).__name__
         lacking = [other for other in getattr(callback, "requires", ()) if other not in present]
         clashing = [other for other in getattr(callback, "conflicts", ()) if other in present and other != name]
-        problems += [f"`{name}` needs `{other}` next to it, which is not selected" for other in lacking]
+        problems += [f"`{name}` needs `{other}`, which is not selected" for other in lacking]
         problems += [f"`{name}` and `{other}` cannot work together; select one of them" for other in clashing]
     ours: list[Any] = [callback for callback in callbacks if hasattr(callback, "same_key_message")]
     twins = {

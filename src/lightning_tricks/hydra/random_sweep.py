@@ -84,7 +84,7 @@ class RandomSweep:
     # -- what is to be done -----------------------------------------------------------------------------------------
 
     def _take_up(self, plan: SweepPlan) -> SweepPlan:
-        """Continue with the sweep that the folder holds, if there is one."""
+        """Continue the sweep that the folder holds, if there is one."""
         self._record = read_sweep(self._folder)
         asked = self._settings.seed
         if self._record is not None:
@@ -206,13 +206,13 @@ class RandomSweep:
 
     def _progress(self) -> str:
         done = sum(self._is_done(number) for number in range(len(self._jobs)))
-        said = f"{done} of {len(self._jobs)} jobs are done. Look at them: lightning-tricks compare {self._folder}"
+        text = f"{done} of {len(self._jobs)} jobs are done. Look at them: lightning-tricks compare {self._folder}"
         best = self._best_job(len(self._jobs))
         if best is not None:
-            said = f"{said}\nBest: job {best[0]} returned {best[1]:.6g}: {' '.join(map(quote, self._jobs[best[0]]))}"
+            text = f"{text}\nBest: job {best[0]} returned {best[1]:.6g}: {' '.join(map(quote, self._jobs[best[0]]))}"
         if done == len(self._jobs):
-            return said
-        return f"{said}\nRun the others: the same command, with hydra.sweep.dir={self._folder}"
+            return text
+        return f"{text}\nRun the others: the same command, with hydra.sweep.dir={self._folder}"
 
     def _failures(self) -> str:
         lines = [f"{len(self._failed)} of {len(self._jobs)} jobs failed; the others were run."]

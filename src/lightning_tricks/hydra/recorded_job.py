@@ -36,7 +36,7 @@ class RecordedJob:
         self.__wrapped__ = task_function
 
     def __call__(self, config: DictConfig) -> Any:
-        """Run the job; a failure is recorded and passed on to the launcher."""
+        """Run the job; a failure is recorded and raised again for the launcher."""
         if later_rank():  # the first of a job's processes speaks for all
             return self.__wrapped__(config)
         folder = Path(HydraConfig.get().runtime.output_dir)
@@ -73,7 +73,7 @@ class RecordedJob:
 
 
 def _standing(folder: Path, result: float) -> str:
-    """Return what a job came to, and the best of its sweep so far; jobs next to it may have ended meanwhile."""
+    """Return what a job came to, and the best of its sweep so far; other jobs may have ended meanwhile."""
     config: Any = HydraConfig.get()
     ended = {folder.name: result}
     for path in Path(config.sweep.dir).glob(f"*/{JOB_FILE}"):
@@ -86,7 +86,7 @@ def _standing(folder: Path, result: float) -> str:
 
 
 class _Ending(logging.Handler):
-    """Listen for the line that says what ended a training: ours, or the Trainer's."""
+    """Listen for the line that reports what ended a training: ours, or the Trainer's."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -108,7 +108,7 @@ class _Ending(logging.Handler):
 
 
 def later_rank() -> str:
-    """Return the variable that says that this is a further process of a job, say ``"RANK=1"``, else nothing."""
+    """Return the variable that marks this as a further process of a job, say ``"RANK=1"``, else nothing."""
     for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
         rank = os.environ.get(name, "0")
         if rank.isdigit() and int(rank) > 0:

@@ -42,7 +42,8 @@ def read_overrides(lines: Iterable[str], loader: ConfigLoader | None = None) -> 
         loader: that of the application, for ``glob``.
 
     Raises:
-        ValueError: an interval that is upside down or has no such scale, or an unknown tag.
+        ValueError: an interval whose lower bound is not less than its upper bound or to which the scale does not
+            apply, or an unknown tag.
         hydra.errors.HydraException: an override that Hydra cannot read.
 
     Example:

@@ -20,7 +20,7 @@ from lightning_tricks.hydra.task_config import callbacks_of_new_trainer, config_
 
 _PLACED = re.compile(r"\+{0,2}(?:tricks|recipes)@([\w.]+)=")
 _BY_TRAINER = {"ModelCheckpoint", "ModelSummary", "RichModelSummary", "RichProgressBar", "TQDMProgressBar"}
-"""What a Trainer builds without being asked, so that its presence says nothing."""
+"""What a Trainer builds without being asked, so that its presence does not show a selection."""
 
 
 class SelectionCheck(Callback):
@@ -71,7 +71,7 @@ def _checks(cfg: DictConfig) -> Iterator[Callback]:
 
 
 def _selected(node: Any) -> Iterator[tuple[str, str]]:
-    """Yield the entries of a node that are ours, by name; under ``tricks`` all belong to somebody who selected them."""
+    """Yield the entries of a node that are ours, by name; under ``tricks`` all were selected by the user."""
     if not isinstance(node, DictConfig):
         return
     for key, entry in OmegaConf.to_container(node).items():  # type: ignore[union-attr]

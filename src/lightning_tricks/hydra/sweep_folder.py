@@ -54,7 +54,7 @@ def refuse_inner_process() -> None:
 
 
 def refuse_foreign_jobs(folder: Path, jobs: Sequence[Path]) -> None:
-    """Refuse a folder that holds jobs of which no record says what they are."""
+    """Refuse a folder that holds jobs without a record."""
     taken = [path.name for path in (folder / "multirun.yaml", *jobs) if path.exists()]
     if taken:
         raise SweepError(
@@ -63,10 +63,10 @@ def refuse_foreign_jobs(folder: Path, jobs: Sequence[Path]) -> None:
 
 
 def refuse_another(record: SweepRecord, plan: SweepPlan, seed: int | None, folder: Path) -> None:
-    """Refuse to continue with a sweep under another space, seed or method.
+    """Refuse to continue a sweep with another space, seed or method.
 
     Args:
-        record: what the folder says.
+        record: the record in the folder.
         plan: what was asked for.
         seed: what was asked for; ``None`` takes the recorded one.
         folder: that of the sweep.
@@ -104,7 +104,7 @@ def only_sweep_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         import fcntl
-    except ModuleNotFoundError:  # Windows: nobody watches
+    except ModuleNotFoundError:  # Windows: without a lock
         yield
         return
     handle = os.open(folder, os.O_RDONLY)

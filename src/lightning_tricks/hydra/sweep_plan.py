@@ -19,7 +19,7 @@ from lightning_tricks.sweeps.sweep_records import SweepRecord
 
 
 class Settings(Protocol):
-    """What a sweeper was given; the plugin says what each means."""
+    """What a sweeper was given; the plugin documents each setting."""
 
     n_trials: Any
     seed: Any
@@ -102,7 +102,7 @@ def read_plan(settings: Settings, arguments: Sequence[str], loader: ConfigLoader
         config: what it composed for the sweep.
 
     Raises:
-        ValueError: nothing to draw, no budget, an interval upside down, or another value out of range.
+        ValueError: nothing to draw, no budget, an interval without `low < high`, or another value out of range.
         TypeError: a value of the wrong type.
     """
     check_choice("hydra.sweeper.method", settings.method, METHODS)

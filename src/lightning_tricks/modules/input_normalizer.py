@@ -72,7 +72,7 @@ class InputNormalizer(nn.Module):
 
     @torch.no_grad()
     def set_statistics_(self, statistics: FeatureStatistics) -> None:
-        """Take over measured statistics.
+        """Load measured statistics.
 
         Raises:
             ValueError: they are of another number of features.
@@ -99,7 +99,7 @@ class InputNormalizer(nn.Module):
         Args:
             loader: batches, each a tensor, tuple, list or mapping.
             key: the entry that is the input; ``None``: the first floating tensor.
-            mask: the entry that is true where the input is no padding; ``None``: everything counts.
+            mask: the entry that is true where the input is not padding; ``None``: everywhere.
             limit_batches: read at most this many batches; ``None``: all.
 
         Returns:

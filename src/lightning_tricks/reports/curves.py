@@ -58,18 +58,12 @@ def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *
     below.set_ylabel("learning rate")
     below.set_xlabel("optimizer step")
     if factors:
-        factor_axes = below.twinx()
-        _draw(
-            factor_axes,
-            factors,
-            linestyle="--",
-            linewidth=1,
-            colors=["tab:green", "tab:red", "tab:purple", "tab:brown"],
-        )
-        factor_axes.set_ylabel("factor")
-        factor_axes.set_ylim(-0.05, 1.1)
+        right = below.twinx()
+        _draw(right, factors, linestyle="--", linewidth=1, colors=["tab:green", "tab:red", "tab:purple", "tab:brown"])
+        right.set_ylabel("factor")
+        right.set_ylim(-0.05, 1.1)
     above.legend(loc="upper right", fontsize=8)
-    _legend_below(below, *([factor_axes] if factors else []))
+    _legend_below(below, *([right] if factors else []))
     if path is not None:
         figure.savefig(path)
     return figure
@@ -101,7 +95,7 @@ def _draw(axes: Any, series: Mapping[str, Series], colors: Iterable[str | None] 
 
 
 def _short(name: str) -> str:
-    """Leave out of a factor's name what tells two callbacks of a class apart: a legend is narrow."""
+    """Remove from a factor's name what distinguishes callbacks of a class: a legend is narrow."""
     return re.sub(r"\[.*\]", "", name)
 
 

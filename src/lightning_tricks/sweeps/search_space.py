@@ -39,7 +39,7 @@ class Interval:
             scale that rounds to them).
 
     Raises:
-        ValueError: bounds that are upside down, not finite, or that the scale does not have.
+        ValueError: bounds with `low >= high`, bounds that are not finite, or that the scale does not have.
 
     Example:
         >>> Interval(1e-4, 1.0, "log").value(0.5)
@@ -63,7 +63,7 @@ class Interval:
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             raise ValueError(f"{name} must have finite bounds.")
         if self.low >= self.high:
-            raise ValueError(f"{name} is upside down or empty: the lower bound comes first, and is smaller.")
+            raise ValueError(f"{name} is empty: `low` must be less than `high`, and is given first.")
         if self.scale == "log" and self.low <= 0:
             raise ValueError(f"{name} has no log scale: its lower bound must be > 0, got {self.low:g}.")
         if self.scale == "log1m" and self.high >= 1:

@@ -38,7 +38,7 @@ class Importance:
         if self.strength < _CLEAR:
             return "no clear order"
         if self.trend is None or self.bend is None:
-            return "the table says which"
+            return "the table shows which"
         if abs(self.bend) > abs(self.trend):
             return "best in the middle" if (self.bend > 0) == (mode == "min") else "best at the ends"
         return "lower is better" if (self.trend > 0) == (mode == "min") else "higher is better"
@@ -62,7 +62,7 @@ def importances(sweep: SweepRows) -> list[Importance]:
 
 
 def shown_importances(sweep: SweepRows) -> list[Importance]:
-    """Return the importances that enough jobs stand behind."""
+    """Return the importances that are based on enough jobs."""
     return [importance for importance in importances(sweep) if importance.jobs >= ENOUGH_JOBS]
 
 

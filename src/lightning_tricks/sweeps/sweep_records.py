@@ -1,6 +1,6 @@
 """Sweep records: the two small files a sweep leaves on disk, by which it is resumed and compared.
 
-``sweep.json`` in the sweep's folder says what was to be run, ``sweep_job.json`` in a job's folder what became of it.
+``sweep.json`` in the sweep's folder records what should run, ``sweep_job.json`` in a job's folder what became of it.
 Both are replaced whole, so that a process that is killed leaves the old file or the new one.
 """
 
@@ -78,7 +78,7 @@ class JobRecord:
             os.kill(self.process, 0)
         except ProcessLookupError:
             return False
-        except PermissionError:  # another writer's process
+        except PermissionError:  # a process of another user
             return True
         return True
 
@@ -109,7 +109,7 @@ def _read(path: Path, kind: Callable[..., _Record]) -> _Record | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is no record of a sweep: {error}. Move it away to continue without it.") from error
+        raise ValueError(f"{path} is not a record of a sweep: {error}. Move it away to continue without it.") from error
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -25,11 +25,11 @@ class Row:
     Attributes:
         job: its number, or its folder's name where Hydra wrote no number.
         status: ``completed``, ``failed``, ``interrupted``, ``running``, ``killed`` (it never ended), ``waiting`` (it
-            has not begun), or ``no record`` (another sweeper's: nothing says how it ended).
+            has not begun), or ``no record`` (of another sweeper: how it ended is unknown).
         values: the sampled values, by key.
         best: the best value of the metric, ``None`` if it was never finite.
         step: the optimizer step at which it was logged.
-        wall_time: seconds, ``None`` if nothing tells.
+        wall_time: seconds, ``None`` if unknown.
         stopped_by: what ended the training, or the error.
         diverged: the metric was logged, and never finite.
     """
@@ -84,7 +84,7 @@ def read_rows(folder: str | Path, metric: str = "val_loss", mode: Mode = "min") 
         mode: ``"min"`` or ``"max"``.
 
     Raises:
-        ValueError: the folder holds no sweep; the message says what it holds.
+        ValueError: the folder holds no sweep; the message lists what it holds.
     """
     folder = Path(folder)
     sweep = read_sweep(folder) if folder.is_dir() else None
@@ -119,12 +119,12 @@ def _refuse_what_is_no_sweep(folder: Path, found: Sequence[Path], sweep: SweepRe
     within = sorted({path for depth in _DEPTHS for path in folder.glob(f"{depth}/multirun.yaml")})
     if within:
         listed = "".join(f"\n  {path.parent}" for path in within)
-        raise ValueError(f"{folder} is no sweep, but holds {len(within)}; name one of them:{listed}")
+        raise ValueError(f"{folder} is not a sweep, but holds {len(within)}; name one of them:{listed}")
     if (folder / ".hydra").is_dir() or (folder / JOB_FILE).is_file():
         raise ValueError(f"{folder} is a single run, not a sweep of several. Name the folder above it.")
     if not any(path.parent == folder and path.name.isdigit() for path in found):
         raise ValueError(
-            f"{folder} is no sweep: it has neither a multirun.yaml nor numbered jobs. A sweep's folder is what "
+            f"{folder} is not a sweep: it has neither a multirun.yaml nor numbered jobs. A sweep's folder is what "
             "`hydra.sweep.dir` names, multirun/DATE/TIME by default."
         )
 
@@ -144,7 +144,7 @@ def _read_overrides(folder: Path) -> list[str]:
 
 
 def _sampled(overrides: dict[int | str, list[str]], sweep: SweepRecord | None) -> dict[int | str, dict[str, Value]]:
-    """Return, for each job, the values of the keys that were drawn; those that differ, where no record says which."""
+    """Return, for each job, the values of the keys that were drawn; without a record, of those that differ."""
     texts = {job: dict(split_override(line) for line in lines) for job, lines in overrides.items()}
     keys = list(dict.fromkeys(key for text in texts.values() for key in text))
     fixed = {split_override(line)[0] for line in sweep.fixed} if sweep else set()

@@ -1,4 +1,4 @@
-"""The data: yours go here. For a start, 1,797 hand-written digits that scikit-learn brings along."""
+"""The data: yours go here. For a start, 1,797 hand-written digits that scikit-learn includes."""
 
 from typing import Any
 

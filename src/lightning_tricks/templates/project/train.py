@@ -1,4 +1,4 @@
-"""Train what conf/train.yaml says; everything can be said again on the command line.
+"""Train as conf/train.yaml configures; every value can be overridden on the command line.
 
 Usage::
 
