@@ -98,9 +98,7 @@ def test_a_monitor_that_is_not_a_scalar_is_an_error_with_its_shape(rule: Any) ->
 
 @pytest.mark.parametrize("other", [EarlyStopping, LightningsEarlyStopping])
 def test_contradicting_modes_are_refused(other: Any) -> None:
-    with pytest.raises(
-        MisconfigurationException, match=r"treats a lower `val_loss` as better.*`EarlyStopping` a high"
-    ):
+    with pytest.raises(MisconfigurationException, match=r"treats a lower `val_loss` as better.*`EarlyStopping` a high"):
         fit(ReduceLROnPlateau("val_loss"), other("val_loss", mode="max"))
     fit(ReduceLROnPlateau("val_loss"), EarlyStopping("train_loss", mode="max", patience=20, restore_best=False))
 
