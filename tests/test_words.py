@@ -16,10 +16,7 @@ PLACES = (
     "conf",
     "src/lightning_tricks/conf",
     "src/lightning_tricks/core",
-    "src/lightning_tricks/data",
     "src/lightning_tricks/hydra",
-    "src/lightning_tricks/modules",
-    "src/lightning_tricks/reports",
     "src/lightning_tricks/sweeps",
     "src/lightning_tricks/templates",
 )

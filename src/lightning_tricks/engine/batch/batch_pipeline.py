@@ -13,7 +13,7 @@ from lightning_tricks.engine.run.run import Run, RunPart
 
 _HOOK = "on_after_batch_transfer"
 Step = Callable[[Any], Any]
-"""Take a batch and return the batch that goes on."""
+"""Take a batch and return the batch for the next step."""
 
 
 class Stage(IntEnum):
@@ -92,7 +92,7 @@ class BatchPipeline(RunPart):
         if "dataloader_iter" in inspect.signature(run.module.training_step).parameters:
             raise MisconfigurationException(
                 f"`{type(run.module).__name__}.training_step` takes `dataloader_iter` and fetches its own batches, "
-                "which no callback can normalize or augment. Take `batch` instead."
+                "so callbacks cannot normalize or augment them. Take `batch` instead."
             )
         self._owner = owner_of_batch_hook(run.trainer)
         self._preparations: list[Callable[[], None]] = []

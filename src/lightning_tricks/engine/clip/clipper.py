@@ -1,4 +1,4 @@
-"""Clipper: the hook that all clipping callbacks share: measure, judge, clip, log; a subclass says how."""
+"""Clipper: the hook that all clipping callbacks share: measure, judge, clip, log; a subclass defines how."""
 
 import inspect
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Clipper(Trick):
 
     Args:
         skip_nonfinite: leave out a step with a gradient that is not finite.
-        max_skips: how many of them in a row are borne.
+        max_skips: maximum number of consecutive skips.
         log: log norms.
     """
 
@@ -89,7 +89,7 @@ class Clipper(Trick):
         raise NotImplementedError
 
     def more_to_log(self, state: ClipState) -> dict[str, Tensor]:
-        """Return what is logged next to the norms."""
+        """Return what is logged in addition to the norms."""
         return {}
 
     @property

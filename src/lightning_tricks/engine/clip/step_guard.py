@@ -80,7 +80,7 @@ def drop_gradients(optimizer: Optimizer) -> None:
 
 
 class DeferredFlag:
-    """A flag of the device that the host reads a step later, when it has long arrived, so that nobody waits.
+    """A flag of the device that the host reads a step later, when it has long arrived, so that the host does not wait.
 
     Args:
         device: where the flag is computed.
@@ -110,7 +110,7 @@ class StepGuard:
 
     Args:
         optimizer: whose steps are guarded.
-        max_skips: how many bad steps in a row are borne; ``None``: any number.
+        max_skips: maximum number of consecutive bad steps; ``None``: no limit.
     """
 
     def __init__(self, optimizer: Optimizer, max_skips: int | None) -> None:
@@ -183,7 +183,7 @@ class StepGuard:
 
 
 class TooManySkips(Exception):  # noqa: N818
-    """More bad steps in a row than are borne; the callback says which and why."""
+    """More consecutive bad steps than allowed; the callback reports which and why."""
 
 
 def name_nonfinite(pl_module: LightningModule, bad: GradientNorms, limit: int = 5) -> str:

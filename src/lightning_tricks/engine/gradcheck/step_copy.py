@@ -86,8 +86,8 @@ class StepCopy:
         again = self.loss_at({}, 0.0)
         if not math.isclose(value, again, rel_tol=_SAME):
             raise UncheckableStepError(
-                f"The step draws anew at each call: its loss is {value!r}, then {again!r}, although the generators of "
-                "Python, NumPy, torch and the module were reset. Draw from one of these."
+                f"The step draws new random numbers at each call: its loss is {value!r}, then {again!r}, "
+                "although the generators of Python, NumPy, torch and the module were reset. Draw from one of these."
             )
         return value, gradients
 

@@ -100,8 +100,8 @@ def check_optimizers_hold(
     else:
         shapes = ", ".join(str(tuple(shape)) for shape in foreign[:12])
         said = (
-            f"an optimizer holds parameters (of shape {shapes}) that do not belong to the module, so `{kind}` does "
-            "not know their layer. Make the model they belong to an attribute of the module"
+            f"an optimizer holds parameters (of shape {shapes}) that do not belong to the module, so that `{kind}` "
+            "does not know their layer. Make the model they belong to an attribute of the module"
         )
     raise MisconfigurationException(
         f"{said[0].upper()}{said[1:]}. The {len(held)} optimizer(s) hold {held} of the module's "

@@ -29,7 +29,7 @@ def read_once(trainer: Trainer, pl_module: LightningModule, name: str, limit: in
     Args:
         trainer: a Trainer that fits.
         pl_module: its module.
-        name: what the progress bar says.
+        name: label of the progress bar.
         limit: read at most this many batches; ``None``: all that training reads.
     """
     set_up_training_loader(trainer)

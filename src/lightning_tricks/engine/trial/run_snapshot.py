@@ -59,7 +59,7 @@ class RunSnapshot:
         refuse_unrestorable(self._memory)
 
     def put_back_(self) -> None:
-        """Restore everything; may be called again and again."""
+        """Restore everything; may be called repeatedly."""
         reshard_(self._module)
         self._memory.put_back_()
         for loader, before in zip(self._loaders, self._positions, strict=True):
@@ -85,7 +85,7 @@ def refuse_lazy(pl_module: LightningModule) -> None:
 
 
 def refuse_unrestorable(memory: ObjectSnapshot) -> None:
-    """Refuse what was met in a run and cannot be restored.
+    """Refuse what a run contains and cannot be restored.
 
     Raises:
         MisconfigurationException: there is something.

@@ -22,7 +22,7 @@ _PATIENCE = 100
 
 
 class _Blind(PassThroughProfiler):
-    """A profiler that sees nothing: what a trial does is no part of the run's profile."""
+    """A profiler that sees nothing: what a trial does is not part of the run's profile."""
 
     _nothing = nullcontext()
 
@@ -33,7 +33,7 @@ class _Blind(PassThroughProfiler):
 class TrialRun:
     """A context in which steps can be taken at any learning rate; leaving it, however, leaves the run as it was.
 
-    Callbacks that have a hand in a step (clipping) act; the others, the loggers and what the module logs are kept out.
+    Callbacks that change a step (clipping) act; the others, the loggers and what the module logs are kept out.
     The batches come from a pass of its own over the training loader, round and round (:class:`TrialBatches`).
 
     Args:

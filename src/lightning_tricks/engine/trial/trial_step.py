@@ -22,7 +22,7 @@ class TrialStep:
     Args:
         trainer: a Trainer that fits.
         pl_module: its module.
-        callbacks: those that have a hand in a step.
+        callbacks: those that change a step.
     """
 
     def __init__(self, trainer: Trainer, pl_module: LightningModule, callbacks: Sequence[Callback]) -> None:

@@ -173,7 +173,7 @@ class BestWeights:
         return {"tensors": self._best.lend(), "evaluated": self._evaluated.lend()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over what a checkpoint holds, on every rank."""
+        """Load what a checkpoint holds, on every rank."""
         self.score, self._validates_others = state.get("score"), state.get("validates_others", False)
         self._best.adopt(state.get("tensors", {}))
         self._evaluated.adopt(state.get("evaluated", {}))

@@ -84,7 +84,7 @@ class MetricReader:
         return Reading(_mean([row[3] for row in ranks]), any(row[1] for row in ranks), _PRECISIONS[double])
 
     def complain(self, trainer: Trainer) -> None:
-        """Raise, or warn once, because nobody logged the metric.
+        """Raise, or warn once, because the metric was not logged.
 
         Raises:
             RuntimeError: where it is strict; the message names the metrics that are logged.

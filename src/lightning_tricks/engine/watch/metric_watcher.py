@@ -121,7 +121,7 @@ class MetricWatcher(Trick):
             if self.state.best_score is not None and self._weights.score is None:
                 rank_zero_warn(
                     f"`{type(self).__name__}` continues with a best `{self.monitor}` of {self.best_score:g}, but the "
-                    "checkpoint does not hold the weights of that check. It can restore only those of a check since."
+                    "checkpoint does not hold the weights of that check. It can restore only those of a later check."
                 )
         if self._record.stopped and self._record.last_score is not None:
             batches = trainer.fit_loop.batch_idx + 1

@@ -46,7 +46,7 @@ def warn_of_other_bests(watcher: Watcher, watchers: Iterable[Watcher]) -> None:
         if watcher.restore_best and other.restore_best and other.monitor != watcher.monitor:
             rank_zero_warn(
                 f"{other.state_key} and {watcher.state_key} both restore their best weights; in the end those of the "
-                "latter stay. Set `restore_best=False` in one of them."
+                "latter remain. Set `restore_best=False` in one of them."
             )
 
 

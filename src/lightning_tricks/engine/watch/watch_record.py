@@ -21,7 +21,7 @@ class WatchRecord:
         stopped: the last check stopped the run.
         stopped_epoch: the epoch in which it did.
         stop_reason: why it did.
-        rewind: the best weights are to be restored before the next batch.
+        rewind: the best weights must be restored before the next batch.
     """
 
     position: int = -1
