@@ -105,7 +105,7 @@ def test_list_rules_names_every_rule_with_what_it_finds(capsys: pytest.CaptureFi
 def test_explain_prints_the_page_of_a_rule_by_code_and_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", name]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("PLC005 dropout-p-out-of-range: warning\n\nDropout with a rate that is not typical.")
+    assert out.startswith("PLC005 dropout-p-out-of-range: warning\n\nDropout with an unusual rate.")
     for expected in (
         "What it looks at:",
         "References:",

@@ -41,6 +41,7 @@ def test_a_callback_is_the_call_that_builds_it(name: str) -> None:
 
 
 REQUIRED = {
+    "BatchAugment": {"transform": len},
     "LRSchedule": {"schedule": lt.cosine_decay(3)},
     "PiecewiseConstant": {"boundaries": [1], "factors": [1, 0.1]},
 }
