@@ -92,7 +92,9 @@ def test_names_are_escaped_and_pictures_stay_well_formed() -> None:
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_a_run_of_one_step_has_a_page(steps: int) -> None:
-    Page(show_page(full(steps=steps)))
+    names = [tag for tag, _ in Page(show_page(full(steps=steps))).tags]
+    assert names.count("h1") == 1
+    assert names.count("h2") == 8
 
 
 def test_sections_without_evidence_are_left_out() -> None:

@@ -118,10 +118,12 @@ def test_an_average_that_was_evaluated_and_is_not_the_best_gives_way_with_a_warn
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_two_watchers_that_restore_the_best_do_not_take_each_other_for_an_average(batch_norm: bool) -> None:
     rules = [EarlyStopping("score", patience=3), ReduceLROnPlateau("score", patience=1, restore_best=True)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
         warnings.filterwarnings("ignore", message=".*(does not have many workers|patience|lower than).*")
         fit_scripted(Plain([1.0, 2.0], batch_norm), *rules, max_epochs=5)
+    assert [str(w.message) for w in caught if issubclass(w.category, UserWarning)] == []
+    assert rules[0].restores_best()
 
 
 def test_a_run_whose_weights_are_pruned_ends_with_the_best() -> None:
