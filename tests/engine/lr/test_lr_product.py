@@ -130,7 +130,7 @@ def test_a_scheduler_that_a_manual_step_calls_by_hand_is_overwritten_without_a_w
 
     expected = fit(CosineDecay(), net=Net(manual=True))
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*Something else writes it.*")
+        warnings.filterwarnings("error", message=".*writes it too.*")
         net = fit(CosineDecay(replace_scheduler=True), net=ByHand(manual=True))
     assert net.trace == expected.trace
     with pytest.raises(MisconfigurationException, match="ExponentialLR, ExponentialLR"):
@@ -244,7 +244,7 @@ def test_a_tensor_that_all_groups_share_is_parted_also_when_a_checkpoint_brings_
     fit(CosineDecay(), keep, net=first, max_epochs=4)
     rest = Shared()
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", message="(?s).*[Ss]omething else writes")
+        warnings.filterwarnings("error", message="(?s).*writes it too")
         fit(CosineDecay(), net=rest, max_epochs=4, ckpt_path=tmp_path / "epoch=1.ckpt")
     assert rest.trace == whole.trace[12:]
 
