@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import time
+from fractions import Fraction
 
 import pytest
 import torch
@@ -115,6 +117,22 @@ def test_a_cycle_holds_the_time_that_it_was_found_for(t_0: float, t_mult: float,
     else:
         index, since = found
         assert 0 <= since <= t_0 * t_mult**index * (1 + 1e-6) + t * 1e-9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "same"),
+    [
+        ({"peak_decay": Fraction(1, 3)}, {"peak_decay": 1 / 3}),
+        ({"t_mult": Fraction(10**6 + 1, 10**6)}, {"t_mult": 1.000001}),
+    ],
+)
+def test_fractions_cost_no_more_than_floats_after_many_cycles(
+    arguments: dict[str, Fraction], same: dict[str, float]
+) -> None:
+    before = time.process_time()
+    late = cosine_warm_restarts(1, **arguments)(1e9 + 0.5)
+    assert time.process_time() - before < 0.1
+    assert late == cosine_warm_restarts(1, **same)(1e9 + 0.5)
 
 
 @given(lengths, shares, times)

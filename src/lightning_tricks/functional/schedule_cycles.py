@@ -13,9 +13,9 @@ _LARGEST_RATIO = 1e6
 _SMALLEST_DIVISOR = 1e-12
 
 
-def _check_positive(name: str, value: object, low: float = 0.0, high: float = math.inf) -> None:
+def _check_positive(name: str, value: object, low: float = 0.0, high: float = math.inf) -> float:
     check_number(name, value, 0, low_open=True)
-    check_number(name, value, low, high)
+    return check_number(name, value, low, high)
 
 
 def cosine_warm_restarts(t_0: float, t_mult: float = 1.0, end_factor: float = 0.0, peak_decay: float = 1.0) -> Schedule:
@@ -42,10 +42,11 @@ def cosine_warm_restarts(t_0: float, t_mult: float = 1.0, end_factor: float = 0.
         Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, equation 5.
     """
     check_length("t_0", t_0)
-    _check_positive("t_mult", t_mult, high=_LARGEST_RATIO)
+    # floats, as a power of an exact fraction has as many digits as there were cycles
+    ratio = _check_positive("t_mult", t_mult, high=_LARGEST_RATIO)
     check_number("end_factor", end_factor, 0, 1)
-    check_number("peak_decay", peak_decay, 0, 1, low_open=True)
-    return Schedule(_cosine_warm_restarts, (t_0, t_mult, end_factor, peak_decay))
+    decay = check_number("peak_decay", peak_decay, 0, 1, low_open=True)
+    return Schedule(_cosine_warm_restarts, (t_0, ratio, end_factor, decay))
 
 
 def _cosine_warm_restarts(t: float, t_0: float, t_mult: float, end_factor: float, peak_decay: float) -> float:
