@@ -1,5 +1,6 @@
 """Nonfinite look: if a step of a run becomes NaN, run it again before the optimizer step, and name the operation."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +40,7 @@ class NonfiniteLook:
 
     def before_backward(self, loss: Tensor) -> None:
         """See whether the loss is finite."""
-        self._is_bad = self._batch is not None and not bool(torch.isfinite(loss.detach()).all())
+        self._is_bad = self._batch is not None and not _is_finite(loss.detach())
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> NumericFacts | None:
         """Return what a second look at the batch shows, if its loss or gradients are not finite."""
@@ -67,7 +68,13 @@ def _small_early_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 def _is_broken(parameter: nn.Parameter) -> bool:
     grad = parameter.grad
-    return grad is not None and grad.layout is torch.strided and not bool(torch.isfinite(grad.sum()))
+    return grad is not None and grad.layout is torch.strided and not _is_finite(grad)
+
+
+def _is_finite(values: Tensor) -> bool:
+    """Whether the sum of values in a CPU's memory is finite; the memory is read as it is, without an operation."""
+    total: complex = values.sum().tolist()
+    return math.isfinite(total.real) and math.isfinite(total.imag)
 
 
 def _look(trainer: Trainer, pl_module: LightningModule, batch: Any) -> NumericFacts:
