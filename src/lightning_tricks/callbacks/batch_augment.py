@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from lightning_tricks.core.arguments import check_count, check_flag, check_name, shown_with_type
+from lightning_tricks.core.arguments import check_flag, shown_with_type
 from lightning_tricks.core.object_snapshot import remember_random_state
-from lightning_tricks.engine.batch.batch_pipeline import BatchPipeline, Stage
-from lightning_tricks.engine.run.run import Run
-from lightning_tricks.engine.run.trick import Trick
-from lightning_tricks.functional.batch_entries import check_key, describe_batch, find_input, read_entry, replace_entry
+from lightning_tricks.engine.batch.batch_pipeline import Stage
+from lightning_tricks.engine.batch.random_batch_step import RandomBatchStep
+from lightning_tricks.functional.batch_entries import describe_batch, find_input, read_entry, replace_entry
 
 
-class BatchAugment(Trick):
+class BatchAugment(RandomBatchStep):
     """Apply a transform to the inputs of training batches, on their device.
 
     Use when: few rows are there to learn from, and it is known what may change in an input without changing its target:
@@ -51,7 +50,7 @@ class BatchAugment(Trick):
     See :func:`lightning_tricks.functional.batch_entries.find_input` for what the input is.
     """
 
-    identity: ClassVar[tuple[str, ...]] = ("name",)
+    stage: ClassVar[Stage] = Stage.AUGMENT
 
     def __init__(
         self,
@@ -62,35 +61,16 @@ class BatchAugment(Trick):
         seed: int = 0,
         name: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(key, seed, name)
         if not callable(transform):
             raise TypeError(f"`transform` must be callable, got {shown_with_type(transform)}.")
         self.transform = transform
-        self.key = check_key("key", key)
         self.whole_batch = check_flag("whole_batch", whole_batch)
-        self.seed = check_count("seed", seed, 0, 2**63)
-        self.name = check_name("name", name)
-        self.reset()
-
-    def reset(self) -> None:
-        self.num_batches = 0
-        """Training batches that came by."""
-        self._rank = 0
-
-    def begin_fit(self, run: Run) -> None:
-        """Join the pipeline of batches."""
-        self._rank = run.trainer.global_rank
-        run.part(BatchPipeline).join(Stage.AUGMENT, self._act)
-
-    def _act(self, batch: Any) -> Any:
-        """Change a batch in training alone; a bound method, through which a trial finds the state to restore."""
-        return self.apply(batch) if self._run is not None and self._run.trainer.training else batch
 
     @torch.no_grad()
     def apply(self, batch: Any) -> Any:
         """Return an augmented batch."""
-        mark = f"{self.seed}/{self._rank}/{self.num_batches}/{self.state_key}"
-        self.num_batches += 1
+        mark = self.next_mark()
         if self.whole_batch:
             with seeded_globals(mark):
                 return self.transform(batch)
@@ -106,13 +86,6 @@ class BatchAugment(Trick):
                 "transform of whole batches."
             )
         return replace_entry(batch, key, changed)
-
-    def plain_state(self) -> dict[str, Any]:
-        """Return the number of batches, from which the next draw follows."""
-        return {"num_batches": self.num_batches}
-
-    def load_plain_state(self, state: dict[str, Any]) -> None:
-        self.num_batches = state["num_batches"]
 
 
 @contextmanager

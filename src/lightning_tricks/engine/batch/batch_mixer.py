@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from lightning_tricks.core.arguments import check_count, check_list, check_name, check_number, shown
-from lightning_tricks.engine.batch.batch_pipeline import BatchPipeline, Stage
-from lightning_tricks.engine.run.run import Run
-from lightning_tricks.engine.run.trick import Trick
+from lightning_tricks.core.arguments import check_count, check_list, check_number, shown
+from lightning_tricks.engine.batch.batch_pipeline import Stage
+from lightning_tricks.engine.batch.random_batch_step import RandomBatchStep
 from lightning_tricks.functional.batch_entries import (
     Key,
     check_key,
@@ -24,11 +23,11 @@ from lightning_tricks.functional.batch_entries import (
 from lightning_tricks.functional.mixing import check_class_indices, to_probabilities
 
 
-class BatchMixer(Trick):
+class BatchMixer(RandomBatchStep):
     """A trick that mixes the rows of each training batch, inputs and targets alike.
 
-    Each batch has a generator of its own, made from ``seed``, the rank and the number of batches before it: a resumed
-    run draws on exactly, and no global generator is touched. A subclass says how one draw changes inputs and targets.
+    Each batch has a generator of its own, and no global generator is touched. A subclass says how one draw changes
+    inputs and targets.
 
     Args:
         alpha: both parameters of the Beta distribution of the share that a row keeps.
@@ -40,7 +39,7 @@ class BatchMixer(Trick):
         name: tells two callbacks of a class apart.
     """
 
-    identity: ClassVar[tuple[str, ...]] = ("name",)
+    stage: ClassVar[Stage] = Stage.MIX
 
     def __init__(
         self,
@@ -52,30 +51,15 @@ class BatchMixer(Trick):
         seed: int,
         name: str | None,
     ) -> None:
-        super().__init__()
+        super().__init__(key, seed, name)
         self.alpha = check_number("alpha", alpha, 0, 1e6, low_open=True)
         self.num_classes = _check_classes(num_classes)
-        self.key = check_key("key", key)
         self.targets = None if targets is None else [_check_target(item) for item in check_list("targets", targets)]
         self.p = check_number("p", p, 0, 1)
-        self.seed = check_count("seed", seed, 0, 2**63)
-        self.name = check_name("name", name)
-        self.reset()
 
     def reset(self) -> None:
-        self.num_batches = 0
-        """Training batches that came by."""
-        self._rank = 0
+        super().reset()
         self._was_checked = False
-
-    def begin_fit(self, run: Run) -> None:
-        """Join the pipeline of batches."""
-        self._rank = run.trainer.global_rank
-        run.part(BatchPipeline).join(Stage.MIX, self._act)
-
-    def _act(self, batch: Any) -> Any:
-        """Change a batch in training alone; a bound method, through which a trial finds the state to restore."""
-        return self.apply(batch) if self._run is not None and self._run.trainer.training else batch
 
     @abstractmethod
     def draw(self, values: Tensor, dice: random.Random, share: float) -> Any:
@@ -103,8 +87,7 @@ class BatchMixer(Trick):
 
     def apply(self, batch: Any) -> Any:
         """Return a mixed batch; its integer targets have become probabilities even where nothing was mixed."""
-        dice = random.Random(f"{self.seed}/{self._rank}/{self.num_batches}/{self.state_key}")
-        self.num_batches += 1
+        dice = random.Random(self.next_mark())
         key = find_input(batch, self.key)
         values = read_entry(batch, key)
         if not values.is_floating_point():
@@ -146,13 +129,6 @@ class BatchMixer(Trick):
         if not self._was_checked:
             check_class_indices(target, num_classes)
         return to_probabilities(target, num_classes)
-
-    def plain_state(self) -> dict[str, Any]:
-        """Return the number of batches, from which the next draw follows."""
-        return {"num_batches": self.num_batches}
-
-    def load_plain_state(self, state: dict[str, Any]) -> None:
-        self.num_batches = state["num_batches"]
 
 
 def _check_classes(num_classes: object) -> int | list[int] | None:
