@@ -137,7 +137,7 @@ def test_modules_make_groups_and_must_be_the_models_once_and_all() -> None:
         group_by_modules(model, [nn.Linear(1, 1)])
     with pytest.raises(ValueError, match=r"'1\.0' and '1' hold the same parameters"):
         group_by_modules(model, [model[0], model[1], [model[1][0], model[2]]])
-    with pytest.raises(ValueError, match=r"2\.weight, 2\.bias in no group"):
+    with pytest.raises(ValueError, match=r"2\.weight, 2\.bias are in no group"):
         group_by_modules(model, [model[0], model[1]])
     with pytest.raises(ValueError, match="`depth` must be at least 1, got 0"):
         group_by_depth(model, 0)
