@@ -66,7 +66,7 @@ def test_everything_that_hangs_on_an_object_comes_back_in_place() -> None:
         one.nested["tuple"][0].add_(1)  # type: ignore[index]
         one.nested["more"] = 1
         one.tensor = torch.zeros(1)
-        memory.put_back_()
+        memory.restore_()
         assert one.tensor is tensor
         assert one.tensor.tolist() == one.array.tolist() == [0, 1, 2]
         assert one.nested["list"] == [1, [2, 3]]
@@ -75,7 +75,7 @@ def test_everything_that_hangs_on_an_object_comes_back_in_place() -> None:
         assert one.nested["tuple"][0].tolist() == [0, 0]  # type: ignore[index]
         assert (one.number, hasattr(one, "new"), "more" in one.nested) == (1, False, False)
         assert draw(one) == drawn
-        memory.put_back_()
+        memory.restore_()
 
 
 @pytest.mark.parametrize("make", [torch.optim.Adam, lambda p: torch.optim.SGD(p, 0.1, momentum=0.9), torch.optim.LBFGS])
@@ -96,7 +96,7 @@ def test_a_module_and_its_optimizer_come_back_with_their_lazy_state(make: Any) -
     optimizer.step(closure)
     optimizer.param_groups[0]["lr"] = 7.0
     model.eval()
-    memory.put_back_()
+    memory.restore_()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert len(optimizer.state) == 0
     assert optimizer.param_groups[0]["lr"] != 7.0
@@ -116,7 +116,7 @@ def test_tensors_of_a_data_set_are_held_but_not_copied() -> None:
     with torch.no_grad():
         module.weight.add_(1)
     changed = module.weight.item()
-    memory.put_back_()
+    memory.restore_()
     assert owner.tensor.tolist() == before
     assert module.weight.item() == pytest.approx(changed - 1)
 
@@ -210,10 +210,10 @@ def test_state_of_every_kind_comes_back_again_and_again(kind: str) -> None:
     assert memory.unrestorable == []
     for _ in range(2):
         change(holder.inner)
-        memory.put_back_()
+        memory.restore_()
         assert holder.inner is place
         assert read(holder.inner) == expected
-        memory.put_back_()
+        memory.restore_()
 
 
 @pytest.mark.parametrize("kind", EXOTIC)
@@ -223,7 +223,7 @@ def test_tensors_of_any_layout_come_back(kind: str) -> None:
     place = holder.tensor
     memory.remember(holder)
     overwrite_(holder.tensor, EXOTIC[kind](2.0) if kind != "jagged" else holder.tensor * 2)
-    memory.put_back_()
+    memory.restore_()
     assert holder.tensor is place
     assert torch.equal(dense(holder.tensor), dense(EXOTIC[kind](1.0)))
 
@@ -238,7 +238,7 @@ def test_gradients_requirements_and_attributes_of_parameters_come_back() -> None
     layer.weight.note.append(2)  # type: ignore[attr-defined]
     layer.bias.fresh = 1  # type: ignore[attr-defined]
     layer.bias.requires_grad_(False)
-    memory.put_back_()
+    memory.restore_()
     assert layer.weight.grad is grad
     assert grad.tolist() == [[1, 1], [1, 1]]
     assert layer.weight.note == [1]  # type: ignore[attr-defined]
@@ -271,14 +271,14 @@ def test_a_state_made_in_inference_mode_comes_back() -> None:
         memory = ObjectSnapshot()
         memory.remember(holder)
         holder.total.add_(1)
-    memory.put_back_()
+    memory.restore_()
     assert holder.total.tolist() == [1, 1]
 
 
 def test_the_global_generators_come_back() -> None:
-    put_back = remember_random_state()
+    restore = remember_random_state()
     first = (random.random(), np.random.rand(), torch.rand(()).item())
-    put_back()
+    restore()
     assert (random.random(), np.random.rand(), torch.rand(()).item()) == first
 
 

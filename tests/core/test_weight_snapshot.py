@@ -38,7 +38,7 @@ def test_put_back_restores_every_tensor_in_place(on_host: bool) -> None:
     before, places = values(model), [tensor.data_ptr() for _, tensor in named_tensors(model)]
     snapshot.take(model)
     scramble(model)
-    snapshot.put_back_(model)
+    snapshot.restore_(model)
     assert all(torch.equal(tensor, before[name]) for name, tensor in named_tensors(model))
     assert [tensor.data_ptr() for _, tensor in named_tensors(model)] == places
     assert "hidden" in before
@@ -51,8 +51,8 @@ def test_a_copy_of_a_copy_is_independent_of_it() -> None:
     second.take(first)
     scramble(model)
     first.take(model)
-    second.put_back_(model)
-    assert not torch.equal(first.lend()["hidden"], model.hidden)
+    second.restore_(model)
+    assert not torch.equal(first.named_copies()["hidden"], model.hidden)
 
 
 def test_memory_is_used_again_unless_it_was_lent() -> None:
@@ -61,11 +61,11 @@ def test_memory_is_used_again_unless_it_was_lent() -> None:
     place = snapshot._tensors["hidden"].data_ptr()
     snapshot.take(model)
     assert snapshot._tensors["hidden"].data_ptr() == place
-    lent = snapshot.lend()
+    lent = snapshot.named_copies()
     scramble(model)
     snapshot.take(model)
     assert torch.equal(lent["hidden"], torch.zeros(2))
-    assert torch.equal(snapshot.lend()["hidden"], torch.ones(2))
+    assert torch.equal(snapshot.named_copies()["hidden"], torch.ones(2))
 
 
 def test_a_snapshot_taken_in_inference_mode_can_be_taken_again_and_put_back_outside() -> None:
@@ -73,9 +73,9 @@ def test_a_snapshot_taken_in_inference_mode_can_be_taken_again_and_put_back_outs
     with torch.inference_mode():
         snapshot.take(model)
     snapshot.take(model)
-    snapshot.put_back_(model)
+    snapshot.restore_(model)
     model.first(torch.zeros(1, 3)).sum().backward()
-    assert not any(tensor.is_inference() for tensor in snapshot.lend().values())
+    assert not any(tensor.is_inference() for tensor in snapshot.named_copies().values())
 
 
 def test_where_a_parameter_does_not_fit_nothing_is_written_and_it_is_named_with_both_shapes() -> None:
@@ -84,7 +84,7 @@ def test_where_a_parameter_does_not_fit_nothing_is_written_and_it_is_named_with_
     model.norm = nn.BatchNorm1d(5)
     scramble(model)
     before = values(model)
-    written, misfits = snapshot.put_back_(model)
+    written, misfits = snapshot.restore_(model)
     assert not written
     assert "`norm.weight` has the shape (5,), its copy (3,)" in misfits
     assert all(torch.equal(tensor, before[name]) for name, tensor in named_tensors(model))
@@ -106,7 +106,7 @@ def test_a_parameter_that_came_went_or_was_tied_is_named(change: str) -> None:
         "gone": ["`image.weight` is gone", "`image.bias` is gone"],
         "tied": ["`second.weight` is gone"],
     }
-    written, misfits = snapshot.put_back_(model)
+    written, misfits = snapshot.restore_(model)
     assert not written
     assert sorted(misfits) == sorted(expected[change])
 
@@ -123,7 +123,7 @@ def test_buffers_that_do_not_fit_stay_and_are_named_unless_they_are_caches() -> 
     del model.old
     with torch.no_grad():
         model.first.weight.add_(1)
-    assert snapshot.put_back_(model) == (True, ["`history` has the shape (3,), its copy (2,)"])
+    assert snapshot.restore_(model) == (True, ["`history` has the shape (3,), its copy (2,)"])
     assert torch.equal(model.first.weight, before)
     assert (model.history.tolist(), model.hidden.tolist(), model.fresh.tolist()) == ([1] * 3, [1] * 5, [1])
 
@@ -139,7 +139,7 @@ def test_a_buffer_of_any_layout_is_copied_and_put_back(kind: str, on_host: bool)
         snapshot.take(model)
     overwrite_(model.constant, EXOTIC[kind](2.0) if kind != "jagged" else model.constant * 2)
     assert not torch.equal(dense(model.constant), dense(EXOTIC[kind](1.0)))
-    assert snapshot.put_back_(model) == (True, [])
+    assert snapshot.restore_(model) == (True, [])
     assert model.constant is place
     assert torch.equal(dense(model.constant), dense(EXOTIC[kind](1.0)))
 
@@ -150,7 +150,7 @@ def test_tensors_without_values_are_left_alone() -> None:
         WeightSnapshot(),
     )
     snapshot.take(model)
-    assert snapshot.put_back_(model) == (True, [])
+    assert snapshot.restore_(model) == (True, [])
 
 
 def test_a_pruned_weight_is_put_back_where_its_mask_has_been_removed_since() -> None:
@@ -161,7 +161,7 @@ def test_a_pruned_weight_is_put_back_where_its_mask_has_been_removed_since() -> 
     prune.remove(model, "weight")
     with torch.no_grad():
         model.weight.add_(1)
-    assert snapshot.put_back_(model) == (True, [])
+    assert snapshot.restore_(model) == (True, [])
     assert torch.equal(model.weight, before)
 
 

@@ -3,13 +3,13 @@
 import torch
 from torch import nn
 
-from lightning_tricks.functional.freezing import find_resting, set_trainable_
+from lightning_tricks.functional.freezing import find_frozen_modules, set_trainable_
 
 
 def resting(model: nn.Module, *frozen: str) -> list[str]:
     names = [name for name, _ in model.named_parameters()]
     held = [name for name in names if name.startswith(frozen)]
-    found = {id(module) for module in find_resting(model, held, [name for name in names if name not in held])}
+    found = {id(module) for module in find_frozen_modules(model, held, [name for name in names if name not in held])}
     return [name for name, module in model.named_modules() if id(module) in found]
 
 
@@ -39,10 +39,13 @@ def test_everything_inside_a_frozen_block_rests_and_augmentation_does_not() -> N
     assert {"block", "block.self_attn", "block.dropout", "block.norm1"} <= set(found)
 
 
-def test_gradients_of_what_is_frozen_are_dropped_and_strangers_left_alone() -> None:
+def test_freezing_drops_gradients_and_leaves_other_parameters_alone() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1).requires_grad_(False))
     model(torch.ones(1, 2)).sum().backward()
-    names = ["0.weight", "0.bias", "1.weight", "1.bias"]
-    set_trainable_(model, names, ["1.weight"])
+    kept = model[1].weight.grad
+    set_trainable_([model[0].weight, model[0].bias, model[1].bias], False)
     assert [name for name, value in model.named_parameters() if value.requires_grad] == ["1.weight"]
     assert [name for name, value in model.named_parameters() if value.grad is not None] == ["1.weight"]
+    assert model[1].weight.grad is kept
+    set_trainable_([model[0].bias], True)
+    assert [name for name, value in model.named_parameters() if value.requires_grad] == ["0.bias", "1.weight"]

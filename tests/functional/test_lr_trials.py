@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tricks.functional.lr_trials import best_trial, settle, trial_rates
+from lightning_tricks.functional.lr_trials import best_trial, damp_move, trial_rates
 
 LENGTHS = st.integers(1, 100_000)
 
@@ -58,7 +58,7 @@ def test_a_suggestion_moves_towards_the_best_trial_never_beyond(
     lr: float, moved: float, steps: int, planned: int | None
 ) -> None:
     low, high = sorted((lr, lr * moved))
-    assert low * 0.999 <= settle(lr, moved, steps, planned) <= high * 1.001
-    assert settle(lr, 1.0, steps, planned) == lr
+    assert low * 0.999 <= damp_move(lr, moved, steps, planned) <= high * 1.001
+    assert damp_move(lr, 1.0, steps, planned) == lr
     if planned is not None and planned <= steps:
-        assert settle(lr, moved, steps, planned) == lr * moved
+        assert damp_move(lr, moved, steps, planned) == lr * moved

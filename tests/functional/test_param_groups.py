@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_tricks.functional.param_groups import find_undecayed, foreign_in, missing_from, split_param_groups_
+from lightning_tricks.functional.param_groups import find_undecayed, foreign_shapes, missing_from, split_param_groups_
 
 
 def test_names_tensors_and_lists_are_split_with_their_group_and_never_shared() -> None:
@@ -49,7 +49,7 @@ def test_missing_and_foreign_parameters_are_found() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False))
     optimizer = torch.optim.SGD([model[0].weight, nn.Parameter(torch.zeros(3))], lr=0.1)
     assert missing_from([optimizer], model) == ["0.bias"]
-    assert foreign_in([optimizer], model) == [torch.Size([3])]
+    assert foreign_shapes([optimizer], model) == [torch.Size([3])]
 
 
 @pytest.mark.parametrize("norm", [nn.LayerNorm([2, 2]), nn.GroupNorm(1, 2), nn.BatchNorm2d(2), nn.RMSNorm(2)])

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tricks.reports.lr_curves import describe_lr, moving, plot_gallery, plot_lr, sparkline
+from lightning_tricks.reports.lr_curves import changing_factors, describe_lr, plot_gallery, plot_lr, sparkline
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -39,7 +39,7 @@ def test_what_is_no_finite_number_does_not_hide_the_rest() -> None:
 
 def test_a_factor_of_one_throughout_is_left_out_of_what_is_shown() -> None:
     factors = {"a/schedule": [1.0, 0.5], "a/warmup": [1.0, 1.0]}
-    assert list(moving(factors)) == ["a/schedule"]
+    assert list(changing_factors(factors)) == ["a/schedule"]
     assert "warmup" not in describe_lr([1, 0.5], factors)
 
 

@@ -122,7 +122,7 @@ class Doctor(Trick):
         if self.report is None:
             evidence = self._attempt("examine the model", lambda: examine_here(trainer, pl_module, None))
             self.report = self._judge_all(evidence, pl_module)
-            self._tell(trainer, self.report)
+            self._publish(trainer, self.report)
         elif self._watches:
             self._judge_and_tell(trainer, pl_module, ended=True)
 
@@ -138,7 +138,7 @@ class Doctor(Trick):
         self.report = self.report or self._judge_all(None, pl_module)
         self._watch.facts = replace(self._watch.facts, start=start or StartFact())
         self._model = self.report.evidence.model if self.report.evidence is not None else None
-        self._tell(trainer, self.report)
+        self._publish(trainer, self.report)
 
     def _to_text(self, evidence: Evidence) -> str:
         assert self.report is not None
@@ -166,7 +166,7 @@ class Doctor(Trick):
         """Return the result of an action, or None if it raises: its failure must not stop a fit."""
         return self._failures.attempt(what, action, None)
 
-    def _tell(self, trainer: Trainer, report: Report) -> None:
+    def _publish(self, trainer: Trainer, report: Report) -> None:
         """Log a report; a report that stops the fit is the message of the exception and is not logged."""
         self._note_failures(report)
         if self.fail_on is not None and report.at_least(self.fail_on):
@@ -236,7 +236,7 @@ class Doctor(Trick):
             self._judge_if_due(trainer, pl_module)
 
     def end_fit(self, run: Run) -> None:
-        self._watch.let_go()
+        self._watch.release()
 
     def _judge_if_due(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judge events immediately, but trends only at intervals: short epochs would judge them every few steps."""
@@ -251,7 +251,7 @@ class Doctor(Trick):
         self._judged_at, self._judged_events = self._watch.batches, self._watch.facts.events
         late = self._attempt("judge the run", lambda: self._judge_run(pl_module, ended))
         if late is not None and late.findings:
-            self._tell(trainer, late)
+            self._publish(trainer, late)
         elif new := self._note_failures():
             self._attempt("log its notes", lambda: _log(f"{type(self).__name__}: {' '.join(new)}", is_warning=True))
 

@@ -152,7 +152,7 @@ class EarlyStopping(MetricWatcher):
             self.state = replace(self.state, wait_count=0)
         if self.verbose and self.state.best_score is not before:
             gain = "" if before is None else f" improved by {abs(reading.value - before):.3g} and"
-            self._say(trainer, f"{self.monitor}{gain} has a new best score: {reading.value:.4g}.")
+            self._log_message(trainer, f"{self.monitor}{gain} has a new best score: {reading.value:.4g}.")
 
     def reason(self, value: float) -> str | None:
         """Return why a run should stop after a check of this value, if it should."""
@@ -172,9 +172,9 @@ class EarlyStopping(MetricWatcher):
         """Return why, where that was asked for."""
         super().stop(trainer, reason)
         if self.verbose:
-            self._say(trainer, f"EarlyStopping: {reason}; the best is {self.best_score:.4g}.")
+            self._log_message(trainer, f"EarlyStopping: {reason}; the best is {self.best_score:.4g}.")
 
-    def _say(self, trainer: Trainer, message: str) -> None:
+    def _log_message(self, trainer: Trainer, message: str) -> None:
         rank = trainer.global_rank if trainer.world_size > 1 else None
         if not rank or not self.log_rank_zero_only:
             rank_zero.log.info(rank_zero.rank_prefixed_message(message, rank))

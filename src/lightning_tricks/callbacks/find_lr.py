@@ -87,7 +87,7 @@ def find_lr(
     memory.remember(runner)
     interrupt = signal.getsignal(signal.SIGINT)
     try:
-        _make_ready(runner, finder)
+        _prepare_trainer(runner, finder)
         if seed is not None:
             _seed(seed)
         runner.fit(model, train_dataloaders, val_dataloaders, datamodule=datamodule)
@@ -95,7 +95,7 @@ def find_lr(
         if interrupt is not None and signal.getsignal(signal.SIGINT) is not interrupt:
             signal.signal(signal.SIGINT, interrupt)  # a Trainer that is interrupted ignores it from then on
         try:
-            memory.put_back_()
+            memory.restore_()
         finally:
             restore_random_state()
     if finder.result is None:
@@ -116,7 +116,7 @@ class _FinderNow(LRFinder):
         raise _import_from(_package_of(trainer), "utilities.exceptions")._TunerExitException
 
 
-def _make_ready(trainer: Any, finder: LRFinder) -> None:
+def _prepare_trainer(trainer: Any, finder: LRFinder) -> None:
     """Keep only the callbacks that change a step, none that writes or stops; only trials may validate."""
     stay = [cb for cb in trainer.callbacks if alters_steps(cb) or isinstance(cb, Trick)]
     bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]

@@ -23,7 +23,7 @@ from lightning_tricks.engine.layers.layer_group_checks import (
 )
 from lightning_tricks.engine.lr.group_warmup import GroupWarmup
 from lightning_tricks.engine.lr.lr_product import LRProduct
-from lightning_tricks.engine.run.lightning_internals import ddp_comm_state, wrap_again
+from lightning_tricks.engine.run.lightning_internals import ddp_comm_state, rebuild_ddp_wrapper
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.layer_groups import LayerGroup, describe_groups, group_layers
@@ -232,7 +232,7 @@ class GradualUnfreezing(Trick):
             return
         if len(self.thawed) < len(self.plan.times):
             self._follow(self._run)
-        self._layers.rest()
+        self._layers.set_eval()
 
     def _follow(self, run: Run) -> None:
         """Let train what is to train at this time, if that has changed."""
@@ -243,7 +243,7 @@ class GradualUnfreezing(Trick):
             return
         self.thawed = thawed
         if self._layers is not None and self._layers.thaw(thawed):
-            wrap_again(run.trainer)
+            rebuild_ddp_wrapper(run.trainer)
         rank_zero_info(f"`{self.state_key}`: groups {thawed} of {len(self.plan.times)} train.")
 
     # -- the state ----------------------------------------------------------------------------------------------------

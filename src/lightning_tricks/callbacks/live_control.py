@@ -154,11 +154,11 @@ class LiveControl(LRFactor):
         if self._save_due and self._stepped:
             self._save_after(trainer, pl_module, "on_train_batch_end")
         if self._watches and self._step // self.every_n_steps > before // self.every_n_steps:
-            self._look(trainer, pl_module)
+            self._obey_new_order(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._watches and not trainer.sanity_checking:
-            self._look(trainer, pl_module, validated=True)
+            self._obey_new_order(trainer, pl_module, validated=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop_watching()
@@ -178,7 +178,7 @@ class LiveControl(LRFactor):
 
     # -- the orders -------------------------------------------------------------------------------------------------
 
-    def _look(self, trainer: Trainer, pl_module: LightningModule, validated: bool = False) -> None:
+    def _obey_new_order(self, trainer: Trainer, pl_module: LightningModule, validated: bool = False) -> None:
         """Obey an order that is new, on all ranks together."""
         order: Order | None = trainer.strategy.broadcast(self._new_order())
         if order is None:
@@ -187,7 +187,7 @@ class LiveControl(LRFactor):
         summary = ", ".join(write_order(order).splitlines())
         rank_zero_info(f"{self.state_key} at step {trainer.global_step}: {summary}")
         if "lr" in order:
-            self._turn(order["lr"])
+            self._set_factor(order["lr"])
         validates = bool(order.get("validate")) and not validated and self._validate_next(trainer)
         if order.get("checkpoint") and (self._stepped or order.get("stop")):
             hook = "on_validation_end" if validated or validates else "on_train_batch_end"
@@ -219,7 +219,7 @@ class LiveControl(LRFactor):
             self._warned = message
             rank_zero_warn(f"`{self.state_key}`: {message}")
 
-    def _turn(self, lr: str | float) -> None:
+    def _set_factor(self, lr: str | float) -> None:
         """Put the factor into force from the next step on."""
         if self.product is None:
             return

@@ -104,7 +104,7 @@ class NormalizeInputs(Trick):
         if twins:
             raise MisconfigurationException(self.same_key_message())
         self._normalizer = find_normalizer(run.module)
-        step = self.apply if self._normalizer is None else _leave_alone
+        step = self.apply if self._normalizer is None else _unchanged
         run.part(BatchPipeline).join(Stage.NORMALIZE, step, lambda: self._measure(run))
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -231,7 +231,7 @@ class NormalizeInputs(Trick):
         self._on_device = None
 
 
-def _leave_alone(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     """Return a batch as it is: the module normalizes it."""
     return batch
 

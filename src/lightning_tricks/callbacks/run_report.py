@@ -181,16 +181,16 @@ class RunReport(Trick):
         self._history.add(mean_samples([samples for samples, _ in everyone]))
         for step, _, names, numbers in everyone[0][1]:
             self._history.add_look(step, names, numbers)
-        self._see_members(run)
+        self._note_members(run)
 
-    def _see_members(self, run: Run) -> None:
+    def _note_members(self, run: Run) -> None:
         step = run.trainer.global_step
         for member in run.members:
             findings = getattr(getattr(member, "report", None), "findings", None)
             if findings is not None:
-                self._history.see_findings(step, findings)
+                self._history.note_findings(step, findings)
             if isinstance(getattr(member, "thawed", None), list):
-                self._history.see_thawed(step, member.thawed)
+                self._history.note_thawed(step, member.thawed)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class RunReport(Trick):
         if mine is not None:
             self._attempt("keep what was sampled", lambda: self._keep(run, [mine]))
         self._write(run, has_ended=True)
-        self._watch.let_go()
+        self._watch.release()
 
     def _write(self, run: Run, has_ended: bool) -> None:
         has_trained = run.trainer.global_step > 0 or bool(self._history.series)

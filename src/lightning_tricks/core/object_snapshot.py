@@ -78,7 +78,7 @@ class ObjectSnapshot:
         >>> before = model.weight.item()
         >>> model(torch.ones(1)).backward()
         >>> optimizer.step()
-        >>> memory.put_back_()
+        >>> memory.restore_()
         >>> model.weight.item() == before, model.weight.grad, len(optimizer.state)
         (True, None, 0)
     """
@@ -191,7 +191,7 @@ class ObjectSnapshot:
             return False
         return homes[0].startswith(_TORCH_OWN) or homes[0].partition(".")[0] not in _FOREIGN
 
-    def put_back_(self) -> None:
+    def restore_(self) -> None:
         """Restore everything; may be called repeatedly.
 
         Raises:
@@ -231,7 +231,7 @@ def remember_random_state() -> Callable[[], None]:
     modules = [module for name in ("cuda", "xpu", "mps") if (module := _device_in_use(name)) is not None]
     devices = [(module, module.get_rng_state()) for module in modules]
 
-    def put_back() -> None:
+    def restore() -> None:
         random.setstate(python)
         torch.set_rng_state(cpu)
         if numpy:
@@ -239,7 +239,7 @@ def remember_random_state() -> Callable[[], None]:
         for module, state in devices:
             module.set_rng_state(state)
 
-    return put_back
+    return restore
 
 
 def _device_in_use(name: str) -> Any:

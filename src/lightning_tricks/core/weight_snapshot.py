@@ -37,7 +37,7 @@ class WeightSnapshot:
         >>> snapshot.take(model)
         >>> before = model.weight.item()
         >>> _ = nn.init.constant_(model.weight, 7.0)
-        >>> snapshot.put_back_(model)
+        >>> snapshot.restore_(model)
         Restored(written=True, misfits=[])
         >>> model.weight.item() == before
         True
@@ -82,7 +82,7 @@ class WeightSnapshot:
             memory = torch.empty(tensor.shape, dtype=tensor.dtype, device=device, pin_memory=pinned)
         return memory.copy_(tensor, non_blocking=pinned)
 
-    def lend(self) -> dict[str, Tensor]:
+    def named_copies(self) -> dict[str, Tensor]:
         """Return the copies by name, complete; they are not written again, however long they are held."""
         self._wait()
         self._lent = True
@@ -93,7 +93,7 @@ class WeightSnapshot:
         self._tensors, self._lent, self._arrival = dict(tensors), True, None
         self._parameters, self._caches = set(), set()
 
-    def put_back_(self, module: nn.Module) -> Restored:
+    def restore_(self, module: nn.Module) -> Restored:
         """Write the copies into the module's own tensors, so that optimizers continue with them.
 
         If a parameter has no copy of its shape, or a copied one is gone, nothing is written: a mixture of two moments

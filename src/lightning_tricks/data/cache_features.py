@@ -89,7 +89,7 @@ def cache_features(
     plan: dict[str, Any] = {"layer": layer, "copies": check_count("copies", copies, 1)}
     plan["seed"] = check_count("seed", seed, 0)
     folder = Path(dirpath).absolute()
-    with _left_as_it_was(model):
+    with _eval_mode(model):
         plan["fingerprints"] = on_rank_zero(lambda: _fingerprints(model, loader))
         reason = on_rank_zero(lambda: _reason_to_build(folder, plan))
         if reason is not None:
@@ -100,9 +100,9 @@ def cache_features(
 
 
 @contextlib.contextmanager
-def _left_as_it_was(model: nn.Module) -> Iterator[None]:
+def _eval_mode(model: nn.Module) -> Iterator[None]:
     """Put the model into eval mode; afterwards restore its modes and the global generators."""
-    put_back = remember_random_state()
+    restore = remember_random_state()
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -110,7 +110,7 @@ def _left_as_it_was(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
-        put_back()
+        restore()
 
 
 def _fingerprints(model: nn.Module, loader: "DataLoader[Any]") -> dict[str, str]:

@@ -20,7 +20,7 @@ def set_trainable_(parameters: Iterable[nn.Parameter], trainable: bool) -> None:
             parameter.grad = None
 
 
-def find_resting(model: nn.Module, frozen: Collection[str], awake: Collection[str]) -> list[nn.Module]:
+def find_frozen_modules(model: nn.Module, frozen: Collection[str], awake: Collection[str]) -> list[nn.Module]:
     """Return the modules that belong to frozen parameters alone: their BatchNorm and Dropout are to rest in ``eval()``.
 
     A Dropout or a norm without parameters that stands between two modules belongs to the one before it in an
@@ -33,18 +33,18 @@ def find_resting(model: nn.Module, frozen: Collection[str], awake: Collection[st
 
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout(), nn.Linear(2, 1))
-        >>> find_resting(model, ["0.weight", "0.bias", "1.weight", "1.bias"], ["3.weight", "3.bias"])
+        >>> find_frozen_modules(model, ["0.weight", "0.bias", "1.weight", "1.bias"], ["3.weight", "3.bias"])
         [Linear(in_features=2, out_features=2, bias=True), BatchNorm1d(2, ...), Dropout(p=0.5, inplace=False)]
     """
     places = dict.fromkeys(frozen, True) | dict.fromkeys(awake, False)
     states = {id(value): places[name] for name, value in model.named_parameters() if name in places}
     resting: dict[int, nn.Module] = {}
     used: set[int] = set()
-    _visit(model, states, resting, used)
+    _collect(model, states, resting, used)
     return [module for key, module in resting.items() if key not in used]
 
 
-def _visit(module: nn.Module, states: dict[int, bool], resting: dict[int, nn.Module], used: set[int]) -> None:
+def _collect(module: nn.Module, states: dict[int, bool], resting: dict[int, nn.Module], used: set[int]) -> None:
     state = _state(module, states)
     if state:
         resting.update((id(part), part) for part in module.modules())
@@ -53,8 +53,8 @@ def _visit(module: nn.Module, states: dict[int, bool], resting: dict[int, nn.Mod
     children = list(module.children())
     for i, child in enumerate(children):
         if any(True for _ in child.parameters()):
-            _visit(child, states, resting, used)
-        elif _is_noisy(child) and _neighbour_rests(module, children, i, states):
+            _collect(child, states, resting, used)
+        elif _is_dropout_or_norm(child) and _neighbor_is_frozen(module, children, i, states):
             resting.update((id(module), module) for module in child.modules())
         else:
             used.update(id(module) for module in child.modules())
@@ -66,7 +66,7 @@ def _state(module: nn.Module, states: dict[int, bool]) -> bool | None:
     return all(found) if found else None
 
 
-def _neighbour_rests(parent: nn.Module, children: list[nn.Module], at: int, states: dict[int, bool]) -> bool:
+def _neighbor_is_frozen(parent: nn.Module, children: list[nn.Module], at: int, states: dict[int, bool]) -> bool:
     before = _first_state(reversed(children[:at]), states)
     after = _first_state(children[at + 1 :], states)
     first, second = (before, after) if isinstance(parent, nn.Sequential) else (after, before)
@@ -77,6 +77,6 @@ def _first_state(modules: Iterable[nn.Module], states: dict[int, bool]) -> bool 
     return next((state for state in (_state(module, states) for module in modules) if state is not None), None)
 
 
-def _is_noisy(module: nn.Module) -> bool:
+def _is_dropout_or_norm(module: nn.Module) -> bool:
     kind = type(module).__name__.lower()
     return "drop" in kind or "norm" in kind

@@ -62,12 +62,12 @@ def group_by_patterns(model: nn.Module, groups: Sequence[str | Sequence[str]]) -
     if idle:
         raise ValueError(
             f"`groups`: {', '.join(map(repr, idle))} matches no remaining parameter (the first match counts, a tied "
-            f"weight belongs to the group nearest the input). {_given_and_there(model, patterns)}"
+            f"weight belongs to the group nearest the input). {_describe_patterns(model, patterns)}"
         )
     placed = {name for group in found for name in group.names}
     missed = [name for name, value in model.named_parameters() if value.requires_grad and name not in placed]
     if missed:
-        raise ValueError(f"`groups`: {_some(missed)} are in no group. {_given_and_there(model, patterns)}")
+        raise ValueError(f"`groups`: {_some(missed)} are in no group. {_describe_patterns(model, patterns)}")
     return found
 
 
@@ -226,7 +226,7 @@ def _inside(path: str, other: str) -> bool:
     return path == other or other == "" or path.startswith(f"{other}.")
 
 
-def _given_and_there(model: nn.Module, patterns: Sequence[Sequence[str]]) -> str:
+def _describe_patterns(model: nn.Module, patterns: Sequence[Sequence[str]]) -> str:
     given = " | ".join(", ".join(group) for group in patterns)
     return f"Given, from input to head: {given}. There is: {_some([name for name, _ in model.named_parameters()])}."
 

@@ -73,7 +73,7 @@ class LearningRates:
 
     def _adopt_groups(self) -> None:
         """Take in the groups that are new since the last call."""
-        part_shared_lrs_(self.optimizer)
+        unshare_lrs_(self.optimizer)
         for group in self.optimizer.param_groups[len(self.base) :]:
             self.base.append(self._base_of(group))
             self._written.append(None)
@@ -123,13 +123,13 @@ def multiply(factors: Iterable[Factor], group: int = 0) -> float:
     return math.prod(sorted([f if isinstance(f, (int, float)) else f[group] for f in factors]))
 
 
-def part_shared_lrs_(optimizer: Optimizer) -> None:
+def unshare_lrs_(optimizer: Optimizer) -> None:
     """Give each group a tensor of its own: torch hands one and the same to all that were built without a rate.
 
     Example:
         >>> groups = [{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)]}]
         >>> optimizer = torch.optim.Adam(groups, lr=torch.tensor(0.1))
-        >>> part_shared_lrs_(optimizer)
+        >>> unshare_lrs_(optimizer)
         >>> optimizer.param_groups[0]["lr"] is optimizer.param_groups[1]["lr"]
         False
     """

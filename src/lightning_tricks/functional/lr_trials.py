@@ -65,7 +65,7 @@ def best_trial(trials: Sequence[tuple[float, float]]) -> float | None:
     return trials[min(range(len(trials)), key=lambda place: (around[place], losses[place]))][0]
 
 
-def settle(lr: float, moved: float, steps: int, planned_steps: float | None = None) -> float:
+def damp_move(lr: float, moved: float, steps: int, planned_steps: float | None = None) -> float:
     r"""Return the suggestion, moved as far as trials are to be believed.
 
     .. math:: \eta\, m^{\sqrt{k / T}}
@@ -80,9 +80,9 @@ def settle(lr: float, moved: float, steps: int, planned_steps: float | None = No
         planned_steps: :math:`T`, 100 if not known.
 
     Example:
-        >>> settle(0.01, moved=10.0, steps=25, planned_steps=25)
+        >>> damp_move(0.01, moved=10.0, steps=25, planned_steps=25)
         0.1
-        >>> round(settle(0.01, moved=10.0, steps=25, planned_steps=100), 4)
+        >>> round(damp_move(0.01, moved=10.0, steps=25, planned_steps=100), 4)
         0.0316
     """
     return float(lr * moved ** math.sqrt(min(1.0, steps / (planned_steps or 100))))

@@ -88,7 +88,7 @@ def missing_from(optimizers: list[Optimizer], model: nn.Module) -> list[str]:
     return [name for name, value in model.named_parameters() if value.requires_grad and id(value) not in held]
 
 
-def foreign_in(optimizers: list[Optimizer], model: nn.Module) -> list[torch.Size]:
+def foreign_shapes(optimizers: list[Optimizer], model: nn.Module) -> list[torch.Size]:
     """Return the shapes of the parameters in the optimizers that are not the model's."""
     own = {id(value) for value in model.parameters()}
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]

@@ -50,7 +50,7 @@ def select_weights(
     if not selected:
         raise ValueError(
             f"`include`={list(include)} and `exclude`={list(exclude)} select no parameter of {type(model).__name__}. "
-            f"{_there_is(model)}"
+            f"{_parameter_names(model)}"
         )
     return selected
 
@@ -92,11 +92,11 @@ def _refuse_idle(model: nn.Module, given: dict[str, Sequence[str]], used: set[st
         if idle:
             raise ValueError(
                 f"`{argument}`: {', '.join(map(repr, idle))} matches no parameter of {type(model).__name__} "
-                f"that can be selected (a bias or norm must be named without a wildcard). {_there_is(model)}"
+                f"that can be selected (a bias or norm must be named without a wildcard). {_parameter_names(model)}"
             )
 
 
-def _there_is(model: nn.Module) -> str:
+def _parameter_names(model: nn.Module) -> str:
     names = [name for name, _ in model.named_parameters()]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"Its parameters: {', '.join(names[:_SHOWN])}{more}."

@@ -160,7 +160,7 @@ def one_cycle(
 
 
 def _one_cycle(t: float, total: float, pct_start: float, div_factor: float, final_div_factor: float) -> float:
-    return _there_and_back(t, total, pct_start, (1 / div_factor, 1.0, 1 / (div_factor * final_div_factor)))
+    return _rise_and_fall(t, total, pct_start, (1 / div_factor, 1.0, 1 / (div_factor * final_div_factor)))
 
 
 def one_cycle_momentum(total: float, pct_start: float = 0.3, base: float = 0.85, maximum: float = 0.95) -> Schedule:
@@ -189,10 +189,10 @@ def one_cycle_momentum(total: float, pct_start: float = 0.3, base: float = 0.85,
 
 
 def _one_cycle_momentum(t: float, total: float, pct_start: float, base: float, maximum: float) -> float:
-    return _there_and_back(t, total, pct_start, (maximum, base, maximum))
+    return _rise_and_fall(t, total, pct_start, (maximum, base, maximum))
 
 
-def _there_and_back(t: float, total: float, pct_start: float, values: tuple[float, float, float]) -> float:
+def _rise_and_fall(t: float, total: float, pct_start: float, values: tuple[float, float, float]) -> float:
     start, turn, end = values
     turning = pct_start * total
     if t < turning:

@@ -62,7 +62,7 @@ def forecast_lrs(
     except Exception:  # past its last step, or another class than its `step` looks like: the forecast ends here
         return rates
     finally:
-        memory.put_back_()
+        memory.restore_()
         restore_random_state()
     return rates
 

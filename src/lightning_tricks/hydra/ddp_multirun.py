@@ -132,7 +132,7 @@ class _Job:
         distributed = import_module("torch.distributed")  # here, for who launches jobs elsewhere needs no torch
         if distributed.is_available() and distributed.is_initialized():
             distributed.destroy_process_group()
-        _see_children_off(succeeded)
+        _wait_for_children(succeeded)
         for name, value in self.environment.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -159,7 +159,7 @@ def _launcher_modules() -> list[Any]:
     return found
 
 
-def _see_children_off(succeeded: bool) -> None:
+def _wait_for_children(succeeded: bool) -> None:
     """Wait for the children of a job that is over.
 
     Lightning's observer ends this process, and with it the sweep, once a child has failed: it must not outlive the job.

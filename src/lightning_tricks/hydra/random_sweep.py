@@ -64,7 +64,7 @@ class RandomSweep:
         refuse_inner_process()
         try:
             plan = read_plan(self._settings, self._arguments, self._loader, self._config)
-            plan = self._take_up(plan)
+            plan = self._continue_sweep(plan)
             self._jobs = self._drawn_before_start(plan)
         except (TypeError, ValueError) as error:
             raise SweepError(str(error)) from error
@@ -83,7 +83,7 @@ class RandomSweep:
 
     # -- what is to be done -----------------------------------------------------------------------------------------
 
-    def _take_up(self, plan: SweepPlan) -> SweepPlan:
+    def _continue_sweep(self, plan: SweepPlan) -> SweepPlan:
         """Continue the sweep that the folder holds, if there is one."""
         self._record = read_sweep(self._folder)
         asked = self._settings.seed

@@ -43,7 +43,7 @@ class RecordedJob:
         before = read_job(folder)
         if before is not None and before.status == "completed":
             raise RuntimeError(f"{folder} holds a job that is done: the launcher numbers its jobs in a way of its own.")
-        start, ending = time.time(), _Ending()
+        start, ending = time.time(), _StopReasonHandler()
         record = JobRecord("running", start)
         write_job(folder, record)
         try:
@@ -85,7 +85,7 @@ def _standing(folder: Path, result: float) -> str:
     return f"Job {config.job.get('num', folder.name)} returned {result:.6g}; best so far {ended[best]:.6g} (job {best})"
 
 
-class _Ending(logging.Handler):
+class _StopReasonHandler(logging.Handler):
     """Listen for the line that reports what ended a training: ours, or the Trainer's."""
 
     def __init__(self) -> None:

@@ -206,9 +206,11 @@ def _validation(record: Record) -> list[Item]:
     stopping = _uses(record, "EarlyStopping")
     scaled = _by_rules(record, "input_scale", "Inputs scaled", "DAT007", nothing="the doctor found no unscaled input")
     return [
-        _against_gap("early_stopping", "Early stopping", stopping, gap, "tricks=[early_stopping]"),
-        _against_gap("dropout", "Dropout", dropouts and f"{dropouts} layers", gap, "nn.Dropout(0.25) before the head"),
-        _against_gap(
+        _judge_regularizer("early_stopping", "Early stopping", stopping, gap, "tricks=[early_stopping]"),
+        _judge_regularizer(
+            "dropout", "Dropout", dropouts and f"{dropouts} layers", gap, "nn.Dropout(0.25) before the head"
+        ),
+        _judge_regularizer(
             "l2", "L2 or weight decay", decay and f"weight_decay={decay:g}", gap, "weight_decay=1e-2 in AdamW"
         ),
         Item("normalization", "Normalization layers", "done" if norms else "unknown", f"{norms} layers"),
@@ -218,7 +220,7 @@ def _validation(record: Record) -> list[Item]:
     ]
 
 
-def _against_gap(key: str, title: str, present: object, gap: str | None, try_next: str) -> Item:
+def _judge_regularizer(key: str, title: str, present: object, gap: str | None, try_next: str) -> Item:
     """Judge what acts against overfitting: missing where there is a gap and it is absent."""
     if present:
         return Item(key, title, "done", str(present))

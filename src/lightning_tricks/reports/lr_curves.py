@@ -61,7 +61,7 @@ def describe_lr(
         lr █▅  first 0.1, highest 0.1 (step 0), last 0.05
         ReduceLROnPlateau is known only in the run: taken as 1 here.
     """
-    rows = {"lr": lrs, **factors_apart(factors)}
+    rows = {"lr": lrs, **factors_to_plot(factors)}
     name_width = max(map(len, rows))
     lines = []
     for name, values in rows.items():
@@ -81,7 +81,7 @@ def plot_lr(
     unforeseen: Sequence[str] = (),
 ) -> Any:
     """Return a ``Figure`` with the learning rate above and each of several factors in a panel of its own below it."""
-    shown = factors_apart(factors)
+    shown = factors_to_plot(factors)
     figure = new_figure((8, 2.6 + 1.25 * len(shown)))
     heights = [2.2] + [1.0] * len(shown)
     panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
@@ -100,13 +100,13 @@ def plot_lr(
     return figure
 
 
-def factors_apart(factors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+def factors_to_plot(factors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
     """Return the factors that move, none if it is one alone: its curve is that of the learning rate."""
-    shown = moving(factors)
+    shown = changing_factors(factors)
     return shown if len(shown) > 1 else {}
 
 
-def moving(factors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+def changing_factors(factors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
     """Return the factors that are not 1 throughout, as a warm-up of no length is."""
     return {name: values for name, values in factors.items() if any(value != 1 for value in values)}
 

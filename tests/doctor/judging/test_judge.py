@@ -8,7 +8,7 @@ from torch import nn
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.judging.diagnose import diagnose
-from lightning_tricks.doctor.judging.judge import block_pattern, judge, put_repeats_together
+from lightning_tricks.doctor.judging.judge import block_pattern, judge, merge_repeats
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.rules.registry import choose_rules
@@ -49,10 +49,10 @@ def test_numbers_of_blocks_become_stars(path: str, pattern: str) -> None:
 def test_repeats_of_a_block_are_one_finding_and_calls_of_one_module_count_once() -> None:
     facts = examine(model()).model
     twelve = [Symptom(f"layers.{i}.drop", f"reaches layers.{i}.norm, {i / 10}×", "p=0") for i in range(12)]
-    (found,) = put_repeats_together([*twelve, twelve[0]], facts)
+    (found,) = merge_repeats([*twelve, twelve[0]], facts)
     assert (found.where, found.repeats, found.message) == ("layers.*.drop", 12, "reaches layers.0.norm, 0.0×")
     two = [Symptom("a", "bad", "x"), Symptom("b", "bad", "x")]
-    assert put_repeats_together(two, facts) == two
+    assert merge_repeats(two, facts) == two
 
 
 def test_what_is_not_checked_is_said_with_the_reason() -> None:

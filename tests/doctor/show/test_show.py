@@ -154,7 +154,11 @@ def test_whatever_a_finding_says_is_text_on_the_page(text: str) -> None:
 
 def test_only_branches_with_findings_are_open() -> None:
     tree = module_tree(read_model(Model()), REPORT.findings)
-    assert {branch.name: branch.is_sick for branch in tree.children} == {"layers": True, "others": False, "calm": False}
+    assert {branch.name: branch.has_findings for branch in tree.children} == {
+        "layers": True,
+        "others": False,
+        "calm": False,
+    }
     page = show_html(REPORT)
     assert page.count("<details open>") == 3
     assert "<details><summary><b>calm" in page

@@ -20,13 +20,13 @@ CHECKUP = "lightning_tricks.engine.checkup"
 PARTS = [
     "examination.examine",
     "examination.reshard_",
-    "examination.wrap_again",
+    "examination.rebuild_ddp_wrapper",
     "examination.product_of",
-    "loss_watch.LossWatch.see",
+    "loss_watch.LossWatch.add",
     "loss_watch.LossWatch.take",
     "step_watch.StepWatch.before_step",
     "step_watch.StepWatch.after_batch",
-    "step_watch._look",
+    "step_watch._start_step",
     "unchanged_params_watch.fingerprints",
     "unchanged_params_watch.UnchangedParamsWatch.take",
     "zero_grad_watch._Watched._before_accumulation",
@@ -80,7 +80,7 @@ def test_a_fit_goes_on_as_without_it(part: str, monkeypatch: pytest.MonkeyPatch)
     doctor.state_dict()
 
 
-@pytest.mark.parametrize("part", ["loss_watch.LossWatch.see", "step_watch._look", "run_watch._validation_loss"])
+@pytest.mark.parametrize("part", ["loss_watch.LossWatch.add", "step_watch._start_step", "run_watch._validation_loss"])
 def test_what_could_not_be_watched_is_a_note_and_is_said_once(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{CHECKUP}.{part}", slip)
     doctor = Doctor()
@@ -105,7 +105,7 @@ def test_warnings_that_are_made_exceptions_do_not_end_a_fit() -> None:
 
 
 def test_a_fit_still_ends_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{CHECKUP}.examination.wrap_again", slip)
+    monkeypatch.setattr(f"{CHECKUP}.examination.rebuild_ddp_wrapper", slip)
     with pytest.raises(MisconfigurationException, match="PLC005"):
         fit(Doctor(fail_on="warning"), net=Validated(), max_epochs=1)
 
@@ -132,7 +132,7 @@ class Break(L.Callback):
     [
         f"{CHECKUP}.examination.examine",
         f"{CHECKUP}.examination.reshard_",
-        f"{CHECKUP}.loss_watch.LossWatch.see",
+        f"{CHECKUP}.loss_watch.LossWatch.add",
         f"{CHECKUP}.unchanged_params_watch.fingerprints",
         f"{CHECKUP}.run_watch._validation_loss",
         f"{CALLBACK}.from_plain",

@@ -9,7 +9,7 @@ from tiny import LargeBatchNet, Net, StatefulLoader, fit
 from torch import Tensor
 
 from lightning_tricks import LRFinder, LRFinderResult, find_lr
-from lightning_tricks.functional.lr_trials import best_trial, settle, trial_rates
+from lightning_tricks.functional.lr_trials import best_trial, damp_move, trial_rates
 
 
 def refined(net: Net, max_epochs: int = 3, **arguments: Any) -> LRFinderResult:
@@ -35,7 +35,7 @@ def test_of_a_longer_training_it_says_what_the_trials_make_of_the_suggestion() -
     rates, best = [lr for lr, _ in result.trials], best_trial(result.trials)
     assert plain.suggestion is not None
     assert best is not None
-    assert result.suggestion == settle(plain.suggestion, best / rates[len(rates) // 2], 20, 180)
+    assert result.suggestion == damp_move(plain.suggestion, best / rates[len(rates) // 2], 20, 180)
     moves = f"moves from {plain.suggestion:.2g} to {result.suggestion:.2g} instead of {best:.2g}"
     assert result.reason.endswith(
         f"a training of 180 steps needs a smaller rate than so short a trial, so the suggestion {moves}"

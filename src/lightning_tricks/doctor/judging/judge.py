@@ -60,7 +60,7 @@ def judge(
         failures += failure
         symptoms = [each for each in answers if isinstance(each, Symptom)]
         kept = [each for each in symptoms if not _is_ignored(rule, each, ignores)]
-        found = [_finding(rule, each) for each in put_repeats_together(kept, evidence.model)]
+        found = [_finding(rule, each) for each in merge_repeats(kept, evidence.model)]
         findings += found
         outcomes.append(_outcome(rule, found, len(kept) < len(symptoms), answers))
     findings, follows = group_consequences(findings, chosen)
@@ -129,7 +129,7 @@ def _finding(rule: Rule, symptom: Symptom) -> Finding:
     return Finding(rule.code, rule.name, symptom.severity or rule.severity, symptom.where, message, symptom.try_next)
 
 
-def put_repeats_together(symptoms: list[Symptom], model: ModelFacts) -> list[Symptom]:
+def merge_repeats(symptoms: list[Symptom], model: ModelFacts) -> list[Symptom]:
     """Merge symptoms that differ only in the numbers of repeated blocks: ``encoder.layers.*.norm``."""
     lists = {module.path for module in model.modules if module.isa("ModuleList")}
     groups: dict[tuple[str, str, object], list[Symptom]] = {}

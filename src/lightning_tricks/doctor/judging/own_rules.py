@@ -65,7 +65,9 @@ def _from_entry_points(notes: list[str]) -> Iterator[tuple[str, Iterable[Any]]]:
         try:
             loaded = point.load()
         except Exception as error:  # another package's code may raise anything
-            notes.append(f"Rules of the entry point {point.name} ({point.value}) could not be loaded: {_say(error)}.")
+            notes.append(
+                f"Rules of the entry point {point.name} ({point.value}) could not be loaded: {_describe(error)}."
+            )
         else:
             yield point.value, vars(loaded).values() if isinstance(loaded, ModuleType) else [loaded]
 
@@ -77,7 +79,7 @@ def _from_folder(folder: Path | None, notes: list[str]) -> Iterator[tuple[str, I
         try:
             yield str(file), vars(_load(file, file.stat().st_mtime_ns)).values()
         except Exception as error:  # user code may raise anything
-            notes.append(f"Rules of {file} could not be loaded: {_say(error)}.")
+            notes.append(f"Rules of {file} could not be loaded: {_describe(error)}.")
 
 
 @lru_cache(maxsize=64)
@@ -121,5 +123,5 @@ def _place(rule: Rule) -> str:
     return f"{rule.check.__qualname__} in {inspect.getsourcefile(rule.check) or rule.check.__module__}"
 
 
-def _say(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".rstrip(".")

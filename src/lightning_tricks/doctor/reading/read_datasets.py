@@ -66,7 +66,7 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
         overlapping=found,
         overlap_by=by,
         classes=None if classes is None else dict(classes),
-        sorted=classes is not None and _one_after_the_other(labels),
+        sorted=classes is not None and _is_sorted_by_class(labels),
         windows=windows,
         reasons=reasons,
     )
@@ -102,7 +102,7 @@ def _even(count: int, limit: int) -> range:
     return range(0, count, -(-count // limit))
 
 
-def _one_after_the_other(labels: Sequence[Any]) -> bool:
+def _is_sorted_by_class(labels: Sequence[Any]) -> bool:
     """Return whether all rows of a class stand together, and there is more than one class."""
     changes = sum(label != other for label, other in pairwise(labels))
     return len(labels) >= 32 and 0 < changes == len(set(labels)) - 1

@@ -35,7 +35,7 @@ def read_pretraining(model: nn.Module) -> tuple[PretrainedFact, ...]:
     """
     found = dict[str, str]()
     trunk = _trunk(model)
-    for path, reason in (*_counted_batches(model), *_unlike_drawn(model, trunk)):
+    for path, reason in (*_counted_batches(model), *_trained_parts(model, trunk)):
         found.setdefault(_part(path, trunk), reason)
     for path, reason in _frozen(model, trunk):
         found.setdefault(path, reason)
@@ -117,7 +117,7 @@ def _is_below(path: str, module: str) -> bool:
     return path == module or path.startswith(f"{module}.")
 
 
-def _unlike_drawn(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
+def _trained_parts(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
     """Yield the parts most of whose matrices and norms look trained."""
     scales = [(path, module.weight) for path, module in model.named_modules() if _is_norm(module)]
     matrices = [(path, module.weight) for path, module in _weighted(model)]

@@ -28,9 +28,9 @@ class Branch:
     children: tuple["Branch", ...]
 
     @property
-    def is_sick(self) -> bool:
+    def has_findings(self) -> bool:
         """Whether something was found here or below."""
-        return bool(self.findings) or any(child.is_sick for child in self.children)
+        return bool(self.findings) or any(child.has_findings for child in self.children)
 
 
 def module_tree(model: ModelFacts, findings: Sequence[Finding]) -> Branch:
@@ -60,7 +60,7 @@ def module_tree(model: ModelFacts, findings: Sequence[Finding]) -> Branch:
     def grow(module: ModuleFact) -> Branch:
         below = [grow(child) for child in children.get(module.path, [])]
         name = module.path.rpartition(".")[2]
-        return Branch(name, module, 1, tuple(placed[module.path]), _put_together(below))
+        return Branch(name, module, 1, tuple(placed[module.path]), _merge_repeats(below))
 
     return grow(model.modules[0])
 
@@ -87,18 +87,18 @@ def _nearest(path: str, paths: set[str]) -> str:
     return path
 
 
-def _put_together(branches: list[Branch]) -> tuple[Branch, ...]:
+def _merge_repeats(branches: list[Branch]) -> tuple[Branch, ...]:
     """Merge consecutive equal numbered modules into one branch."""
     found = []
-    for _, group in groupby(branches, key=lambda branch: _likeness(branch) if branch.name.isdigit() else branch.name):
+    for _, group in groupby(branches, key=lambda branch: _structure(branch) if branch.name.isdigit() else branch.name):
         equal = list(group)
         name = equal[0].name if len(equal) == 1 else f"{equal[0].name}–{equal[-1].name}"
         found.append(replace(equal[0], name=name, repeats=len(equal)))
     return tuple(found)
 
 
-def _likeness(branch: Branch) -> object:
-    below = tuple((child.name, _likeness(child)) for child in branch.children)
+def _structure(branch: Branch) -> object:
+    below = tuple((child.name, _structure(child)) for child in branch.children)
     is_layer = branch.module.home.startswith("torch.")  # other modules may store their index: layer_idx
     settings = tuple(branch.module.settings.items()) if is_layer else ()
     return branch.module.kind, settings, branch.repeats, branch.findings, below

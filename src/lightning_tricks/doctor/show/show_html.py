@@ -118,7 +118,7 @@ def _show_branch(branch: Branch) -> str:
     label = f'{name}{escape(branch.module.kind)}<span class="lt-soft">{_settings(branch.module)}</span>{times}{chips}'
     if not branch.children:
         return f'<div class="lt-leaf">{label}</div>'
-    opened = " open" if branch.is_sick or not branch.module.path else ""
+    opened = " open" if branch.has_findings or not branch.module.path else ""
     below = "".join(_show_branch(child) for child in branch.children)
     return f"<details{opened}><summary>{label}</summary>{below}</details>"
 

@@ -41,7 +41,7 @@ from lightning_tricks.doctor.tracing.other_seeds import with_gradients_of_other_
 from lightning_tricks.doctor.tracing.overfit_batch import overfit_batch_
 from lightning_tricks.doctor.tracing.single_process import single_process
 from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
-from lightning_tricks.doctor.tracing.trace_step import Patient, Traced, trace_step
+from lightning_tricks.doctor.tracing.trace_step import StepSetup, Traced, trace_step
 from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 from lightning_tricks.doctor.tracing.without_compile import without_compile
 
@@ -125,29 +125,29 @@ class _Examination:
     def run(self) -> Evidence:
         given = self._given
         empty = Evidence(ModelFacts(type(self._model).__name__, (), ()))
-        put_back = self._failures.attempt("remember the model's state", self._remember, None)
-        if put_back is None:  # a model that cannot be restored is not run
+        restore = self._failures.attempt("remember the model's state", self._remember, None)
+        if restore is None:  # a model that cannot be restored is not run
             given = self._given = replace(given, not_traced="the model's state could not be remembered")
-            put_back = _do_nothing
-        self._put_back = put_back
+            restore = _do_nothing
+        self._restore = restore
         try:
             evidence = self._failures.attempt("examine the model", self._examine, empty)
         finally:
-            self._failures.attempt("restore the model's state", put_back, None)
+            self._failures.attempt("restore the model's state", restore, None)
         return replace(evidence, own_failures=tuple(self._failures.notes))
 
     def _remember(self) -> Callable[[], None]:
         given, memory = self._given, ObjectSnapshot()
-        put_back_random_state, put_back_lazy = remember_random_state(), remember_lazy(self._model)
+        restore_random_state, restore_lazy = remember_random_state(), remember_lazy(self._model)
         memory.remember(self._model, given.batch)
         memory.remember(given.train, given.val, given.test, tensors=False)
 
-        def put_back() -> None:
-            put_back_lazy()
-            memory.put_back_()
-            put_back_random_state()
+        def restore() -> None:
+            restore_lazy()
+            memory.restore_()
+            restore_random_state()
 
-        return put_back
+        return restore
 
     def _examine(self) -> Evidence:
         model = self._attempt("model", lambda: read_model(self._model)) or _bare(self._model)
@@ -173,12 +173,12 @@ class _Examination:
         numerics, influence = None, None
         batch = self._find_batch(train)
         if batch is not None:
-            patient = Patient(
-                self._model, batch, optimizers or (), schedulers, trainer, self._put_back, self._given.context
+            setup = StepSetup(
+                self._model, batch, optimizers or (), schedulers, trainer, self._restore, self._given.context
             )
-            facts, traced, behaviour, overfit = self._run(patient)
-            numerics = self._attempt("numerics", lambda: self._search(patient, traced))
-            influence = self._attempt("influence", lambda: self._find_influence(patient, traced, facts, behaviour))
+            facts, traced, behaviour, overfit = self._run(setup)
+            numerics = self._attempt("numerics", lambda: self._search(setup, traced))
+            influence = self._attempt("influence", lambda: self._find_influence(setup, traced, facts, behaviour))
         elif "batch" in self._missing:
             traced = Traced(missing=self._missing["batch"])
         self._errors += [traced.error] if traced.error is not None else []
@@ -260,7 +260,7 @@ class _Examination:
                 self._errors.append(describe_error(error, CONFIGURE_OPTIMIZERS, ""))
             return None, []
         finally:
-            self._put_back()
+            self._restore()
         optimizers, schedulers = self._attempt("optimizers", lambda: normalize_optimizer_config(returned)) or ([], [])
         if not optimizers:
             self._missing.setdefault("optimizers", "`configure_optimizers` returned none")
@@ -281,54 +281,54 @@ class _Examination:
 
     # -- what is run --------------------------------------------------------------------------------------------------
 
-    def _run(self, patient: Patient) -> tuple[BatchFacts | None, Traced, BehaviourFacts | None, OverfitFacts | None]:
+    def _run(self, setup: StepSetup) -> tuple[BatchFacts | None, Traced, BehaviourFacts | None, OverfitFacts | None]:
         try:
-            patient.batch = bring_to_model(patient.batch, patient.model, self._given.datamodule)
+            setup.batch = bring_to_model(setup.batch, setup.model, self._given.datamodule)
         except Exception as error:  # a hook of the user's, or a `to` of the batch's own class
-            facts = self._attempt("batch", lambda: read_batch(patient.batch))
+            facts = self._attempt("batch", lambda: read_batch(setup.batch))
             return facts, Traced(error=describe_error(error, "the transfer of the batch", "")), None, None
-        facts = self._attempt("batch", lambda: read_batch(patient.batch))
+        facts = self._attempt("batch", lambda: read_batch(setup.batch))
         with without_compile(), single_process(), torch.inference_mode(False):
-            traced = trace_step(patient, self._failures)
+            traced = trace_step(setup, self._failures)
             if traced.step is None:
                 return facts, traced, None, None
-            find_held = lambda: find_held_graphs(patient.model, patient.batch, patient.context)  # noqa: E731
+            find_held = lambda: find_held_graphs(setup.model, setup.batch, setup.context)  # noqa: E731
             self._held = self._attempt("held graphs", find_held) or ()
-            traced = replace(traced, step=with_gradients_of_other_seeds(patient, traced.step))
-            stand_in_(patient.model, Step(patient.optimizers, patient.schedulers), patient.trainer)
-            with patient.context():
+            traced = replace(traced, step=with_gradients_of_other_seeds(setup, traced.step))
+            stand_in_(setup.model, Step(setup.optimizers, setup.schedulers), setup.trainer)
+            with setup.context():
                 size = facts.size if facts is not None else None
-                behaviour = self._attempt("behaviour", lambda: self._observe(patient, traced, size))
-                return facts, traced, behaviour, self._learn_by_heart(patient) if self._given.overfit else None
+                behaviour = self._attempt("behaviour", lambda: self._observe(setup, traced, size))
+                return facts, traced, behaviour, self._overfit(setup) if self._given.overfit else None
 
-    def _search(self, patient: Patient, traced: Traced) -> NumericFacts:
+    def _search(self, setup: StepSetup, traced: Traced) -> NumericFacts:
         if not is_suspect(traced.step, traced.error):
             return NumericFacts()
         with without_compile(), single_process(), torch.inference_mode(False):
-            return search_nonfinite(patient)
+            return search_nonfinite(setup)
 
     def _find_influence(
-        self, patient: Patient, traced: Traced, facts: BatchFacts | None, behaviour: BehaviourFacts | None
+        self, setup: StepSetup, traced: Traced, facts: BatchFacts | None, behaviour: BehaviourFacts | None
     ) -> InfluenceFacts | str:
         if behaviour is None or facts is None or behaviour.repeat_change is None or behaviour.always_on:
             return "the model cannot be run in eval mode, or draws random numbers there"
-        with without_compile(), single_process(), torch.inference_mode(False), patient.context():
+        with without_compile(), single_process(), torch.inference_mode(False), setup.context():
             try:
-                return measure_influence(patient.model, traced.calls, patient.batch, facts.size, behaviour.module)
+                return measure_influence(setup.model, traced.calls, setup.batch, facts.size, behaviour.module)
             except Exception as error:  # eval mode, or other values, may not be what the model is made for
                 return f"a pass with other inputs raised {type(error).__name__}: {error}"
 
-    def _observe(self, patient: Patient, traced: Traced, size: int | None) -> BehaviourFacts:
+    def _observe(self, setup: StepSetup, traced: Traced, size: int | None) -> BehaviourFacts:
         try:
-            return observe_behaviour(patient.model, traced.calls, size)
+            return observe_behaviour(setup.model, traced.calls, size)
         except Exception as error:  # eval mode may ask for more than training does
             return BehaviourFacts(reason=f"a pass in eval mode raised {type(error).__name__}: {error}")
 
-    def _learn_by_heart(self, patient: Patient) -> OverfitFacts | None:
+    def _overfit(self, setup: StepSetup) -> OverfitFacts | None:
         self._missing["overfit"] = "there is no loss that Adam could make smaller"
-        patient.model.train()
+        setup.model.train()
         try:
-            return overfit_batch_(patient.model, find_entry(patient.model, patient.batch))
+            return overfit_batch_(setup.model, find_entry(setup.model, setup.batch))
         except Exception as error:  # what a first step bears, a second need not
             self._missing["overfit"] = f"training on the batch raised {type(error).__name__}: {error}"
             return None

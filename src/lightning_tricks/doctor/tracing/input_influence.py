@@ -58,7 +58,7 @@ def measure_influence(
             return "two passes in eval mode differ"
         suspects = {id(each): found for each in given if (found := _ignored(run, each, first))}
         for seed in (0, 1) if suspects else ():
-            _shake_(model, seed)
+            _add_noise_(model, seed)
             first = run()
             suspects = {key: left for each in given if (key := id(each)) in suspects
                         and (left := [i for i in _ignored(run, each, first) if i in suspects[key]])}  # fmt: skip
@@ -126,7 +126,7 @@ def _differ(outputs: list[Tensor], first: list[Tensor]) -> bool:
     )
 
 
-def _shake_(model: nn.Module, seed: int) -> None:
+def _add_noise_(model: nn.Module, seed: int) -> None:
     """Add noise to all weights."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -12,9 +12,9 @@ def remember_lazy(model: nn.Module) -> Callable[[], None]:
 
     Example:
         >>> model = nn.LazyLinear(1)
-        >>> put_back = remember_lazy(model)
+        >>> restore = remember_lazy(model)
         >>> _ = model(torch.ones(1, 2))
-        >>> put_back()
+        >>> restore()
         >>> type(model).__name__, nn.parameter.is_lazy(model.weight)
         ('LazyLinear', True)
     """
@@ -22,7 +22,7 @@ def remember_lazy(model: nn.Module) -> Callable[[], None]:
     tensors: list[Any] = [*model.parameters(), *model.buffers()]
     lazy = [(tensor, type(tensor)) for tensor in tensors if nn.parameter.is_lazy(tensor)]
 
-    def put_back() -> None:
+    def restore() -> None:
         # what `materialize` and the first call of a lazy module do, backwards
         for tensor, uninitialized in lazy:
             if not nn.parameter.is_lazy(tensor):
@@ -31,4 +31,4 @@ def remember_lazy(model: nn.Module) -> Callable[[], None]:
         for module, kind in modules:
             module.__class__ = kind
 
-    return put_back
+    return restore

@@ -38,7 +38,7 @@ def measure_arguments(operation: Operation, given: Sequence[tuple[str, Tensor]])
 def channel_variance(tensor: Tensor) -> Tensor:
     """Return the variance of each channel (dimension 1) over samples and positions."""
     with torch.no_grad():
-        return tensor.detach().float().var(_all_but(1, tensor), correction=0)
+        return tensor.detach().float().var(_other_dims(1, tensor), correction=0)
 
 
 def measure_result(operation: Operation, result: Tensor, before: Sequence[Operation]) -> Operation:
@@ -55,7 +55,7 @@ def measure_result(operation: Operation, result: Tensor, before: Sequence[Operat
     if dim is None or not result.numel():
         return operation
     with torch.no_grad():
-        values, others = result.detach(), _all_but(dim, result)
+        values, others = result.detach(), _other_dims(dim, result)
         if name in _CUTTING:
             return replace(operation, dead=1 - float(values.any(others).float().mean()))
         low, high = _BOUNDED[name]
@@ -63,7 +63,7 @@ def measure_result(operation: Operation, result: Tensor, before: Sequence[Operat
         return replace(operation, saturated=float((shares > 0.9).float().mean()))
 
 
-def _all_but(dim: int, tensor: Tensor) -> tuple[int, ...]:
+def _other_dims(dim: int, tensor: Tensor) -> tuple[int, ...]:
     return tuple(each for each in range(tensor.dim()) if each != dim % tensor.dim())
 
 

@@ -15,7 +15,7 @@ from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.nonfinite_watch import NonfiniteWatch, values_of
 from lightning_tricks.doctor.tracing.one_pass import find_entry, find_loss
 from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
-from lightning_tricks.doctor.tracing.trace_step import Patient
+from lightning_tricks.doctor.tracing.trace_step import StepSetup
 
 _OF_NUMBERS = re.compile(r"\b(nan|inf|finite|constraint|invalid values)\b", re.IGNORECASE)
 
@@ -29,26 +29,26 @@ def is_suspect(step: StepFacts | None, error: ErrorFact | None) -> bool:
     return (step.loss is not None and not math.isfinite(step.loss)) or any(each.nonfinite for each in step.gradients)
 
 
-def search_nonfinite(patient: Patient) -> NumericFacts:
+def search_nonfinite(setup: StepSetup) -> NumericFacts:
     """Run the step again and return where the first value that is not finite was made; the caller restores it.
 
     The pass keeps all of its tensors and reads each of them: it takes several times as long as the step.
     """
-    patient.put_back()
-    model = patient.model
+    setup.restore()
+    model = setup.model
     for parameter in model.parameters():
         parameter.grad = None
     if not model.training:
         model.train()
     stack = ModuleStack(model)
     watch = NonfiniteWatch(stack)
-    stand_in_(model, Step(patient.optimizers, patient.schedulers), patient.trainer)
+    stand_in_(model, Step(setup.optimizers, setup.schedulers), setup.trainer)
     loss = None
     try:
         with ExitStack() as contexts:
-            for context in (patient.context(), torch.enable_grad(), stack, watch):
+            for context in (setup.context(), torch.enable_grad(), stack, watch):
                 contexts.enter_context(context)
-            entry = find_entry(model, patient.batch)
+            entry = find_entry(model, setup.batch)
             returned = entry.call()
             loss = find_loss(entry, returned)
             if loss is None:  # as in the trace: the sum of the outputs stands in for it

@@ -9,42 +9,42 @@ from torch import nn
 from lightning_tricks.doctor.facts.evidence import StepFacts
 from lightning_tricks.doctor.tracing.one_pass import find_entry, find_loss
 from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
-from lightning_tricks.doctor.tracing.trace_step import Patient
+from lightning_tricks.doctor.tracing.trace_step import StepSetup
 
 _SEEDS = (1, 2)
 
 
-def with_gradients_of_other_seeds(patient: Patient, step: StepFacts) -> StepFacts:
+def with_gradients_of_other_seeds(setup: StepSetup, step: StepFacts) -> StepFacts:
     """Return the facts of a step with the gradients that missing parameters get with other random numbers.
 
     Args:
-        patient: restored afterwards.
+        setup: restored afterwards.
         step: facts of the traced step; those of manual optimization, and without any gradient, are returned unchanged.
     """
     for seed in _SEEDS:
         missing = {gradient.name for gradient in step.gradients if gradient.norm is None}
         if step.manual or not missing or len(missing) == len(step.gradients):
             return step
-        patient.put_back()
+        setup.restore()
         try:
-            norms = _gradients(patient, seed)
+            norms = _gradients(setup, seed)
         except Exception:  # raised by the model: a step may fail with another seed
             norms = {}
-        patient.put_back()
+        setup.restore()
         gradients = (replace(each, norm=norms.get(each.name)) if each.norm is None else each for each in step.gradients)
         step = replace(step, gradients=tuple(gradients))
     return step
 
 
-def _gradients(patient: Patient, seed: int) -> dict[str, float]:
+def _gradients(setup: StepSetup, seed: int) -> dict[str, float]:
     """Run the step with a seed and return the norms of the available gradients."""
-    model = patient.model
+    model = setup.model
     _drop_gradients_(model)
-    stand_in_(model, Step(patient.optimizers, patient.schedulers), patient.trainer)
+    stand_in_(model, Step(setup.optimizers, setup.schedulers), setup.trainer)
     torch.manual_seed(seed)
     random.seed(seed)
-    entry = find_entry(model, patient.batch)
-    with patient.context(), torch.enable_grad():
+    entry = find_entry(model, setup.batch)
+    with setup.context(), torch.enable_grad():
         loss = find_loss(entry, entry.call())
         if loss is None or not loss.requires_grad:
             return {}

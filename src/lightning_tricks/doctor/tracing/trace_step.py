@@ -45,7 +45,7 @@ class Traced:
 
 
 @dataclass
-class Patient:
+class StepSetup:
     """A model, its batch, and the function that restores it after each pass.
 
     Attributes:
@@ -54,7 +54,7 @@ class Patient:
         optimizers: real ones, for manual optimization.
         schedulers: real ones.
         trainer: what it takes for its Trainer.
-        put_back: restores the state from before the first pass.
+        restore: restores the state from before the first pass.
         context: what a pass runs in: autocast.
     """
 
@@ -63,34 +63,34 @@ class Patient:
     optimizers: Sequence[Any]
     schedulers: Sequence[Any]
     trainer: TrainerStandIn
-    put_back: Callable[[], None]
+    restore: Callable[[], None]
     context: Callable[[], AbstractContextManager[Any]]
 
 
-def trace_step(patient: Patient, failures: OwnFailures) -> Traced:
+def trace_step(setup: StepSetup, failures: OwnFailures) -> Traced:
     """Run one step with the best technique that works for the model.
 
     A technique under which it raises is given up for the next; if it raises without any, the exception is its own.
     """
     partial: Traced | None = None
     for technique in _FOLLOWED:
-        found = _Pass(patient, failures).run(technique)
+        found = _Pass(setup, failures).run(technique)
         if found.error is None:
-            return _as_far_as_followed(found, partial, failures)
+            return _with_partial_trace(found, partial, failures)
         partial = partial or found
-        patient.put_back()
-    plain = _Pass(patient, failures).run(None)
-    patient.put_back()
+        setup.restore()
+    plain = _Pass(setup, failures).run(None)
+    setup.restore()
     if plain.error is None:
-        return _as_far_as_followed(plain, partial, failures)
-    if patient.trainer.unanswered:
-        asked = ", ".join(f"`trainer.{name}`" for name in dict.fromkeys(patient.trainer.unanswered))
+        return _with_partial_trace(plain, partial, failures)
+    if setup.trainer.unanswered:
+        asked = ", ".join(f"`trainer.{name}`" for name in dict.fromkeys(setup.trainer.unanswered))
         return Traced(missing=f"the step asks for {asked}, but no Trainer is attached: use the `Doctor` callback")
     error = replace(plain.error, module=partial.error.module if partial and partial.error else "")
     return replace(plain, trace=partial.trace if partial else None, error=error)
 
 
-def _as_far_as_followed(found: Traced, partial: Traced | None, failures: OwnFailures) -> Traced:
+def _with_partial_trace(found: Traced, partial: Traced | None, failures: OwnFailures) -> Traced:
     if found.trace is not None or partial is None or partial.error is None:
         return found
     why = f"{partial.error.kind}: {partial.error.message}"
@@ -99,41 +99,41 @@ def _as_far_as_followed(found: Traced, partial: Traced | None, failures: OwnFail
 
 
 class _Pass:
-    def __init__(self, patient: Patient, failures: OwnFailures) -> None:
-        self._patient = patient
+    def __init__(self, setup: StepSetup, failures: OwnFailures) -> None:
+        self._setup = setup
         self._failures = failures
         self._gradients: dict[str, GradientFact] = {}
-        self._stack = ModuleStack(patient.model)
-        self._recorder = Recorder(_leaves(patient.model, patient.batch), self._stack)
-        self._step = Step(patient.optimizers, patient.schedulers, self._read_gradients, self._recorder.paused)
+        self._stack = ModuleStack(setup.model)
+        self._recorder = Recorder(_leaves(setup.model, setup.batch), self._stack)
+        self._step = Step(setup.optimizers, setup.schedulers, self._read_gradients, self._recorder.paused)
         self._phase = ""
 
     def run(self, technique: str | None) -> Traced:
-        patient = self._patient
+        setup = self._setup
         self._prepare_()
         try:
-            entry = find_entry(patient.model, patient.batch)
+            entry = find_entry(setup.model, setup.batch)
             self._phase = f"`{entry.name}`"
             returned = self._forward(entry, technique)
             loss = find_loss(entry, returned)
             step = self._backward(returned, loss)
         except Exception as error:  # the model's own, or that of a technique which it does not bear
             described = describe_error(error, self._phase, self._stack.failed or "")
-            name = "training_step" if has_training_step(patient.model) else "forward"
+            name = "training_step" if has_training_step(setup.model) else "forward"
             return Traced(trace=self._facts(name, technique, None), error=described)
         return Traced(self._facts(entry.name, technique, loss), step, None, self._stack.calls)
 
     def _prepare_(self) -> None:
-        model = self._patient.model
+        model = self._setup.model
         for parameter in model.parameters():
             parameter.grad = None
         if not model.training:  # parts of a model in training mode stay as they are: they may be frozen
             model.train()
-        stand_in_(model, self._step, self._patient.trainer)
+        stand_in_(model, self._step, self._setup.trainer)
 
     def _forward(self, entry: Entry, technique: str | None) -> Any:
         with ExitStack() as contexts:
-            contexts.enter_context(self._patient.context())
+            contexts.enter_context(self._setup.context())
             contexts.enter_context(torch.enable_grad())
             if technique:
                 contexts.enter_context(self._stack)
@@ -162,7 +162,7 @@ class _Pass:
 
     @property
     def _is_manual(self) -> bool:
-        return getattr(self._patient.model, "automatic_optimization", True) is False
+        return getattr(self._setup.model, "automatic_optimization", True) is False
 
     def _read_gradients(self) -> None:
         with self._recorder.paused():
@@ -170,7 +170,7 @@ class _Pass:
 
     def _note_gradients(self) -> None:
         names, norms = [], []
-        for name, value in self._patient.model.named_parameters():
+        for name, value in self._setup.model.named_parameters():
             if not value.requires_grad:
                 continue
             if value.grad is None:
@@ -225,7 +225,7 @@ class _Pass:
         """Return, for batch norms that dropout reaches, the variance of their input without it over that with it."""
         reached = {each.batchnorm for each in find_arrivals(Graph(trace)) if not each.fact.by_rand}
         with_dropout = self._recorder.channel_variances
-        without = self._again_without_dropout() if reached else []
+        without = self._rerun_without_dropout() if reached else []
         found = {}
         if len(without) >= len(with_dropout):
             for (index, train), test in zip(with_dropout.items(), without[-len(with_dropout) :], strict=False):
@@ -234,14 +234,14 @@ class _Pass:
                     found[index] = float((test[alive] / train[alive]).median())
         return found
 
-    def _again_without_dropout(self) -> list[Tensor]:
+    def _rerun_without_dropout(self) -> list[Tensor]:
         """Run the same pass, with the same random numbers, and return the variances at each batch norm."""
-        self._patient.put_back()
+        self._setup.restore()
         self._prepare_()
         mode = WithoutDropout()
         try:
-            with self._patient.context(), torch.set_grad_enabled(self._is_manual), mode:
-                find_entry(self._patient.model, self._patient.batch).call()
+            with self._setup.context(), torch.set_grad_enabled(self._is_manual), mode:
+                find_entry(self._setup.model, self._setup.batch).call()
         except Exception:  # a model that needs its dropout is judged without the measurement
             return []
         return mode.channel_variances

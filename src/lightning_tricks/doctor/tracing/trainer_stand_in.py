@@ -11,19 +11,19 @@ from torch import nn
 _EPOCHS, _BATCHES = 10, 100
 
 
-class Silence:
+class NullObject:
     """Answers every call and attribute with itself, and does nothing: a logger, its experiment."""
 
-    def __getattr__(self, name: str) -> "Silence":
+    def __getattr__(self, name: str) -> "NullObject":
         if name.startswith("__"):
             raise AttributeError(name)
         return self
 
-    def __call__(self, *args: object, **kwargs: object) -> "Silence":
+    def __call__(self, *args: object, **kwargs: object) -> "NullObject":
         """Return itself."""
         return self
 
-    def __getitem__(self, key: object) -> "Silence":
+    def __getitem__(self, key: object) -> "NullObject":
         return self
 
     def __bool__(self) -> bool:
@@ -46,7 +46,7 @@ class TrainerStandIn:
             count against the module.
     """
 
-    logger = Silence()
+    logger = NullObject()
     loggers: Sequence[Any] = ()
 
     def __init__(
@@ -61,8 +61,8 @@ class TrainerStandIn:
         self._real = trainer
         self.unanswered: list[str] = []
         self._answers: dict[str, Any] = {
-            **_answers_on_length(batches or _BATCHES),
-            **_answers_on_place(model),
+            **_length_answers(batches or _BATCHES),
+            **_device_answers(model),
             **_ANSWERS,
             "model": model,
             "lightning_module": model,
@@ -82,7 +82,7 @@ class TrainerStandIn:
             setup_data=lambda *_, **__: None, _data_source=source, _combined_loader=answers["train_dataloader"],
             epoch_loop=epoch_loop, max_epochs=_EPOCHS, min_epochs=None, max_steps=-1,
             max_batches=answers["num_training_batches"], current_epoch=0, is_last_batch=False,
-            epoch_progress=Silence(), total_batch_idx=0,
+            epoch_progress=NullObject(), total_batch_idx=0,
         )  # fmt: skip
 
     def is_overridden(self, *args: object) -> bool:
@@ -135,12 +135,12 @@ _ANSWERS: dict[str, Any] = {
     "predict_dataloaders": None, "optimizers": [], "lr_scheduler_configs": [], "scaler": None,
     "accumulate_grad_batches": 1, "min_epochs": None, "max_epochs": _EPOCHS, "min_steps": None, "max_steps": -1,
     "max_time": None,
-    "profiler": None, "precision_plugin": Silence(), "accelerator": Silence(),
+    "profiler": None, "precision_plugin": NullObject(), "accelerator": NullObject(),
     "distributed_backend": None, "detect_anomaly": False, "inference_mode": True,
 }  # fmt: skip
 
 
-def _answers_on_length(batches: int) -> dict[str, Any]:
+def _length_answers(batches: int) -> dict[str, Any]:
     return {
         "num_training_batches": batches,
         "estimated_stepping_batches": _EPOCHS * batches,
@@ -149,14 +149,14 @@ def _answers_on_length(batches: int) -> dict[str, Any]:
     }
 
 
-def _answers_on_place(model: nn.Module | None) -> dict[str, Any]:
+def _device_answers(model: nn.Module | None) -> dict[str, Any]:
     first = next(model.parameters(), None) if model is not None else None
     device = torch.device("cpu") if first is None else first.device
     strategy = _Strategy(device)
     return {"strategy": strategy, "training_type_plugin": strategy, "root_device": device}
 
 
-class _Strategy(Silence):
+class _Strategy(NullObject):
     """The strategy of one process."""
 
     def __init__(self, device: torch.device) -> None:

@@ -17,8 +17,8 @@ from lightning_tricks.doctor.tracing.examine import examine
 from lightning_tricks.engine.lr.lr_product import product_of
 from lightning_tricks.engine.run.lightning_internals import (
     default_process_group,
+    rebuild_ddp_wrapper,
     set_default_process_group,
-    wrap_again,
 )
 from lightning_tricks.engine.run.run import strategy_is
 from lightning_tricks.functional.resharding import reshard_
@@ -45,12 +45,12 @@ def examine_on_rank_zero(
         return _examine_while_others_wait(trainer, pl_module, batch, failures)
     finally:
         # backward passes outside of it have changed its record of the gradients
-        failures.attempt("prepare the strategy's wrapper again", lambda: _wrap_anew(trainer, pl_module), None)
+        failures.attempt("prepare the strategy's wrapper again", lambda: _rebuild_ddp_wrapper(trainer, pl_module), None)
 
 
-def _wrap_anew(trainer: Trainer, pl_module: LightningModule) -> None:
+def _rebuild_ddp_wrapper(trainer: Trainer, pl_module: LightningModule) -> None:
     if not why_not_traced(trainer, pl_module):
-        wrap_again(trainer)
+        rebuild_ddp_wrapper(trainer)
 
 
 def _examine_while_others_wait(
@@ -98,11 +98,11 @@ def _measurer_of_rates(trainer: Any) -> str:
 
 def _test_loaders(owner: Any) -> Any:
     """Build the test loaders without consuming random numbers of the run."""
-    put_back = remember_random_state()
+    restore = remember_random_state()
     try:
         return test_loaders_of(owner)
     finally:
-        put_back()
+        restore()
 
 
 def broadcast_text(trainer: Trainer, text: str) -> str:

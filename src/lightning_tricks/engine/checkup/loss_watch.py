@@ -21,7 +21,7 @@ class Losses(NamedTuple):
     first_bad_step: int | None
 
 
-class Taken(NamedTuple):
+class KeptLosses(NamedTuple):
     """The losses that one process has kept of consecutive batches.
 
     Attributes:
@@ -48,7 +48,7 @@ class LossWatch:
     def __len__(self) -> int:
         return len(self._losses)
 
-    def see(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
+    def add(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
         """Keep the loss of a batch, if it has one."""
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         # Lightning divides the loss in `outputs` by the number of accumulated batches
@@ -56,11 +56,11 @@ class LossWatch:
         self._losses.append(loss.detach() if isinstance(loss, Tensor) else None)
         self._notes.append((trainer.global_step, parts))
 
-    def take(self, trainer: Trainer) -> Taken:
+    def take(self, trainer: Trainer) -> KeptLosses:
         """Return the losses kept on this process, and clear them."""
         counts = [float(loss is not None) for loss in self._losses]
         values = _stack(self._losses, trainer.strategy.root_device) if counts else torch.zeros(0)
-        taken = Taken(self._notes, values, counts)
+        taken = KeptLosses(self._notes, values, counts)
         self._losses, self._notes = [], []
         return taken
 
@@ -76,7 +76,7 @@ class LossWatch:
         self._losses = [None if value is None else torch.tensor(float(value)) for _, _, value in plain]
 
 
-def join_losses(trainer: Trainer, taken: Taken) -> Losses:
+def join_losses(trainer: Trainer, taken: KeptLosses) -> Losses:
     """Return the losses of all processes; each of them has to call this."""
     values, counts = _sum(trainer, taken)
     batches = [batch for batch in zip(taken.notes, values, counts, strict=True) if batch[2]]
@@ -84,7 +84,7 @@ def join_losses(trainer: Trainer, taken: Taken) -> Losses:
     return Losses([parts * value / count for (_, parts), value, count in batches], next(bad, None))
 
 
-def _sum(trainer: Trainer, taken: Taken) -> tuple[list[float], list[float]]:
+def _sum(trainer: Trainer, taken: KeptLosses) -> tuple[list[float], list[float]]:
     """Return, for each batch, the sum of its losses over the processes, and how many of them have one."""
     if trainer.world_size == 1 or not taken.counts:
         return taken.values.tolist(), taken.counts

@@ -48,7 +48,7 @@ class RunHistory:
         start = f"{kind}:"
         return {name.removeprefix(start): found for name, found in self.series.items() if name.startswith(start)}
 
-    def see_findings(self, step: int, findings: Iterable[Any]) -> None:
+    def note_findings(self, step: int, findings: Iterable[Any]) -> None:
         """Note findings of the doctor that were not there before; an earlier one that is gone is dropped."""
         known = {(found.code, found.where): found for found in self.findings}
         self.findings = [
@@ -57,7 +57,7 @@ class RunHistory:
             for found in findings
         ]
 
-    def see_thawed(self, step: int, groups: Iterable[int]) -> None:
+    def note_thawed(self, step: int, groups: Iterable[int]) -> None:
         """Note which layer groups train, if that has changed."""
         now = tuple(groups)
         if now and (not self.thaws or self.thaws[-1].groups != now):

@@ -23,8 +23,8 @@ from lightning_tricks.doctor.facts.run_facts import (
     observe_step,
 )
 from lightning_tricks.engine.checkup.clip_settings import read_clip_settings
-from lightning_tricks.engine.checkup.loss_watch import LossWatch, Taken, join_losses
-from lightning_tricks.engine.checkup.nonfinite_look import NonfiniteLook
+from lightning_tricks.engine.checkup.loss_watch import KeptLosses, LossWatch, join_losses
+from lightning_tricks.engine.checkup.nonfinite_rerun import NonfiniteRerun
 from lightning_tricks.engine.checkup.step_watch import StepWatch, highest_rate, join_steps
 from lightning_tricks.engine.checkup.unchanged_params_watch import UnchangedParamsWatch, join_unchanged
 from lightning_tricks.engine.checkup.zero_grad_watch import ZeroGradWatch, join_kept
@@ -61,7 +61,7 @@ class RunWatch:
         self._since_reading = 0
         self._losses, self._steps, self._still = LossWatch(), StepWatch(), UnchangedParamsWatch()
         self._zeroing: ZeroGradWatch | None = None
-        self._numbers = NonfiniteLook()
+        self._numbers = NonfiniteRerun()
         self._since_evaluation = (0.0, 0)
         self._training_modes: tuple[str, ...] | None = None
 
@@ -119,7 +119,7 @@ class RunWatch:
         """Keep the loss of a batch, and return whether a reading is due: on every process after the same batch."""
         self.batches += 1
         self._since_reading += 1
-        self._attempt("keep a loss", lambda: self._losses.see(trainer, pl_module, outputs))
+        self._attempt("keep a loss", lambda: self._losses.add(trainer, pl_module, outputs))
         self._attempt("look at the update of a step", self._steps.after_batch)
         return self._since_reading >= reading_distance(trainer)
 
@@ -142,7 +142,7 @@ class RunWatch:
         elif taken is None:
             self._ends(trainer)
 
-    def _take(self, trainer: Trainer) -> tuple[Taken, list[Any], Tensor | None]:
+    def _take(self, trainer: Trainer) -> tuple[KeptLosses, list[Any], Tensor | None]:
         """Return what this process has kept; everything that may fail on a single process is in here."""
         zeroing = None if self._zeroing is None else self._zeroing.take(trainer)
         return self._losses.take(trainer), self._steps.take(), zeroing
@@ -156,7 +156,7 @@ class RunWatch:
         self.ended = self._failed
         return self.ended
 
-    def _join(self, trainer: Trainer, taken: Taken, looks: list[Any], zeroing: Tensor | None) -> None:
+    def _join(self, trainer: Trainer, taken: KeptLosses, looks: list[Any], zeroing: Tensor | None) -> None:
         facts = self.facts
         losses, bad = join_losses(trainer, taken)
         finite = [loss for loss in losses if math.isfinite(loss)]
@@ -179,7 +179,7 @@ class RunWatch:
             taken = self._attempt("look at the parameters", lambda: self._still.take(trainer, pl_module))
             if not self._ends(trainer) and taken:
                 self._attempt("judge the parameters", lambda: self._note_unchanged(trainer, taken))
-        self.let_go()
+        self.release()
 
     def _note_unchanged(self, trainer: Trainer, taken: dict[str, Tensor]) -> None:
         """Record parameters without a gradient at once, the rest (which a recipe may hold) after the second epoch."""
@@ -211,10 +211,10 @@ class RunWatch:
             evaluation = EvaluationFact(trainer.global_step, trainer.current_epoch, total / count, val)
             self.facts = replace(self.facts, evaluations=observe_evaluation(self.facts.evaluations, evaluation))
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Remove all hooks and references to parameters."""
-        self._steps.let_go()
-        self._numbers.let_go()
+        self._steps.release()
+        self._numbers.release()
         if self._zeroing is not None:
             self.failures.attempt("remove its hooks", self._zeroing.close, None)
             self._zeroing = None

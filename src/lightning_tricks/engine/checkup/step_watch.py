@@ -17,7 +17,7 @@ _SAMPLE = 1024
 
 
 @dataclass
-class _Look:
+class _WatchedStep:
     """The measurements of one step.
 
     Attributes:
@@ -61,8 +61,8 @@ class StepWatch:
 
     def __init__(self) -> None:
         self._steps = 0
-        self._open: _Look | None = None
-        self._closed: list[_Look] = []
+        self._open: _WatchedStep | None = None
+        self._closed: list[_WatchedStep] = []
 
     @torch.no_grad()
     def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer, every: int) -> None:
@@ -72,7 +72,7 @@ class StepWatch:
             return
         if active_scaler(trainer) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
             return  # they are still scaled
-        self._open = _look(pl_module, optimizer, trainer.global_step)
+        self._open = _start_step(pl_module, optimizer, trainer.global_step)
 
     @torch.no_grad()
     def after_batch(self) -> None:
@@ -88,7 +88,7 @@ class StepWatch:
         self._closed = []
         return taken
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Release all parameters."""
         self._open = None
 
@@ -100,7 +100,9 @@ class StepWatch:
         """Load the result of :meth:`plain_state`."""
         self._steps = plain["steps"]
         self._closed = [
-            _Look(step, float(lr), dict.fromkeys(names, 1.0), torch.tensor([*map(float, numbers)], dtype=torch.float64))
+            _WatchedStep(
+                step, float(lr), dict.fromkeys(names, 1.0), torch.tensor([*map(float, numbers)], dtype=torch.float64)
+            )
             for step, lr, names, numbers in plain["looks"]
         ]
 
@@ -124,7 +126,7 @@ def join_steps(trainer: Trainer, taken: list[Any], loss: float) -> list[StepFact
     return [fact for fact in facts if active_scaler(trainer) is None or math.isfinite(fact.norm)]
 
 
-def _look(pl_module: LightningModule, optimizer: Optimizer, step: int) -> _Look:
+def _start_step(pl_module: LightningModule, optimizer: Optimizer, step: int) -> _WatchedStep:
     """Measure the gradients, and take samples of the weights before the step."""
     held = {
         id(parameter) for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None
@@ -136,7 +138,9 @@ def _look(pl_module: LightningModule, optimizer: Optimizer, step: int) -> _Look:
     numbers = torch.cat([join_norms(norms)[None], norms[: len(matrices)]])
     roots = {name: math.sqrt(max(matrix.numel(), 1)) for name, matrix in matrices.items()}
     weights = local_parts(list(matrices.values()))
-    return _Look(step, highest_rate(optimizer), roots, numbers, weights, [sample(weight).clone() for weight in weights])
+    return _WatchedStep(
+        step, highest_rate(optimizer), roots, numbers, weights, [sample(weight).clone() for weight in weights]
+    )
 
 
 def highest_rate(optimizer: Optimizer) -> float:

@@ -181,7 +181,7 @@ class Clipper(Trick):
         guard = self._guards.get(index)
         if guard is None or guard.optimizer is not optimizer:  # an optimizer may be replaced during the run
             if guard is not None:
-                guard.let_go()
+                guard.release()
             guard = self._guards[index] = StepGuard(optimizer, self.max_skips)
         try:
             return guard.judge(measured, self._states[index])
@@ -230,7 +230,7 @@ class Clipper(Trick):
     def end_fit(self, run: Run) -> None:
         """Leave the optimizers as they were found, and hold nothing of them; what was counted stays."""
         for guard in self._guards.values():
-            guard.let_go()
+            guard.release()
         self._guards = {}
         for state in self._states.values():
             state.last_nonfinite = None

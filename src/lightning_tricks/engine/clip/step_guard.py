@@ -174,7 +174,7 @@ class StepGuard:
         if self._too_many is not None and self._too_many.read():
             raise TooManySkips
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Leave the optimizer as it was found."""
         if self._hook is not None:
             self._hook.remove()

@@ -52,13 +52,13 @@ def gradient_noise_scale(model: nn.Module, loader: Any, *, num_batches: int = 64
         McCandlish et al., An Empirical Model of Large-Batch Training, 2018, appendix A.1.
     """
     check_count("num_batches", num_batches, 2)
-    put_back_random_state, memory = remember_random_state(), ObjectSnapshot()
+    restore_random_state, memory = remember_random_state(), ObjectSnapshot()
     memory.remember(loader, tensors=False)
     try:
         norms, sums, rows = _measure(model, islice(iter(loader), num_batches))
     finally:
-        memory.put_back_()
-        put_back_random_state()
+        memory.restore_()
+        restore_random_state()
     if len(norms) < 2:
         raise ValueError(
             f"`loader` must yield at least two batches of one size, got {len(norms)}. Use a smaller batch size."

@@ -58,7 +58,7 @@ class StepCopy:
         self.parameters = {name: value for name, value in self._model.named_parameters() if value.requires_grad}
         self._memory = ObjectSnapshot()
         self._memory.remember(self._model, self._batch)
-        self._put_back_random_state = remember_random_state()
+        self._restore_random_state = remember_random_state()
 
     def _stand_in_(self) -> None:
         configure = getattr(self._model, "configure_optimizers", None)
@@ -113,16 +113,16 @@ class StepCopy:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        put_back_random_state = remember_random_state()
-        self._memory.put_back_()
-        self._put_back_random_state()
+        restore_random_state = remember_random_state()
+        self._memory.restore_()
+        self._restore_random_state()
         self._losses.clear()
         try:
             with _in_float64(), without_compile(), single_process(), torch.inference_mode(False), torch.enable_grad():
                 yield
         finally:
             self._losses.clear()
-            put_back_random_state()
+            restore_random_state()
 
     def _loss(self) -> Tensor:
         entry = find_entry(self._model, self._batch)

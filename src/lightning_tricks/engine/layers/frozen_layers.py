@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from torch import nn
 
-from lightning_tricks.functional.freezing import find_resting, set_trainable_
+from lightning_tricks.functional.freezing import find_frozen_modules, set_trainable_
 from lightning_tricks.functional.layer_groups import LayerGroup
 from lightning_tricks.functional.resharding import reshard_
 
@@ -27,7 +27,7 @@ class FrozenLayers:
         self._layer_of: dict[int, int] = {}
         self._trainable: list[nn.Parameter] = []  # held, so that no other object is given the same id
         self._homes: dict[str, int] = {}
-        self._resting: list[nn.Module] = []
+        self._frozen_modules: list[nn.Module] = []
         values = dict(module.named_parameters())
         for layer, group in enumerate(groups):
             for name in group.names:
@@ -59,14 +59,14 @@ class FrozenLayers:
         """Let the groups of these numbers train, freeze the others; return whether that changed a parameter."""
         before = [value.requires_grad for value in self._module.parameters()]
         self.set_gradients(thawed)
-        self._wake()
+        self._set_train()
         names: dict[bool, list[str]] = {True: [], False: []}
         for name, value in self._module.named_parameters():
             if id(value) in self._layer_of:
                 names[self._layer_of[id(value)] in thawed].append(name)
-        resting = find_resting(self._module, names[False], names[True])
-        self._resting = [module for module in resting if module.training]
-        self.rest()
+        frozen = find_frozen_modules(self._module, names[False], names[True])
+        self._frozen_modules = [module for module in frozen if module.training]
+        self.set_eval()
         return before != [value.requires_grad for value in self._module.parameters()]
 
     def set_gradients(self, thawed: Collection[int] | None) -> None:
@@ -75,9 +75,9 @@ class FrozenLayers:
         for value in self._trainable:
             set_trainable_([value], thawed is None or self._layer_of[id(value)] in thawed)
 
-    def rest(self) -> None:
+    def set_eval(self) -> None:
         """Return what is frozen to ``eval()`` where the module's own code, or a loop, has set it to training."""
-        for module in self._resting:
+        for module in self._frozen_modules:
             if module.training:
                 module.training = False
 
@@ -85,9 +85,9 @@ class FrozenLayers:
         """Let train what trained when this was built, in the modes of then."""
         reshard_(self._module)
         set_trainable_(self._trainable, True)
-        self._wake()
+        self._set_train()
 
-    def _wake(self) -> None:
-        for module in self._resting:
+    def _set_train(self) -> None:
+        for module in self._frozen_modules:
             module.training = True
-        self._resting = []
+        self._frozen_modules = []

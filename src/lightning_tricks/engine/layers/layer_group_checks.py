@@ -14,7 +14,7 @@ from lightning_tricks.core.arguments import check_list, shown
 from lightning_tricks.engine.run.run import Run, strategy_is
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.layer_groups import LayerGroup, describe_groups
-from lightning_tricks.functional.param_groups import foreign_in, missing_from, split_param_groups_
+from lightning_tricks.functional.param_groups import foreign_shapes, missing_from, split_param_groups_
 from lightning_tricks.functional.scheduler_groups import grow_scheduler_
 
 _WAYS_OUT = {
@@ -86,7 +86,7 @@ def check_optimizers_hold(
     Raises:
         MisconfigurationException: a trainable parameter is in none of them, or one holds another's; with the table.
     """
-    missing, foreign = missing_from(trainer.optimizers, pl_module), foreign_in(trainer.optimizers, pl_module)
+    missing, foreign = missing_from(trainer.optimizers, pl_module), foreign_shapes(trainer.optimizers, pl_module)
     held = [sum(len(group["params"]) for group in optimizer.param_groups) for optimizer in trainer.optimizers]
     if not any(held) or not (missing or foreign):  # a module without optimizers has a Trainer's empty one
         return

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from lightning_tricks.core.durations import Moment, RunLength
 from lightning_tricks.engine.run.lightning_internals import logs_now
 from lightning_tricks.engine.run.run import Run, RunPart, run_of
-from lightning_tricks.functional.learning_rates import Factor, LearningRates, multiply, part_shared_lrs_
+from lightning_tricks.functional.learning_rates import Factor, LearningRates, multiply, unshare_lrs_
 from lightning_tricks.functional.lr_path import describe_path, extend_path
 from lightning_tricks.functional.scheduler_groups import built_lrs, drop_momentum_cycle_
 
@@ -183,7 +183,7 @@ class LRProduct(RunPart):
     def start(self) -> None:
         """Take in what a checkpoint holds, measure all lengths, and write the rates of the first step."""
         for optimizer in self.run.optimizers:
-            part_shared_lrs_(optimizer)  # a checkpoint may have brought one tensor for all groups
+            unshare_lrs_(optimizer)  # a checkpoint may have brought one tensor for all groups
         loaded = next((c.loaded for c in self.contributors if c.loaded and c.loaded.base), None)
         if loaded is not None:
             self._resume(loaded)

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
-from lightning_tricks.functional.learning_rates import part_shared_lrs_
+from lightning_tricks.functional.learning_rates import unshare_lrs_
 from lightning_tricks.functional.scheduler_forecast import find_deviation, forecast_lrs
 from lightning_tricks.functional.scheduler_groups import is_known, scale_groups_, scale_scheduler_
 
@@ -29,7 +29,7 @@ def scale_rates_(trainer: Trainer, factors: Sequence[Sequence[float]], owner: st
         over: what all factors are divided by.
     """
     for optimizer, scales in zip(trainer.optimizers, factors, strict=True):
-        part_shared_lrs_(optimizer)
+        unshare_lrs_(optimizer)
         mine = [s for s in schedulers_of(trainer) if getattr(s, "optimizer", optimizer) is optimizer]
         strange = [scheduler for scheduler in mine if not is_known(scheduler)]
         before = [_forecast(trainer, scheduler, optimizer) for scheduler in strange]

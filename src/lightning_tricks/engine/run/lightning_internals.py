@@ -14,7 +14,7 @@ def logs_now(trainer: Any) -> bool:
     return bool(trainer._logger_connector.should_update_logs or trainer.fast_dev_run)
 
 
-def wrap_again(trainer: Any) -> None:
+def rebuild_ddp_wrapper(trainer: Any) -> None:
     """Build the DDP wrapper again, if there is one: it asks once, when it is built, which parameters need gradients."""
     strategy = trainer.strategy
     if isinstance(strategy.model, DistributedDataParallel):

@@ -191,14 +191,14 @@ class Run:
     def start_epoch(self) -> None:
         """Move the clock to an epoch's first step."""
         if self.clock.start_epoch():
-            self._tell_parts()
+            self._notify_parts()
 
     def before_batch(self, batch_idx: int) -> None:
         """Move the clock to the step of the coming batch, and look whether the optimizers are still the same."""
         if self.trainer.optimizers != self.optimizers:
             self._replace_optimizers()
         if self.clock.before_batch(batch_idx):
-            self._tell_parts()
+            self._notify_parts()
         for part in self._parts.values():
             part.before_batch()
 
@@ -213,14 +213,14 @@ class Run:
     def after_batch(self, batch_idx: int) -> None:
         """Move the clock to the next step, so that whoever looks before it sees what it will use."""
         if self.clock.after_batch(batch_idx):
-            self._tell_parts()
+            self._notify_parts()
 
     def end_epoch(self) -> None:
         """Move the clock to the next epoch."""
         if self.clock.end_epoch():
-            self._tell_parts()
+            self._notify_parts()
 
-    def _tell_parts(self) -> None:
+    def _notify_parts(self) -> None:
         for part in self._parts.values():
             part.clock_moved()
 

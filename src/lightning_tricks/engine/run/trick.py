@@ -77,10 +77,10 @@ class Trick(Callback):
             raise MisconfigurationException(self.same_key_message())
         run.members.append(self)
         self._run, self.loaded_clock = run, None
-        run.on_end(self._leave)
+        run.on_end(self._leave_run)
         self.reset()
 
-    def _leave(self) -> None:
+    def _leave_run(self) -> None:
         if self._run is not None:
             self.loaded_clock = self._run.clock.state
         self._run = None

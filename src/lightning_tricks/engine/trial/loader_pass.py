@@ -51,7 +51,7 @@ def read_once(trainer: Trainer, pl_module: LightningModule, name: str, limit: in
                     break
     finally:
         shutdown_loader(own)
-        memory.put_back_()
+        memory.restore_()
         for loader, before in zip(loaders, positions, strict=True):
             if before is not None and position_of(loader) != before:
                 loader.load_state_dict(before)

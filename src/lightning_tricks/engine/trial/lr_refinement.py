@@ -6,7 +6,7 @@ from statistics import fmean
 from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
 from lightning_tricks.engine.trial.trial_validation import validation_loss
-from lightning_tricks.functional.lr_trials import best_trial, settle, trial_rates
+from lightning_tricks.functional.lr_trials import best_trial, damp_move, trial_rates
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
 _JUDGED_ON = 10  # batches that a trial's loss is taken over, at least
@@ -35,12 +35,12 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
     with progress_of(run.trainer, "LR finder: refining", len(rates)) as show:
         for done, rate in enumerate(rates):
             run.rewind()
-            trials.append((rate, _try(run, rate, steps, validates)))
+            trials.append((rate, _train_at(run, rate, steps, validates)))
             show(done + 1)
     best = best_trial(trials)
     found, reason = None, f"training diverges at every rate around {lr:.2g}; {result.reason}"
     if best is not None:
-        found = settle(lr, best / rates[len(rates) // 2], steps, planned)
+        found = damp_move(lr, best / rates[len(rates) // 2], steps, planned)
         kind = "validation" if validates else "training"
         reason = f"of {len(rates)} rates, {best:.2g} reaches the lowest {kind} loss after {steps} steps"
         if steps != planned:
@@ -53,7 +53,7 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
     return LRFinderResult.from_dict({**result.to_dict(), "suggestion": found, "reason": reason, "trials": trials})
 
 
-def _try(run: TrialRun, lr: float, steps: int, validates: bool) -> float:
+def _train_at(run: TrialRun, lr: float, steps: int, validates: bool) -> float:
     """Train for a few steps and return the loss that is reached, over several batches: of one it is mostly noise.
 
     At a rate of zero steps leave the weights where they are. Nobody validates with weights that a rate has broken:

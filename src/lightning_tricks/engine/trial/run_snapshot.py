@@ -58,10 +58,10 @@ class RunSnapshot:
         self._memory.remember(pl_module, *trainer.optimizers, *schedulers, scaler, *acting, *callbacks)
         refuse_unrestorable(self._memory)
 
-    def put_back_(self) -> None:
+    def restore_(self) -> None:
         """Restore everything; may be called repeatedly."""
         reshard_(self._module)
-        self._memory.put_back_()
+        self._memory.restore_()
         for loader, before in zip(self._loaders, self._positions, strict=True):
             # asked first, for to load it may mean more than to stand there: to skip what lies before
             if before is not None and position_of(loader) != before:

@@ -32,12 +32,12 @@ class TrialBatches:
         self._module: Any = pl_module
         self._callbacks = callbacks
         self._loader: Any = None
-        self._stream = self._go_round()
+        self._stream = self._cycle()
 
     def __next__(self) -> tuple[Any, int]:
         return next(self._stream)
 
-    def _go_round(self) -> Iterator[tuple[Any, int]]:
+    def _cycle(self) -> Iterator[tuple[Any, int]]:
         trainer, module = self._trainer, self._module
         move = self._mover()
         while True:

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.profilers import PassThroughProfiler
 from torch import Tensor
 
-from lightning_tricks.engine.run.lightning_internals import step_arguments, wrap_again
+from lightning_tricks.engine.run.lightning_internals import rebuild_ddp_wrapper, step_arguments
 from lightning_tricks.engine.trial.run_snapshot import RunSnapshot
 from lightning_tricks.engine.trial.trial_batches import TrialBatches
 from lightning_tricks.engine.trial.trial_step import TrialStep, alters_steps
@@ -21,7 +21,7 @@ from lightning_tricks.engine.trial.trial_step import TrialStep, alters_steps
 _PATIENCE = 100
 
 
-class _Blind(PassThroughProfiler):
+class _SilentProfiler(PassThroughProfiler):
     """A profiler that sees nothing: what a trial does is not part of the run's profile."""
 
     _nothing = nullcontext()
@@ -73,7 +73,7 @@ class TrialRun:
             bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]  # its thread looks for it
             trainer.callbacks = [*self._callbacks, *(cb for cb in bar if cb not in self._callbacks)]
             trainer.loggers = [DummyLogger() for _ in trainer.loggers]
-            trainer.profiler = _Blind()
+            trainer.profiler = _SilentProfiler()
             self._prepare()
         except BaseException:
             self._undo()
@@ -88,7 +88,7 @@ class TrialRun:
     def rewind(self) -> None:
         """Go back to the state and the batch of the beginning."""
         self._end_batches()
-        self._snapshot.put_back_()
+        self._snapshot.restore_()
         self._prepare()
 
     def _prepare(self) -> None:
@@ -129,8 +129,8 @@ class TrialRun:
         trainer.callbacks, trainer.loggers, trainer.profiler, trainer.should_stop = self._before
         self._end_batches()
         if self._first:  # DDP orders its buckets by the first backward pass, which changes how gradients are summed
-            wrap_again(trainer)
-        self._snapshot.put_back_()
+            rebuild_ddp_wrapper(trainer)
+        self._snapshot.restore_()
 
     def step(self, lr: float) -> Tensor | None:
         """Take one optimizer step.

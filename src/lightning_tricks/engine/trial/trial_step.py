@@ -30,9 +30,9 @@ class TrialStep:
         self._module: Any = pl_module
         self._callbacks = callbacks
         self._wrapped, self._optimizer = lightning_optimizer(trainer)
-        self._straight = self._is_nobodys()
+        self._straight = self._is_not_overridden()
 
-    def _is_nobodys(self) -> bool:
+    def _is_not_overridden(self) -> bool:
         """Return whether no method between this class and torch is overridden."""
         trainer, module, strategy = self._trainer, self._module, self._trainer.strategy
         of_module = ("backward", "optimizer_zero_grad", "optimizer_step", "configure_gradient_clipping")

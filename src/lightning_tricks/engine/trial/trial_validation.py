@@ -36,16 +36,16 @@ def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) ->
     """
     loop: Any = trainer.fit_loop.epoch_loop.val_loop
     strategy: Any = trainer.strategy
-    listener = _Listener()
+    listener = _LossListener()
     if _can_validate(trainer, pl_module):
         with torch.no_grad(), _validating(trainer, pl_module, listener):
             for arguments in _first_batches(trainer, pl_module, int(min(loop.max_batches[0], limit))):
                 pl_module.on_validation_batch_start(*arguments.values())
                 output = strategy.validation_step(*validation_step_arguments(trainer, arguments))
-                listener.hear(output)
+                listener.add_returned(output)
                 pl_module.on_validation_batch_end(output, *arguments.values())
-    heard = torch.tensor(float(listener.heard), device=strategy.root_device)
-    everywhere: Any = strategy.reduce(heard, reduce_op="min")
+    has_loss = torch.tensor(float(listener.has_loss), device=strategy.root_device)
+    everywhere: Any = strategy.reduce(has_loss, reduce_op="min")
     return listener.loss().to(strategy.root_device) if everywhere else None
 
 
@@ -74,7 +74,7 @@ def _first_batches(trainer: Any, module: Any, count: int) -> Iterator[dict[str, 
 
 
 @contextmanager
-def _validating(trainer: Any, module: Any, listener: "_Listener") -> Iterator[None]:
+def _validating(trainer: Any, module: Any, listener: "_LossListener") -> Iterator[None]:
     """Bring module and Trainer to where they are in a validation, and back."""
     modes = [(part, part.training) for part in trainer.model.modules()]
     before = {name: vars(module)[name] for name in ("log", "log_dict") if name in vars(module)}
@@ -94,7 +94,7 @@ def _validating(trainer: Any, module: Any, listener: "_Listener") -> Iterator[No
         vars(module).update(before)
 
 
-class _Listener:
+class _LossListener:
     """Keep the losses of validation steps apart from whatever else they report."""
 
     def __init__(self) -> None:
@@ -117,18 +117,18 @@ class _Listener:
         for name, value in dictionary.items():
             self.log(name, value)
 
-    def hear(self, output: Any) -> None:
+    def add_returned(self, output: Any) -> None:
         loss = output.get("loss") if isinstance(output, Mapping) else output
         if isinstance(loss, Tensor) and loss.numel() == 1:
             self._returned.append(loss.detach().float().mean())
 
     @property
-    def heard(self) -> bool:
+    def has_loss(self) -> bool:
         """Whether there was a loss at all."""
         return bool(self._metric is not None or self._logged or self._returned)
 
     def loss(self) -> Tensor:
-        """Return what was heard; of a metric, all processes ask together."""
+        """Return the loss; of a metric, all processes ask together."""
         if self._metric is not None:
             return torch.as_tensor(self._metric.compute()).detach().float().mean()
         return torch.stack(self._logged or self._returned).mean()

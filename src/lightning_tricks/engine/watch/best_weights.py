@@ -90,7 +90,7 @@ class BestWeights:
         before, after = self._between_epochs
         if not changed_names(before, after) or changed_names(after, self._trained):
             return False
-        return bool(changed_names(bit_sums(self._best.lend()), _parameter_sums(pl_module)))
+        return bool(changed_names(bit_sums(self._best.named_copies()), _parameter_sums(pl_module)))
 
     def keep(self, pl_module: LightningModule, score: float, *, evaluated: bool) -> None:
         """Copy to the host the weights that had this score: those of the last look, if there was one, or the module's.
@@ -104,7 +104,7 @@ class BestWeights:
         if self._is_keeper:
             self._best.take(self._evaluated if evaluated and self._evaluated else pl_module)
 
-    def put_back(self, pl_module: LightningModule, *, together: bool = True) -> None:
+    def restore(self, pl_module: LightningModule, *, together: bool = True) -> None:
         """Write the best weights into the module; warn where they do not fit it any longer.
 
         Args:
@@ -115,12 +115,12 @@ class BestWeights:
             return
         self.was_restored = True
         if self._best:
-            self.was_restored, misfits = self._best.put_back_(pl_module)
+            self.was_restored, misfits = self._best.restore_(pl_module)
             _warn_of(misfits, self.was_restored)
         if self._is_shared and together:
             _broadcast_from_zero_(pl_module)
 
-    def put_back_for_good(self, trainer: Trainer, pl_module: LightningModule, *, together: bool = True) -> None:
+    def restore_everywhere(self, trainer: Trainer, pl_module: LightningModule, *, together: bool = True) -> None:
         """Write the best weights into the module and into every average that would take its place in a validation.
 
         Weights that another callback has written in place of the trained ones, and that no validation saw, stay.
@@ -148,9 +148,9 @@ class BestWeights:
             )
         for averaging in _averaging_callbacks(trainer):
             averaging.on_validation_epoch_start(trainer, pl_module)  # exchanges module and average
-            self.put_back(pl_module, together=together)
+            self.restore(pl_module, together=together)
             averaging.on_validation_epoch_end(trainer, pl_module)
-        self.put_back(pl_module, together=together)
+        self.restore(pl_module, together=together)
 
     def drop_evaluated(self) -> None:
         """Free the copy on the device."""
@@ -170,7 +170,7 @@ class BestWeights:
 
     def _tensors(self) -> dict[str, Any]:
         """Return the best, and what was evaluated where the check is still to come."""
-        return {"tensors": self._best.lend(), "evaluated": self._evaluated.lend()}
+        return {"tensors": self._best.named_copies(), "evaluated": self._evaluated.named_copies()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Load what a checkpoint holds, on every rank."""

@@ -83,7 +83,7 @@ class MetricReader:
         double = any(row[2] for row in ranks)
         return Reading(_mean([row[3] for row in ranks]), any(row[1] for row in ranks), _PRECISIONS[double])
 
-    def complain(self, trainer: Trainer) -> None:
+    def report_missing(self, trainer: Trainer) -> None:
         """Raise, or warn once, because the metric was not logged.
 
         Raises:

@@ -132,7 +132,7 @@ class MetricWatcher(Trick):
             self._weights.begin_epoch(pl_module)
         if self._record.rewind:
             self._record.rewind = False
-            self._weights.put_back(pl_module)
+            self._weights.restore(pl_module)
 
     # -- the checks -------------------------------------------------------------------------------------------------
 
@@ -169,10 +169,10 @@ class MetricWatcher(Trick):
         self._record.by_validation |= is_new
         if self.check_on_train_epoch_end:
             if reading is not None and is_new:
-                self._record.hold(reading)
+                self._record.keep_for_epoch_end(reading)
             return
         if reading is None and self.check_on_train_epoch_end is False:
-            self._reader.complain(trainer)
+            self._reader.report_missing(trainer)
         if reading is not None and (is_new or self.check_on_train_epoch_end is False):
             self._check(trainer, pl_module, reading, trainer.fit_loop.batch_idx + 1)
         self._weights.drop_evaluated()
@@ -184,8 +184,8 @@ class MetricWatcher(Trick):
         if not self._watches(trainer) or self.check_on_train_epoch_end is False:
             return
         reading = self._record.take_held() if self._is_validations() else self._reader.read(trainer)
-        if reading is None and not self._is_validations() and not self._may_come_yet(trainer):
-            self._reader.complain(trainer)
+        if reading is None and not self._is_validations() and not self._may_still_be_logged(trainer):
+            self._reader.report_missing(trainer)
         if reading is not None and reading.is_new:
             self._check(trainer, pl_module, reading, trainer.fit_loop.batch_idx + 1, epoch_ends=True)
         self._weights.drop_evaluated()
@@ -194,7 +194,7 @@ class MetricWatcher(Trick):
     def _is_validations(self) -> bool:
         return self._record.by_validation or self._sanity_logs
 
-    def _may_come_yet(self, trainer: Trainer) -> bool:
+    def _may_still_be_logged(self, trainer: Trainer) -> bool:
         """A validation is still to log it, or the part of the epoch before the resume did."""
         return self._is_resumed or (trainer.enable_validation and not self._has_validated)
 
@@ -228,7 +228,7 @@ class MetricWatcher(Trick):
         if reason and may_stop:
             self.stop(trainer, reason)
         else:
-            self._record.go_on()
+            self._record.mark_continuing()
 
     def stop(self, trainer: Trainer, reason: str) -> None:
         """End the run, and remember when and why."""
@@ -243,7 +243,7 @@ class MetricWatcher(Trick):
             return
         self._is_running = False
         if self.restore_best and self._weights.score is not None and self._watches(trainer):
-            self._weights.put_back_for_good(trainer, pl_module, together=not interrupted)
+            self._weights.restore_everywhere(trainer, pl_module, together=not interrupted)
             for watcher in callbacks_of(trainer, MetricWatcher) if self._weights.was_restored else ():
                 watcher._weights.note_trained(pl_module)
         publish(trainer, self.state_key, self.outcome())
@@ -259,7 +259,7 @@ class MetricWatcher(Trick):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore the best weights where a finished run was resumed, so that nothing was left to train."""
         if self.restore_best and not self._has_run:
-            self._weights.put_back(pl_module, together=False)
+            self._weights.restore(pl_module, together=False)
 
     def end_fit(self, run: Run) -> None:
         """On Ctrl-C restore the best weights, now that every callback that saves a checkpoint has done so."""

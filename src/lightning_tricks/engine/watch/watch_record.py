@@ -41,11 +41,11 @@ class WatchRecord:
             self.stopped_epoch = epoch
         self.stopped, self.stop_reason = True, reason
 
-    def go_on(self) -> None:
+    def mark_continuing(self) -> None:
         """Note that the run does not end, or no longer."""
         self.stopped, self.stopped_epoch, self.stop_reason = False, 0, None
 
-    def hold(self, reading: Reading) -> None:
+    def keep_for_epoch_end(self, reading: Reading) -> None:
         """Keep a score for the end of the epoch, as plain values."""
         self.held = [reading.value, reading.precision == torch.float64]
 

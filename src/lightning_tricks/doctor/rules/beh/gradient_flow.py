@@ -64,7 +64,7 @@ def param_without_grad(evidence: Evidence) -> Symptoms:
     if len(without) == len(step.gradients):
         return  # reported by loss-without-grad
     yield Observed(f"{len(step.gradients) - len(without)} of {len(step.gradients)} parameters have a gradient")
-    cut = _behind_a_cut(evidence)
+    cut = _cut_off_parameters(evidence)
     waiting = _held_by_waiting_optimizers(evidence)
     remedy = "use it, or requires_grad_(False)"
     for module, names in _by_module([name for name in without if name not in cut]):
@@ -150,7 +150,7 @@ def missing_gradient_flow(evidence: Evidence) -> Iterator[Symptom]:
     References:        none.
     """
     graph = evidence.graph
-    cut = _behind_a_cut(evidence)
+    cut = _cut_off_parameters(evidence)
     if not cut or graph.trace.loss is None:
         return
     for index in _last_cuts(graph, graph.trace.loss):
@@ -185,7 +185,7 @@ def _writes(graph: Graph) -> set[int]:
     }
 
 
-def _behind_a_cut(evidence: Evidence) -> set[str]:
+def _cut_off_parameters(evidence: Evidence) -> set[str]:
     """Return the parameters without a gradient that the loss depends on only through a cut."""
     trace, step = evidence.trace, evidence.step
     if trace is None or trace.loss is None or step is None:

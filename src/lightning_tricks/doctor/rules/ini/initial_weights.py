@@ -50,7 +50,9 @@ def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
             yield Symptom(
                 weight.module, f"{kind}'s {_short(weight)} is {seen.mean:.3g} everywhere{after}", _DRAW, severity
             )
-        elif weight.duplicate_rows == 1 - 1 / min(weight.shape[0], 4096) and not _rows_see_their_own(evidence, weight):
+        elif weight.duplicate_rows == 1 - 1 / min(weight.shape[0], 4096) and not _rows_have_own_inputs(
+            evidence, weight
+        ):
             effect, severity = (
                 ("training can separate them", "info") if weight.name in last else ("its units stay equal", None)
             )
@@ -81,7 +83,7 @@ def duplicate_units(evidence: Evidence, *, limit: float = 0.5) -> Iterator[Sympt
             or weight.statistics.std == 0
         ):
             continue
-        if limit < share < 1 - 1 / min(weight.shape[0], 4096) and not _rows_see_their_own(evidence, weight):
+        if limit < share < 1 - 1 / min(weight.shape[0], 4096) and not _rows_have_own_inputs(evidence, weight):
             layer = f"{_kind(evidence, weight)}'s {_short(weight)}"
             message = f"{share:.0%} of the rows of {layer} equal an earlier row, above {limit:.0%}"
             yield Symptom(weight.module, message, _DRAW)
@@ -124,7 +126,7 @@ def init_gain_mismatch(
             )
             yield Symptom(weight.module, message, "nn.init.kaiming_normal_(weight); xavier_uniform_ before tanh")
     if not found:
-        yield from _over_the_net(evidence, last, growth, shrinkage)
+        yield from _across_layers(evidence, last, growth, shrinkage)
 
 
 @rule("INI004", "info", kind="static")
@@ -174,7 +176,7 @@ def _purpose(evidence: Evidence, parameter: ParameterFact, last: set[str]) -> Se
     return "info" if ends_a_block else None  # without a trace it may be the end of a residual branch
 
 
-def _over_the_net(evidence: Evidence, last: set[str], growth: float, shrinkage: float) -> Iterator[Symptom]:
+def _across_layers(evidence: Evidence, last: set[str], growth: float, shrinkage: float) -> Iterator[Symptom]:
     if evidence.trace is None:
         return
     graph = evidence.graph
@@ -228,7 +230,7 @@ def _is_drawn_by_fan_in(evidence: Evidence, parameter: ParameterFact) -> bool:
     return owner is not None and owner.isa("Linear", "Conv1d", "Conv2d", "Conv3d", "Conv1D")
 
 
-def _rows_see_their_own(evidence: Evidence, parameter: ParameterFact) -> bool:
+def _rows_have_own_inputs(evidence: Evidence, parameter: ParameterFact) -> bool:
     """Return whether equal rows are not copies: each has its own inputs, or rows are not units."""
     owner = evidence.model.module(parameter.module)
     if owner is None:

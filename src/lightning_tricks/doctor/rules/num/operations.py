@@ -55,10 +55,10 @@ def nonfinite_operation(evidence: Evidence) -> Iterator[Symptom]:
     assert numerics is not None
     fault = numerics.forward
     if fault is not None:
-        end = f"the loss{_when(numerics)} is not finite"
+        end = f"the loss{_step_of(numerics)} is not finite"
         if evidence.errors:
             end = f"then the step raises {evidence.errors[-1].kind}"
-        message = f"`{fault.op}`{_at(fault)} produces {fault.result} values{_of(fault)}: {end}"
+        message = f"`{fault.op}`{_place_of(fault)} produces {fault.result} values{_inputs_of(fault)}: {end}"
         yield Symptom(fault.module or "loss", message, remedy_for(fault))
 
 
@@ -81,14 +81,13 @@ def nonfinite_gradient(evidence: Evidence) -> Iterator[Symptom]:
     if not names:
         return
     shown = names[0] + (" …" if len(names) > 1 else "")
-    found, fault = f"{len(names)} gradients are not finite{_when(numerics)} ({shown})", numerics.backward
+    found, fault = f"{len(names)} gradients are not finite{_step_of(numerics)} ({shown})", numerics.backward
     if fault is None:
         yield Symptom("loss", f"{found} at a finite loss", "Trainer(detect_anomaly=True) names the operation")
         return
     masked = ", though its result is masked out afterwards" if fault.unused else ""
-    message = (
-        f"the backward pass of `{fault.op}`{_at(fault)} produces {fault.result} gradients{_of(fault)}{masked}; {found}"
-    )
+    source = f"the backward pass of `{fault.op}`{_place_of(fault)}"
+    message = f"{source} produces {fault.result} gradients{_inputs_of(fault)}{masked}; {found}"
     first = "replace the argument before the operation (torch.where on its input); " if fault.unused else ""
     yield Symptom(fault.module or "loss", message, first + remedy_for(fault))
 
@@ -98,15 +97,15 @@ def remedy_for(fault: FaultyOperation) -> str:
     return _REMEDIES.get(fault.op.removeprefix("linalg_"), _OTHERWISE)
 
 
-def _when(numerics: NumericFacts) -> str:
+def _step_of(numerics: NumericFacts) -> str:
     return "" if numerics.step is None else f" of step {numerics.step}"
 
 
-def _at(fault: FaultyOperation) -> str:
+def _place_of(fault: FaultyOperation) -> str:
     return f" ({fault.place})" if fault.place else ""
 
 
-def _of(fault: FaultyOperation) -> str:
+def _inputs_of(fault: FaultyOperation) -> str:
     """Return what is unusual about the inputs of the operation."""
     notes = [note for argument in fault.arguments if (note := _note(fault.op, argument))]
     return f" of {notes[0]}" if notes else ""

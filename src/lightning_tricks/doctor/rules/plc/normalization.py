@@ -69,7 +69,7 @@ def batchnorm_shared(evidence: Evidence, *, shift: float = 1.0, ratio: float = 2
             calls.setdefault(norm.module, {}).setdefault(_source(graph, given), statistics)
     for path, places in calls.items():
         first, *others = places.values()
-        far = [other for other in others if _are_apart(first, other, shift, ratio)]
+        far = [other for other in others if _differ_in_scale(first, other, shift, ratio)]
         module = evidence.model.module(path)
         if others and module is not None:
             other = far[0] if far else others[0]
@@ -88,7 +88,7 @@ def _source(graph: Graph, index: int) -> str:
     return named[0].rpartition(".")[0] if named else graph[index].module or graph[index].op
 
 
-def _are_apart(first: Statistics, other: Statistics, shift: float, ratio: float) -> bool:
+def _differ_in_scale(first: Statistics, other: Statistics, shift: float, ratio: float) -> bool:
     low, high = sorted((first.std, other.std))
     return abs(first.mean - other.mean) > shift * max(high, 1e-12) or high > ratio * max(low, 1e-12)
 

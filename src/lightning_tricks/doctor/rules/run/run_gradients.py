@@ -31,7 +31,7 @@ def vanishing_gradients(
     run = evidence.run
     assert run is not None
     last = run.steps[-checks:]
-    if len(last) < checks or last[-1].step < steps or not _has_far_to_go(run):
+    if len(last) < checks or last[-1].step < steps or not _loss_is_still_high(run):
         return
     still = [name for name in last[-1].weights if all(_is_lost(name, step, ratio, update) for step in last)]
     if not still:
@@ -134,7 +134,7 @@ def update_ratio_out_of_range(
         yield Symptom(_module(fast[0]), f"{message}{late[-1].lr:.3g}", remedy, None if limit == severe else "info")
     is_full = late[-1].lr >= 0.5 * max(step.lr for step in run.steps)
     slow = [name for name, value in usual.items() if value < low]
-    if slow and is_full and _has_far_to_go(run):
+    if slow and is_full and _loss_is_still_high(run):
         message = (
             f"a step changes {_named(slow)} by {usual[slow[0]]:.2g} of its size, below {low:g}, at a learning rate of "
         )
@@ -142,7 +142,7 @@ def update_ratio_out_of_range(
         yield Symptom(_module(slow[0]), f"{message}{late[-1].lr:.3g}", remedy, "info")
 
 
-def _has_far_to_go(run: RunFacts) -> bool:
+def _loss_is_still_high(run: RunFacts) -> bool:
     """Return whether the loss of an untrained model is above half of its initial value."""
     curve = run.losses
     return not run.start.trained and bool(curve.first) and curve.recent() > 0.5 * curve.first[0] > 0

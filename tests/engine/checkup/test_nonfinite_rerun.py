@@ -59,7 +59,7 @@ def report_of(trainer: L.Trainer) -> str:
 def test_the_operation_that_makes_a_loss_nan_is_named_with_its_step() -> None:
     found = report_of(fit(Rooted(), rows(-1.0)))
     assert "NUM001" in found
-    assert "`sqrt` (test_nonfinite_look.py:" in found
+    assert "`sqrt` (test_nonfinite_rerun.py:" in found
     assert "of step 6 is not finite" in found
 
 
@@ -91,9 +91,9 @@ def _state_after(model: L.LightningModule, in_loss: bool, accumulate: int) -> Te
 
 
 def test_a_finite_run_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lightning_tricks.engine.checkup import nonfinite_look
+    from lightning_tricks.engine.checkup import nonfinite_rerun
 
-    monkeypatch.setattr(nonfinite_look, "search_nonfinite", lambda patient: pytest.fail("a finite step was run again"))
+    monkeypatch.setattr(nonfinite_rerun, "search_nonfinite", lambda patient: pytest.fail("a finite step was run again"))
     assert report_of(fit(Rooted(), rows(1.0))) == ""
 
 

@@ -1,4 +1,4 @@
-"""Nonfinite look: if a step of a run becomes NaN, run it again before the optimizer step, and name the operation."""
+"""Nonfinite rerun: if a step of a run becomes NaN, run it again before the optimizer step, and name the operation."""
 
 import math
 from dataclasses import replace
@@ -12,13 +12,13 @@ from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_rando
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.tracing.nonfinite_search import search_nonfinite
 from lightning_tricks.doctor.tracing.single_process import single_process
-from lightning_tricks.doctor.tracing.trace_step import Patient
+from lightning_tricks.doctor.tracing.trace_step import StepSetup
 from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 from lightning_tricks.doctor.tracing.without_compile import without_compile
 from lightning_tricks.engine.checkup.examination import why_not_traced
 
 
-class NonfiniteLook:
+class NonfiniteRerun:
     """Watch the loss and two gradients of every batch, and examine the first non-finite one again.
 
     Only on a CPU, where reading a number requires no wait, and under automatic optimization in one process. The weights
@@ -35,7 +35,7 @@ class NonfiniteLook:
         """Hold a batch until its optimizer step."""
         if self._probes is None:
             self._probes = _small_early_parameters(pl_module)
-            self._is_over = self._is_over or not _can_look(trainer, pl_module)
+            self._is_over = self._is_over or not _can_rerun(trainer, pl_module)
         self._batch = None if self._is_over else batch
 
     def before_backward(self, loss: Tensor) -> None:
@@ -47,15 +47,15 @@ class NonfiniteLook:
         if self._batch is None or not (self._is_bad or any(map(_is_broken, self._probes or ()))):
             return None
         batch, self._batch, self._is_over = self._batch, None, True
-        found = _look(trainer, pl_module, batch)
+        found = _rerun(trainer, pl_module, batch)
         return replace(found, step=trainer.global_step + 1) if found.forward or found.parameters else None
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Hold no batch and no parameter."""
         self._batch, self._probes = None, None
 
 
-def _can_look(trainer: Trainer, pl_module: LightningModule) -> bool:
+def _can_rerun(trainer: Trainer, pl_module: LightningModule) -> bool:
     is_on_cpu = pl_module.device.type == "cpu" and trainer.world_size == 1
     return is_on_cpu and pl_module.automatic_optimization and not why_not_traced(trainer, pl_module)
 
@@ -73,22 +73,22 @@ def _is_broken(parameter: nn.Parameter) -> bool:
 
 def _is_finite(values: Tensor) -> bool:
     """Whether the sum of values in a CPU's memory is finite; the memory is read as it is, without an operation."""
-    total: complex = values.sum().tolist()
+    total: Any = values.sum().tolist()
     return math.isfinite(total.real) and math.isfinite(total.imag)
 
 
-def _look(trainer: Trainer, pl_module: LightningModule, batch: Any) -> NumericFacts:
-    memory, put_back_random_state = ObjectSnapshot(), remember_random_state()
+def _rerun(trainer: Trainer, pl_module: LightningModule, batch: Any) -> NumericFacts:
+    memory, restore_random_state = ObjectSnapshot(), remember_random_state()
     memory.remember(pl_module, batch)
 
-    def put_back() -> None:
-        memory.put_back_()
-        put_back_random_state()
+    def restore() -> None:
+        memory.restore_()
+        restore_random_state()
 
     context = trainer.precision_plugin.forward_context
-    patient = Patient(pl_module, batch, trainer.optimizers, (), TrainerStandIn(trainer), put_back, context)
+    setup = StepSetup(pl_module, batch, trainer.optimizers, (), TrainerStandIn(trainer), restore, context)
     try:
         with without_compile(), single_process(), torch.inference_mode(False):
-            return search_nonfinite(patient)
+            return search_nonfinite(setup)
     finally:
-        put_back()
+        restore()
