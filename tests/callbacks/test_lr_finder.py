@@ -5,6 +5,7 @@ import math
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -315,8 +316,17 @@ def test_the_figure_goes_to_the_loggers_that_take_one() -> None:
     other = type("CSVLogger", (), {})()
     runner = type("Trainer", (), {"loggers": [board, flow, wandb, other], "global_step": 3})()
     runner.is_global_zero = True
+    runner.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(_batches_that_stepped=3))
     publish_result(runner, LRFinderResult([1e-3, 1e-2], [2.0, 1.0], False, 0.01, "why"))  # type: ignore[arg-type]
     assert [got[0] for got in client.got] == ["lr_finder", "7", "lr_finder"]
+
+
+def test_a_figure_that_cannot_be_written_costs_a_warning_and_not_the_fit(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    finder = LRFinder(num_steps=20, log_figure=True)
+    with pytest.warns(UserWarning, match="the curve could not be written to"):
+        fit(finder, default_root_dir=tmp_path / "file", max_epochs=1)
+    assert finder.result is not None
 
 
 @pytest.mark.parametrize("logger", [False, True])

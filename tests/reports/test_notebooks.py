@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from tricks import TINY
 
 import lightning_tricks as lt
+from lightning_tricks.reports.series import Series
 
 PREVIEW = lt.preview_lr([lt.CosineDecay(warmup=1)], epochs=40, steps_per_epoch=100, lr=0.1)
 RESULT = lt.LRFinderResult([1e-3, 1e-2, 1e-1] * 50, [1.0, 0.5, 2.0] * 50, False, 0.004, "a share of the lowest")
@@ -30,6 +31,17 @@ def test_a_result_is_short_as_text_and_has_its_picture_as_html(result: Any, monk
     monkeypatch.delitem(sys.modules, "lightning_tricks.reports.shown_figure")
     assert result._repr_html_().startswith("<div><pre>")
     assert "<img" not in result._repr_html_(), "without matplotlib the text alone"
+
+
+RECORD = lt.RunRecord("Net", metrics={"val_loss": Series([0, 1], [1.0, 0.5])}, tricks=("Doctor()",) * 50)
+REPORT = lt.Report("Net", [lt.Finding("PLC010", "bias-before-batchnorm", "info", "conv", "x" * 500, "bias=False")])
+
+
+@pytest.mark.parametrize("result", [RECORD, RECORD.checklist, REPORT], ids=["record", "checklist", "report"])
+def test_a_report_is_one_line_as_text_and_whole_as_html(result: Any) -> None:
+    assert repr(result).startswith(f"{type(result).__name__}(")
+    assert len(repr(result)) < 120
+    assert len(result._repr_html_()) > 500
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -1,6 +1,7 @@
 """Doctor: check a fit at its first batch, and watch for problems that appear only during training."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
@@ -24,15 +25,17 @@ from lightning_tricks.doctor.judging.judge import judge
 from lightning_tricks.doctor.judging.project import plan_checks
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.reading.read_model import read_model
-from lightning_tricks.doctor.rules.finding import Finding
+from lightning_tricks.doctor.rules.finding import Finding, Severity
 from lightning_tricks.doctor.rules.outcome import Outcome
 from lightning_tricks.engine.checkup.examination import broadcast_text, examine_here, examine_on_rank_zero
 from lightning_tricks.engine.checkup.run_watch import RunWatch, reading_distance
 from lightning_tricks.engine.run.progress_line import above_progress_bar, end_progress_line
+from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 
 _Result = TypeVar("_Result")
+_COUNTED: tuple[Severity, ...] = ("error", "warning")
 
 
 class Doctor(Trick):
@@ -46,7 +49,8 @@ class Doctor(Trick):
     traced and then undone, so that training continues bit-identically. During training the loss of every batch is
     kept on its device and read every ``log_every_n_steps``, and the gradients and updates of one step per interval are
     measured; a logged ``val_loss`` is compared with it at every validation, and the parameters are compared once after
-    the first epoch. Process 0 logs the report once, and later findings when they occur.
+    the first epoch. Process 0 logs the report once, and later findings when they occur. The loggers
+    receive the number of errors and warnings, and those that accept text the report.
 
     Interacts with: nothing. Under DDP, process 0 checks its batch while the others wait, and all receive its report.
     Under ModelParallel/FSDP and DeepSpeed, no step is traced, which the report states. A resumed run keeps the report
@@ -125,6 +129,7 @@ class Doctor(Trick):
             self._publish(trainer, self.report)
         elif self._watches:
             self._judge_and_tell(trainer, pl_module, ended=True)
+        self._attempt("send its report to the loggers", lambda: self._log_report(trainer))
 
     def _examine(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
         """Let process 0 examine the model and share its report; no process is left waiting after an exception."""
@@ -169,12 +174,19 @@ class Doctor(Trick):
     def _publish(self, trainer: Trainer, report: Report) -> None:
         """Log a report; a report that stops the fit is the message of the exception and is not logged."""
         self._note_failures(report)
+        self._attempt("send its report to the loggers", lambda: self._log_report(trainer))
         if self.fail_on is not None and report.at_least(self.fail_on):
             self._attempt("end the progress bar's line", lambda: end_progress_line(trainer))
             codes = ", ".join(dict.fromkeys(finding.code for finding in report.at_least(self.fail_on)))
             text = str(report) if trainer.is_global_zero else f"{codes}; see the error of rank 0 for the report"
             raise MisconfigurationException(f"`{type(self).__name__}(fail_on={self.fail_on!r})`: {text}")
         self._attempt("log its report", lambda: _log(f"{type(self).__name__}: {report}", is_warning=not report.ok))
+
+    def _log_report(self, trainer: Trainer) -> None:
+        """Send the number of findings so far, and the report as text, to the loggers of the run."""
+        if self.report is not None:
+            counts = Counter(finding.severity for finding in self.report.findings)
+            log_results(trainer, self, {f"{kind}s": counts[kind] for kind in _COUNTED}, {"report": str(self.report)})
 
     def _note_failures(self, *reports: Report) -> list[str]:
         """Add the failures of the doctor to the notes of reports; return the new ones."""

@@ -16,6 +16,7 @@ from lightning_tricks.engine.control.run_folder import hydra_job_folder, run_fol
 from lightning_tricks.engine.control.run_marker import RunMarker
 from lightning_tricks.engine.lr.lr_factor import LRFactor
 from lightning_tricks.engine.run.lightning_internals import validate_next
+from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.wrapped_method import call_with
 from lightning_tricks.engine.watch.watch_report import publish
@@ -162,7 +163,9 @@ class LiveControl(LRFactor):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop_watching()
-        publish(trainer, self.state_key, {"lr_factor": self.lr_factor, "orders": len(self.applied)})
+        outcome = {"lr_factor": self.lr_factor, "orders": len(self.applied)}
+        publish(trainer, self.state_key, outcome)
+        log_results(trainer, self, outcome, {"stop_reason": self.stopping_reason_message or ""})
 
     def end_fit(self, run: Run) -> None:
         self._stop_watching()

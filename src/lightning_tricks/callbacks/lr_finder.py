@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number, shown
 from lightning_tricks.engine.lr.base_lr import apply_lr, check_has_rates, publish_result, rate_shares
+from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.trial.lr_refinement import refine
@@ -215,6 +216,8 @@ class LRFinder(Trick):
                 f"LRFinder applies a learning rate of {result.suggestion:.3g} although the loss still falls at the "
                 f"highest rate that was tried, {result.lrs[-1]:.3g}: the best may be higher. Raise `max_lr`."
             )
+        texts = {"reason": result.reason}
+        log_results(trainer, self, {} if result.suggestion is None else {"suggestion": result.suggestion}, texts)
         if self.log_figure:
             publish_result(trainer, result)
 

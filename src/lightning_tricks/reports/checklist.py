@@ -1,5 +1,6 @@
 """Checklist: the six steps from a loss to the real world, judged from the record of a run."""
 
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Step:
     items: list[Item]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checklist:
     """The six steps.
 
@@ -72,6 +73,12 @@ class Checklist:
                 next_step = f" Try: {item.try_next}" if item.try_next else ""
                 lines.append(f"   {item.status:<14} {item.title}: {item.evidence}.{next_step}")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Checklist({len(self.steps)} steps, missing={[item.key for item in self.missing]})"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 class Found(Protocol):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning_tricks.core.result_names import is_result
+
 Series = list[tuple[int, float]]
 """Pairs of the Trainer's step and a value."""
 
@@ -53,7 +55,11 @@ def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *
     above.set_ylabel("loss")
     above.set_title(title)
     rates = {name: values for name, values in metrics.items() if name.startswith("lr-")}
-    factors = {name: values for name, values in metrics.items() if "/" in name and not name.startswith("lr-")}
+    factors = {
+        name: values
+        for name, values in metrics.items()
+        if "/" in name and not name.startswith("lr-") and not is_result(name)
+    }
     _draw(below, rates, linewidth=2)
     below.set_ylabel("learning rate")
     below.set_xlabel("optimizer step")

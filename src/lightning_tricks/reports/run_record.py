@@ -12,7 +12,7 @@ from lightning_tricks.reports.run_data import SCHEMA_VERSION, RunData
 from lightning_tricks.reports.run_page import show_fragment
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunRecord(RunData):
     """What happened in a run; :class:`RunData` documents the attributes.
 
@@ -45,6 +45,9 @@ class RunRecord(RunData):
                 "this report. Upgrade to read it."
             )
         return record
+
+    def __repr__(self) -> str:
+        return f"RunRecord({self.sentence()!r})"
 
     def _repr_html_(self) -> str:
         return show_fragment(self)

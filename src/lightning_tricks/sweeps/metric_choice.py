@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
+from lightning_tricks.core.result_names import is_result
+
 _HIGHER_IS_BETTER = {
     "acc",
     "accuracy",
@@ -30,7 +32,7 @@ def choose_metric(logged: Iterable[str]) -> str:
         >>> choose_metric(["train_loss", "val_loss"]), choose_metric(["train_loss", "lr-SGD", "val/f1"])
         ('val_loss', 'val/f1')
     """
-    names = sorted(name for name in logged if not name.startswith("lr-"))
+    names = sorted(name for name in logged if not name.startswith("lr-") and not is_result(name))
     validations = [name for name in names if name.startswith("val")]
     for candidates in (["val_loss"] if "val_loss" in names else [], validations, names):
         if len(candidates) == 1:

@@ -14,7 +14,7 @@ from lightning_tricks.doctor.show.show_html import show_fragment
 from lightning_tricks.doctor.show.show_text import show_text
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """The result of a diagnosis.
 
@@ -33,6 +33,8 @@ class Report:
         >>> report = Report("Net", [Finding("PLC010", "bias-before-batchnorm", "info", "conv", "…", "bias=False")])
         >>> report.ok, report.errors
         (True, [])
+        >>> report
+        Report('Net', ok=True, findings=['PLC010'])
     """
 
     model: str
@@ -82,6 +84,9 @@ class Report:
 
     def __str__(self) -> str:
         return show_text(self)
+
+    def __repr__(self) -> str:
+        return f"Report({self.model!r}, ok={self.ok}, findings={[finding.code for finding in self.findings]})"
 
     def _repr_html_(self) -> str:
         return show_fragment(self)

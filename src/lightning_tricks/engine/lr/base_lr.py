@@ -1,15 +1,14 @@
 """Base LR: read how the rates of a run's groups relate, and make a found rate the new base of all of them."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
-from lightning_utilities.core.rank_zero import rank_zero_info
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_tricks.engine.lr.lr_product import product_of
 from lightning_tricks.engine.lr.scheduler_scaling import scale_rates_, schedulers_of
+from lightning_tricks.engine.run.result_logging import log_figure
 from lightning_tricks.functional.scheduler_groups import peak_lrs
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
@@ -83,22 +82,16 @@ def publish_result(trainer: Trainer, result: LRFinderResult) -> None:
 
     Called on all ranks, which agree on the folder; rank 0 publishes.
     """
-    tag, step = "lr_finder", trainer.global_step
-    kinds = [(cls.__name__, logger) for logger in trainer.loggers for cls in type(logger).__mro__]
-    takers = [(kind, logger) for kind, logger in kinds if kind in _TAKERS]
-    if not takers:
-        path = Path(trainer.log_dir or trainer.default_root_dir) / f"{tag}-step={step}.png"
-        if trainer.is_global_zero:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            result.plot().savefig(path)
-            rank_zero_info(f"LRFinder: no logger of this run takes figures, so the curve was written to {path}.")
-    elif trainer.is_global_zero:
-        for kind, logger in takers:
-            _TAKERS[kind](logger, result.plot(), tag, step)
-
-
-_TAKERS: dict[str, Callable[[Any, Any, str, int], Any]] = {
-    "TensorBoardLogger": lambda logger, figure, tag, step: logger.experiment.add_figure(tag, figure, step),
-    "WandbLogger": lambda logger, figure, tag, step: logger.log_image(tag, [figure], step),
-    "MLFlowLogger": lambda logger, figure, tag, step: logger.experiment.log_figure(logger.run_id, figure, f"{tag}.png"),
-}
+    tag = "lr_finder"
+    if log_figure(trainer, result.plot, tag):
+        return
+    path = Path(trainer.log_dir or trainer.default_root_dir) / f"{tag}-step={trainer.global_step}.png"
+    if not trainer.is_global_zero:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        result.plot().savefig(path)
+    except OSError as error:
+        rank_zero_warn(f"LRFinder: the curve could not be written to {path}: {error}")
+    else:
+        rank_zero_info(f"LRFinder: no logger of this run takes figures, so the curve was written to {path}.")

@@ -14,6 +14,11 @@ def logs_now(trainer: Any) -> bool:
     return bool(trainer._logger_connector.should_update_logs or trainer.fast_dev_run)
 
 
+def logged_step(trainer: Any) -> int:
+    """Return the step under which Lightning hands what a module logs to the loggers: batches after which it stepped."""
+    return int(trainer.fit_loop.epoch_loop._batches_that_stepped)
+
+
 def rebuild_ddp_wrapper(trainer: Any) -> None:
     """Build the DDP wrapper again, if there is one: it asks once, when it is built, which parameters need gradients."""
     strategy = trainer.strategy

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
+from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick, callbacks_of
 from lightning_tricks.engine.watch.best_weights import BestWeights
@@ -247,6 +248,8 @@ class MetricWatcher(Trick):
             for watcher in callbacks_of(trainer, MetricWatcher) if self._weights.was_restored else ():
                 watcher._weights.note_trained(pl_module)
         publish(trainer, self.state_key, self.outcome())
+        if self._watches(trainer):
+            log_results(trainer, self, self.outcome(), {"stop_reason": self.stopping_reason_message or ""})
         if self._record.position < 0 and self._watches(trainer) and not interrupted:
             rank_zero_warn(
                 f"`{type(self).__name__}` never checked `{self.monitor}`: no validation logged it before the end of "
