@@ -99,7 +99,7 @@ def test_an_error_of_the_transform_leaves_the_generators_alone() -> None:
             ValueError,
             r"must return a tensor, got a list of \(2,\) float32",
         ),
-        (torch.neg, (torch.tensor([1]),), ValueError, "no floating tensor"),
+        (torch.neg, (torch.tensor([1]),), ValueError, "no floating-point tensor"),
     ],
 )
 def test_what_cannot_be_augmented_is_refused(transform: Any, batch: Any, error: type[Exception], message: str) -> None:

@@ -302,7 +302,7 @@ def test_an_optimizer_over_a_subset_and_a_list_of_another_length_are_refused() -
 
     with pytest.raises(MisconfigurationException, match=r"No optimizer holds body\.0\.weight"):
         fit(GradualUnfreezing(groups=GROUPS), net=Subset())
-    with pytest.raises(ValueError, match=r"`schedule` has 2 times, .* there are 3 groups"):
+    with pytest.raises(ValueError, match=r"`schedule` needs one time per group, .* it has 2 for 3 groups"):
         fit(GradualUnfreezing([0, 1], groups=GROUPS), net=Deep())
 
 

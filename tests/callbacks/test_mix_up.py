@@ -111,12 +111,12 @@ def test_targets_become_probabilities_where_nothing_is_mixed(arguments: Any) -> 
     ("batch", "arguments", "message"),
     [
         ((X, CLASSES), {}, r"cannot mix class indices \(the entry 1, .* without `num_classes`. Give the number"),
-        ((X, CLASSES), {"num_classes": 2}, "`num_classes`=2, but the targets hold the class index 2"),
+        ((X, CLASSES), {"num_classes": 2}, "`num_classes`=2, but the targets contain class index 2"),
         ((X, CLASSES, CLASSES), {"num_classes": [3]}, "without `num_classes`"),
         ((X, ["a"] * 12), {}, "cannot mix the entry 1 of the batch, a list of str.* Give `targets`"),
         ((X, torch.ones(5)), {}, r"cannot mix the entry 1 of the batch, \(5,\) float32: it is no tensor of 12 rows"),
         ((CLASSES, X), {"key": 0}, "mixes floating inputs, got .* Add `NormalizeInputs`"),
-        ((CLASSES,), {}, "no floating tensor"),
+        ((CLASSES,), {}, "no floating-point tensor"),
     ],
 )
 def test_what_cannot_be_mixed_is_refused_at_the_first_batch(

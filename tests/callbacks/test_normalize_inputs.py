@@ -165,7 +165,7 @@ def test_integer_images_become_floating_if_they_are_named() -> None:
     seen = net.watched("train")
     assert seen.dtype == torch.float32
     torch.testing.assert_close(seen.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
-    with pytest.raises(ValueError, match=r"no floating tensor: it is .*uint8.* Give `key`"):
+    with pytest.raises(ValueError, match=r"no floating-point tensor: it is .*uint8.* Name the input with `key`"):
         trainer(NormalizeInputs()).fit(Net(), DataLoader(TensorDataset(images, torch.arange(30)), 4))
 
 
@@ -262,7 +262,7 @@ def test_the_finder_sees_normalized_batches_wherever_it_stands(first: bool) -> N
         ({"dim": 0}, ValueError, "`dim` must be the dimension of the features, not 0"),
         ({"dim": 1.0}, TypeError, "`dim` must be a whole number"),
         ({"eps": 0}, ValueError, "`eps` must be finite and > 0"),
-        ({"key": 1.5}, TypeError, "`key` must be a name, a place or None"),
+        ({"key": 1.5}, TypeError, "`key` must be a name, an index or None"),
         ({"mask": ""}, ValueError, "`mask` must not be empty"),
         ({"limit_batches": 0}, ValueError, "`limit_batches` must be at least 1"),
     ],

@@ -34,9 +34,13 @@ def test_a_list_from_hydra_will_do_for_a_table() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: PiecewiseConstant([1], [1]), ValueError, r"one more than `boundaries`, got 1 factors for 1 boundar"),
-        (lambda: PiecewiseConstant([2, 1], [1, 1, 1]), ValueError, r"`boundaries` must rise, got \[2.0, 1.0\]"),
-        (lambda: PiecewiseConstant(["0.5dur", "0.2dur"], [1, 1, 1]), ValueError, r"must rise, got \[0.5, 0.2\]"),
+        (
+            lambda: PiecewiseConstant([1], [1]),
+            ValueError,
+            r"one entry more than `boundaries`, got 1 factors for 1",
+        ),
+        (lambda: PiecewiseConstant([2, 1], [1, 1, 1]), ValueError, r"`boundaries` must increase, got \[2.0, 1.0\]"),
+        (lambda: PiecewiseConstant(["0.5dur", "0.2dur"], [1, 1, 1]), ValueError, r"must increase, got \[0.5, 0.2\]"),
         (lambda: PiecewiseConstant([0], [1, 1]), ValueError, r"`boundaries\[0\]` must be a duration > 0, got 0"),
         (lambda: PiecewiseConstant(["a"], [1, 1]), ValueError, r"`boundaries\[0\]` must be a duration.*got 'a'"),
         (lambda: PiecewiseConstant([1], [1, -1]), ValueError, "`factors` must be finite and >= 0, got -1"),
@@ -57,7 +61,7 @@ def test_a_wrong_argument_is_refused_at_construction(make: Any, error: type[Exce
 def test_what_only_the_run_can_tell_is_refused_when_it_starts() -> None:
     late = PiecewiseConstant(["0.5dur", "2ep"], [1, 0.5, 0.1])
     assert len(fit(late, max_epochs=3).trace) == 18
-    with pytest.raises(ValueError, match=r"`boundaries` must rise, got \[5.0, 2.0\]"):
+    with pytest.raises(ValueError, match=r"`boundaries` must increase, got \[5.0, 2.0\]"):
         fit(late, max_epochs=10)
     with pytest.raises(ValueError, match=r"must share a clock, got `boundaries\[0\]`='0.5dur' \(in st\)"):
         fit(late, max_steps=10)

@@ -86,7 +86,7 @@ def test_where_a_parameter_does_not_fit_nothing_is_written_and_it_is_named_with_
     before = values(model)
     written, misfits = snapshot.restore_(model)
     assert not written
-    assert "`norm.weight` has the shape (5,), its copy (3,)" in misfits
+    assert "`norm.weight` has shape (5,), but its copy has shape (3,)" in misfits
     assert all(torch.equal(tensor, before[name]) for name, tensor in named_tensors(model))
 
 
@@ -123,7 +123,7 @@ def test_buffers_that_do_not_fit_stay_and_are_named_unless_they_are_caches() -> 
     del model.old
     with torch.no_grad():
         model.first.weight.add_(1)
-    assert snapshot.restore_(model) == (True, ["`history` has the shape (3,), its copy (2,)"])
+    assert snapshot.restore_(model) == (True, ["`history` has shape (3,), but its copy has shape (2,)"])
     assert torch.equal(model.first.weight, before)
     assert (model.history.tolist(), model.hidden.tolist(), model.fresh.tolist()) == ([1] * 3, [1] * 5, [1])
 

@@ -48,8 +48,8 @@ def test_an_entry_may_be_named_or_be_an_attribute() -> None:
 @pytest.mark.parametrize(
     ("batch", "key", "message"),
     [
-        ((IDS, "a"), None, r"no floating tensor: it is a tuple of \(2,\) int64, str. Give `key`"),
-        (IDS, None, "no floating tensor"),
+        ((IDS, "a"), None, r"no floating-point tensor: it is a tuple of \(2,\) int64, str. Name the input with `key`"),
+        (IDS, None, "no floating-point tensor"),
         ({"x": X}, "y", r"`key`='y' names no entry of the batch, a dict of 'x': \(2, 3\) float32"),
         ((X,), 3, "`key`=3 names no entry"),
         ((X, "a"), 1, "`key`=1 is not a tensor"),

@@ -135,7 +135,7 @@ def test_modules_make_groups_and_must_be_the_models_once_and_all() -> None:
     ]  # fmt: skip
     with pytest.raises(ValueError, match="a Linear that is not part of Sequential"):
         group_by_modules(model, [nn.Linear(1, 1)])
-    with pytest.raises(ValueError, match=r"'1\.0' and '1' hold the same parameters"):
+    with pytest.raises(ValueError, match=r"'1\.0' and '1' contain the same parameters"):
         group_by_modules(model, [model[0], model[1], [model[1][0], model[2]]])
     with pytest.raises(ValueError, match=r"2\.weight, 2\.bias are in no group"):
         group_by_modules(model, [model[0], model[1]])

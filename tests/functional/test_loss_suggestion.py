@@ -44,7 +44,7 @@ COUNTS = torch.poisson(torch.full((1000,), 9.0), generator=torch.Generator().man
         ((torch.rand(1000, 3, generator=torch.Generator().manual_seed(0)) > 0.5).long(), 3,
          "binary_cross_entropy_with_logits", "multi-label"),
         ((torch.arange(990) < 30).view(-1, 3) | torch.tensor([True, False, False]), 3,
-         "binary_cross_entropy_with_logits", "rarest label is at 3.0%"),
+         "binary_cross_entropy_with_logits", "rarest label is in 3.0% of the rows"),
         ((torch.arange(1000) >= 900).long() + (torch.arange(1000) >= 950), None, "cross_entropy",
          r"18 times.*class_weights.*focal_loss"),
         ([0, 1, 2, 0, 1, 2], None, "cross_entropy", "3 classes"),
@@ -64,7 +64,7 @@ def test_targets_get_the_loss_that_fits(target: Any, num_outputs: int | None, na
         ([], ValueError, r"at least one row, got shape \(0,\)"),
         (torch.tensor(1.0), ValueError, "at least one row"),
         (torch.tensor([1.0, float("nan")]), ValueError, "1 NaN or infinite"),
-        (["cat", "dog"], TypeError, "number classes given as text"),
+        (["cat", "dog"], TypeError, "convert class names to numbers first"),
         (torch.zeros(3, dtype=torch.complex64), TypeError, "must be real"),
     ],
 )

@@ -75,5 +75,5 @@ def test_class_indices_become_probabilities_and_ignored_ones_zeros() -> None:
 @pytest.mark.parametrize("index", [3, -1])
 def test_an_index_outside_the_classes_is_named(index: int) -> None:
     check_class_indices(torch.tensor([0, 2, -100]), 3)
-    with pytest.raises(ValueError, match=f"`num_classes`=3, but the targets hold the class index {index}"):
+    with pytest.raises(ValueError, match=f"`num_classes`=3, but the targets contain class index {index}"):
         check_class_indices(torch.tensor([0, index]), 3)

@@ -21,7 +21,7 @@ def test_without_noise_it_is_zero_and_without_signal_infinite() -> None:
     assert noise_scale(1.0, 2.0, 4, 8).simple == 0
     nothing = noise_scale(8.0, 4.0, 4, 8)
     assert (nothing.simple, nothing.suggestion) == (math.inf, None)
-    assert "does not stand out from its noise" in str(nothing)
+    assert "cannot be distinguished from its noise" in str(nothing)
 
 
 @pytest.mark.parametrize(("simple", "size"), [(0.0, 1), (1.2, 1), (48.0, 64), (90.0, 64), (91.0, 128), (4000.0, 4096)])

@@ -204,8 +204,11 @@ def test_a_schedule_is_a_frozen_value(schedule: Schedule) -> None:
         (lambda: inverse_time_decay(-1), r"`decay_rate` must be finite and >= 0, got -1"),
         (lambda: inverse_time_decay(1, math.inf), r"`decay_steps` must be finite and > 0, got inf"),
         (lambda: inverse_sqrt_decay(0), r"`k` must be finite and > 0, got 0"),
-        (lambda: piecewise_constant([1, 2], [1]), r"`factors` must be one more than `boundaries`, got 1 factors for 2"),
-        (lambda: piecewise_constant([2, 2], [1, 1, 1]), r"`boundaries` must rise, got \[2, 2\]"),
+        (
+            lambda: piecewise_constant([1, 2], [1]),
+            r"one entry more than `boundaries`, got 1 factors for 2",
+        ),
+        (lambda: piecewise_constant([2, 2], [1, 1, 1]), r"`boundaries` must increase, got \[2, 2\]"),
         (lambda: piecewise_constant([math.nan], [1, 1]), r"`boundaries` must be finite and > 0, got nan"),
         (lambda: piecewise_constant([1], [1, -1]), r"`factors` must be finite and >= 0, got -1"),
         (lambda: polynomial_decay(-1), r"`decay_steps` must be finite and > 0, got -1"),

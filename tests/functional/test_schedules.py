@@ -195,8 +195,8 @@ def test_a_time_that_is_none_is_refused(t: float) -> None:
         (lambda: cosine_warm_restarts(1, peak_decay=0), r"`peak_decay` must lie in \(0, 1\], got 0"),
         (lambda: linear_warmup(-1), r"`length` must be finite and >= 0, got -1"),
         (lambda: linear_warmup(1, 2), r"`start_factor` must lie in \[0, 1\], got 2"),
-        (lambda: join([cosine_decay(1)], [1]), r"`boundaries` must be one fewer than `schedules`, got 1 for 1"),
-        (lambda: join([cosine_decay(1)] * 3, [2, 1]), r"`boundaries` must rise, got \[2, 1\]"),
+        (lambda: join([cosine_decay(1)], [1]), r"`boundaries` must have one entry fewer than `schedules`, got 1 for 1"),
+        (lambda: join([cosine_decay(1)] * 3, [2, 1]), r"`boundaries` must increase, got \[2, 1\]"),
         (lambda: join([cosine_decay(1)] * 2, [0]), r"`boundaries` must be finite and > 0, got 0"),
     ],
 )

@@ -32,7 +32,7 @@ def test_a_list_is_from_the_head_downwards_on_one_clock() -> None:
     assert plan_thaw([0, "20st", None], 1, 3, RUN) == ([None, 20, 0], "st")
     with pytest.raises(ValueError, match="must share a clock"):
         plan_thaw([0, "1ep", "20st"], 1, 3, RUN)
-    with pytest.raises(ValueError, match="has 2 times, one a group from the head downwards, but there are 3"):
+    with pytest.raises(ValueError, match="needs one time per group, from the head downwards; it has 2 for 3 groups"):
         plan_thaw([0, 1], 1, 3, RUN)
     with pytest.raises(ValueError, match="nothing bounds this run"):
         plan_thaw("halves", "0.1dur", 3, RunLength(None, None))

@@ -1,1 +1,1 @@
-"""What all rooms speak in: durations, argument checks, snapshots of objects; torch and the standard library alone."""
+"""What all packages share: durations, argument checks and object snapshots, on torch and the standard library alone."""

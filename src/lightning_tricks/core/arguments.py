@@ -1,4 +1,4 @@
-"""Arguments: refuse what is out of range where it is given, with the value and the way out."""
+"""Arguments: check values when they are given; errors name the value and a way out."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,11 +8,11 @@ from typing import Any
 _SHOWN_CHARS = 200
 _MOST_ITEMS = 1_000_000
 SHORTEST, LONGEST = 1e-9, 1e15
-"""Bounds of a length of time: a share of a step is never so short, no run is so long."""
+"""Bounds of a length of time; no useful length is shorter or longer."""
 
 
 def shown(value: object) -> str:
-    """Return the ``repr`` of a value for a message, cut off where it is long.
+    """Return the ``repr`` of a value for a message, truncated if it is long.
 
     Example:
         >>> shown("epoch"), len(shown("e" * 10_000))
@@ -20,13 +20,13 @@ def shown(value: object) -> str:
     """
     try:
         text = repr(value)
-    except ValueError:  # an integer of more digits than Python writes down
+    except ValueError:  # an integer with more digits than Python prints
         return f"{type(value).__name__} with too many digits to print"
     return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 3] + "..."
 
 
 def shown_with_type(value: object) -> str:
-    """Return the ``repr`` of a value, cut off where it is long, and its type.
+    """Return the ``repr`` of a value, truncated if it is long, and its type.
 
     Example:
         >>> shown_with_type("3")
@@ -36,7 +36,7 @@ def shown_with_type(value: object) -> str:
 
 
 def as_float(value: Real) -> float:
-    """Return a real number as a float; one that is too large for a float is infinite."""
+    """Return a real number as a float; infinity if it is too large for a float."""
     try:
         return float(value)
     except OverflowError:
@@ -56,11 +56,11 @@ def check_number(
 
     Args:
         name: the argument as the caller spells it, for the message.
-        value: what was given. ``bool`` is not accepted as a number: ``t_mult=True`` is a mistake.
+        value: the given value. ``bool`` is not accepted as a number: ``t_mult=True`` is a mistake.
         low: the lower bound.
         high: the upper bound.
-        low_open: the lower bound itself is refused.
-        high_open: the upper bound itself is refused.
+        low_open: exclude the lower bound.
+        high_open: exclude the upper bound.
 
     Raises:
         TypeError: not a real number.
@@ -93,7 +93,7 @@ def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:
 
 
 def check_text(name: str, value: object) -> str:
-    """Return ``value`` if it is a string with something in it.
+    """Return ``value`` if it is a non-empty string.
 
     Raises:
         TypeError: not a string.
@@ -111,7 +111,7 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
 
     Raises:
         TypeError: not a string.
-        ValueError: another string; the message lists the choices.
+        ValueError: not one of the choices; the message lists them.
 
     Example:
         >>> check_choice("unit", "epoch", ("ep", "st"))
@@ -131,7 +131,7 @@ def check_flag(name: str, value: object) -> bool:
     """Return ``value`` if it is ``True`` or ``False``.
 
     Raises:
-        TypeError: anything else, the string ``"false"`` included, which Python would take for true.
+        TypeError: anything else, including the string ``"false"``, which is true in Python.
     """
     if not isinstance(value, bool):
         raise TypeError(f"`{name}` must be True or False, got {shown_with_type(value)}.")
@@ -139,7 +139,7 @@ def check_flag(name: str, value: object) -> bool:
 
 
 def check_name(name: str, value: object) -> str | None:
-    """Return ``value`` if it is ``None`` or a string with something in it.
+    """Return ``value`` if it is ``None`` or a non-empty string.
 
     Raises:
         TypeError: not a string.
@@ -158,8 +158,8 @@ def check_list(name: str, value: object) -> list[Any]:
     """Return the items of ``value`` if it is a list, a tuple or another sequence of at most a million items.
 
     Raises:
-        TypeError: anything else, a string included, which Python would take for a list of letters.
-        ValueError: more items.
+        TypeError: anything else, including a string, which Python would iterate letter by letter.
+        ValueError: too many items.
 
     Example:
         >>> check_list("boundaries", "10ep")
@@ -175,11 +175,11 @@ def check_list(name: str, value: object) -> list[Any]:
 
 
 def check_words(name: str, value: object, kind: str = "strings") -> list[str]:
-    """Return the strings of ``value`` as a list; one string alone is a list of one.
+    """Return the strings of ``value`` as a list; a single string becomes a list of one.
 
     Args:
         name: the argument as the caller spells it, for the message.
-        value: what was given.
+        value: the given value.
         kind: what the strings are, for the message.
 
     Raises:
@@ -206,11 +206,11 @@ def check_words(name: str, value: object, kind: str = "strings") -> list[str]:
 
 
 def check_length(name: str, value: object) -> float:
-    """Return ``value`` if it is a length of time in epochs or optimizer steps that a run can have.
+    """Return ``value`` if it is a possible length of time in epochs or optimizer steps.
 
     Raises:
         TypeError: not a real number.
-        ValueError: NaN, less than 1e-9 (of which a run would have more than can be counted), or more than 1e15.
+        ValueError: NaN, less than 1e-9, or more than 1e15.
 
     Example:
         >>> check_length("decay_steps", 0)

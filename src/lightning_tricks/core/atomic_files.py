@@ -1,4 +1,4 @@
-"""Atomic files: write a file so that a reader sees the old contents or the new ones, never a part."""
+"""Atomic files: write a file so that a reader sees either the old contents or the new ones, never a part."""
 
 import os
 import secrets
@@ -8,7 +8,7 @@ from pathlib import Path
 def write_atomically(path: str | Path, contents: str | bytes) -> None:
     """Write a file under a temporary name in the same folder, and rename it.
 
-    A process that is killed in between leaves the previous contents whole. Missing folders are made.
+    If the process is killed in between, the previous contents stay intact. Missing folders are created.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""Docstrings: let a class inherit the description of arguments that another one documents."""
+"""Docstrings: let a class inherit the descriptions of arguments that another class documents."""
 
 import re
 import textwrap

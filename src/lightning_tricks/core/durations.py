@@ -1,4 +1,4 @@
-"""Durations: parse a length of time as people write it, and measure it on the clock of a run.
+"""Durations: parse lengths of time such as ``"3ep"``, and measure them on the clock of a run.
 
 Lengths are kept as fractions, so that corners are exact: ``"0.07dur"`` of 100 steps is step 7, where the float product
 is 7.000000000000001.
@@ -24,7 +24,7 @@ _FORMS = '3 or "3ep" (epochs), "500st" (optimizer steps) or "0.1dur" (a share of
 
 
 class Length(NamedTuple):
-    """A duration taken apart: how much of which unit (``"dur"``: share of the run)."""
+    """A parsed duration: an amount and its unit (``"dur"`` is a share of the run)."""
 
     amount: Fraction
     unit: Literal["ep", "st", "dur"]
@@ -32,7 +32,7 @@ class Length(NamedTuple):
 
 @dataclass(frozen=True)
 class RunLength:
-    """What bounds a run: ``epochs`` and optimizer ``steps``, each ``None`` where it does not."""
+    """The bounds of a run: ``epochs`` and optimizer ``steps``, each ``None`` if it does not bound the run."""
 
     epochs: int | None
     steps: int | None
@@ -42,9 +42,9 @@ class Moment(NamedTuple):
     """The time just before an optimizer step.
 
     Attributes:
-        epoch: full epochs before this one.
+        epoch: number of full epochs before this one.
         part: optimizer steps already taken in this epoch (under manual optimization: batches).
-        parts: how many of them a whole epoch has; ``None`` while a loader without length has not been seen to its end.
+        parts: number of them in a whole epoch; ``None`` until a loader without length has been read to its end once.
         step: optimizer steps already taken in the run, by this optimizer.
     """
 
@@ -56,8 +56,8 @@ class Moment(NamedTuple):
     def time(self, unit: Unit) -> float:
         """Return the time in epochs or in steps.
 
-        One division of two integers: its result is the float nearest to the true quotient, hence equal to a corner
-        that was rounded once from the same fraction.
+        The result of a single division of two integers is the float nearest to the true quotient. It is therefore equal
+        to a corner that was rounded once from the same fraction.
         """
         if unit == "st":
             return self.step
@@ -67,16 +67,16 @@ class Moment(NamedTuple):
 
 
 def parse_duration(value: Duration, name: str = "duration", *, positive: bool = False) -> Length:
-    """Take a duration apart.
+    """Parse a duration.
 
     Args:
         value: ``3``, ``"3ep"``, ``"500st"`` or ``"0.1dur"``.
         name: the argument as the caller spells it, for the message.
-        positive: zero is refused.
+        positive: do not accept zero.
 
     Raises:
-        TypeError: neither a number nor a string.
-        ValueError: negative, NaN, infinite, or a string of another form.
+        TypeError: the value is neither a number nor a string.
+        ValueError: the value is negative, NaN or infinite, or a string of unknown form.
 
     Example:
         >>> parse_duration("0.07dur")
@@ -101,7 +101,7 @@ def parse_duration(value: Duration, name: str = "duration", *, positive: bool = 
         raise ValueError(f"`{name}` must be 0 or from {SHORTEST:g} to {LONGEST:g}, got {shown(value)}.")
     if isinstance(value, Rational):
         amount = Fraction(int(value.numerator), int(value.denominator))
-    else:  # through the decimal form: 0.1 means one tenth, not the binary number nearest to it
+    else:  # via the decimal form: 0.1 means one tenth, not the nearest binary number
         amount = Fraction(match[1] if match and number else repr(number))
     return Length(amount, unit)  # type: ignore[arg-type]
 
@@ -109,12 +109,10 @@ def parse_duration(value: Duration, name: str = "duration", *, positive: bool = 
 def measure(length: Length, run: RunLength, name: str = "duration") -> tuple[Fraction, Unit]:
     """Return the amount of a length and the clock it is measured on.
 
-    A share is one of the run's epochs if epochs bound the run, else of its steps. Nothing is converted.
+    A share refers to the run's epochs if epochs bound the run, otherwise to its steps. Units are never converted.
 
     Raises:
-        ValueError: a share of a run that nothing bounds.
-
-    Example:
+        ValueError: a share of an unbounded run. Example:
         >>> measure(parse_duration("0.07dur"), RunLength(epochs=None, steps=100))
         (Fraction(7, 1), 'st')
     """
@@ -131,17 +129,18 @@ def measure(length: Length, run: RunLength, name: str = "duration") -> tuple[Fra
 
 
 def measure_together(run: RunLength, **lengths: Duration) -> tuple[dict[str, float], Unit]:
-    """Measure the lengths of one factor, which share one clock.
+    """Measure the lengths of one factor, which must share a clock.
 
     Args:
         run: what bounds the run.
         **lengths: durations by the name of their argument.
 
     Returns:
-        The lengths as floats, and their clock. A length of zero is zero on every clock; if all are, it is ``"ep"``.
+        The lengths as floats, and their clock. A length of zero is zero on every clock; if all are zero, it is
+        ``"ep"``.
 
     Raises:
-        ValueError: two clocks, or a share of a run that nothing bounds.
+        ValueError: the lengths are on different clocks, or one is a share of an unbounded run.
 
     Example:
         >>> measure_together(RunLength(epochs=10, steps=None), t_0="0.2dur")
@@ -156,13 +155,13 @@ def measure_together(run: RunLength, **lengths: Duration) -> tuple[dict[str, flo
 
 
 def placeholder_lengths(durations: dict[str, Duration]) -> dict[str, float]:
-    """Return lengths that will do for a check of arguments, before anything is known of a run.
+    """Return provisional lengths for checking arguments before anything is known about a run.
 
     Args:
-        durations: by name; all > 0.
+        durations: durations by name, all > 0.
 
     Raises:
-        ValueError: one is not > 0, or they have two clocks.
+        ValueError: a duration is not > 0, or they are on different clocks.
 
     Example:
         >>> placeholder_lengths({"t_0": "0.5dur", "t_1": "3ep"})
@@ -171,6 +170,6 @@ def placeholder_lengths(durations: dict[str, Duration]) -> dict[str, float]:
     parsed = {name: parse_duration(value, name, positive=True) for name, value in durations.items()}
     certain = {name: durations[name] for name, length in parsed.items() if length.unit != "dur"}
     measure_together(RunLength(None, None), **certain)
-    if 0 < len(certain) < len(parsed):  # shares and lengths: which is longer is known only during the run
+    if 0 < len(certain) < len(parsed):  # shares and lengths can be compared only during the run
         return {name: float(place) for place, name in enumerate(parsed, 1)}
     return {name: float(length.amount) for name, length in parsed.items()}

@@ -1,4 +1,4 @@
-"""Object notes: what to write down of an object of each kind so that it can be restored in place."""
+"""Object notes: what to record for each kind of object so that it can be restored in place."""
 
 import array
 import copy
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from lightning_tricks.core.tensor_copies import is_plain, overwrite_
 
 Revive = Callable[[Any], Any]
-"""Return the object to put in a place: the one that was there or, of one that cannot be rewound, a copy."""
+"""Return the object to restore: the original or, if it cannot be rewound, a copy."""
 
 _COUNTERS: tuple[type, ...] = (
     itertools.count,
@@ -34,14 +34,14 @@ _COUNTERS: tuple[type, ...] = (
 
 
 class Note(NamedTuple):
-    """How to restore an object, and what it holds by name."""
+    """How to restore an object, and its contents by name."""
 
     undo: Callable[[Revive], None] | None
     inner: list[tuple[str, Any]]
 
 
 def note_container(container: Any) -> Note | None:
-    """Note what a container of the standard library holds; of a subclass too."""
+    """Record the contents of a container of the standard library, or of a subclass."""
     for base in (dict, list, deque, set):
         if isinstance(container, base):
             kind = OrderedDict if isinstance(container, OrderedDict) else base
@@ -121,7 +121,7 @@ def _named(values: Mapping[Any, Any]) -> list[tuple[str, Any]]:
 
 
 def note_bytes(holder: Any) -> Note | None:
-    """Note the contents of a ``bytearray``, an ``array.array`` or a stream in memory."""
+    """Record the contents of a ``bytearray``, an ``array.array`` or an in-memory stream."""
     if isinstance(holder, (bytearray, array.array)):
         held: Any = holder[:]
 
@@ -145,7 +145,7 @@ def note_bytes(holder: Any) -> Note | None:
 
 
 def _note_shared(holder: Any, name: str) -> Note:
-    """Note a number, or an array of them, that processes share."""
+    """Record a number, or an array of numbers, that processes share."""
     held = holder.value if name == "value" else holder[:]
 
     def undo(revive: Revive) -> None:
@@ -158,7 +158,7 @@ def _note_shared(holder: Any, name: str) -> Note:
 
 
 def note_numpy(holder: Any) -> Note | None:
-    """Note the values of a NumPy array; of objects the array holds them, and they are followed."""
+    """Record the values of a NumPy array; objects in an array of objects are followed."""
     numpy = sys.modules.get("numpy")
     if numpy is None or not isinstance(holder, numpy.ndarray):
         return None
@@ -174,7 +174,7 @@ def note_numpy(holder: Any) -> Note | None:
 
 
 def note_tensor(tensor: Tensor) -> Note:
-    """Note the values of a tensor, its gradient, and the memory that it points to."""
+    """Record the values of a tensor, its gradient, and the memory that it points to."""
     if nn.parameter.is_lazy(tensor):
         return Note(None, [])
     held, grad = tensor.detach().clone(), tensor.grad if tensor.is_leaf else None
@@ -184,7 +184,7 @@ def note_tensor(tensor: Tensor) -> Note:
     def undo(revive: Revive) -> None:
         with torch.inference_mode(tensor.is_inference()), torch.no_grad():
             if place is not None and tensor.data_ptr() != place.data_ptr():
-                tensor.data = place  # it may be another tensor's memory too
+                tensor.data = place  # the memory may be shared with another tensor
             if place is not None and tensor.shape != held.shape:
                 tensor.data = held.clone()
         overwrite_(tensor, held)
@@ -197,7 +197,7 @@ def note_tensor(tensor: Tensor) -> Note:
 
 
 def note_attributes(attributes: dict[str, Any], skip: tuple[str, ...] = ()) -> Note:
-    """Note the attributes of an object by its ``__dict__``; those in ``skip`` are restored, but not followed."""
+    """Record the attributes in an object's ``__dict__``; those in ``skip`` are restored, but not followed."""
     held = dict(attributes)
 
     def undo(revive: Revive) -> None:
@@ -209,7 +209,7 @@ def note_attributes(attributes: dict[str, Any], skip: tuple[str, ...] = ()) -> N
 
 
 def note_slots(holder: Any) -> Note | None:
-    """Note the attributes that an object keeps in ``__slots__``."""
+    """Record the attributes that an object keeps in ``__slots__``."""
     names = _slots_of(type(holder))
     if not names:
         return None
@@ -232,7 +232,7 @@ def _slots_of(kind: type) -> list[str]:
 
 
 def note_class(cls: type) -> Note:
-    """Note the data that a class holds for all its instances, such as a counter; its methods are left alone."""
+    """Record the data of a class, such as a counter shared by its instances; its methods are not recorded."""
     held = {name: value for name, value in vars(cls).items() if _is_data(name, value)}
 
     def undo(revive: Revive) -> None:
@@ -255,9 +255,9 @@ def _is_private(name: str) -> bool:
 
 
 def note_callable(callable_: Any) -> Note | None:
-    """Note what a bound method, a partial function or a weak reference leads to.
+    """Record the object behind a bound method, a partial function or a weak reference.
 
-    What a function closes over lies outside the objects of a training, as global variables do, and is left alone.
+    The variables in a function's closure, like global variables, are not part of a training's objects.
     """
     if isinstance(callable_, types.MethodType):
         return Note(None, [(".__self__", callable_.__self__)])
@@ -269,7 +269,7 @@ def note_callable(callable_: Any) -> Note | None:
 
 
 def note_random(candidate: Any) -> Note | None:
-    """Note the state of a generator of random numbers."""
+    """Record the state of a random number generator."""
     kind = f"{type(candidate).__module__}.{type(candidate).__name__}"
     if isinstance(candidate, torch.Generator):
         return _later(candidate.set_state, candidate.get_state())
@@ -291,15 +291,15 @@ def _later(put: Callable[[Any], object], state: object) -> Note:
 
 
 def copy_iterator(iterator: Iterator[Any]) -> Iterator[Any] | None:
-    """Return a copy of an iterator that stands at the same place; ``None`` if there can be none.
+    """Return a copy of an iterator at the same position; ``None`` if it cannot be copied.
 
-    Those that draw from another iterator (``map``, ``zip``, ``islice``) would share it with their copy.
+    Iterators that consume another iterator (``map``, ``zip``, ``islice``) would share it with their copy.
     """
     if not isinstance(iterator, _COUNTERS):
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of itertools, which Python 3.14 no longer copies
+            warnings.simplefilter("ignore", DeprecationWarning)  # itertools objects, which Python 3.14 no longer copies
             return copy.copy(iterator)
     except TypeError:
         return None

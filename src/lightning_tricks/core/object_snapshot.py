@@ -1,4 +1,4 @@
-"""Object snapshots: record what objects hold, including everything they refer to, and restore it bit by bit.
+"""Object snapshots: record the contents of objects, including everything they refer to, and restore them exactly.
 
 Everything is restored in place: the same tensors, lists and dicts with their old contents, so that other references to
 them stay valid.
@@ -58,17 +58,17 @@ Trail = tuple["Trail", str] | None
 
 
 class ObjectSnapshot:
-    """What objects held when they were given to :meth:`remember`.
+    """The contents of objects at the time of :meth:`remember`.
 
     It follows attributes (in slots, namespaces and classes too), containers, queues and weak references, into
-    modules, optimizers, schedulers, samplers, data sets and objects of the user's own classes. Those of other
-    libraries, a Trainer's and a logger's least of all, are not followed unless they are named in ``enter``.
+    modules, optimizers, schedulers, samplers, data sets and objects of the user's own classes. Objects of other
+    libraries, such as a Trainer or a logger, are not followed unless their package is in ``enter``.
 
     Args:
-        enter: packages whose objects are followed too.
+        enter: packages whose objects are also followed.
 
     Attributes:
-        unrestorable: objects that cannot be restored, such as a generator: where it is and its class.
+        unrestorable: the location and class of each object that cannot be restored, such as a generator.
 
     Example:
         >>> model = nn.Linear(1, 1)
@@ -86,21 +86,22 @@ class ObjectSnapshot:
     def __init__(self, enter: Iterable[str] = ()) -> None:
         self.unrestorable: list[str] = []
         self._enter = set(enter)
-        self._seen: dict[int, object] = {}  # holding them keeps their ids from being given away
+        self._seen: dict[int, object] = {}  # a reference keeps their ids from being reused
         self._undo: list[Callable[[Callable[[Any], Any]], None]] = []
         self._copies: dict[int, Iterator[Any]] = {}
         self._open: dict[type, bool] = {}
 
     def leave_out(self, *objects: object) -> None:
-        """Never look at these."""
+        """Exclude these objects."""
         self._seen.update({id(object): object for object in objects})
 
     def remember(self, *roots: object, tensors: bool = True) -> None:
-        """Remember what these objects hold, whatever their class.
+        """Record the contents of these objects, whatever their class.
 
         Args:
             roots: modules, optimizers, samplers, any objects.
-            tensors: copy tensors and arrays too: what a step may write in place. A data set's are only held.
+            tensors: also copy tensors and arrays, which a step may write in place. Those of a dataset are only
+            referenced.
         """
         waiting: deque[tuple[Any, bool, Any]] = deque((root, True, (None, type(root).__name__)) for root in roots)
         longest = _LONGER if tensors else _LONG
@@ -109,7 +110,7 @@ class ObjectSnapshot:
             if isinstance(holder, _SIMPLE) or type(holder) in weakref.ProxyTypes or id(holder) in self._seen:
                 continue
             if not tensors and isinstance(holder, (Tensor, nn.Module)) and not is_root:
-                continue  # another call may want them with their values
+                continue  # another call may request them with their values
             self._seen[id(holder)] = holder
             for note in self._notes(holder, is_root, tensors, trail):
                 if note.undo is not None:
@@ -118,7 +119,7 @@ class ObjectSnapshot:
                     waiting.extend((x, False, (trail, name)) for name, x in note.inner if type(x) not in _PLAIN)
 
     def _notes(self, holder: Any, is_root: bool, tensors: bool, trail: Any) -> Iterator[Note]:
-        """Yield how to restore one object, and what it holds."""
+        """Record how to restore one object, and yield its contents."""
         kind = type(holder)
         if kind is dict or kind is list:
             note = note_container(holder)
@@ -160,9 +161,9 @@ class ObjectSnapshot:
                 yield note_class(cls)
 
     def _note_iterator(self, iterator: Iterator[Any], trail: Any) -> None:
-        """Keep a copy of an iterator that can be copied; record that another one cannot be restored."""
+        """Keep a copy of an iterator if it can be copied; otherwise record that it cannot be restored."""
         if isinstance(iterator, io.IOBase):
-            return  # what a step writes to files or reads from them is beyond this
+            return  # files that a step reads or writes are out of scope
         own = copy_iterator(iterator)
         if own is not None:
             self._copies[id(iterator)] = own
@@ -174,7 +175,7 @@ class ObjectSnapshot:
             self.unrestorable.append(f"`{_path(trail)}` ({name})")
 
     def _is_open(self, holder: object) -> bool:
-        """Return whether the attributes of an object are a part of the training that may be looked at."""
+        """Return whether the attributes of an object belong to the training and may be inspected."""
         kind = type(holder)
         if kind not in self._open:
             self._open[kind] = self._may_enter(kind)
@@ -192,24 +193,25 @@ class ObjectSnapshot:
         return homes[0].startswith(_TORCH_OWN) or homes[0].partition(".")[0] not in _FOREIGN
 
     def restore_(self) -> None:
-        """Restore everything; may be called repeatedly.
+        """Restore everything; can be called repeatedly.
 
         Raises:
-            Exception: the first one that an object raised while it was restored; all others are restored nevertheless.
+            Exception: the first exception raised by an object during its restoration; all other objects are still
+            restored.
         """
         fresh: dict[int, Any] = {}
         errors: list[Exception] = []
 
         def revive(value: Any) -> Any:
-            """Return the value that was in a place; of an iterator a copy that stands where it stood."""
+            """Return the recorded value; for an iterator, a copy at the recorded position."""
             if id(value) in self._copies and self._seen.get(id(value)) is value:
                 return fresh.setdefault(id(value), copy_iterator(self._copies[id(value)]))
             return value
 
-        for undo in reversed(self._undo):  # what was found first, containers for instance, last
+        for undo in reversed(self._undo):  # in reverse order, so that containers are restored last
             try:
                 undo(revive)
-            except Exception as error:  # one object that refuses must not prevent the restoration of the others
+            except Exception as error:  # one object that fails must not prevent the restoration of the others
                 errors.append(error)
         if errors:
             raise errors[0]
@@ -243,7 +245,7 @@ def remember_random_state() -> Callable[[], None]:
 
 
 def _device_in_use(name: str) -> Any:
-    """Return torch's module of a kind of device, or None if this process does not use one."""
+    """Return torch's module for a device type, or None if this process does not use such a device."""
     module = getattr(torch, name, None)
     if module is None:
         return None

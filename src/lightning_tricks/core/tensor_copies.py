@@ -1,4 +1,4 @@
-"""Tensor copies: copy a tensor of any layout and write the copy back, and tell whether tensors have changed."""
+"""Tensor copies: copy and restore tensors of any layout, and detect whether tensors have changed."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ def is_plain(tensor: Tensor) -> bool:
 
 
 def without_repeats(tensor: Tensor) -> Tensor:
-    """Return the view of an expanded tensor that holds each of its values once; any other tensor as it is.
+    """Return the view of an expanded tensor that contains each value once; any other tensor unchanged.
 
     Example:
         >>> without_repeats(torch.zeros(4).expand(3, 4)).shape
@@ -35,8 +35,8 @@ def without_repeats(tensor: Tensor) -> Tensor:
 def overwrite_(tensor: Tensor, copy: Tensor) -> None:
     """Write a copy into a tensor of the same shape, in place.
 
-    Tensors without memory of fixed size (sparse ones) receive a copy of the copy's memory. Those on the meta device
-    have no values and stay as they are.
+    Tensors without memory of fixed size (sparse ones) receive a copy of the copy's memory. Tensors on the meta device
+    have no values and stay unchanged.
 
     Raises:
         RuntimeError: the shapes differ.
@@ -50,7 +50,7 @@ def overwrite_(tensor: Tensor, copy: Tensor) -> None:
             target.copy_(copy[tuple(slice(size) for size in target.shape)] if repeated else copy)
         elif tensor.layout in _COMPRESSED:  # these ignore an assignment to `data`
             tensor.detach().resize_as_sparse_(copy).copy_(copy)
-        elif tensor.layout == torch.jagged:  # a subclass, whose parts are Python attributes
+        elif tensor.layout == torch.jagged:  # a subclass whose components are Python attributes
             tensor.detach().copy_(copy)
         else:
             tensor.data = copy.detach().clone().to(tensor.device)
@@ -59,7 +59,7 @@ def overwrite_(tensor: Tensor, copy: Tensor) -> None:
 def bit_sums(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the sum of the bit patterns of each tensor, as integers on its device, without a synchronization.
 
-    Equal tensors have equal sums. A change that leaves the sum as it is, such as a permutation, is not seen.
+    Equal tensors have equal sums. A change that does not affect the sum, such as a permutation, is not detected.
 
     Example:
         >>> ones = bit_sums({"weight": torch.ones(2)})
@@ -75,13 +75,13 @@ def _bit_sum(tensor: Tensor) -> Tensor:
         tensor = torch.view_as_real(tensor.resolve_conj())
     tensor = tensor.resolve_neg()
     starts = tensor.storage_offset() * tensor.element_size()
-    if tensor.is_contiguous() and tensor.nbytes % 8 == starts % 8 == 0:  # several values at a time
+    if tensor.is_contiguous() and tensor.nbytes % 8 == starts % 8 == 0:  # several values per integer
         return tensor.view(-1).view(torch.int64).sum()
     return tensor.view(_INTEGERS[tensor.element_size()]).sum(dtype=torch.int64)
 
 
 def changed_names(before: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> list[str]:
-    """Return the names whose sums differ, of those that both hold; waits for the device once."""
+    """Return the names in both whose sums differ; synchronizes with the device once."""
     both = [name for name in before if name in now]
     if not both:
         return []

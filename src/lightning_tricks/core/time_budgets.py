@@ -10,15 +10,15 @@ _FORM = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(s|min|h|)\s*")
 
 
 def parse_budget(name: str, value: object) -> float:
-    """Return a length of wall time in seconds.
+    """Parse a wall-clock time and return it in seconds.
 
     Args:
         name: the argument as the caller spells it, for the message.
         value: a number of seconds, or a number with ``s``, ``min`` or ``h``.
 
     Raises:
-        TypeError: neither a number nor a string.
-        ValueError: another form, or not above 0.
+        TypeError: the value is neither a number nor a string.
+        ValueError: the form is unknown, or the value is not > 0.
 
     Example:
         >>> parse_budget("budget", "1.5min"), parse_budget("budget", 20)

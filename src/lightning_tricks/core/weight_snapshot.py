@@ -1,7 +1,7 @@
-"""Weight snapshots: copy the parameters and buffers of a module, to the host or next to them, and restore them.
+"""Weight snapshots: copy the parameters and buffers of a module, to the host or on the same device, and restore them.
 
-A copy from a CUDA device goes to pinned memory without waiting; whoever asks for the copies waits. Of a sharded
-parameter the local shard is copied: what a process has, it keeps.
+A copy from a CUDA device goes to pinned memory asynchronously; reading the copies waits for it. Only the local shard of
+a sharded parameter is copied.
 """
 
 import mmap
@@ -19,17 +19,17 @@ _PAGES = 1 << 16
 
 
 class Restored(NamedTuple):
-    """Whether copies were written, and which tensors of the module they do not fit, in words."""
+    """Whether the copies were written, and a description of each tensor of the module that they do not fit."""
 
     written: bool
     misfits: list[str]
 
 
 class WeightSnapshot:
-    """The parameters and buffers of a module at one moment, by name; a tied one once.
+    """The parameters and buffers of a module at one moment, by name; a tied tensor appears once.
 
     Args:
-        on_host: copies go to host memory; else they stay on the module's device.
+        on_host: keep the copies in host memory instead of on the module's device.
 
     Example:
         >>> model = nn.Linear(1, 1)
@@ -55,7 +55,7 @@ class WeightSnapshot:
         return bool(self._tensors)
 
     def take(self, source: "nn.Module | WeightSnapshot") -> None:
-        """Copy a module's tensors, or those of another snapshot, over the last copy."""
+        """Overwrite the last copy with a module's tensors, or with those of another snapshot."""
         if isinstance(source, WeightSnapshot):
             named, self._parameters, self._caches = source._tensors, source._parameters, source._caches
         else:
@@ -63,7 +63,7 @@ class WeightSnapshot:
             self._parameters = {name for name, _ in source.named_parameters()}
         named = {name: tensor for name, tensor in named.items() if not tensor.is_meta}
         memory = {} if self._lent else self._tensors
-        # validation runs in inference mode, whose tensors could not be written again outside it
+        # validation runs in inference mode; its tensors could not be written outside of it
         with torch.inference_mode(False), torch.no_grad():
             self._tensors = {name: self._copy(tensor.detach(), memory.get(name)) for name, tensor in named.items()}
         self._lent, self._arrival = False, None
@@ -83,25 +83,26 @@ class WeightSnapshot:
         return memory.copy_(tensor, non_blocking=pinned)
 
     def named_copies(self) -> dict[str, Tensor]:
-        """Return the copies by name, complete; they are not written again, however long they are held."""
+        """Return the completed copies by name; later calls do not overwrite them."""
         self._wait()
         self._lent = True
         return dict(self._tensors)
 
     def adopt(self, tensors: dict[str, Tensor]) -> None:
-        """Load tensors by name, those of a checkpoint for instance; an empty dict forgets."""
+        """Load tensors by name, for instance from a checkpoint; an empty dict clears the snapshot."""
         self._tensors, self._lent, self._arrival = dict(tensors), True, None
         self._parameters, self._caches = set(), set()
 
     def restore_(self, module: nn.Module) -> Restored:
         """Write the copies into the module's own tensors, so that optimizers continue with them.
 
-        If a parameter has no copy of its shape, or a copied one is gone, nothing is written: a mixture of two moments
-        is a model that was never trained. Buffers that do not fit stay as they are. Those that are not persistent are
-        caches, which may come, go and change their size.
+        If a parameter has no copy of its shape, or a copied parameter no longer exists, nothing is written, because a
+        mixture of two moments would be a model that was never trained. Buffers that do not fit stay unchanged.
+        Non-persistent buffers are caches, which may appear, disappear and change size.
 
         Returns:
-            Whether the copies were written, and what does not fit: the parameters if they were not, else buffers.
+            Whether the copies were written, and what does not fit: parameters if they were not written, otherwise
+            buffers.
         """
         self._wait()
         now = {name: tensor for name, tensor in named_tensors(module) if not tensor.is_meta}
@@ -124,27 +125,27 @@ class WeightSnapshot:
 
 
 def _map_memory(tensor: Tensor) -> Tensor:
-    """Return memory of the tensor's shape and type in pages of its own.
+    """Return memory of the tensor's shape and dtype in separate pages.
 
-    On the heap, what is held for so long lies above what each step allocates and frees; the allocator then returns and
-    asks for those pages at every step, which made whole fits up to a fifth slower.
+    On the heap, memory that is kept this long lies above the memory that each step allocates and frees. The allocator
+    then returns and requests those pages at every step, which made whole fits up to 20 % slower.
     """
     return torch.frombuffer(mmap.mmap(-1, tensor.nbytes), dtype=tensor.dtype).view(tensor.shape)
 
 
 def _misfit(tensor: Tensor, copy: Tensor | None) -> str:
-    """Return why a copy cannot be written into a tensor, an empty string if it can."""
+    """Return why a copy cannot be written into a tensor; an empty string if it can."""
     if copy is None:
         return "is new"
     if not tensor.is_nested and copy.shape != tensor.shape:
-        return f"has the shape {tuple(tensor.shape)}, its copy {tuple(copy.shape)}"
+        return f"has shape {tuple(tensor.shape)}, but its copy has shape {tuple(copy.shape)}"
     return ""
 
 
 def _write(tensor: Tensor, copy: Tensor, name: str, misfits: dict[str, str]) -> None:
     try:
         overwrite_(tensor, copy)
-    except RuntimeError as error:  # the end of a training is too late to fail for one tensor
+    except RuntimeError as error:  # one tensor must not make a finished training fail
         misfits[name] = f"cannot be written ({error})"
 
 
@@ -157,7 +158,7 @@ def _is_meta(module: nn.Module, name: str) -> bool:
 
 
 def _without_masks(copies: dict[str, Tensor], now: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return copies of pruned parameters under the name that ``torch.nn.utils.prune`` gives them when it is removed."""
+    """Return copies of pruned parameters under the names they have after ``torch.nn.utils.prune.remove``."""
     merged = dict(copies)
     for name in copies:
         plain = name.removesuffix("_orig")
@@ -177,11 +178,11 @@ def non_persistent_names(module: nn.Module) -> Iterator[str]:
 def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the initialized parameters and all buffers by name, each value once.
 
-    Of a sharded tensor it is this process's shard, of an expanded one the values before it was expanded.
+    For a sharded tensor, the value is this process's shard; for an expanded one, the values before expansion.
     """
     part: Any
     for part in module.modules():
-        # after a forward pass the outermost layers of `fully_shard` may still hold the gathered parameters
+        # after a forward pass the outermost layers of `fully_shard` may still hold gathered parameters
         if hasattr(part, "reshard") and hasattr(part, "unshard"):
             part.reshard()
     for name, tensor in chain(module.named_parameters(), module.named_buffers()):
@@ -190,7 +191,7 @@ def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def is_sharded(module: nn.Module) -> bool:
-    """Return whether a parameter of the module is spread over processes."""
+    """Return whether any parameter of the module is sharded over processes."""
     return any(_shard_of(tensor) is not tensor for tensor in module.parameters())
 
 

@@ -1,4 +1,4 @@
-"""Batch entries: find, read and replace one part of a batch, whatever container the batch is."""
+"""Batch entries: find, read and replace one entry of a batch in any container."""
 
 import copy
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -9,11 +9,11 @@ from torch import Tensor
 from lightning_tricks.core.arguments import shown_with_type
 
 Key = int | str
-"""Which entry of a batch: a place in a tuple or list, the name of an entry of a dict or of an attribute."""
+"""Identifies an entry of a batch: an index into a tuple or list, a key of a dict, or the name of an attribute."""
 
 
 def keys_of(batch: Any) -> list[Key]:
-    """Return the keys of a batch's entries, in their order; nothing for a batch that is a single tensor.
+    """Return the keys of a batch's entries, in order; none for a batch that is a single tensor.
 
     Example:
         >>> keys_of({"image": 1, "label": 2}), keys_of((1, 2))
@@ -30,7 +30,7 @@ def read_entry(batch: Any, key: Key | None) -> Any:
     """Return an entry of a batch; ``None`` stands for the batch itself.
 
     Raises:
-        ValueError: there is no such entry; the message lists what there is.
+        ValueError: there is no such entry; the message lists the entries.
     """
     if key is None:
         return batch
@@ -43,7 +43,7 @@ def read_entry(batch: Any, key: Key | None) -> Any:
 
 
 def replace_entry(batch: Any, key: Key | None, value: Any) -> Any:
-    """Return a batch of the same type with another value for one entry; the given batch is left as it is.
+    """Return a batch of the same type with one entry replaced; the given batch is not changed.
 
     Example:
         >>> replace_entry((1, 2), 0, 5), replace_entry({"x": 1}, "x", 5)
@@ -63,15 +63,15 @@ def replace_entry(batch: Any, key: Key | None, value: Any) -> Any:
 
 
 def find_input(batch: Any, key: Key | None, accept: Callable[[Tensor], bool] = Tensor.is_floating_point) -> Key | None:
-    """Return the key of the input: ``key`` itself, or that of the first entry that is a floating tensor.
+    """Return the key of the input: ``key`` itself, or that of the first floating-point tensor.
 
     Args:
         batch: a tensor, a tuple, a list or a mapping.
-        key: what the user named; ``None`` to search.
+        key: the key that the user gave; ``None`` to search.
         accept: which tensors a search accepts.
 
     Returns:
-        ``None`` where the batch itself is the tensor.
+        The key; ``None`` if the batch itself is the tensor.
 
     Raises:
         ValueError: there is no such entry, or it is not a tensor.
@@ -92,13 +92,13 @@ def find_input(batch: Any, key: Key | None, accept: Callable[[Tensor], bool] = T
         if isinstance(entry, Tensor) and accept(entry):
             return candidate
     raise ValueError(
-        f"The batch holds no floating tensor: it is {describe_batch(batch)}. Give `key` to name the input, for "
-        "instance `key=0`, also for integer images."
+        f"The batch contains no floating-point tensor: it is {describe_batch(batch)}. Name the input with `key`, for "
+        f"instance `key=0`. Integer images need this too."
     )
 
 
 def entries_after(batch: Any, key: Key | None) -> list[Key]:
-    """Return the keys of the entries after one of them: the targets that belong to an input.
+    """Return the keys of the entries after the input: its targets.
 
     Example:
         >>> entries_after(("id", "x", "y", "weight"), 1)
@@ -112,7 +112,7 @@ def entries_after(batch: Any, key: Key | None) -> list[Key]:
 
 
 def describe_batch(batch: Any) -> str:
-    """Return what a batch consists of, for a message.
+    """Describe the contents of a batch, for a message.
 
     Example:
         >>> import torch
@@ -138,16 +138,16 @@ def _describe(value: Any) -> str:
 
 
 def check_key(name: str, key: object) -> int | str | None:
-    """Return a key of a batch's entry.
+    """Return the key of an entry, checked.
 
     Raises:
-        TypeError: neither a name nor a place.
+        TypeError: the key is neither a name nor an index.
         ValueError: an empty name.
     """
     if isinstance(key, bool) or not isinstance(key, (int, str, type(None))):
-        raise TypeError(f"`{name}` must be a name, a place or None, got {shown_with_type(key)}.")
+        raise TypeError(f"`{name}` must be a name, an index or None, got {shown_with_type(key)}.")
     if isinstance(key, str) and not key.strip():
         raise ValueError(f"`{name}` must not be empty, got {key!r}.")
     if isinstance(key, int) and abs(key) > 2**31:
-        raise ValueError(f"`{name}` must be the place of an entry, got a number of {len(hex(key))} hexadecimal digits.")
+        raise ValueError(f"`{name}` must be the index of an entry, got a number of {len(hex(key))} hexadecimal digits.")
     return key

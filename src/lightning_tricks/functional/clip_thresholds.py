@@ -1,6 +1,6 @@
-"""Clip thresholds: what norm to clip to, learnt from the norms seen; state machines of tensors on the device.
+"""Clip thresholds: choose the norm to clip to from past norms, with state machines of tensors on the device.
 
-Nothing here asks a tensor for its value, and a norm that is not finite changes no state.
+Nothing here synchronizes with the host, and a non-finite norm changes no state.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class NormHistory:
-    """The last norms, a ring.
+    """The last norms, in a ring buffer.
 
     Attributes:
-        norms: ``(window,)``; unused places hold ``inf``.
+        norms: ``(window,)``; unused entries are ``inf``.
         seen: ``()`` how many finite norms there were.
     """
 
@@ -24,7 +24,7 @@ class NormHistory:
 
 @dataclass(frozen=True)
 class NormStatistics:
-    """Mean and variance of the norms, a plain average at first, then an exponential one.
+    """Mean and variance of the norms: a plain average during the warm-up, then an exponential one.
 
     Attributes:
         mean: ``()``.
@@ -38,19 +38,19 @@ class NormStatistics:
 
 
 def precise_dtype(device: torch.device) -> torch.dtype:
-    """Return float64 where the device has it: a recurrence over a long run adds up its rounding."""
+    """Return float64 where the device supports it: a recurrence over a long run accumulates rounding errors."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
 def empty_history(window: int, device: torch.device | str = "cpu") -> NormHistory:
-    """Return a history of ``window`` places without a norm in it."""
+    """Return an empty history of ``window`` norms."""
     device = torch.device(device)
     norms = torch.full((window,), torch.inf, dtype=precise_dtype(device), device=device)
     return NormHistory(norms, torch.zeros((), dtype=torch.int64, device=device))
 
 
 def resize_history(history: NormHistory, window: int) -> NormHistory:
-    """Return the history with another number of places, the latest norms kept; for a window changed on resume."""
+    """Return the history resized to another window, keeping the latest norms, for a window changed on resume."""
     old, seen = len(history.norms), int(history.seen)
     if old == window:
         return history
@@ -63,19 +63,19 @@ def resize_history(history: NormHistory, window: int) -> NormHistory:
 
 @torch.no_grad()
 def observe_percentile(history: NormHistory, norm: Tensor, percentile: float) -> tuple[NormHistory, Tensor]:
-    r"""Add a norm to the history and return the percentile of what is in it, the new norm included.
+    r"""Add a norm to the history and return the percentile of its norms, including the new one.
 
     .. math:: c_t = \operatorname{percentile}_p(\lVert g_1 \rVert, \dots, \lVert g_t \rVert)
 
-    Between two norms it is interpolated linearly, as numpy does.
+    Percentiles between two norms are interpolated linearly, as in numpy.
 
     Args:
-        history: what was seen before.
-        norm: ``()`` the norm of this step's gradient. One that is not finite leaves the history as it is.
+        history: the norms so far.
+        norm: ``()`` the norm of this step's gradient. A non-finite norm leaves the history unchanged.
         percentile: p, in ``[0, 100]``.
 
     Returns:
-        The new history and ``()`` the threshold, ``inf`` as long as no finite norm was seen.
+        The new history and ``()`` the threshold, which is ``inf`` until the first finite norm.
 
     Example:
         >>> history = empty_history(window=3)
@@ -100,13 +100,13 @@ def observe_percentile(history: NormHistory, norm: Tensor, percentile: float) ->
     low = position.floor()
     ranked = history.norms.sort().values
     ends = ranked[torch.stack([low, position.ceil()]).to(torch.int64)]
-    # not lerp: with both ends infinite (nothing seen yet) it would make a NaN of their difference
+    # not lerp: with both ends infinite (no norm yet), their difference would be NaN
     threshold = torch.where(position == low, ends[0], ends[0] + (ends[1] - ends[0]) * (position - low))
     return history, threshold
 
 
 def empty_statistics(device: torch.device | str = "cpu") -> NormStatistics:
-    """Return statistics that have seen no norm."""
+    """Return the statistics of no norms."""
     device = torch.device(device)
     zero = torch.zeros((), dtype=precise_dtype(device), device=device)
     return NormStatistics(zero, zero.clone(), torch.zeros((), dtype=torch.int64, device=device))
@@ -126,14 +126,14 @@ def observe_zscore(
         \sigma^2 \leftarrow \alpha \sigma^2 + (1 - \alpha) (\hat g_t - \mu)^2
 
     The update of the variance uses the new mean. The first ``warmup`` norms are not clipped; their mean and variance
-    are what the recurrence starts from.
+    are the start of the recurrence.
 
     Args:
-        statistics: of the norms before.
-        norm: ``()`` the norm of this step's gradient. One that is not finite leaves the statistics as they are.
+        statistics: of the previous norms.
+        norm: ``()`` the norm of this step's gradient. A non-finite norm leaves the statistics unchanged.
         z: maximum number of standard deviations above the mean, > 0.
-        alpha: how much of the old average is kept, in ``[0, 1)``.
-        warmup: how many norms are only collected, at least 1.
+        alpha: weight of the old average, in ``[0, 1)``.
+        warmup: number of initial norms that are only collected, at least 1.
 
     Returns:
         The new statistics and ``()`` the threshold, ``inf`` where the norm need not be clipped.

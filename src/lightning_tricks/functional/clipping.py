@@ -1,6 +1,6 @@
 """Clipping: bound gradients by their norm, their elements, or the norm of the weights that they belong to.
 
-All work in place, on whole lists at once, and return what they measured as tensors on the device.
+All functions work in place, on whole lists at once, and return their measurements as tensors on the device.
 """
 
 import math
@@ -26,17 +26,20 @@ def clip_by_norm_(
 
     .. math:: g \leftarrow g \cdot \min\!\left(1, \frac{c}{\lVert g \rVert_p + 10^{-6}}\right)
 
-    As :func:`torch.nn.utils.clip_grad_norm_`, over gradients of any kind: sparse, complex, of several devices and
-    dtypes, and sharded ones, whose norm is that of all shards. Half-precision gradients are summed in float32.
+    Like :func:`torch.nn.utils.clip_grad_norm_`, for gradients of any kind: sparse, complex, on several devices, of
+    several dtypes, and sharded, in which case the norm covers all shards. Half-precision gradients are summed in
+    float32.
 
     Args:
-        grads: gradients; ``None`` stands for a parameter without one.
-        max_norm: the bound, > 0; a ``()`` tensor is not looked at by the host.
-        norm_type: p of the p-norm, > 0, ``inf`` included.
-        total_norm: ``()`` the joint norm, where it was measured already.
+        grads: gradients; ``None`` for a parameter without one.
+        max_norm: the bound, > 0; a ``()`` tensor is not read by
+        the host.
+        norm_type: p of the p-norm, > 0; may be ``inf``.
+        total_norm: ``()`` the joint norm, if already measured.
 
     Returns:
-        ``()`` the norm before; 0 without gradients. A NaN in a gradient makes it, and then all gradients, NaN.
+        ``()`` the norm before clipping; 0 without gradients. NaN in a gradient makes the norm, and then all gradients,
+        NaN.
 
     Raises:
         ValueError: a number that is out of range.
@@ -63,7 +66,7 @@ def clip_by_norm_(
 
 
 def clip_factor_for(total: Tensor, max_norm: float | Tensor) -> Tensor:
-    """Return what to multiply gradients of norm ``total`` by: at most 1, in the norm's own dtype."""
+    """Return the factor for gradients of norm ``total``: at most 1, in the dtype of the norm."""
     return (max_norm / (total + 1e-6)).clamp(max=1.0).to(total.dtype)
 
 
@@ -71,7 +74,7 @@ def check_norm_type(norm_type: object) -> float:
     """Return the p of a p-norm.
 
     Raises:
-        TypeError: not a number; the string ``"inf"`` is one.
+        TypeError: not a number; the string ``"inf"`` is accepted.
         ValueError: not > 0.
 
     Example:
@@ -89,16 +92,17 @@ def clip_by_value_(
 ) -> Tensor:
     r"""Clamp each element of each gradient to ``[-clip_value, clip_value]``.
 
-    As :func:`torch.nn.utils.clip_grad_value_`. Of a complex element the real and the imaginary part are clamped. It
-    turns the gradient's direction, where :func:`clip_by_norm_` keeps it; a NaN stays, an infinity becomes the bound.
+    Like :func:`torch.nn.utils.clip_grad_value_`. The real and imaginary parts of complex elements are clamped
+    separately. Unlike :func:`clip_by_norm_`, this changes the direction of the gradient. NaN stays NaN, an infinite
+    element becomes the bound.
 
     Args:
         grads: gradients; ``None`` stands for a parameter without one.
         clip_value: the bound, > 0.
-        total_norm: ``()`` the L2 norm of all gradients, where it was measured already.
+        total_norm: ``()`` the L2 norm of all gradients, if already measured.
 
     Returns:
-        ``()`` the L2 norm of all gradients before; 0 without gradients, NaN if there is a NaN.
+        ``()`` the L2 norm of all gradients before clipping; 0 without gradients, NaN if any element is NaN.
 
     Raises:
         ValueError: ``clip_value`` is not > 0.
@@ -128,16 +132,17 @@ def adaptive_clip_(
     .. math:: g_i \leftarrow g_i \cdot \min\!\left(1,
         \frac{\lambda \max(\lVert w_i \rVert, \epsilon)}{\max(\lVert g_i \rVert, 10^{-6})}\right)
 
-    A unit is what feeds one output: all dimensions of a weight but the first; a vector (a bias, a gain) is one unit.
+    A unit is the part of a weight that feeds one output, all dimensions but the first; a vector (bias, gain) is one
+    unit.
 
     Args:
-        params: parameters, whose ``grad`` is scaled in place; those without one are left out.
-        clip_factor: the share, > 0. The paper takes 0.01 for batches of 4,096 and more for smaller ones.
-        eps: floor of the weights' norm, > 0, without which a unit initialised with zeros could never leave zero.
-        units: the norms of these parameters' units, where they were measured already.
+        params: parameters whose ``grad`` is scaled in place; those without a gradient are skipped.
+        clip_factor: the share, > 0; in the paper 0.01 for batches of 4,096 rows, and more for smaller ones.
+        eps: lower bound of the weight norm, > 0, without which a unit initialized with zeros would stay at zero.
+        units: the norms of the units of these parameters, if already measured.
 
     Returns:
-        ``()`` the L2 norm of all gradients before; 0 without gradients.
+        ``()`` the L2 norm of all gradients before clipping; 0 without gradients.
 
     Raises:
         ValueError: a number that is out of range.

@@ -1,23 +1,23 @@
-"""Derivatives: compare the derivative of a function of one number with finite differences, kinks and rounding known."""
+"""Derivatives: compare the derivative of a scalar function with finite differences, allowing for kinks and rounding."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-_ROUNDING = 2e-15  # of a loss in float64, relative; a sum of many terms rounds more than once
-_FACTORS = (0.1, 1.0, 10.0, 100.0)  # of `eps`: small steps avoid kinks, large ones rounding
-_CLEAR = 10.0  # a difference of so many error bars is one
-_SLIGHT = 1e-3  # slopes on the two sides that differ by less, relative, differ by curvature
+_ROUNDING = 2e-15  # relative rounding error of a float64 loss; a sum of many terms is rounded more than once
+_FACTORS = (0.1, 1.0, 10.0, 100.0)  # multiples of `eps`: small steps avoid kinks, large ones avoid rounding errors
+_CLEAR = 10.0  # a difference of this many error bars is significant
+_SLIGHT = 1e-3  # a smaller relative difference of the one-sided slopes is attributed to curvature
 
 Verdict = Literal["right", "rounding", "wrong", "kink", "unknown"]
 
 
 class Comparison(NamedTuple):
-    """A derivative, as given and by differences.
+    """A given derivative and its finite-difference estimate.
 
     Attributes:
-        analytic: as given.
-        numeric: by the differences whose error bar is smallest.
-        error_bar: of ``numeric``.
+        analytic: the given derivative.
+        numeric: the finite difference with the smallest error bar.
+        error_bar: uncertainty of ``numeric``.
         verdict: ``"right"``; ``"rounding"``: they differ by no more than rounding; ``"wrong"``; ``"kink"``: the
             function has no derivative there, and what was given lies between the one-sided ones; ``"unknown"``:
             differences of several steps contradict each other.
@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
 
     @property
     def difference(self) -> float:
-        """The absolute difference, 0 where it is rounding."""
+        """The absolute difference; 0 if it is explained by rounding."""
         return 0.0 if self.verdict == "rounding" else abs(self.analytic - self.numeric)
 
 
@@ -44,16 +44,16 @@ def compare_derivative(
 ) -> Comparison:
     r"""Compare a derivative at 0 with central differences.
 
-    The first difference, :math:`(f(h) - f(-h)) / 2h` at ``eps``, decides where it agrees. Otherwise steps from
-    ``eps / 10`` to ``100 eps`` are tried, the longer ones to fourth order, and the one with the smallest error bar is
-    taken: its rounding error plus its distance from the next step's difference.
+    If the difference :math:`(f(h) - f(-h)) / 2h` at ``eps`` agrees, it decides. Otherwise, steps from
+    ``eps / 10`` to ``100 eps`` are tried, the longer ones to fourth order, and the estimate with the smallest error bar
+    is used. The error bar is the rounding error plus the distance from the estimate of the next step.
 
     Args:
-        value: the function, in float64, the same at each call.
-        analytic: its derivative at 0, as given.
+        value: the function, computed in float64 and deterministic.
+        analytic: the derivative at 0 to check.
         eps: the step, > 0.
-        tol: the largest relative difference :math:`|a - n| / (|a| + |n|)` of a derivative that is right.
-        at_zero: the function at 0, where it is known.
+        tol: the largest relative difference :math:`|a - n| / (|a| + |n|)` of a correct derivative.
+        at_zero: the value of the function at 0, if known.
 
     Returns:
         Both derivatives and the verdict.
@@ -104,7 +104,7 @@ def _judge(analytic: float, numeric: float, error_bar: float, tol: float, floor:
     rounding = floor / _FACTORS[0]
     if abs(analytic - nearest) <= rounding and abs(nearest - others[0]) > _CLEAR * rounding:
         return "kink"  # between the shortest step and the next one
-    contradiction = max(others) - min(others)  # a value that is rounded is constant over short steps alone
+    contradiction = max(others) - min(others)  # a rounded value is constant only over short steps
     return "wrong" if difference > _CLEAR * max(error_bar, contradiction) else "unknown"
 
 
@@ -119,7 +119,7 @@ def _central(value: Callable[[float], float], step: float, high_order: bool) -> 
 def _is_kink(
     value: Callable[[float], float], middle: float, sides: tuple[float, float], eps: float, floor: float
 ) -> bool:
-    """Say whether the slopes on the two sides differ by the same at all steps; curvature makes this grow."""
+    """Return whether the one-sided slopes differ by the same amount at all steps; with curvature the amount grows."""
     gap = abs(sides[1] - sides[0])
     if gap <= max(_SLIGHT * (abs(sides[0]) + abs(sides[1])), _CLEAR * floor):
         return False

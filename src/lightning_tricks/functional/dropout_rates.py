@@ -14,8 +14,8 @@ from lightning_tricks.functional.layer_order import plain_name
 def set_dropout_(model: nn.Module, p: float, include: Sequence[str] = ("*",)) -> dict[str, float]:
     """Set the rate of dropout layers, in place.
 
-    Dropout layers are torch's (of any number of dimensions, ``AlphaDropout`` included), ``LockedDropout``, and the
-    dropout between the layers of a recurrent network. Attention's own dropout is left alone.
+    The dropout layers are torch's (any number of dimensions, including ``AlphaDropout``), ``LockedDropout``, and the
+    dropout between the layers of a recurrent network. The dropout inside attention layers is not changed.
 
     Args:
         model: any module.
@@ -43,7 +43,7 @@ def set_dropout_(model: nn.Module, p: float, include: Sequence[str] = ("*",)) ->
     idle = [each for each in patterns if not any(fnmatchcase(name, each) for name in layers)]
     if idle:
         raise ValueError(
-            f"`include`: {', '.join(map(repr, idle))} matches no dropout layer of {type(model).__name__}. Its dropout "
+            f"`include`: {', '.join(map(repr, idle))} matches no dropout layer of {type(model).__name__}. Dropout "
             f"layers: {', '.join(list(layers)[:12]) or 'none'}."
         )
     return {name: set_rate_(layer, p) for name, layer in chosen.items()}
@@ -72,7 +72,7 @@ def set_rate_(layer: Any, p: float) -> float:
 
 
 def ramp(start: float, end: float, share: float) -> float:
-    """Return the value on the straight way from ``start`` to ``end``, and ``end`` from ``share`` 1 on.
+    """Return the linear interpolation from ``start`` to ``end``; ``end`` where ``share`` is 1 or more.
 
     Example:
         >>> ramp(0.2, 0.5, 0.5), ramp(0.2, 0.5, 3.0)

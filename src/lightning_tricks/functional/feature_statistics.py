@@ -1,4 +1,4 @@
-"""Feature statistics: mean and variance per feature, measured part by part and merged in float64."""
+"""Feature statistics: mean and variance of each feature, measured batch by batch and merged in float64."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class FeatureStatistics:
     """Mean and spread of each feature of some rows.
 
     Attributes:
-        count: number of rows; of an image each pixel is a row.
+        count: number of rows; each pixel of an image is a row.
         mean: ``(C,)`` means, float64.
         m2: ``(C,)`` sums of squared distances from the mean, float64.
     """
@@ -34,12 +34,12 @@ def measure_features(values: Tensor, dim: int = 1, mask: Tensor | None = None) -
     """Return the statistics of one tensor.
 
     Args:
-        values: ``(N, *)`` numbers, one dimension of which counts the features.
+        values: ``(N, *)`` numbers, with one dimension for the features.
         dim: the dimension of the features; not 0.
-        mask: true where values count, in the shape of ``values`` without ``dim``; ``None``: everywhere.
+        mask: true where values count, of the shape of ``values`` without ``dim``; ``None`` if all values count.
 
     Raises:
-        ValueError: no such dimension, a sparse tensor, or a mask of another shape.
+        ValueError: the dimension does not exist, the tensor is sparse, or the mask has a different shape.
 
     Example:
         >>> measured = measure_features(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
@@ -47,7 +47,9 @@ def measure_features(values: Tensor, dim: int = 1, mask: Tensor | None = None) -
         (2, [2.0, 5.0], [1.0, 0.0])
     """
     if values.layout != torch.strided:
-        raise ValueError(f"A sparse input ({values.layout}) cannot be normalized: centering makes it dense.")
+        raise ValueError(
+            f"A sparse input ({values.layout}) cannot be normalized, because centering would make it dense."
+        )
     check_dim(values, dim)
     rows = values.detach().movedim(dim, -1).reshape(-1, values.shape[dim])
     if mask is not None:
@@ -62,7 +64,7 @@ def measure_features(values: Tensor, dim: int = 1, mask: Tensor | None = None) -
 
 
 def merge_features(parts: Iterable[FeatureStatistics]) -> FeatureStatistics:
-    r"""Return the statistics of all rows from those of disjoint parts.
+    r"""Merge the statistics of disjoint sets of rows.
 
     .. math::
         \delta = \bar x_B - \bar x_A, \quad \bar x = \bar x_A + \delta \frac{n_B}{n}, \quad
@@ -72,7 +74,7 @@ def merge_features(parts: Iterable[FeatureStatistics]) -> FeatureStatistics:
         parts: at least one.
 
     Raises:
-        ValueError: parts with different numbers of features.
+        ValueError: the parts have different numbers of features.
 
     References:
         Chan, Golub & LeVeque, Algorithms for computing the sample variance, 1983, equations 2.1.
@@ -96,7 +98,7 @@ def _merge_two(a: FeatureStatistics, b: FeatureStatistics) -> FeatureStatistics:
 
 
 def nonfinite_features(statistics: FeatureStatistics) -> list[int]:
-    """Return the features that held a NaN or an infinite value, by index.
+    """Return the indices of the features that contained NaN or infinite values.
 
     Example:
         >>> nonfinite_features(measure_features(torch.tensor([[1.0, torch.nan], [2.0, 3.0]])))
@@ -108,18 +110,18 @@ def nonfinite_features(statistics: FeatureStatistics) -> list[int]:
 def normalize_features(
     values: Tensor, mean: Tensor, std: Tensor, dim: int = 1, eps: float = 1e-6, mask: Tensor | None = None
 ) -> Tensor:
-    r"""Return ``(values - mean) / std``, each feature by its own; features with ``std < eps`` are only centered.
+    r"""Return ``(values - mean) / std``, feature by feature; features with ``std < eps`` are only centered.
 
     Args:
         values: ``(N, *)``; integers are converted to the default floating dtype.
         mean: ``(C,)``.
         std: ``(C,)``.
         dim: the dimension of the features.
-        eps: smallest deviation that is divided by.
-        mask: where false, values are returned as they were; in the shape of ``values`` without ``dim``.
+        eps: smallest standard deviation that is used as a divisor.
+        mask: where false, values are returned unchanged; of the shape of ``values`` without ``dim``.
 
     Returns:
-        In the shape of ``values``; a floating dtype is kept, and half precision is computed in float32.
+        A tensor of the shape of ``values``. A floating dtype is kept; half precision is computed in float32.
 
     Example:
         >>> x = torch.tensor([[1.0, 5.0], [3.0, 5.0]])
@@ -141,26 +143,27 @@ def _divisor(std: Tensor, eps: float) -> Tensor:
 
 
 def check_dim(values: Tensor, dim: int) -> None:
-    """Refuse a tensor without the dimension of the features.
+    """Raise an error for a tensor without the feature dimension.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the dimension does not exist.
     """
     if not -values.ndim < dim < values.ndim or dim == 0:
         raise ValueError(f"`dim`={dim} is not a feature dimension of an input of shape {tuple(values.shape)}.")
 
 
 def check_mask(values: Tensor, dim: int, mask: Tensor) -> None:
-    """Refuse a mask that does not fit the values.
+    """Raise an error for a mask that does not fit the values.
 
     Raises:
-        ValueError: another shape than that of the values without their features.
+        ValueError: the shape differs from that of the values without the feature dimension.
     """
     expected = list(values.shape)
     del expected[dim]
     if list(mask.shape) != expected:
         raise ValueError(
-            f"`mask` must have the shape of the input without its features, {tuple(expected)}, got {tuple(mask.shape)}."
+            f"`mask` must have the shape of the input without the feature dimension, {tuple(expected)}, got "
+            f"{tuple(mask.shape)}."
         )
 
 

@@ -1,7 +1,7 @@
-"""Focal losses: cross entropy in which rows that the model already gets right count less.
+"""Focal losses: cross entropy with less weight on rows that the model already classifies correctly.
 
-The modulating factor ``(1 - p)^gamma`` is computed from ``log(1 - p)``, which is found without cancellation, so that
-neither the loss nor its gradient overflows where the model is certain.
+The modulating factor ``(1 - p)^gamma`` is computed from ``log(1 - p)``, which is computed without cancellation. Neither
+the loss nor its gradient overflows where the model is certain.
 """
 
 from collections.abc import Sequence
@@ -31,27 +31,27 @@ def focal_loss(
 
     .. math:: \ell = \sum_c q_c\, \alpha_c\, w_c\, (1 - p_c)^\gamma\, (-\log p_c)
 
-    with :math:`p` the softmax of the logits and :math:`q` the target, smoothed if asked. With ``gamma=0`` it equals
-    :func:`torch.nn.functional.cross_entropy` with the same arguments. ``"mean"`` divides by what ``cross_entropy``
-    divides by: the rows' summed ``weight`` (class indices) or their number (probabilities), whatever ``gamma`` and
-    ``alpha`` are. The weights stay outside of the modulating factor. Half-precision logits are computed in float32.
+    where :math:`p` is the softmax of the logits and :math:`q` the target after label smoothing. With ``gamma=0`` it
+    equals :func:`torch.nn.functional.cross_entropy` with the same arguments. ``"mean"`` divides by what
+    ``cross_entropy`` divides by, regardless of ``gamma`` and ``alpha``: the sum of the rows' ``weight`` (class indices)
+    or the number of rows (probabilities). The weights are not part of the modulating factor. Half-precision logits are
+    computed in float32.
 
     Args:
         logits: ``(N, C, *)`` or ``(C,)``, unnormalized scores.
         target: class indices ``(N, *)`` or ``()``, or class probabilities of the shape of ``logits``.
-        gamma: the exponent, >= 0; the paper takes 2. Larger values count easy rows less.
-        alpha: one factor per class, ``(C,)``, that the mean does not divide by; see ``class_weights``.
-        weight: ``(C,)`` as in ``cross_entropy``: a factor per class that the mean divides by.
+        gamma: the exponent, >= 0; 2 in the paper. Larger values reduce the weight of easy rows.
+        alpha: ``(C,)``, one factor per class, by which the mean does not divide; see ``class_weights``.
+        weight: ``(C,)``, one factor per class, by which the mean divides, as in ``cross_entropy``.
         label_smoothing: the share of the target that is spread over all classes, in [0, 1].
         ignore_index: class index of rows that do not count; for class indices only.
         reduction: ``"mean"``, ``"sum"`` or ``"none"``.
 
     Returns:
-        ``()``, or with ``"none"`` the shape ``(N, *)``; NaN for the mean over no rows, as in ``cross_entropy``.
+        A scalar ``()``, or ``(N, *)`` with ``"none"``. The mean over no rows is NaN, as in ``cross_entropy``.
 
     Raises:
-        TypeError: a type that is not allowed; a single number as ``alpha``, which would scale all classes by the
-            same factor.
+        TypeError: a wrong type, or a single number as ``alpha``, which would scale all classes by the same factor.
         ValueError: shapes that do not match, or a number that is out of range.
 
     Example:
@@ -81,27 +81,27 @@ def focal_loss(
 def binary_focal_loss(
     logits: Tensor, target: Tensor, *, gamma: float = 2.0, alpha: float | None = 0.25, reduction: str = "mean"
 ) -> Tensor:
-    r"""Binary cross entropy of logits in which outputs that are already right count less.
+    r"""Binary cross entropy with logits, with less weight on outputs that are already correct.
 
     .. math:: \ell = \alpha\, q\, (1 - p)^\gamma (-\log p) + (1 - \alpha)(1 - q)\, p^\gamma (-\log(1 - p))
 
-    with :math:`p` the sigmoid of the logit and :math:`q` the target. ``alpha`` belongs to the positive class
+    where :math:`p` is the sigmoid of the logit and :math:`q` the target. ``alpha`` weights the positive class
     (``target`` 1). With ``gamma=0, alpha=None`` it equals
     :func:`torch.nn.functional.binary_cross_entropy_with_logits`.
 
     Args:
         logits: ``(*)``, one score per output.
-        target: 0, 1 or a probability per output, of the shape of ``logits``.
-        gamma: the exponent, >= 0; the paper takes 2.
-        alpha: factor of the positive class in [0, 1], with ``1 - alpha`` for the negative one. The paper takes 0.25
-            with ``gamma=2``. ``None`` leaves both classes at 1.
+        target: 0, 1 or a probability per output, with the shape of ``logits``.
+        gamma: the exponent, >= 0; 2 in the paper.
+        alpha: factor of the positive class, in [0, 1]; the negative class gets ``1 - alpha``. 0.25 with ``gamma=2`` in
+            the paper. ``None`` means factor 1 for both classes.
         reduction: ``"mean"`` over all outputs, ``"sum"`` or ``"none"``.
 
     Returns:
-        ``()``, or with ``"none"`` the shape of ``logits``.
+        A scalar ``()``, or the shape of ``logits`` with ``"none"``.
 
     Raises:
-        TypeError: a type that is not allowed.
+        TypeError: an argument has the wrong type.
         ValueError: shapes that differ, or a number that is out of range.
 
     Example:
@@ -130,7 +130,7 @@ def binary_focal_loss(
 
 
 class _Focus(NamedTuple):
-    """Log-probabilities, logarithms of what is missing to 1 (``None`` for gamma 0), gamma, the dimension of classes."""
+    """``log(p)``, ``log(1 - p)`` (``None`` for gamma 0), gamma, and the class dimension."""
 
     log_p: Tensor
     log_rest: Tensor | None
@@ -138,14 +138,14 @@ class _Focus(NamedTuple):
     dim: int
 
     def terms(self, index: Tensor | None = None) -> Tensor:
-        """Return ``-(1 - p)^gamma log p`` of all classes, or of the classes of ``index``, with a dimension of 1."""
+        """Return ``-(1 - p)^gamma log p`` of all classes, or of those in ``index``, with a dimension of size 1."""
         if index is None:
             return -_modulated(self.log_p, self.log_rest, self.gamma)
         log_rest = None if self.log_rest is None else self.log_rest.gather(self.dim, index)
         return -_modulated(self.log_p.gather(self.dim, index), log_rest, self.gamma)
 
     def pick(self, factors: Tensor | None, index: Tensor) -> Tensor | None:
-        """Return the factors of the classes of ``index``."""
+        """Return the factors of the classes in ``index``."""
         return None if factors is None else factors.expand_as(self.log_p).gather(self.dim, index)
 
 
@@ -164,7 +164,8 @@ def _per_class(name: str, factor: Tensor | Sequence[float] | None, focus: _Focus
     if isinstance(factor, (int, float)) or (isinstance(factor, Tensor) and factor.ndim == 0):
         raise TypeError(
             f"`{name}` must hold one factor per class, got {shown_with_type(factor)}: a single number would only scale "
-            "the loss. Give a tensor of length C, or use `binary_focal_loss`, whose `alpha` is of the positive class."
+            f"the loss. Give a tensor of length C, or use `binary_focal_loss`, whose `alpha` weights the positive "
+            f"class."
         )
     if not isinstance(factor, Tensor):
         for i, number in enumerate(check_list(name, factor)):
@@ -233,9 +234,9 @@ def _modulated(log_p: Tensor, log_rest: Tensor | None, gamma: float) -> Tensor:
 
 
 def _log_one_minus_p(logits: Tensor, dim: int) -> Tensor:
-    """Return ``log(1 - p)`` of each class, whose gradient is bounded.
+    """Return ``log(1 - p)`` of each class, with a bounded gradient.
 
-    Only the largest class can have p > 1/2; for it the others' exponentials are summed instead of subtracting.
+    Only the largest class can have p > 1/2; for it, the exponentials of the other classes are summed.
     """
     z = logits - logits.detach().amax(dim, keepdim=True)
     is_top = torch.zeros_like(z, dtype=torch.bool).scatter_(dim, z.detach().argmax(dim, keepdim=True), True)
@@ -250,7 +251,7 @@ def _in_float32(logits: Tensor) -> Tensor:
 
 
 def _reduce(rows: Tensor, count: Tensor | float, reduction: str, logits: Tensor) -> Tensor:
-    """Reduce the rows; in the logits' dtype, or in float32 under autocast, as the losses of torch do on a GPU."""
+    """Reduce over the rows, in the dtype of the logits, or in float32 under autocast as torch's losses do on a GPU."""
     if reduction != "none":
         rows = rows.sum() / count if reduction == "mean" else rows.sum()
     return rows if torch.is_autocast_enabled(logits.device.type) else rows.to(logits.dtype)

@@ -1,4 +1,4 @@
-"""Freezing: find what must rest together with frozen parameters, and stop or start their gradients."""
+"""Freezing: find the modules that belong to frozen parameters, and switch the parameters' gradients off or on."""
 
 from collections.abc import Collection, Iterable
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def set_trainable_(parameters: Iterable[nn.Parameter], trainable: bool) -> None:
-    """Let parameters train, or stop them and drop their gradients.
+    """Freeze parameters and drop their gradients, or unfreeze them.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -21,15 +21,15 @@ def set_trainable_(parameters: Iterable[nn.Parameter], trainable: bool) -> None:
 
 
 def find_frozen_modules(model: nn.Module, frozen: Collection[str], awake: Collection[str]) -> list[nn.Module]:
-    """Return the modules that belong to frozen parameters alone: their BatchNorm and Dropout are to rest in ``eval()``.
+    """Return the modules that belong only to frozen parameters; their BatchNorm and Dropout must be in ``eval()``.
 
-    A Dropout or a norm without parameters that stands between two modules belongs to the one before it in an
-    ``nn.Sequential``, elsewhere, where a head's Dropout is registered before the head, to the one after it.
+    A Dropout or norm without parameters between two modules belongs to the one before it in an ``nn.Sequential``.
+    Elsewhere it belongs to the one after it, because a head's Dropout is usually registered before the head.
 
     Args:
         model: any module.
         frozen: names of the parameters that are frozen.
-        awake: names of those that are not; what is in neither does not count.
+        awake: names of the parameters that train; parameters in neither are ignored.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Dropout(), nn.Linear(2, 1))
@@ -61,7 +61,7 @@ def _collect(module: nn.Module, states: dict[int, bool], resting: dict[int, nn.M
 
 
 def _state(module: nn.Module, states: dict[int, bool]) -> bool | None:
-    """Whether all parameters of a module rest; ``None`` if it has none that counts."""
+    """Whether all parameters of a module are frozen; ``None`` if none of them counts."""
     found = [states[id(value)] for value in module.parameters() if id(value) in states]
     return all(found) if found else None
 

@@ -1,6 +1,6 @@
-"""Gradients: measure and scale many tensors at once, whatever they are: dense, sparse, complex, sharded, mixed.
+"""Gradients: measure and scale many tensors at once: dense, sparse, complex, sharded or mixed.
 
-A sharded gradient (a DTensor) is worked on in place through its local part; its norm is that of the whole.
+A sharded gradient (a DTensor) is changed in place through its local part; its norm is that of the whole tensor.
 """
 
 import math
@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype
 
-# A dimension of a device mesh along which tensors are cut. DTensors are known by what they have, not by their class:
-# importing it takes most of a second, which those who never shard need not pay.
+# A dimension of a device mesh along which tensors are sharded. DTensors are recognized by attributes, not by class:
+# importing the class takes most of a second, which programs without sharding should not pay.
 MeshDim = tuple[Any, int]
 
 _PLAIN = {Tensor, Parameter}
@@ -21,15 +21,15 @@ _PLAIN = {Tensor, Parameter}
 
 @torch.no_grad()
 def tensor_norms(grads: Sequence[Tensor], norm_type: float = 2.0) -> Tensor:
-    """Return the norm of each tensor, at least in float32, without a host synchronisation.
+    """Return the norm of each tensor, in at least float32, without a host synchronization.
 
     Args:
         grads: at least one tensor, of any devices and dtypes.
-        norm_type: p of the p-norm, ``inf`` included.
+        norm_type: p of the p-norm; may be ``inf``.
 
     Returns:
-        ``(N,)`` norms in the order given, on the first tensor's device. The norm of a sharded tensor is that of all its
-        shards: every rank gets the same numbers.
+        ``(N,)`` norms in the given order, on the first tensor's device. The norm of a sharded tensor covers all of its
+        shards, so every rank gets the same numbers.
 
     Example:
         >>> tensor_norms([torch.tensor([3.0, 4.0]), torch.ones(1, 1)])
@@ -40,7 +40,7 @@ def tensor_norms(grads: Sequence[Tensor], norm_type: float = 2.0) -> Tensor:
         parts = [_coalesced_values(grad) for grad in local_parts(grads)]
     else:
         parts = list(grads)
-    if math.isinf(norm_type):  # which is not defined for an empty tensor, as a small shard may be
+    if math.isinf(norm_type):  # undefined for an empty tensor, such as an empty shard
         parts = [part if part.numel() else part.new_zeros(1) for part in parts]
     groups = _group_tensors_by_device_and_dtype([parts], with_indices=True)  # type: ignore[list-item]
     if len(groups) == 1:
@@ -59,7 +59,7 @@ def tensor_norms(grads: Sequence[Tensor], norm_type: float = 2.0) -> Tensor:
 
 
 def _norms(tensors: Sequence[Tensor], norm_type: float) -> tuple[Tensor, ...]:
-    """Return norms that are accumulated and given in at least float32."""
+    """Return norms that are accumulated and returned in at least float32."""
     half = tensors[0].dtype in (torch.float16, torch.bfloat16)
     if math.isinf(norm_type) and tensors[0].device.type == "cpu" and not tensors[0].is_complex():
         return tuple(_largest(tensor) for tensor in tensors)
@@ -67,7 +67,7 @@ def _norms(tensors: Sequence[Tensor], norm_type: float) -> tuple[Tensor, ...]:
 
 
 def _largest(tensor: Tensor) -> Tensor:
-    """Return the largest absolute value: on a CPU the norm takes 15 times as long as both extremes of a big tensor."""
+    """Return the largest absolute value; on a CPU, `norm` takes 15 times as long as both extremes of a large tensor."""
     if tensor.numel() < 4096:
         return _in_single(torch.linalg.vector_norm(tensor, math.inf))
     low, high = torch.aminmax(tensor)
@@ -79,7 +79,7 @@ def _in_single(norm: Tensor) -> Tensor:
 
 
 def join_norms(norms: Tensor, norm_type: float = 2.0) -> Tensor:
-    """Return the norm of everything from the norms of its parts: ``(N,)`` to ``()``."""
+    """Return the total norm from the norms of the parts: ``(N,)`` to ``()``."""
     joined: Tensor = torch.linalg.vector_norm(norms, norm_type)
     return joined
 
@@ -90,11 +90,11 @@ def reduce_norms(norms: Tensor, norm_type: float, mesh_dims: Iterable[MeshDim], 
     Args:
         norms: norms of local parts.
         norm_type: p of the p-norm.
-        mesh_dims: the device mesh and the dimension of it, for each along which the tensors are cut.
-        copies: how many ranks hold the same part.
+        mesh_dims: device mesh and mesh dimension, for each dimension along which the tensors are sharded.
+        copies: number of ranks that hold the same part.
     """
     if math.isinf(norm_type):
-        norms = norms.nan_to_num(nan=math.inf, posinf=math.inf)  # the maximum of a NaN and a number may be either
+        norms = norms.nan_to_num(nan=math.inf, posinf=math.inf)  # the maximum of NaN and a number may be either
         for mesh, dim in mesh_dims:
             torch.distributed.all_reduce(norms, torch.distributed.ReduceOp.MAX, group=mesh.get_group(dim))
         return norms
@@ -105,7 +105,7 @@ def reduce_norms(norms: Tensor, norm_type: float, mesh_dims: Iterable[MeshDim], 
 
 
 def shard_dims(tensor: Tensor) -> tuple[MeshDim, ...]:
-    """Return along which dimensions of its device mesh a tensor is cut; nothing for one that is whole."""
+    """Return the mesh dimensions along which a tensor is sharded; none for a tensor that is not."""
     places, mesh = getattr(tensor, "placements", ()), getattr(tensor, "device_mesh", None)
     return tuple((mesh, i) for i, place in enumerate(places) if not place.is_replicate())
 
@@ -113,7 +113,7 @@ def shard_dims(tensor: Tensor) -> tuple[MeshDim, ...]:
 def _shard_groups(grads: Sequence[Tensor]) -> list[tuple[tuple[MeshDim, ...], int, list[int]]]:
     """Return which tensors are sharded in the same way, so that they share a collective, and the copies of each.
 
-    Whole tensors next to sharded ones are averaged over the ranks: nothing else makes their gradients equal, and
+    Unsharded tensors next to sharded ones are averaged over the ranks: nothing else makes their gradients equal, and
     decisions based on a norm must be the same on all ranks.
     """
     if set(map(type, grads)) <= _PLAIN:
@@ -145,12 +145,12 @@ def scale_(grads: Sequence[Tensor], factor: Tensor) -> None:
 
 @torch.no_grad()
 def clamp_(grads: Sequence[Tensor], limit: float) -> None:
-    """Clamp every element to ``[-limit, limit]``, in place; of a complex one the real and the imaginary part."""
+    """Clamp every element to ``[-limit, limit]`` in place; real and imaginary parts separately."""
     merged: list[tuple[Tensor, Tensor]] = []
     parts = []
     for grad, part in zip(grads, local_parts(grads), strict=True):
         if part.layout == torch.sparse_coo and not part.is_coalesced():
-            whole = part.coalesce()  # entries of one index add up: only their sum can be clamped
+            whole = part.coalesce()  # entries with the same index add up, so only their sum can be clamped
             merged.append((part, whole))
             part = whole
         if any(place.is_partial() for place in getattr(grad, "placements", ())):
@@ -165,19 +165,19 @@ def clamp_(grads: Sequence[Tensor], limit: float) -> None:
 
 
 def real_parts(grads: Sequence[Tensor]) -> list[Tensor]:
-    """Return views in which a complex tensor is two real ones, to measure what :func:`clamp_` clamps."""
+    """Return views of complex tensors as real ones, to measure what :func:`clamp_` clamps."""
     return [torch.view_as_real(grad) if grad.is_complex() and not grad.is_sparse else grad for grad in grads]
 
 
 def local_parts(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return what of each tensor lies on this rank: the tensor itself, or the shard of a DTensor."""
+    """Return the part of each tensor on this rank: the tensor itself, or the shard of a DTensor."""
     if set(map(type, tensors)) <= _PLAIN:
         return list(tensors)
     return [tensor.to_local() if hasattr(tensor, "to_local") else tensor for tensor in tensors]
 
 
 def _summed(tensor: Tensor) -> Tensor:
-    """Return a DTensor of which each rank holds a summand, as some tensor-parallel layers leave it, as a whole one."""
+    """Return a DTensor whose ranks hold partial sums, as some tensor-parallel layers leave it, as a complete tensor."""
     places = getattr(tensor, "placements", ())
     if not any(place.is_partial() for place in places):
         return tensor
@@ -188,17 +188,17 @@ def _summed(tensor: Tensor) -> Tensor:
 
 
 def _any_special(tensors: Sequence[Tensor]) -> bool:
-    """Return whether any tensor is not plain and dense; asked once a step of every tensor, so it must be cheap."""
+    """Return whether any tensor is not plain and dense; called for every tensor in each step, so it must be cheap."""
     return not set(map(type, tensors)) <= _PLAIN or {tensor.layout for tensor in tensors} != {torch.strided}
 
 
 def _values(tensor: Tensor) -> Tensor:
-    """Return the stored values, of which there may be several for one index: enough for what is linear."""
+    """Return the stored values, possibly several for one index, which is sufficient for linear operations."""
     if tensor.layout == torch.strided:
         return tensor
     return tensor._values() if tensor.layout == torch.sparse_coo else tensor.values()
 
 
 def _coalesced_values(tensor: Tensor) -> Tensor:
-    """Return the values as they add up, which is what a norm is of."""
+    """Return the values with duplicate indices summed, as norms require."""
     return _values(tensor.coalesce() if tensor.layout == torch.sparse_coo else tensor)

@@ -1,7 +1,7 @@
-"""Layer groups: part a model's parameters, from input to head, into the groups that fine-tuning treats differently.
+"""Layer groups: divide a model's parameters, from input to head, into groups that fine-tuning treats differently.
 
-A group is a list of parameter names. No parameter is in two of them; a weight that several layers share (tied weights)
-belongs to the group nearest the input.
+A group is a list of parameter names. No parameter is in two groups; a tied weight, which several layers share, belongs
+to the group nearest the input.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,9 +20,9 @@ class LayerGroup:
     """One group.
 
     Attributes:
-        patterns: the glob patterns that made it.
+        patterns: the glob patterns that selected its parameters.
         names: its parameters as ``named_parameters()`` calls them, in registration order.
-        num_parameters: how many numbers they hold.
+        num_parameters: number of elements of these parameters.
     """
 
     patterns: tuple[str, ...]
@@ -31,7 +31,7 @@ class LayerGroup:
 
 
 def group_layers(model: nn.Module, groups: Sequence[str | Sequence[str]] | None = None) -> list[LayerGroup]:
-    """Part a model by patterns, or as its registration order and its numbered blocks suggest.
+    """Divide a model by patterns, or by its registration order and numbered blocks.
 
     Args:
         model: any module.
@@ -42,8 +42,8 @@ def group_layers(model: nn.Module, groups: Sequence[str | Sequence[str]] | None 
         The groups, from input to head.
 
     Raises:
-        ValueError: a pattern is left with nothing, or a trainable parameter is in no group; the message lists what was
-            given and what there is.
+        ValueError: a pattern matches no remaining parameter, or a trainable parameter is in no group; the message lists
+        the patterns and the parameters.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 2))
@@ -56,7 +56,7 @@ def group_layers(model: nn.Module, groups: Sequence[str | Sequence[str]] | None 
 
 
 def group_by_patterns(model: nn.Module, groups: Sequence[str | Sequence[str]]) -> list[LayerGroup]:
-    """Part a model by glob patterns on parameter names: see :func:`group_layers`."""
+    """Divide a model by glob patterns on parameter names; see :func:`group_layers`."""
     patterns = [[group] if isinstance(group, str) else list(group) for group in groups]
     found, idle = _assign(model, patterns)
     if idle:
@@ -72,11 +72,12 @@ def group_by_patterns(model: nn.Module, groups: Sequence[str | Sequence[str]]) -
 
 
 def group_by_registration(model: nn.Module) -> list[LayerGroup]:
-    """Part a model in the order in which its layers are registered.
+    """Divide a model in the order in which its layers are registered.
 
-    Each numbered block (``blocks.3``, ``encoder.layer.3``, ``layer1.0``) is a group; what comes before the first is one
-    (stem, embeddings), what comes after the last another (final norm, pooler, head). A normalisation belongs to what it
-    follows. Without blocks each child is a group. At least three groups, where there are as many layers.
+    Each numbered block (``blocks.3``, ``encoder.layer.3``, ``layer1.0``) is a group. The layers before the first block
+    (stem, embeddings) form one group, those after the last (final norm, pooler, head) another. A normalization layer
+    belongs to the layer before it. Without blocks, each child is a group. There are at least three groups if there are
+    that many layers.
 
     Example:
         >>> import torch
@@ -94,7 +95,7 @@ def group_by_registration(model: nn.Module) -> list[LayerGroup]:
 
 
 def group_by_depth(model: nn.Module, depth: int) -> list[LayerGroup]:
-    """Part a model by the first ``depth`` parts of its parameters' paths, in registration order.
+    """Divide a model by the first ``depth`` parts of its parameters' paths, in registration order.
 
     Example:
         >>> model = nn.ModuleDict({"body": nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 8)), "head": nn.Linear(8, 2)})
@@ -116,7 +117,7 @@ def group_by_depth(model: nn.Module, depth: int) -> list[LayerGroup]:
 
 
 def group_by_modules(model: nn.Module, modules: Iterable[nn.Module | Sequence[nn.Module]]) -> list[LayerGroup]:
-    """Part a model by a list of its modules, or of lists of them, from input to head.
+    """Divide a model by a list of modules, or of lists of modules, from input to head.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 2))
@@ -124,8 +125,8 @@ def group_by_modules(model: nn.Module, modules: Iterable[nn.Module | Sequence[nn
         ('2.weight', '2.bias')
 
     Raises:
-        ValueError: a module is not part of the model or given twice, alone or inside another, or the list misses a
-            trainable parameter.
+        ValueError: a module is not part of the model, a module is given twice (directly or inside another), or a
+            trainable parameter is in none of them.
     """
     paths = {id(module): path for path, module in model.named_modules()}
     groups: list[list[str]] = []
@@ -138,7 +139,9 @@ def group_by_modules(model: nn.Module, modules: Iterable[nn.Module | Sequence[nn
                 raise ValueError(f"`modules`: a {type(module).__name__} that is not part of {type(model).__name__}.")
             clash = [other for other in taken if _inside(path, other) or _inside(other, path)]
             if clash:
-                raise ValueError(f"`modules`: {path!r} and {clash[0]!r} hold the same parameters; give one of them.")
+                raise ValueError(
+                    f"`modules`: {path!r} and {clash[0]!r} contain the same parameters; give only one of them."
+                )
             taken.append(path)
             group.append(f"{name_pattern(path)}.*" if path else "*")
         groups.append(group)
@@ -146,7 +149,7 @@ def group_by_modules(model: nn.Module, modules: Iterable[nn.Module | Sequence[nn
 
 
 def layer_multipliers(num_groups: int, decay: float) -> list[float]:
-    """Return ``decay ** (i - (n - 1))`` for group i of n: 1 for the head, the lower the smaller (ULMFiT's 2.6).
+    """Return ``decay ** (i - (n - 1))`` for group i of n: 1 for the head, smaller towards the input (2.6 in ULMFiT).
 
     Example:
         >>> layer_multipliers(3, 2.0)
@@ -159,7 +162,7 @@ def layer_multipliers(num_groups: int, decay: float) -> list[float]:
 
 
 def spread_multipliers(num_groups: int, low: float, high: float) -> list[float]:
-    """Return ``num_groups`` multipliers from ``low`` to ``high`` in equal ratios (one group alone: ``high``).
+    """Return ``num_groups`` multipliers from ``low`` to ``high`` in equal ratios; ``high`` for a single group.
 
     Example:
         >>> [round(m, 6) for m in spread_multipliers(3, 0.01, 1.0)]
@@ -173,7 +176,7 @@ def spread_multipliers(num_groups: int, low: float, high: float) -> list[float]:
 def describe_groups(
     groups: Sequence[LayerGroup], multipliers: Sequence[float] | None = None, thawed: Iterable[int] | None = None
 ) -> str:
-    """Return a table: group, patterns, parameters, and where given multiplier and whether it is frozen.
+    """Return a table of group, patterns, parameters and, if given, the multiplier and whether the group is frozen.
 
     Example:
         >>> groups = group_layers(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2)), ["0.*", "1.*"])
@@ -205,7 +208,7 @@ def describe_groups(
 
 
 def _assign(model: nn.Module, patterns: Sequence[Sequence[str]]) -> tuple[list[LayerGroup], list[str]]:
-    """Give each parameter to the first pattern that one of its names matches; return groups and idle patterns."""
+    """Assign each parameter to the first pattern that matches one of its names; return groups and unused patterns."""
     flat = [(i, pattern) for i, group in enumerate(patterns) for pattern in group]
     members: list[list[str]] = [[] for _ in patterns]
     sizes = [0] * len(patterns)
@@ -228,7 +231,8 @@ def _inside(path: str, other: str) -> bool:
 
 def _describe_patterns(model: nn.Module, patterns: Sequence[Sequence[str]]) -> str:
     given = " | ".join(", ".join(group) for group in patterns)
-    return f"Given, from input to head: {given}. There is: {_some([name for name, _ in model.named_parameters()])}."
+    names = [name for name, _ in model.named_parameters()]
+    return f"Patterns, from input to head: {given}. Parameters: {_some(names)}."
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Layer order: find in a model's registration order its stem, its numbered blocks and its head."""
+"""Layer order: find the stem, the numbered blocks and the head of a model from its registration order."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ _WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.
 
 
 class _Part(NamedTuple):
-    """A piece of a model that stays together: a module, or (``module`` is ``None``) one parameter of a bigger one."""
+    """A part of a model that stays together: a module or, if ``module`` is ``None``, a single parameter."""
 
     path: str
     module: nn.Module | None
@@ -19,13 +19,13 @@ class _Part(NamedTuple):
         return name_pattern(self.path) if self.module is None else f"{name_pattern(self.path)}.*"
 
     def pieces(self) -> "list[_Part]":
-        """Return what it can be taken apart into; nothing for a layer."""
+        """Return the parts that it can be split into; none for a layer."""
         if self.module is None or not any(_has_parameters(child) for child in self.module.children()):
             return []
         return _parts(self.module, f"{self.path}.")
 
     def is_norm(self) -> bool:
-        """Whether all its parameters are those of normalisations."""
+        """Whether all its parameters belong to normalization layers."""
         if self.module is None:
             return False
         owners = [module for module in self.module.modules() if any(True for _ in module.parameters(recurse=False))]
@@ -44,7 +44,7 @@ def parameter_names(model: nn.Module) -> Iterator[tuple[list[str], Tensor]]:
 
 
 def plain_name(name: str) -> str:
-    """Return a parameter's name without what ``torch.compile`` and other wrappers put into it.
+    """Return a parameter's name without the parts that ``torch.compile`` and other wrappers insert.
 
     Example:
         >>> plain_name("net._orig_mod.head.weight")
@@ -56,7 +56,7 @@ def plain_name(name: str) -> str:
 
 
 def name_pattern(name: str) -> str:
-    """Return the glob pattern that matches this very name.
+    """Return the glob pattern that matches exactly this name.
 
     Example:
         >>> name_pattern("branches.a[0].weight")
@@ -72,8 +72,8 @@ def find_patterns(model: nn.Module) -> list[list[str]]:
         model: any module.
 
     Returns:
-        A list of patterns for each group. Where the structure shows fewer than three groups, the largest part is taken
-        apart until there are three, or nothing is left to take apart.
+        A list of patterns for each group. If the structure has fewer than three groups, the largest part is split until
+        there are three or nothing can be split further.
     """
     parts = _without_tied(_parts(model, ""))
     groups = _join(parts)
@@ -91,7 +91,7 @@ def find_patterns(model: nn.Module) -> list[list[str]]:
 
 
 def _parts(module: nn.Module, prefix: str) -> list[_Part]:
-    """Take a module apart into its outermost numbered blocks and what lies between them."""
+    """Split a module into its outermost numbered blocks and the parts between them."""
     parts = [_Part(prefix + name, None, False) for name, _ in module.named_parameters(recurse=False)]
     for name, child in module.named_children():
         path = prefix + name
@@ -107,7 +107,7 @@ def _parts(module: nn.Module, prefix: str) -> list[_Part]:
 
 
 def _without_tied(parts: Sequence[_Part]) -> list[_Part]:
-    """Leave out modules all of whose parameters belong to modules before them."""
+    """Omit modules all of whose parameters belong to earlier modules."""
     seen: set[int] = set()
     kept = []
     for part in parts:
@@ -119,10 +119,10 @@ def _without_tied(parts: Sequence[_Part]) -> list[_Part]:
 
 
 def _join(parts: Sequence[_Part]) -> list[list[_Part]]:
-    """Join what stands before the first block, what comes after the last, and a norm to what it follows."""
+    """Join the parts before the first block, those after the last block, and each norm with the part before it."""
     blocks = [i for i, part in enumerate(parts) if part.block]
     stem_ends, head_starts = (blocks[0], blocks[-1] + 1) if blocks else (0, len(parts))
-    if all(part.is_norm() for part in parts[head_starts:]):  # a tied output layer: no head of its own
+    if all(part.is_norm() for part in parts[head_starts:]):  # a tied output layer is not a separate head
         head_starts = len(parts)
     groups: list[list[_Part]] = []
     for i, part in enumerate(parts):

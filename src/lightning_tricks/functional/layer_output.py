@@ -1,4 +1,4 @@
-"""Layer output: run a model and return what one of its layers put out."""
+"""Layer output: run a model and return the output of one of its layers."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -9,11 +9,11 @@ from lightning_tricks.core.arguments import shown_with_type
 
 
 def find_layer(model: nn.Module, layer: str | None) -> nn.Module:
-    """Return the submodule of that name; the model itself for ``None``.
+    """Return the submodule with a given name, or the model itself for ``None``.
 
     Raises:
-        TypeError: not a string.
-        ValueError: there is none; the message offers close names.
+        TypeError: the name is not a string.
+        ValueError: there is no such submodule; the message suggests close names.
 
     Example:
         >>> find_layer(nn.Sequential(nn.Linear(1, 1), nn.ReLU()), "2")
@@ -39,9 +39,9 @@ def layer_output(model: nn.Module, layer: str | None, *args: Any, **kwargs: Any)
 
     Args:
         model: any module.
-        layer: the name of a submodule that the call runs exactly once; ``None``: what the model itself returns.
-        *args: of the model.
-        **kwargs: of the model.
+        layer: the name of a submodule that the call runs exactly once; ``None`` for the model's own output.
+        *args: positional arguments of the model.
+        **kwargs: keyword arguments of the model.
 
     Returns:
         The layer's output.
@@ -49,7 +49,7 @@ def layer_output(model: nn.Module, layer: str | None, *args: Any, **kwargs: Any)
     Raises:
         TypeError: the output is not a tensor.
         ValueError: there is no such layer.
-        RuntimeError: the layer does not run, or runs several times.
+        RuntimeError: the layer is not run, or is run several times.
 
     Example:
         >>> import torch

@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 Factor = float | Sequence[float]
-"""A multiplier for all parameter groups, or one for each."""
+"""One multiplier for all parameter groups, or one per group."""
 
 
 class SecondWriter(NamedTuple):
-    """A learning rate that differs from the last written one: another writer changes it too."""
+    """A learning rate that differs from the last one written, because another writer changed it."""
 
     group: int
     found: float
@@ -25,11 +25,11 @@ class LearningRates:
 
     Args:
         optimizer: any optimizer whose groups have an ``lr``, a number or a tensor; tensors are written in place.
-        base: the rates that its groups were built with, where they are known; by default :func:`built_lr`.
+        base: the rates that its groups were built with, if known; by default :func:`built_lr`.
 
     Attributes:
-        base: the rate of each group that the factors multiply; at first what the optimizer was built with.
-        highest: the largest rate that was last written, 0 before that.
+        base: the rate of each group that the factors multiply; initially the rate it was built with.
+        highest: the largest rate in the last write; 0 before the first.
 
     Raises:
         ValueError: a group without a learning rate of its own (``lr=None`` of a self-tuning optimizer).
@@ -46,7 +46,7 @@ class LearningRates:
         """Set each group's rate to its base times the product of the factors.
 
         Args:
-            factors: multipliers; their order does not matter, not even in the last bit.
+            factors: multipliers; the result does not depend on their order, even in the last bit.
 
         Returns:
             The first group that another writer changed since the last call, if any.
@@ -72,23 +72,24 @@ class LearningRates:
         return stranger
 
     def _adopt_groups(self) -> None:
-        """Take in the groups that are new since the last call."""
+        """Add the groups that are new since the last call."""
         unshare_lrs_(self.optimizer)
         for group in self.optimizer.param_groups[len(self.base) :]:
             self.base.append(self._base_of(group))
             self._written.append(None)
 
     def _base_of(self, group: dict[str, Any]) -> float:
-        """Return a new group's base: what it was given, or that of a group whose rate of now it was given."""
+        """Return the base of a new group: its own rate, or the base of a group whose current rate it was given."""
         lr = built_lr(self.optimizer, group)
         known = zip(self.base, self._written, strict=True)
         return next((base for base, mark in known if mark is not None and mark.value == lr), lr)
 
 
 class _Mark(NamedTuple):
-    """What was last written: a value, the object that holds it, and of a tensor its version.
+    """The last write: the value, the object that holds it and, for a tensor, its version.
 
-    To compare a tensor's value would cost a host synchronisation; every write to it, ours too, raises its version.
+    Comparing the value of a tensor would need a host synchronization; every write, including ours, increases the
+    version.
     """
 
     value: float
@@ -112,7 +113,7 @@ def _write_lr_(group: dict[str, Any], value: float) -> _Mark:
 
 
 def multiply(factors: Iterable[Factor], group: int = 0) -> float:
-    """Return the product of the factors for one group, the same to the last bit in whatever order they come.
+    """Return the product of the factors for one group, bit for bit independent of their order.
 
     Floating-point products commute but do not associate, hence the sorting.
 
@@ -124,7 +125,7 @@ def multiply(factors: Iterable[Factor], group: int = 0) -> float:
 
 
 def unshare_lrs_(optimizer: Optimizer) -> None:
-    """Give each group a tensor of its own: torch hands one and the same to all that were built without a rate.
+    """Give each group its own tensor: torch shares one tensor among all groups built without a rate.
 
     Example:
         >>> groups = [{"params": [torch.zeros(1)]}, {"params": [torch.zeros(1)]}]
@@ -141,18 +142,18 @@ def unshare_lrs_(optimizer: Optimizer) -> None:
                 group["lr"] = lr.detach().clone()
             seen.append(lr)
     default = optimizer.defaults.get("lr")
-    if isinstance(default, Tensor) and any(default is lr for lr in seen):  # what a group that comes later is given
+    if isinstance(default, Tensor) and any(default is lr for lr in seen):  # for groups that are added later
         optimizer.defaults["lr"] = default.detach().clone()
 
 
 def built_lr(optimizer: Optimizer, group: dict[str, Any]) -> float:
-    """Return the rate that a group was built with, whatever a scheduler did to it since.
+    """Return the rate that a group was built with, even if a scheduler has changed it since.
 
-    A scheduler keeps it as ``initial_lr``, save the cyclic ones (those with a ``max_lr``), which overwrite that too;
-    then only the optimizer's default is left.
+    A scheduler keeps it as ``initial_lr``. Cyclic schedulers (those with a ``max_lr``) overwrite that as well; then the
+    optimizer's default is returned.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the group has no learning rate.
     """
     lr = optimizer.defaults.get("lr") if "max_lr" in group else group.get("initial_lr", group.get("lr"))
     if lr is None:

@@ -1,7 +1,7 @@
 """Live orders: the orders that a running training accepts, checked key by key, and their effect on the learning rate.
 
-An order is a small mapping, ``{"lr": "x0.5", "checkpoint": True}``. Its values arrive as text, from the lines of a file
-or the words of a command, and both are read here.
+An order is a small mapping, such as ``{"lr": "x0.5", "checkpoint": True}``. Its values arrive as text, from the lines
+of a file or the arguments of a command; both are parsed here.
 """
 
 import math
@@ -9,24 +9,24 @@ import re
 from collections.abc import Mapping
 
 Order = dict[str, str | float | int | bool]
-"""What to do, by key: plain values, as they stand in a checkpoint."""
+"""What to do, by key, as plain values that a checkpoint can hold."""
 
 KEYS = ("lr", "stop", "checkpoint", "validate", "id")
-"""All that can be ordered; ``id`` does nothing but tell an order from an equal one before it."""
+"""All keys of an order; ``id`` only distinguishes an order from an equal one before it."""
 
 _FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def read_entry(key: str, text: str) -> str | float | int | bool:
-    """Return the value of one key of an order.
+    """Parse the value of one key of an order.
 
     Args:
         key: one of :data:`KEYS`.
-        text: for ``lr``, ``x`` and a number for a further factor, or a number alone for a learning rate; for ``id``
-            anything; else true or false, as YAML spells them.
+        text: for ``lr``, ``x`` and a number for an additional factor, or a number alone for a learning rate; for
+        ``id``, anything; otherwise true or false in YAML's spellings.
 
     Raises:
-        ValueError: there is no such key, or no such value of it.
+        ValueError: the key is unknown, or the value is not valid for it.
 
     Example:
         >>> read_entry("lr", "x0.5"), read_entry("lr", "1e-3"), read_entry("stop", "true"), read_entry("id", "7")
@@ -67,9 +67,9 @@ def factor_after(factor: float, lr: str | float | int | bool, largest: float) ->
     .. math:: f' = f \cdot k \;\text{ for } x k, \qquad f' = \eta / \eta_{\max} \;\text{ for a number } \eta
 
     Args:
-        factor: what all orders so far came to.
-        lr: the order's ``lr``.
-        largest: the largest learning rate of all groups, without any factor that changes in a run.
+        factor: the combined factor of all orders so far.
+        lr: the ``lr`` of the order.
+        largest: the largest learning rate of all groups, without the factors that change during a run.
 
     Raises:
         ValueError: the rates are 0, or would become 0 or infinite.

@@ -8,17 +8,17 @@ from torch import Tensor
 from lightning_tricks.core.arguments import check_count
 
 IMBALANCE = 10.0
-"""The largest class has this many times the rows of the smallest, or more: imbalanced."""
+"""Classes are imbalanced if the largest has at least this many times the rows of the smallest."""
 _BCE, _CE, _COUNTS, _MSE = "binary_cross_entropy_with_logits", "cross_entropy", "poisson_nll_loss", "mse_loss"
 
 
 class LossSuggestion(NamedTuple):
-    """A loss and why it fits.
+    """A loss and the reason for it.
 
     Attributes:
         name: a function of ``torch.nn.functional``: ``"mse_loss"``, ``"cross_entropy"``,
             ``"binary_cross_entropy_with_logits"`` or ``"poisson_nll_loss"``.
-        reason: what was seen in the targets, and what the loss needs of the model and the targets.
+        reason: what the targets look like, and what the loss requires of the model and the targets.
     """
 
     name: str
@@ -28,19 +28,19 @@ class LossSuggestion(NamedTuple):
 def suggest_loss(target: Any, *, num_outputs: int | None = None) -> LossSuggestion:
     """Suggest a loss for a set of targets.
 
-    Give the targets of the whole training set, not of one batch: rare classes and large counts are the point.
+    Give the targets of the whole training set, not of one batch, so that rare classes and large counts are seen.
 
     Args:
         target: ``(N,)`` or ``(N, *)``: class indices, 0/1 labels, class probabilities, counts or measurements; a
             tensor, an array or a list.
-        num_outputs: outputs of the model per row, where they are known; they tell class indices from counts.
+        num_outputs: outputs of the model per row, if known; distinguishes class indices from counts.
 
     Returns:
-        The loss and the reason, in words.
+        The loss and the reason.
 
     Raises:
-        TypeError: targets that are not numbers.
-        ValueError: no targets, NaN or infinite ones.
+        TypeError: the targets are not numbers.
+        ValueError: there are no targets, or they contain NaN or infinite values.
 
     Example:
         >>> suggest_loss([0, 1, 2, 1, 0, 2]).name
@@ -68,8 +68,8 @@ def _as_values(target: Any) -> Tensor:
         values = target.detach().cpu() if isinstance(target, Tensor) else torch.as_tensor(target)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
-            f"`target` must hold numbers, got {type(target).__name__} ({error}); number classes given as text first, "
-            "for instance with `sorted(set(target)).index`."
+            f"`target` must hold numbers, got {type(target).__name__} ({error}); convert class names to numbers first, "
+            f"for instance with `sorted(set(target)).index`."
         ) from None
     if values.is_complex():
         raise TypeError(f"`target` must be real, got {values.dtype}.")
@@ -99,7 +99,7 @@ def _for_two_values(column: Tensor, num_outputs: int | None) -> LossSuggestion:
 
 
 def _for_matrix(values: Tensor) -> LossSuggestion | None:
-    """Return the loss for rows of labels or probabilities, ``None`` where they are neither."""
+    """Return the loss for rows of labels or probabilities, or ``None`` if they are neither."""
     numbers = values.double()
     if not bool(((numbers >= 0) & (numbers <= 1)).all()):
         return None
@@ -109,14 +109,14 @@ def _for_matrix(values: Tensor) -> LossSuggestion | None:
         reason = "rows are one-hot: class indices, `target.argmax(1)`, and one output per class without a softmax"
         return LossSuggestion(_CE, reason + _imbalance_of(numbers.argmax(1)))
     if sums_to_one:
-        reason = "rows are class probabilities (soft labels): `cross_entropy` takes them as they are, floating-point"
+        reason = "rows are class probabilities (soft labels): `cross_entropy` accepts them as floating-point numbers"
         return LossSuggestion(_CE, f"{reason}, with one output per class without a softmax")
     if is_binary:
         reason = "rows have several 0/1 labels each (multi-label): one output per label without a sigmoid"
         rare = numbers.mean(0)
         rare = rare[rare > 0]
         if len(rare) and rare.min() < 1 / (1 + IMBALANCE):
-            reason += f"; the rarest label is at {rare.min():.1%}: set `pos_weight`, or use `binary_focal_loss`"
+            reason += f"; the rarest label is in {rare.min():.1%} of the rows: use `pos_weight` or `binary_focal_loss`"
         return LossSuggestion(_BCE, reason)
     return None
 
@@ -137,7 +137,7 @@ def _for_numbers(values: Tensor, num_outputs: int | None) -> LossSuggestion:
 
 
 def _are_classes(values: Tensor, numbers: Tensor, num_outputs: int | None, high: int) -> bool:
-    """Tell class indices from counts: the number of outputs decides, else integer types without many gaps."""
+    """Distinguish class indices from counts by the number of outputs, or by an integer type without many gaps."""
     classes = torch.unique(numbers[numbers >= 0])
     if not set(numbers[numbers < 0].tolist()) <= {-100.0, -1.0} or not len(classes):
         return False
@@ -181,7 +181,7 @@ def _for_measurements(numbers: Tensor) -> LossSuggestion:
         reason += f"; standardize the target (mean {numbers.mean():.3g}, deviation {spread:.3g})"
     z = (numbers - numbers.mean()) / spread
     if z.pow(4).mean() > 30:
-        reason += "; a few targets lie far out: try `huber_loss`"
+        reason += "; a few targets are outliers: try `huber_loss`"
     if numbers.min() >= 0 and numbers.max() <= 1:
-        reason += "; if they are probabilities, `binary_cross_entropy_with_logits` takes them as soft labels"
+        reason += "; if they are probabilities, `binary_cross_entropy_with_logits` accepts them as soft labels"
     return LossSuggestion(_MSE, reason)

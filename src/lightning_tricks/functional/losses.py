@@ -7,7 +7,7 @@ from lightning_tricks.core.arguments import check_number
 
 
 def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, *, margin: float = 1.0) -> Tensor:
-    r"""Half the squared distance of similar pairs, and half the squared shortfall of the others from the margin.
+    r"""Half the squared distance of similar pairs, and half the squared shortfall of dissimilar pairs from the margin.
 
     .. math:: \ell = \frac{1}{N} \sum_i
         \tfrac{1}{2} s_i D_i^2 + \tfrac{1}{2} (1 - s_i) \max(0, m - D_i)^2, \quad D_i = \lVert a_i - b_i \rVert_2
@@ -18,10 +18,10 @@ def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, *, margin: float = 1.0)
         a: ``(N, D)`` first rows of the pairs.
         b: ``(N, D)`` second rows.
         same: ``(N,)`` 1 or True where a pair is similar, 0 or False where it is not (the paper's Y is ``1 - same``).
-        margin: distance beyond which dissimilar pairs no longer count, > 0, in units of the rows.
+        margin: distance beyond which dissimilar pairs no longer count, > 0, in the units of the rows.
 
     Returns:
-        ``()`` the mean over pairs.
+        A scalar ``()``: the mean over pairs.
 
     Raises:
         ValueError: shapes that do not match, no pairs, or a margin that is not > 0.
@@ -53,14 +53,14 @@ def coral_loss(source: Tensor, target: Tensor) -> Tensor:
     .. math:: \ell = \frac{1}{4 d^2} \lVert C_S - C_T \rVert_F^2
 
     Added to the loss on labeled source rows, it aligns a layer's features of both domains; target rows need no
-    labels. It aligns second moments only: means stay as they are. Half-precision features are computed in float32.
+    labels. It aligns second moments only, not means. Half-precision features are computed in float32.
 
     Args:
         source: ``(N, d)`` features of the source domain, N >= 2.
         target: ``(M, d)`` features of the target domain, M >= 2.
 
     Returns:
-        ``()`` the loss, with gradients for both.
+        A scalar ``()``, with gradients for both.
 
     Raises:
         ValueError: shapes that do not match, or fewer than two rows.

@@ -1,12 +1,12 @@
-"""LR path: the first, the highest and the last learning rate of a run, as three numbers that a checkpoint holds."""
+"""LR path: the first, highest and last learning rate of a run, as three numbers that are saved in checkpoints."""
 
 
 def extend_path(path: list[float], lr: float) -> list[float]:
     """Return ``[first, highest, last]`` after one more learning rate.
 
     Args:
-        path: what this returned before, or an empty list.
-        lr: of the coming step, of the group whose rate is largest.
+        path: the previous return value, or an empty list.
+        lr: learning rate of the coming step, in the group with the largest rate.
 
     Example:
         >>> path = []
@@ -31,7 +31,7 @@ def describe_path(path: list[float]) -> str:
 
 
 def short(value: float) -> str:
-    """Write a rate with two digits, as people do.
+    """Format a rate with two significant digits.
 
     Example:
         >>> short(0.01), short(9.765625e-06), short(1.0)

@@ -1,4 +1,4 @@
-"""LR trials: the few rates around a suggestion that are worth a short training each, and what their losses say."""
+"""LR trials: choose a few rates around a suggestion for short trainings, and evaluate their losses."""
 
 import math
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ _QUARTER, _HALF = 0.25, 0.5  # of a decade
 
 
 def trial_rates(lr: float, steps: int, budget: int, planned_steps: float | None = None) -> list[float]:
-    r"""Return the rates to try, rising, around the one that a training as short as the trials would be given.
+    r"""Return the rates to try, increasing, around the suggestion for a training as short as a trial.
 
-    Of a short training the best rate is higher than of a long one, so the middle is
-    :math:`\eta \sqrt{T / k}`, with :math:`T` steps planned and :math:`k` in a trial
-    (:func:`~lightning_tricks.functional.range_test.steps_divisor`). They lie a quarter of a decade apart, or, where
-    there are only three of them, half a decade.
+    The best rate of a short training is higher than that of a long one, so the middle is :math:`\eta \sqrt{T / k}`,
+    with :math:`T` planned steps and :math:`k` steps per trial
+    (:func:`~lightning_tricks.functional.range_test.steps_divisor`). The rates are a quarter of a decade apart, or half
+    a decade if there are only three.
 
     Args:
-        lr: the suggestion for the training to come.
-        steps: of one trial.
-        budget: of all trials together, at least three times ``steps``.
-        planned_steps: optimizer steps of the training to come, if known.
+        lr: the suggestion for the coming training.
+        steps: steps per trial.
+        budget: steps of all trials together, at least three times ``steps``.
+        planned_steps: optimizer steps of the coming training, if known.
 
     Returns:
         3, 5 or 7 rates.
@@ -40,15 +40,15 @@ def trial_rates(lr: float, steps: int, budget: int, planned_steps: float | None 
 
 
 def best_trial(trials: Sequence[tuple[float, float]]) -> float | None:
-    """Return the rate with the lowest loss, its neighbours' losses counted in; ``None`` if no loss is finite.
+    """Return the rate with the lowest loss, weighted with its neighbors' losses; ``None`` if no loss is finite.
 
-    A single loss depends on its batches, and a rate next to one at which training does badly is not a good rate: each
-    loss counts three quarters, those of its neighbours an eighth each. The lowest rate's own loss stands in for its
-    missing neighbour. Above the highest rate it is unknown whether training breaks: it is left out, except where there
-    are only three.
+    A single loss depends on its batches, and a rate next to one that trains badly is not a good rate. Each loss
+    therefore counts three quarters, and each neighbor's loss one eighth. The lowest rate uses its own loss in place of
+    the missing neighbor. The highest rate is left out unless there are only three, because training may diverge just
+    above it.
 
     Args:
-        trials: rates, rising, and the loss that each came to.
+        trials: the rates, increasing, and the final loss of each.
 
     Example:
         >>> best_trial([(0.01, 1.5), (0.03, 1.2), (0.1, 1.3), (0.3, 9.0)])
@@ -66,18 +66,19 @@ def best_trial(trials: Sequence[tuple[float, float]]) -> float | None:
 
 
 def damp_move(lr: float, moved: float, steps: int, planned_steps: float | None = None) -> float:
-    r"""Return the suggestion, moved as far as trials are to be believed.
+    r"""Return the suggestion, moved in proportion to how representative the trials are.
 
     .. math:: \eta\, m^{\sqrt{k / T}}
 
-    A trial that is the whole training is believed in full, one of a hundredth of its :math:`T` steps a tenth of the
-    way: what leads after :math:`k` steps need not lead in the end.
+    A trial as long as the whole training counts in full; a trial of a hundredth of its :math:`T` steps moves the
+    suggestion by a tenth of the way (in logarithms), because the best rate after :math:`k` steps need not be the best
+    at the end.
 
     Args:
         lr: the suggestion :math:`\eta` before the trials.
-        moved: :math:`m`, the best rate of the trials over the middle one.
-        steps: :math:`k`, of one trial.
-        planned_steps: :math:`T`, 100 if not known.
+        moved: :math:`m`, the ratio of the best trial rate to the middle one.
+        steps: :math:`k`, the steps of one trial.
+        planned_steps: :math:`T`, the planned optimizer steps; 100 if unknown.
 
     Example:
         >>> damp_move(0.01, moved=10.0, steps=25, planned_steps=25)

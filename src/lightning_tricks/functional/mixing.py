@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 IGNORED = -100
-"""The class index that losses of torch ignore."""
+"""The class index that torch's losses ignore by default."""
 
 Region = tuple[slice, ...]
 """Which part of each row is pasted: a slice for each dimension after the first."""
@@ -19,7 +19,7 @@ def blend_rows(values: Tensor, shift: int, share: float) -> Tensor:
 
     Args:
         values: ``(N, *)``, floating.
-        shift: s; rows at the start continue at the end.
+        shift: s; counted cyclically, so the first rows are blended with the last.
         share: :math:`\lambda`, the weight of the row itself, in [0, 1].
 
     References:
@@ -38,7 +38,7 @@ def paste_rows(values: Tensor, shift: int, region: Region) -> Tensor:
 
     Args:
         values: ``(N, *)``.
-        shift: rows at the start continue at the end.
+        shift: counted cyclically, so the first rows get a region of the last.
         region: slices of the dimensions after the first.
 
     Example:
@@ -53,15 +53,15 @@ def paste_rows(values: Tensor, shift: int, region: Region) -> Tensor:
 
 
 def draw_box(height: int, width: int, share: float, center: tuple[float, float]) -> tuple[Region, float]:
-    r"""Return a box that covers about ``1 - share`` of an image, and the share that it really leaves.
+    r"""Return a box that covers about ``1 - share`` of an image, and the exact share outside of it.
 
-    Its sides are :math:`\sqrt{1 - \lambda}` of the image's; what lies outside of the image is cut off.
+    Its sides are :math:`\sqrt{1 - \lambda}` times those of the image; the part outside the image is cut off.
 
     Args:
-        height: of the image.
-        width: of the image.
+        height: height of the image.
+        width: width of the image.
         share: :math:`\lambda`, in [0, 1].
-        center: of the box, each in [0, 1).
+        center: center of the box, each coordinate in [0, 1).
 
     References:
         Yun et al., CutMix: regularization strategy to train strong classifiers with localizable features, 2019,
@@ -84,12 +84,12 @@ def _span(length: int, center: int, half: int) -> tuple[slice, int]:
 
 
 def draw_span(length: int, share: float, start: float) -> tuple[slice, float]:
-    """Return a span that covers about ``1 - share`` of a sequence, and the share that it really leaves.
+    """Return a span that covers about ``1 - share`` of a sequence, and the exact share outside of it.
 
     Args:
-        length: of the sequence.
+        length: length of the sequence.
         share: in [0, 1].
-        start: where among its possible places the span starts, in [0, 1).
+        start: position of the span among its possible positions, in [0, 1).
 
     Example:
         >>> draw_span(10, 0.7, 0.5)
@@ -108,7 +108,7 @@ def to_probabilities(target: Tensor, num_classes: int) -> Tensor:
         num_classes: C.
 
     Returns:
-        ``(N, C, *)``, the default floating dtype: what :func:`torch.nn.functional.cross_entropy` takes.
+        ``(N, C, *)`` in the default floating dtype, as :func:`torch.nn.functional.cross_entropy` accepts it.
 
     Example:
         >>> to_probabilities(torch.tensor([1, 0, -100]), 2)
@@ -121,7 +121,7 @@ def to_probabilities(target: Tensor, num_classes: int) -> Tensor:
 
 
 def check_class_indices(target: Tensor, num_classes: int) -> None:
-    """Refuse indices outside of the classes; waits for the device.
+    """Raise an error for indices outside the classes; synchronizes with the device.
 
     Raises:
         ValueError: an index is negative and not -100, or not smaller than ``num_classes``.
@@ -129,6 +129,6 @@ def check_class_indices(target: Tensor, num_classes: int) -> None:
     wrong = target[((target < 0) & (target != IGNORED)) | (target >= num_classes)]
     if len(wrong):
         raise ValueError(
-            f"`num_classes`={num_classes}, but the targets hold the class index {int(wrong[0])}. Give the number of "
-            "all classes; an index that the loss ignores must be -100."
+            f"`num_classes`={num_classes}, but the targets contain class index {int(wrong[0])}. Give the number of "
+            "all classes; an index that the loss should ignore must be -100."
         )

@@ -1,4 +1,4 @@
-"""Momentum: find it in a parameter group and write it, whatever the optimizer calls it."""
+"""Momentum: read and write it in a parameter group, under any of the names that optimizers use."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def has_momentum(group: dict[str, Any]) -> bool:
-    """Return whether a parameter group has a momentum that is not 0.
+    """Return whether a parameter group has a non-zero momentum.
 
     Example:
         >>> optimizer = torch.optim.Adam([torch.zeros(1)], betas=(0.9, 0.999))

@@ -8,16 +8,16 @@ from lightning_tricks.core.arguments import check_number
 
 
 class NoiseScale(NamedTuple):
-    """The simple noise scale of a gradient, and what it was computed from.
+    """The simple noise scale of a gradient, and the numbers it was computed from.
 
     Attributes:
-        simple: B_simple in rows; ``inf`` where no gradient stands out from its noise.
+        simple: B_simple in rows; ``inf`` if the gradient cannot be distinguished from its noise.
         small: mean squared L2 norm of the gradients of small batches.
         large: squared L2 norm of the gradient of the large batch.
-        small_batch: rows of a small batch.
+        small_batch: rows per small batch.
         large_batch: rows of the large batch.
-        low: two standard errors below ``simple``, at least 0; NaN where they are not known.
-        high: two standard errors above.
+        low: two standard errors below ``simple``, at least 0; NaN if unknown.
+        high: two standard errors above ``simple``.
 
     Example:
         >>> print(NoiseScale(100.0, 2.0, 1.0, 32, 3200, 80.0, 120.0))
@@ -34,12 +34,12 @@ class NoiseScale(NamedTuple):
 
     @property
     def suggestion(self) -> int | None:
-        """The power of two next to ``simple``; ``None`` where it is infinite."""
+        """The power of two closest to ``simple``; ``None`` if it is infinite."""
         return 2 ** round(math.log2(max(1.0, self.simple))) if math.isfinite(self.simple) else None
 
     def __str__(self) -> str:
         if self.suggestion is None:
-            return "noise scale unknown: the gradient does not stand out from its noise; read more batches"
+            return "noise scale unknown: the gradient cannot be distinguished from its noise; read more batches"
         spread = "" if math.isnan(self.low) else f" ({self.low:.3g} to {self.high:.3g})"
         return (
             f"noise scale {self.simple:.3g} rows{spread}: batches of about {self.suggestion} rows; smaller ones are "
@@ -62,7 +62,7 @@ def noise_scale(small: float, large: float, small_batch: int, large_batch: int) 
         large_batch: above ``small_batch``.
 
     Returns:
-        The scale without an interval; both estimates are unbiased, their ratio is so for many batches.
+        The scale without an interval. Both estimates are unbiased; their ratio is only asymptotically unbiased.
 
     Raises:
         ValueError: an argument is out of range.
@@ -85,11 +85,11 @@ def noise_scale(small: float, large: float, small_batch: int, large_batch: int) 
 
 
 def with_interval(scale: NoiseScale, left_out: Sequence[NoiseScale]) -> NoiseScale:
-    r"""Return a noise scale with two standard errors to either side, by the jackknife.
+    r"""Return a noise scale with an interval of two standard errors on both sides, by the jackknife.
 
     Args:
-        scale: of all batches.
-        left_out: with one group of batches left out, for each of the groups.
+        scale: the noise scale of all batches.
+        left_out: the noise scales with each group of batches left out in turn.
 
     Example:
         >>> parts = [noise_scale(5.0, large, 10, 90) for large in (1.38, 1.4, 1.42)]

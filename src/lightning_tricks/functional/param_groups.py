@@ -1,4 +1,4 @@
-"""Param groups: part the groups of a built optimizer further, keeping every option that its user gave them."""
+"""Param groups: split the groups of an existing optimizer and keep every option that the user set."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,15 +13,15 @@ def split_param_groups_(
     kind: Callable[[Tensor], int],
     options: Callable[[int], Mapping[str, Any]] | None = None,
 ) -> list[int]:
-    """Split each group so that all its parameters are of one kind; the groups keep their order and their options.
+    """Split each group so that all parameters of a group are of one kind; groups keep their order and options.
 
     Args:
-        optimizer: any optimizer that bears several groups; its state is kept by parameter and does not change.
-        kind: what kind a parameter is; within a group of the user's, the kinds come in rising order.
-        options: what the groups of a kind get instead of the user's options.
+        optimizer: any optimizer that supports several groups; its state is kept by parameter and does not change.
+        kind: returns the kind of a parameter; within an original group, kinds are sorted in increasing order.
+        options: options of the groups of a kind, which replace the user's.
 
     Returns:
-        For each group of now, the index of the group that it was part of.
+        For each new group, the index of its original group.
 
     Example:
         >>> body, head = torch.zeros(3, requires_grad=True), torch.zeros(1, requires_grad=True)
@@ -41,7 +41,7 @@ def split_param_groups_(
             part.update(options(label) if options else {})
             split.append(part)
             origins.append(i)
-        if not kinds:  # an empty group is a placeholder of the user's
+        if not kinds:  # an empty group is the user's placeholder
             split.append(group)
             origins.append(i)
     optimizer.param_groups[:] = split
@@ -50,23 +50,23 @@ def split_param_groups_(
 
 def _part_of(group: Mapping[str, Any], wanted: list[bool], number: int) -> dict[str, Any]:
     part = {key: _own(value) for key, value in group.items() if key not in ("params", "param_names")}
-    for key in ("params", "param_names"):  # names: where the optimizer was built from named_parameters()
+    for key in ("params", "param_names"):  # names exist if the optimizer was built from named_parameters()
         if key in group:
             part[key] = [item for item, is_wanted in zip(group[key], wanted, strict=True) if is_wanted]
-    if "name" in part and number:  # LearningRateMonitor refuses two of one name
+    if "name" in part and number:  # LearningRateMonitor does not accept two groups with the same name
         part["name"] = f"{part['name']}/{number}"
     return part
 
 
 def _own(value: Any) -> Any:
-    """A learning rate may be a tensor, which is written in place: each group needs its own."""
+    """Copy a learning rate that is a tensor: tensors are written in place, so each group needs its own."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     return list(value) if isinstance(value, list) else value
 
 
 def find_undecayed(model: nn.Module) -> set[int]:
-    """Return the ``id`` of each parameter that custom spares from weight decay: biases, norms, single vectors.
+    """Return the ``id`` of each parameter that is usually exempt from weight decay: biases, norms and vectors.
 
     Example:
         >>> layers = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8))
@@ -89,7 +89,7 @@ def missing_from(optimizers: list[Optimizer], model: nn.Module) -> list[str]:
 
 
 def foreign_shapes(optimizers: list[Optimizer], model: nn.Module) -> list[torch.Size]:
-    """Return the shapes of the parameters in the optimizers that are not the model's."""
+    """Return the shapes of the optimizers' parameters that do not belong to the model."""
     own = {id(value) for value in model.parameters()}
     groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     return [value.shape for group in groups for value in group["params"] if id(value) not in own]

@@ -1,4 +1,4 @@
-"""Parameter selection: choose parameters by glob patterns on their names, with biases and norms set apart."""
+"""Parameter selection: choose parameters by glob patterns on their names; biases and norms are special."""
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -23,11 +23,11 @@ def select_weights(
         exclude: glob patterns on parameter names, which win over ``include``.
 
     Returns:
-        The parameters by name, in registration order. A tied weight appears once; it is selected, or left out, under
-        any of its names.
+        The parameters by name, in registration order. A tied weight appears once; any of its names selects or excludes
+        it.
 
     Raises:
-        ValueError: a pattern matches nothing that it could select or leave out, or nothing is left.
+        ValueError: a pattern matches no parameter that it could select or exclude, or no parameter remains.
 
     Example:
         >>> layers = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.Linear(8, 2))
@@ -73,7 +73,7 @@ def find_biases_and_norms(model: nn.Module) -> set[int]:
 
 
 def _is_bias(path: str) -> bool:
-    """Return whether a parameter's path ends in a bias, also where a parametrization has renamed it."""
+    """Return whether a parameter's path ends in a bias, even if a parametrization has renamed it."""
     leaf = path.rpartition(_PARAMETRIZED)[2].split(".")[0] if _PARAMETRIZED in path else path.rpartition(".")[2]
     return leaf == "bias" or leaf.startswith("bias_") or leaf.endswith("_bias")
 

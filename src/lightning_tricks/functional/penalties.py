@@ -15,7 +15,7 @@ def weight_penalty(weights: Sequence[Tensor], l1: float = 0.0, l2: float = 0.0) 
     .. math:: \lambda_1 \sum_i |w_i| + \lambda_2 \sum_i |w_i|^2
 
     Args:
-        weights: at least one tensor, of any shape; of a complex one the modulus counts.
+        weights: at least one tensor, of any shape; complex weights count by their modulus.
         l1: factor of the absolute values, >= 0.
         l2: factor of the squares, >= 0. Weight decay of :math:`\lambda` in SGD is ``l2`` of :math:`\lambda / 2`.
 
@@ -37,10 +37,10 @@ def add_penalty_grads_(weights: Sequence[Tensor], l1: float = 0.0, l2: float = 0
     .. math:: g \leftarrow g + s (\lambda_1 \operatorname{sign}(w) + 2 \lambda_2 w)
 
     Args:
-        weights: tensors that can have a gradient; one without a gradient gets one, a sparse gradient becomes dense.
+        weights: tensors that require a gradient; a missing gradient is created, a sparse one becomes dense.
         l1: factor of the absolute values, >= 0.
         l2: factor of the squares, >= 0.
-        scale: factor of both, such as the share of an accumulation window that was seen.
+        scale: factor of both terms, such as the completed share of an accumulation window.
 
     Example:
         >>> weight = torch.nn.Parameter(torch.tensor([3.0, -1.0, 0.0]))
@@ -62,7 +62,7 @@ def add_penalty_grads_(weights: Sequence[Tensor], l1: float = 0.0, l2: float = 0
 
 
 def _dense_grad_(weight: Tensor) -> Tensor:
-    """Return the gradient of a weight, made dense, or made at all, if it is not."""
+    """Return the gradient of a weight as a dense tensor, created if necessary."""
     if weight.grad is None:
         weight.grad = torch.zeros_like(weight)
     elif weight.grad.layout != torch.strided:

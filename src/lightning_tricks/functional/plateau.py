@@ -1,7 +1,7 @@
-"""Plateau: count the checks without a new best, and cut the learning rate after so many of them.
+"""Plateau: count the checks without a new best score, and reduce the learning rate when there are too many.
 
-One frozen state serves both rules: "no improvement in n: cut and continue" gives a ``patience`` to :func:`observe`, "no
-improvement in n: stop" leaves it out and reads ``wait_count``.
+One frozen state serves both rules. "No improvement in n checks: reduce and continue" passes a ``patience`` to
+:func:`observe`; "no improvement in n checks: stop" omits it and reads ``wait_count``.
 """
 
 from dataclasses import dataclass, replace
@@ -11,20 +11,20 @@ import torch
 
 Mode = Literal["min", "max"]
 
-# 0.1 ** 3 is 0.0010000000000000002: a factor that is the floor but for rounding has arrived there.
+# 0.1 ** 3 is 0.0010000000000000002: a factor that differs from the floor only by rounding has reached it.
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class PlateauState:
-    """What the checks so far have come to.
+    """The result of all checks so far.
 
     Attributes:
-        best_score: the best score; ``None`` before the first that is a number.
-        wait_count: checks in a row without a new best, since the last cut if there was one.
-        lr_factor: product of all cuts, 1 at first.
-        num_reductions: cuts so far.
-        cooldown_left: coming checks that do not count as bad.
+        best_score: the best score; ``None`` before the first score that is not NaN.
+        wait_count: consecutive checks without a new best, counted from the last reduction if there was one.
+        lr_factor: product of all reductions, initially 1.
+        num_reductions: number of reductions so far.
+        cooldown_left: number of coming checks that do not count as bad.
     """
 
     best_score: float | None = None
@@ -49,19 +49,20 @@ def observe(
     r"""Return the state after one more check.
 
     With best :math:`b`, a score :math:`s` is a new best if :math:`s < b - \delta` (``"max"``: :math:`s > b + \delta`).
-    Else, save in a cooldown, it is bad; the ``patience``-th bad one in a row cuts, :math:`f \leftarrow
-    \max(f \cdot \text{factor}, f_{min})`, and the count starts afresh. On the floor nothing is cut any more.
+    Otherwise, except during a cooldown, the check is bad. The ``patience``-th consecutive bad check reduces the factor,
+    :math:`f \leftarrow \max(f \cdot \text{factor}, f_{min})`, and the count restarts at 0. At the floor there are no
+    more reductions.
 
     Args:
-        state: the state before.
+        state: the previous state.
         value: the score of this check; NaN is never better.
         mode: whether lower or higher is better.
         min_delta: a new best must be better by more than this, >= 0.
-        patience: checks in a row without a new best that bring a cut, >= 1; ``None``: nothing is ever cut.
-        factor: what a cut multiplies by, in ``(0, 1)``.
+        patience: number of consecutive bad checks that triggers a reduction, >= 1; ``None`` for no reductions.
+        factor: multiplier of each reduction, in ``(0, 1)``.
         min_factor: the floor of ``lr_factor``, in ``(0, 1)``.
-        cooldown: checks after a cut that never count as bad, >= 0.
-        precision: the type that ``value`` comes from; see :func:`is_better`.
+        cooldown: number of checks after a reduction that never count as bad, >= 0.
+        precision: the original dtype of ``value``; see :func:`is_better`.
 
     Example:
         >>> state = PlateauState()
@@ -91,7 +92,7 @@ def observe(
 
 
 def at_floor(state: PlateauState, min_factor: float) -> bool:
-    """Return whether the cuts have arrived at the floor."""
+    """Return whether the reductions have reached the floor."""
     return state.lr_factor <= min_factor
 
 
@@ -110,7 +111,7 @@ def is_better(
 ) -> bool:
     """Return whether a score is a new best: better than the best so far by more than ``min_delta``.
 
-    Of a ``float32`` score the comparison is made in that precision, on either side: from 1 to the ``float32`` 0.9,
+    A ``float32`` score is compared in that precision, on both sides: the difference between 1 and the ``float32`` 0.9,
     which is a little less than 0.9, is not *more* than 0.1.
 
     Example:
@@ -127,7 +128,7 @@ def is_better(
 
 
 def worst(mode: Mode) -> float:
-    """Return the score that any number is better than."""
+    """Return the worst possible score, which any number improves on."""
     return float("inf") if mode == "min" else float("-inf")
 
 
@@ -136,7 +137,7 @@ def _rounded(number: float, precision: torch.dtype) -> float:
 
 
 def as_precise(threshold: float, value: float) -> float:
-    """Return a threshold in the precision of the score that is held against it.
+    """Return a threshold in the precision of the score that it is compared with.
 
     Example:
         >>> score = torch.tensor(2.9).item()  # a float32, a little above 2.9

@@ -1,6 +1,6 @@
 r"""Range test: the rates of a sweep, and the rate that its losses suggest.
 
-A sweep takes one optimizer step at each of many rising learning rates and keeps the loss of each (Smith, Cyclical
+A sweep takes one optimizer step at each of many increasing learning rates and records each loss (Smith, Cyclical
 Learning Rates, 2017, §3.3). A suggestion is a number with a reason, or ``None`` with the reason why there is none.
 """
 
@@ -15,29 +15,29 @@ from lightning_tricks.functional.sweep_curve import Curve, find_fault, read_curv
 Method = Literal["auto", "valley", "steep", "minimum", "slide"]
 Mode = Literal["exponential", "linear"]
 
-_WIDTHS = (0.01, 0.02, 0.04)  # of smoothing, as shares of the sweep
-_UNKNOWN, _LONGEST = 100, 400  # optimizer steps to come
+_WIDTHS = (0.01, 0.02, 0.04)  # smoothing widths, as fractions of the sweep
+_UNKNOWN, _LONGEST = 100, 400  # optimizer steps assumed if the length is unknown
 
 
 class Suggestion(NamedTuple):
-    """A learning rate, or none, and why."""
+    """A learning rate or ``None``, and the reason."""
 
     lr: float | None
     reason: str
 
 
 def lr_grid(min_lr: float, max_lr: float, num_steps: int, mode: Mode = "exponential") -> list[float]:
-    r"""Return the rates of a sweep, both ends included.
+    r"""Return the learning rates of a sweep, including both ends.
 
     .. math:: \eta_i = \eta_\text{min} (\eta_\text{max} / \eta_\text{min})^{i / (n - 1)}
 
-    or, linear, :math:`\eta_i = \eta_\text{min} + (\eta_\text{max} - \eta_\text{min})\, i / (n - 1)`.
+    or, for ``"linear"``, :math:`\eta_i = \eta_\text{min} + (\eta_\text{max} - \eta_\text{min})\, i / (n - 1)`.
 
     Args:
         min_lr: the first rate, > 0.
         max_lr: the last rate, above ``min_lr``.
-        num_steps: how many, >= 2.
-        mode: equal ratios or equal distances.
+        num_steps: number of rates, >= 2.
+        mode: ``"exponential"`` for equal ratios, ``"linear"`` for equal differences.
 
     Raises:
         ValueError: an argument is out of range.
@@ -66,8 +66,8 @@ def lr_grid(min_lr: float, max_lr: float, num_steps: int, mode: Mode = "exponent
 def minimum(curve: Curve) -> Suggestion:
     """Suggest a tenth of the rate at which the smoothed loss is lowest (fastai's ``minimum``).
 
-    Flat or noise: none. Falling throughout: a tenth of the last rate. Rising throughout: none. Ended by NaN: as if it
-    had ended before.
+    No suggestion if the loss is flat, only noise, or rises throughout. If it falls throughout, a tenth of the last
+    rate. A sweep that ends in NaN counts up to there.
     """
     return _unless_faulty(curve, lambda: _share_of_minimum(curve))
 
@@ -79,14 +79,14 @@ def _share_of_minimum(curve: Curve) -> Suggestion:
 
 
 def _hint(curve: Curve) -> str:
-    return "; it still falls at the highest rate tried: raise `max_lr`" if curve.still_falls else ""
+    return "; the loss is still falling at the highest rate tried: raise `max_lr`" if curve.still_falls else ""
 
 
 def steep(curve: Curve) -> Suggestion:
     """Suggest the rate where the smoothed loss falls fastest per ln(rate), before its minimum.
 
-    Per rate instead of per ln(rate) noise at the smallest rates would win. Flat or noise: none. Falling throughout:
-    its steepest point. Ended by NaN: as if it had ended before.
+    Measured per rate instead of per ln(rate), noise at the smallest rates would dominate. No suggestion if the loss is
+    flat or only noise. If it falls throughout, the steepest point. A sweep that ends in NaN counts up to there.
     """
 
     def find() -> Suggestion:
@@ -102,8 +102,9 @@ def steep(curve: Curve) -> Suggestion:
 def valley(curve: Curve) -> Suggestion:
     """Suggest the middle of the longest fall: halfway along the longest falling subsequence (after fastai's default).
 
-    fastai counts its beginning back from its end as if it had no gaps; here it begins where it begins. Flat or noise:
-    none. Falling throughout: the middle of the range. Ended by NaN: as if it had ended before.
+    fastai computes the start of the subsequence from its end and length, as if it had no gaps; here the actual start is
+    used. No suggestion if the loss is flat or only noise. If it falls throughout, the middle of the range. A sweep that
+    ends in NaN counts up to there.
     """
 
     def find() -> Suggestion:
@@ -124,9 +125,9 @@ def valley(curve: Curve) -> Suggestion:
 def slide(curve: Curve) -> Suggestion:
     """Suggest the left end of a window that slides down from the minimum until both its ends are equally steep.
 
-    After fastai's ``slide``; the slopes are taken of the loss as a share of its fall, so that its scale does not
-    matter. Flat or noise: none. Falling in a straight line: a window's width before the end. Ended by NaN: as if it
-    had ended before.
+    After fastai's ``slide``. Slopes are measured on the loss divided by its total fall, so its scale does not matter.
+    No suggestion if the loss is flat or only noise. If it falls in a straight line, one window width before the end. A
+    sweep that ends in NaN counts up to there.
     """
 
     def find() -> Suggestion:
@@ -149,17 +150,17 @@ def slide(curve: Curve) -> Suggestion:
 
 
 def steps_divisor(planned_steps: float | None, steps: float) -> float:
-    r"""Return by what the best rate of a short training is divided to have that of a longer one.
+    r"""Return the divisor that turns the best rate of a short training into that of a longer one.
 
     .. math:: \max(1, \sqrt{\min(T, 400) / \tau})
 
-    Of a constant rate the best is :math:`c / \sqrt{T}`, unless training breaks before: the noise that a rate lets in
-    must be paid back, the more of it the longer it lasts (Ghadimi & Lan 2013, corollary 2.2). Beyond 400 steps a
-    smaller rate was hardly better (measured up to 1,125), and long trainings have a schedule that lowers it.
+    The best constant rate is :math:`c / \sqrt{T}`, unless training diverges at a smaller one: the noise that the rate
+    lets in accumulates over the training (Ghadimi & Lan 2013, corollary 2.2). Beyond 400 steps a smaller rate was
+    hardly better (measured up to 1,125 steps), and long trainings usually have a schedule that lowers the rate.
 
     Args:
-        planned_steps: :math:`T`, of the longer one; ``None``: not known, then 100.
-        steps: :math:`\tau`, of the short one.
+        planned_steps: :math:`T`, optimizer steps of the longer training; ``None`` (unknown) counts as 100.
+        steps: :math:`\tau`, optimizer steps of the short training.
 
     References:
         Ghadimi & Lan, Stochastic first- and zeroth-order methods for nonconvex stochastic programming, 2013.
@@ -172,17 +173,18 @@ def steps_divisor(planned_steps: float | None, steps: float) -> float:
 
 
 def auto(curve: Curve) -> Suggestion:
-    r"""Suggest the rate that is best for so long a training, if the sweep found that of one as short as itself.
+    r"""Suggest the best rate for the planned length, from the best rate for a training as short as the sweep.
 
-    Up to where its loss is lowest, the sweep has gone as far as :math:`\tau` steps at that rate would; of so short a
-    training it is the best rate, and of one of :math:`T` steps the best is smaller (:func:`steps_divisor`):
+    At the point where its loss is lowest, the sweep has progressed as far as :math:`\tau` steps at that rate would.
+    That rate is the best for such a short training; the best for :math:`T` steps is smaller (:func:`steps_divisor`):
 
     .. math:: \eta = \eta_\text{lowest} \sqrt{\tau / T}, \quad \tau = \sum_{\eta_i \le \eta_\text{lowest}}
         \eta_i / \eta_\text{lowest}
 
-    A hundred steps over eight decades make :math:`\tau = 5.9`, and so a quarter for a hundred steps to come. Nothing in
-    it is fitted. Where a noisy loss is lowest depends on how much it is smoothed: :math:`\eta_\text{lowest}` and
-    :math:`\tau` are means over three widths. Flat, noise, monotone and NaN: as :func:`minimum`.
+    A hundred steps over eight decades give :math:`\tau = 5.9`, and so a quarter of the rate for a training of a hundred
+    steps. No constant is fitted. Where a noisy loss is lowest depends on the smoothing, so :math:`\eta_\text{lowest}`
+    and :math:`\tau` are means over three smoothing widths. Flat, noisy and monotone losses and NaN are treated as in
+    :func:`minimum`.
     """
 
     def find() -> Suggestion:
@@ -220,11 +222,11 @@ def suggest(
     """Return the rate that a sweep suggests, or ``None``, and the reason.
 
     Args:
-        lrs: the rates, rising.
-        losses: the loss of the step at each, raw.
-        method: the rule.
-        smoothing: weight of the past in the average, in ``[0, 1)``.
-        planned_steps: optimizer steps of the training to come, if known.
+        lrs: the rates, increasing.
+        losses: the unsmoothed loss of the step at each rate.
+        method: the rule that chooses the rate.
+        smoothing: weight of the previous losses in the moving average, in ``[0, 1)``.
+        planned_steps: optimizer steps of the coming training, if known.
 
     Raises:
         ValueError: an unknown method, or sequences of different lengths.

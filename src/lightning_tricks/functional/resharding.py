@@ -1,4 +1,4 @@
-"""Resharding: let go of gathered parameters of a sharded model."""
+"""Resharding: release the gathered parameters of a sharded model."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from torch import nn
 
 
 def reshard_(model: nn.Module) -> None:
-    """Let go of gathered parameters, which the outermost layers of ``fully_shard`` may hold after a forward pass.
+    """Release gathered parameters, which the outermost layers of ``fully_shard`` may keep after a forward pass.
 
-    A gathered parameter is another object than the sharded one, which optimizers and callbacks know.
+    A gathered parameter is not the sharded object that optimizers and callbacks refer to.
     """
     module: Any
     for module in model.modules():

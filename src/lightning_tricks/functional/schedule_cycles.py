@@ -1,4 +1,4 @@
-"""Schedule cycles: restart again and again, or rise and fall once."""
+"""Schedule cycles: repeated restarts, and a single rise and fall."""
 
 import math
 from collections.abc import Callable
@@ -6,9 +6,9 @@ from collections.abc import Callable
 from lightning_tricks.core.arguments import check_length, check_number
 from lightning_tricks.functional.schedule_parts import Schedule, half_cosine
 
-# A time that is a corner but for rounding counts as the corner: 3 * 0.1 is a restart of cycles of length 0.1.
+# A time that differs from a corner only by rounding counts as the corner: 3 * 0.1 is a restart for length 0.1.
 _ROUNDING = 1e-12
-# Beyond these a length or a multiplier is not a finite number within a run.
+# Beyond these bounds a length or a multiplier would not stay finite within a run.
 _LARGEST_RATIO = 1e6
 _SMALLEST_DIVISOR = 1e-12
 
@@ -19,7 +19,7 @@ def _check_positive(name: str, value: object, low: float = 0.0, high: float = ma
 
 
 def cosine_warm_restarts(t_0: float, t_mult: float = 1.0, end_factor: float = 0.0, peak_decay: float = 1.0) -> Schedule:
-    r"""Fall along half a cosine, again and again: exactly the peak at each restart.
+    r"""Decay along half a cosine repeatedly, with exactly the peak at each restart.
 
     Cycle :math:`i` lasts :math:`T_i = T_0\, k^i` and starts at :math:`S_i = T_0 (k^i - 1) / (k - 1)`, or at
     :math:`i\, T_0` where :math:`k = 1`; within it
@@ -28,9 +28,9 @@ def cosine_warm_restarts(t_0: float, t_mult: float = 1.0, end_factor: float = 0.
 
     Args:
         t_0: length :math:`T_0` of the first cycle, > 0.
-        t_mult: each cycle is :math:`k` times as long as the last, in ``(0, 1e6]``, fractions too. Below 1 the cycles
-            end at ``t_0 / (1 - t_mult)``: ``end_factor`` from there on.
-        end_factor: the multiplier :math:`f` that each cycle falls to, in ``[0, 1]``; no peak is lower.
+        t_mult: each cycle is :math:`k` times as long as the last, in ``(0, 1e6]``, also fractional. Below 1, the cycles
+            end at ``t_0 / (1 - t_mult)``, and the multiplier is ``end_factor`` after that.
+        end_factor: the multiplier :math:`f` at the end of each cycle, in ``[0, 1]``; no peak is lower.
         peak_decay: cycle :math:`i` peaks at :math:`d^i`, in ``(0, 1]``.
 
     Example:
@@ -42,7 +42,7 @@ def cosine_warm_restarts(t_0: float, t_mult: float = 1.0, end_factor: float = 0.
         Loshchilov & Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, equation 5.
     """
     check_length("t_0", t_0)
-    # floats, as a power of an exact fraction has as many digits as there were cycles
+    # floats, because a power of an exact fraction has as many digits as there were cycles
     ratio = _check_positive("t_mult", t_mult, high=_LARGEST_RATIO)
     check_number("end_factor", end_factor, 0, 1)
     decay = check_number("peak_decay", peak_decay, 0, 1, low_open=True)
@@ -59,12 +59,12 @@ def _cosine_warm_restarts(t: float, t_0: float, t_mult: float, end_factor: float
 
 
 def find_cycle(t: float, t_0: float, t_mult: float) -> tuple[int, float] | None:
-    """Return the index of the cycle that ``t`` lies in and the time since its start; ``None`` after the last.
+    """Return the index of the cycle that contains ``t`` and the time since its start; ``None`` after the last.
 
     Args:
         t: a time >= 0.
         t_0: length of the first cycle.
-        t_mult: ratio of a cycle's length to that of the one before.
+        t_mult: ratio of the lengths of successive cycles.
 
     Example:
         >>> find_cycle(121, t_0=1, t_mult=3)  # 1 + 3 + 9 + 27 + 81: a restart
@@ -80,7 +80,7 @@ def find_cycle(t: float, t_0: float, t_mult: float) -> tuple[int, float] | None:
         if 1 + reached * growth <= 0:
             return None
         index = math.floor(math.log1p(x * growth) / math.log(t_mult)) if x else 0
-        # the logarithm may miss a restart by a rounding: the starts decide
+        # rounding in the logarithm may miss a restart, so compare with the cycle starts
         if _cycle_start(index + 1, t_mult) <= reached:
             index += 1
         elif _cycle_start(index, t_mult) > reached:
@@ -91,12 +91,12 @@ def find_cycle(t: float, t_0: float, t_mult: float) -> tuple[int, float] | None:
 
 
 def in_each_cycle(schedule: Schedule, t_0: float, t_mult: float) -> Schedule:
-    """Restart a schedule at each restart; 1 after the last cycle.
+    """Apply a schedule anew in each cycle; 1 after the last cycle.
 
     Args:
-        schedule: its time is that since the restart.
+        schedule: a schedule whose time starts at each restart.
         t_0: length of the first cycle.
-        t_mult: ratio of a cycle's length to that of the one before.
+        t_mult: ratio of the lengths of successive cycles.
 
     Example:
         >>> from lightning_tricks.functional.schedules import linear_warmup
@@ -112,7 +112,7 @@ def _in_each_cycle(t: float, schedule: Schedule, t_0: float, t_mult: float) -> f
 
 
 def moves_early(rule: Callable[[float], float], probes: int = 64) -> bool:
-    """Say whether a function of time changes before time 1, checked at this number of times.
+    """Return whether a function of time changes before time 1, checked at this number of times.
 
     Example:
         >>> moves_early(cosine_warm_restarts(4)), moves_early(lambda t: 0.5 ** int(t))
@@ -130,7 +130,7 @@ def _cycle_start(index: int, t_mult: float) -> float:
 def one_cycle(
     total: float, pct_start: float = 0.3, div_factor: float = 25.0, final_div_factor: float = 1e4
 ) -> Schedule:
-    r"""Rise along half a cosine to 1, fall along another far below the start, and stay there.
+    r"""Rise to 1 along half a cosine, then fall far below the start along another half, and stay there.
 
     With the peak at :math:`P = p\, T`, the start :math:`s = 1 / d`, the end :math:`e = s / D` and
     :math:`h(x) = \tfrac{1}{2}(1 + \cos \pi x)`
@@ -140,8 +140,8 @@ def one_cycle(
     torch's ``OneCycleLR`` peaks and ends one step earlier.
 
     Args:
-        total: the time :math:`T` of the whole cycle, > 0; the end's multiplier from there on.
-        pct_start: share :math:`p` of the cycle that rises, in ``[0, 1)``; 0 starts at the peak.
+        total: the time :math:`T` of the whole cycle, > 0; after it the multiplier stays at its end value.
+        pct_start: fraction :math:`p` of the cycle in which the rate rises, in ``[0, 1)``; 0 starts at the peak.
         div_factor: ratio of the peak to the start, :math:`d \ge 1`.
         final_div_factor: ratio of the start to the end, :math:`D > 0`.
 
@@ -164,13 +164,13 @@ def _one_cycle(t: float, total: float, pct_start: float, div_factor: float, fina
 
 
 def one_cycle_momentum(total: float, pct_start: float = 0.3, base: float = 0.85, maximum: float = 0.95) -> Schedule:
-    """Return the momentum that goes with :func:`one_cycle`: it falls while the rate rises, and back.
+    """Return the momentum that belongs to :func:`one_cycle`: it falls while the rate rises, and rises while it falls.
 
-    A value, not a multiplier: ``maximum`` at both ends, ``base`` where the rate peaks.
+    It is a value, not a multiplier: ``maximum`` at both ends, ``base`` where the rate peaks.
 
     Args:
-        total: time of the whole cycle, > 0.
-        pct_start: share of the cycle in which the rate rises, in ``[0, 1)``.
+        total: duration of the whole cycle, > 0.
+        pct_start: fraction of the cycle in which the rate rises, in ``[0, 1)``.
         base: the momentum at the peak of the rate, in ``[0, maximum]``.
         maximum: the momentum at both ends, in ``[0, 1)``.
 

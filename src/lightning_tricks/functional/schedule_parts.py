@@ -1,4 +1,4 @@
-"""Schedule parts: what every schedule is made of, a frozen function of time and its exact corners."""
+"""Schedule parts: the frozen function of time behind every schedule, with exact corners."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -9,12 +9,12 @@ from typing import Any
 class Schedule:
     """A multiplier as a function of time: ``schedule(t)`` for any finite ``t >= 0``.
 
-    Frozen, comparable by value and picklable; made by the functions of :mod:`lightning_tricks.functional.schedules`.
-    No dataclass, for OmegaConf would take one in a list of ``_target_`` nodes for a configuration.
+    Frozen, comparable by value and picklable; created by the functions of :mod:`lightning_tricks.functional.schedules`.
+    Not a dataclass, because OmegaConf would treat one in a list of ``_target_`` nodes as a configuration.
 
     Args:
         rule: ``rule(t, *arguments)``, a module-level function.
-        arguments: what the rule takes in addition to the time.
+        arguments: the arguments of the rule after the time.
     """
 
     __slots__ = ("arguments", "rule")
@@ -27,7 +27,7 @@ class Schedule:
         object.__setattr__(self, "arguments", arguments)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"`{name}` cannot be set to {value!r}: a schedule is frozen. Make another one.")
+        raise AttributeError(f"`{name}` cannot be set to {value!r}: a schedule is frozen. Create a new one.")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Schedule) and (self.rule, self.arguments) == (other.rule, other.arguments)
@@ -57,10 +57,10 @@ class Schedule:
 
 
 def count_lengths(t: float, length: float) -> tuple[int, bool]:
-    """Return how many whole lengths lie before ``t``, and whether ``t`` is the very end of the last.
+    """Return the number of whole lengths before ``t``, and whether ``t`` is exactly the end of the last.
 
-    A multiple of the length counts as such whether it was reached by a float product or is the float nearest to the
-    product of the decimals; any other time, however near, lies where it lies.
+    A multiple of the length is recognized both as a product of floats and as the float nearest to the product of the
+    decimals. Any other time, however close, does not count as a multiple.
 
     Args:
         t: a time >= 0.
@@ -82,11 +82,11 @@ def count_lengths(t: float, length: float) -> tuple[int, bool]:
 
 
 def half_cosine(share: float, start: float, end: float) -> float:
-    """Go from exactly ``start`` at share 0 to exactly ``end`` at share 1 and after it."""
+    """Interpolate from exactly ``start`` at share 0 to exactly ``end`` at share 1 and above."""
     if share <= 0:
         return start
     if share >= 1:
         return end
     value = end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-    # near the start the sum may round to the other side of it
+    # near the start, the sum may be rounded past it
     return min(max(value, end), start) if end < start else max(min(value, end), start)

@@ -1,4 +1,4 @@
-"""Scheduler forecast: the rates that a scheduler is about to write, found by stepping it and taking the steps back."""
+"""Scheduler forecast: find the rates that a scheduler will write by stepping it and undoing the steps."""
 
 import inspect
 import math
@@ -15,7 +15,7 @@ _STEPS = 100
 
 
 class Deviation(NamedTuple):
-    """The first step after which a scheduler does not write what it was asked for."""
+    """The first step after which a scheduler does not write the expected rate."""
 
     step: int
     group: int
@@ -26,14 +26,14 @@ class Deviation(NamedTuple):
 def forecast_lrs(
     scheduler: Any, optimizer: Optimizer, leave_out: Iterable[object] = (), num_steps: int = _STEPS
 ) -> list[list[float]]:
-    """Return the rates of all groups after each of the next steps; scheduler and groups are as before.
+    """Return the rates of all groups after each of the next steps; scheduler and groups are not changed.
 
     Args:
-        scheduler: any object with a ``step``; it is called without arguments, with the number of the step, or with a
-            constant metric, as its parameters ask.
-        optimizer: whose groups it writes.
-        leave_out: objects that the scheduler may hold and that its steps do not change, such as the model.
-        num_steps: steps to look ahead. They end sooner where the scheduler raises an error, past its last step.
+        scheduler: any object with a ``step`` method; it is called without arguments, with the step number, or with a
+            constant metric, depending on its signature.
+        optimizer: the optimizer whose groups it writes.
+        leave_out: objects that the scheduler may refer to and that its steps do not change, such as the model.
+        num_steps: number of steps to look ahead; fewer if the scheduler raises an error after its last step.
 
     Returns:
         Rates by step and group; an empty list if it cannot be stepped.
@@ -55,11 +55,11 @@ def forecast_lrs(
     rates: list[list[float]] = []
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of a step before the optimizer's first
+            warnings.simplefilter("ignore")  # torch warns about a scheduler step before the first optimizer step
             for step in range(1, num_steps + 1):
                 take_step(step)
                 rates.append([float(group["lr"]) for group in optimizer.param_groups])
-    except Exception:  # past its last step, or another class than its `step` looks like: the forecast ends here
+    except Exception:  # after its last step, or a `step` that needs other arguments: the forecast ends here
         return rates
     finally:
         memory.restore_()
@@ -68,7 +68,7 @@ def forecast_lrs(
 
 
 def _stepper(scheduler: Any) -> Callable[[int], None] | None:
-    """Return how to take a step of that number, ``None`` if that is unknown."""
+    """Return how to take the step with a given number, ``None`` if unknown."""
     step, update = getattr(scheduler, "step", None), getattr(scheduler, "step_update", None)
     if not callable(step):
         return None
@@ -79,7 +79,7 @@ def _stepper(scheduler: Any) -> Callable[[int], None] | None:
 
     def take_step(number: int) -> None:
         step(*[1.0 if name in _METRICS else number for name in needed])
-        if callable(update):  # timm's schedulers count updates apart from epochs
+        if callable(update):  # timm's schedulers count updates separately from epochs
             update(number)
 
     return take_step
@@ -88,7 +88,7 @@ def _stepper(scheduler: Any) -> Callable[[int], None] | None:
 def find_deviation(
     before: Sequence[Sequence[float]], after: Sequence[Sequence[float]], factors: Sequence[float], over: float = 1.0
 ) -> Deviation | None:
-    """Return the first step at which the second forecast is not the first times ``factors / over``.
+    """Return the first step at which the second forecast differs from the first times ``factors / over``.
 
     Example:
         >>> find_deviation([[0.1], [0.2]], [[1.0], [0.2]], factors=[10.0])

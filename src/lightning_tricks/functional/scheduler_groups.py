@@ -1,8 +1,8 @@
-"""Scheduler groups: keep a scheduler right when its optimizer's groups are split or their rates scaled.
+"""Scheduler groups: keep a scheduler correct when its optimizer's groups are split or their rates are scaled.
 
-Schedulers keep lists with an entry for each group (``base_lrs``, ``max_lrs``, ``lr_lambdas`` …), single rates for all
-groups (``eta_min``), and read the group's own ``initial_lr``, ``max_lr``, ``min_lr``. The names below are torch's,
-timm's (``base_values``, ``lr_min``, ``warmup_lr_init``) and those of schedulers that many projects copy.
+Schedulers keep lists with one entry per group (``base_lrs``, ``max_lrs``, ``lr_lambdas``, ...) and single rates for all
+groups (``eta_min``), and they read ``initial_lr``, ``max_lr`` and ``min_lr`` from the groups. The names below are those
+of torch, of timm (``base_values``, ``lr_min``, ``warmup_lr_init``) and of schedulers that many projects copy.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ _HOMES = ("torch.optim.lr_scheduler", "torch.optim.swa_utils")
 
 
 def schedulers_in(scheduler: Any) -> Iterator[Any]:
-    """Yield a scheduler and those inside it, in attributes and in their lists (``SequentialLR``, a warm-up's own)."""
+    """Yield a scheduler and those in its attributes and lists (``SequentialLR``, the scheduler inside a warm-up)."""
     waiting, seen = [scheduler], set()
     while waiting:
         found = waiting.pop()
@@ -38,16 +38,16 @@ def schedulers_in(scheduler: Any) -> Iterator[Any]:
 
 
 def is_known(scheduler: Any) -> bool:
-    """Return whether a scheduler and all inside it are torch's own classes, of which this module knows every rate."""
+    """Return whether a scheduler and all schedulers inside it are torch classes, whose rates are all known here."""
     return all(type(part).__module__ in _HOMES for part in schedulers_in(scheduler))
 
 
 def peak_lrs(optimizer: Optimizer, schedulers: Iterable[Any]) -> list[float]:
-    """Return the base rate of each group; of a cyclic scheduler its highest.
+    """Return the base rate of each group; for a cyclic scheduler, its highest rate.
 
     Args:
         optimizer: any optimizer.
-        schedulers: those of the run; only this optimizer's count.
+        schedulers: all schedulers of the run; only those of this optimizer count.
 
     Example:
         >>> optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
@@ -68,10 +68,10 @@ def peak_lrs(optimizer: Optimizer, schedulers: Iterable[Any]) -> list[float]:
 
 
 def built_lrs(optimizer: Optimizer, schedulers: Iterable[Any]) -> list[float]:
-    """Return the rates that the groups were built with, whatever a scheduler did to them since.
+    """Return the rates that the groups were built with, even if a scheduler has changed them since.
 
-    The cyclic schedulers overwrite them; what is left is the optimizer's default. The groups then keep the ratios of
-    their highest rates.
+    Cyclic schedulers overwrite these rates, so only the optimizer's default is known. The groups then keep the ratios
+    of their highest rates.
 
     Raises:
         ValueError: a group without a learning rate (``lr=None``).
@@ -86,7 +86,7 @@ def built_lrs(optimizer: Optimizer, schedulers: Iterable[Any]) -> list[float]:
 
 
 def drop_momentum_cycle_(optimizer: Optimizer) -> None:
-    """Give groups whose momentum a cyclic scheduler moved the optimizer's own momentum again."""
+    """Restore the optimizer's default momentum in groups whose momentum a cyclic scheduler has changed."""
     for group in optimizer.param_groups:
         if group.pop("base_momentum", None) is not None:
             group.pop("max_momentum", None)
@@ -100,10 +100,10 @@ def _parts_of(optimizer: Optimizer, schedulers: Iterable[Any]) -> list[Any]:
 
 
 def grow_scheduler_(scheduler: Any, origins: Sequence[int]) -> None:
-    """Give each group of a split optimizer the entry of the group that it was part of.
+    """Give each group of a split optimizer the scheduler's entry for its original group.
 
     Args:
-        scheduler: a scheduler of torch's, or one built like them.
+        scheduler: a torch scheduler, or one with the same attributes.
         origins: what :func:`~lightning_tricks.functional.param_groups.split_param_groups_` returned.
 
     Example:
@@ -127,12 +127,12 @@ def scale_scheduler_(scheduler: Any, factors: Sequence[float], over: float = 1.0
     """Multiply the rates that a scheduler keeps by ``factors / over``.
 
     Args:
-        scheduler: as above; its groups' own rates are :func:`scale_groups_`'s.
-        factors: one for each group.
-        over: what all factors are divided by.
+        scheduler: as above; :func:`scale_groups_` scales the rates kept in the groups.
+        factors: one per group.
+        over: the divisor of all factors.
 
     Returns:
-        Settings that hold one rate for all groups where the factors differ, so that the ratios are not kept.
+        The settings with a single rate for all groups whose factors differ; for these the ratios are not kept.
     """
     shared = []
     for inner in schedulers_in(scheduler):
@@ -141,7 +141,7 @@ def scale_scheduler_(scheduler: Any, factors: Sequence[float], over: float = 1.0
             values = held.get(name)
             if isinstance(values, (list, tuple)) and len(values) == len(factors):
                 held[name] = [value / over * factor for value, factor in zip(values, factors, strict=True)]
-        if isinstance(held.get("default_min_lr"), float) and len(set(factors)) == 1:  # of groups that come later
+        if isinstance(held.get("default_min_lr"), float) and len(set(factors)) == 1:  # for groups that are added later
             held["default_min_lr"] *= factors[0] / over
         for name in _SHARED:
             rate = held.get(name)
@@ -157,7 +157,7 @@ def scale_scheduler_(scheduler: Any, factors: Sequence[float], over: float = 1.0
 def scale_groups_(optimizer: Optimizer, factors: Sequence[float], over: float = 1.0) -> None:
     """Multiply the rate of each group, and the rates that schedulers keep in it, by ``factors / over``.
 
-    A tensor is written in place, for the optimizer may have compiled it in.
+    A tensor is written in place, because a compiled optimizer may refer to it.
     """
     for group, factor in zip(optimizer.param_groups, factors, strict=True):
         for name in _OF_GROUP:

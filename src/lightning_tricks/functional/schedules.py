@@ -16,7 +16,7 @@ from lightning_tricks.functional.schedule_parts import count_lengths, half_cosin
 
 
 def linear_warmup(length: float, start_factor: float = 0.0) -> Schedule:
-    r"""Rise from ``start_factor`` to 1 along a straight line, and stay at 1 from ``length`` on.
+    r"""Increase linearly from ``start_factor`` to 1 at ``length``, and stay there.
 
     .. math:: m(t) = s + (1 - s)\, \min(t / L, 1)
 
@@ -43,13 +43,14 @@ def _linear_warmup(t: float, length: float, start_factor: float) -> float:
 
 
 def cosine_decay(decay_steps: float, end_factor: float = 0.0) -> Schedule:
-    r"""Fall from 1 to ``end_factor`` along half a cosine, and stay there.
+    r"""Decay from 1 to ``end_factor`` along half a cosine, and stay there.
 
     .. math:: m(t) = f + \tfrac{1}{2}(1 - f)(1 + \cos(\pi t / T))
 
     Args:
-        decay_steps: the time :math:`T` of the whole fall, > 0.
-        end_factor: the multiplier :math:`f` from ``decay_steps`` on, in ``[0, 1]``.
+        decay_steps: the time :math:`T` of the whole decay, > 0.
+        end_factor: the multiplier :math:`f` from
+        ``decay_steps`` on, in ``[0, 1]``.
 
     Example:
         >>> cosine_decay(decay_steps=100, end_factor=0.1).values([0, 50, 100, 1_000])
@@ -68,13 +69,13 @@ def _cosine_decay(t: float, decay_steps: float, end_factor: float) -> float:
 
 
 def exponential_decay(decay_rate: float, decay_steps: float = 1, staircase: bool = False) -> Schedule:
-    r"""Multiply by the same number again and again.
+    r"""Multiply by a constant after each interval.
 
     .. math:: m(t) = r^{t / T}, \text{ or } r^{\lfloor t / T \rfloor} \text{ with staircase}
 
     Args:
-        decay_rate: the multiplier :math:`r` after ``decay_steps``, > 0; typically 0.9 to 0.99 an epoch. Above 1 it
-            grows without bound.
+        decay_rate: the multiplier :math:`r` after ``decay_steps``, > 0; typically 0.9 to 0.99 per epoch. Above 1 the
+            multiplier grows without bound.
         decay_steps: the time :math:`T` in which the rate falls by ``decay_rate``, > 0.
         staircase: fall in steps at the multiples of ``decay_steps``, constant between them.
 
@@ -105,12 +106,12 @@ def _elapsed(t: float, decay_steps: float, staircase: bool) -> float:
 
 
 def inverse_time_decay(decay_rate: float, decay_steps: float = 1, staircase: bool = False) -> Schedule:
-    r"""Divide by a number that grows along a straight line.
+    r"""Divide by a number that grows linearly with time.
 
     .. math:: m(t) = \frac{1}{1 + r\, t / T}, \text{ or with } \lfloor t / T \rfloor \text{ with staircase}
 
     Args:
-        decay_rate: :math:`r`, >= 0: after ``decay_steps / decay_rate`` half is left.
+        decay_rate: :math:`r`, >= 0; the multiplier is one half after ``decay_steps / decay_rate``.
         decay_steps: the time :math:`T`, > 0.
         staircase: fall in steps at the multiples of ``decay_steps``, constant between them.
 
@@ -144,8 +145,8 @@ def inverse_sqrt_decay(k: float = 1.0) -> Schedule:
         [1.0, 0.5, 0.3333333333333333, 0.1]
 
     References:
-        Zinkevich, Online Convex Programming and Generalized Infinitesimal Gradient Ascent, 2003, theorem 1; times here
-        start at 0, there at 1.
+        Zinkevich, Online Convex Programming and Generalized Infinitesimal Gradient Ascent, 2003, theorem 1, where time
+        starts at 1 instead of 0.
     """
     check_number("k", k, 0, low_open=True)
     return Schedule(_inverse_sqrt_decay, (k,))
@@ -156,18 +157,19 @@ def _inverse_sqrt_decay(t: float, k: float) -> float:
 
 
 def piecewise_constant(boundaries: Sequence[float], factors: Sequence[float]) -> Schedule:
-    r"""Stay at one multiplier until a boundary, at the next one from the boundary on.
+    r"""Use one multiplier until a boundary and the next one from the boundary on.
 
     .. math:: m(t) = f_i \text{ where } b_{i-1} \le t < b_i
 
     The boundary belongs to the new piece, as in torch's ``MultiStepLR``; TensorFlow's belongs to the old one.
 
     Args:
-        boundaries: the times of change, rising, > 0.
-        factors: the multipliers, >= 0, one more than ``boundaries``; each is one of the base, not of the last piece's.
+        boundaries: the times of change, increasing, > 0.
+        factors: the multipliers, >= 0, one more than ``boundaries``; each is relative to the base, not to the last
+        piece.
 
     Raises:
-        ValueError: a wrong number of factors, or boundaries that do not rise.
+        ValueError: a wrong number of factors, or boundaries that do not increase.
 
     Example:
         >>> piecewise_constant([10, 20], [1.0, 0.1, 0.01]).values([0, 9.9, 10, 20, 1_000])
@@ -179,7 +181,7 @@ def piecewise_constant(boundaries: Sequence[float], factors: Sequence[float]) ->
     boundaries, factors = check_list("boundaries", boundaries), check_list("factors", factors)
     if len(factors) != len(boundaries) + 1:
         raise ValueError(
-            f"`factors` must be one more than `boundaries`, got {len(factors)} factors for {len(boundaries)} "
+            f"`factors` must have one entry more than `boundaries`, got {len(factors)} factors for {len(boundaries)} "
             f"boundaries: {shown(factors)} for {shown(boundaries)}."
         )
     values = tuple(check_number("factors", factor, 0) for factor in factors)
@@ -194,22 +196,23 @@ def _check_rising(boundaries: Sequence[float]) -> tuple[float, ...]:
     for boundary in boundaries:
         check_length("boundaries", boundary)
     if any(later <= earlier for earlier, later in pairwise(boundaries)):
-        raise ValueError(f"`boundaries` must rise, got {shown(list(boundaries))}.")
+        raise ValueError(f"`boundaries` must increase, got {shown(list(boundaries))}.")
     return tuple(boundaries)
 
 
 def polynomial_decay(decay_steps: float, end_factor: float = 0.0, power: float = 1.0, cycle: bool = False) -> Schedule:
-    r"""Fall from 1 to ``end_factor`` along a power of the time that is left, and stay there or rise again.
+    r"""Decay from 1 to ``end_factor`` along a power of the remaining time, and stay there or rise again.
 
     .. math:: m(t) = f + (1 - f)\, (1 - \min(t, T) / T)^p
 
-    With ``cycle`` the rate rises again just after each multiple of :math:`T`, to ever lower peaks: in place of
-    :math:`T` stands :math:`T \lceil t / T \rceil`, and nothing is cut off.
+    With ``cycle`` the rate rises again just after each multiple of :math:`T`, to ever lower peaks: :math:`T` is
+    replaced by :math:`T \lceil t / T \rceil`, and :math:`t` is not clamped.
 
     Args:
-        decay_steps: the time :math:`T` of the whole fall, > 0.
-        end_factor: the multiplier :math:`f` at the end, in ``[0, 1]``.
-        power: :math:`p` > 0; 1 is a straight line, 2 falls fast at first, 0.5 late.
+        decay_steps: the time :math:`T` of the whole decay, > 0.
+        end_factor: the multiplier :math:`f` at the end, in
+        ``[0, 1]``.
+        power: :math:`p` > 0; 1 is linear, 2 falls fast at first, 0.5 falls fast at the end.
         cycle: rise again instead of staying at the end.
 
     Example:
@@ -240,14 +243,14 @@ def _polynomial_decay(t: float, decay_steps: float, end_factor: float, power: fl
 
 
 def join(schedules: Sequence[Callable[[float], float]], boundaries: Sequence[float]) -> Schedule:
-    """Follow one schedule after the other; each one's clock starts at 0 at its boundary.
+    """Follow one schedule after another; the time of each starts at 0 at its boundary.
 
     Args:
-        schedules: two or more, or one with no boundary.
+        schedules: two or more, or one without a boundary.
         boundaries: the times at which the next one begins, increasing, > 0, one fewer than ``schedules``.
 
     Raises:
-        ValueError: a wrong number of boundaries, or boundaries that do not rise.
+        ValueError: a wrong number of boundaries, or boundaries that do not increase.
 
     Example:
         >>> join([linear_warmup(2), cosine_decay(4)], [2]).values([0, 1, 2, 4, 6])
@@ -255,7 +258,8 @@ def join(schedules: Sequence[Callable[[float], float]], boundaries: Sequence[flo
     """
     if len(schedules) != len(boundaries) + 1:
         raise ValueError(
-            f"`boundaries` must be one fewer than `schedules`, got {len(boundaries)} for {len(schedules)} schedules."
+            f"`boundaries` must have one entry fewer than `schedules`, got {len(boundaries)} for {len(schedules)} "
+            f"schedules."
         )
     return Schedule(_join, (tuple(schedules), _check_rising(boundaries)))
 

@@ -43,17 +43,17 @@ def hidden_width_by_samples(num_samples: int, num_inputs: int, num_outputs: int,
 
     .. math:: h = \frac{N}{a (n_{in} + n_{out})}
 
-    A layer of ``h`` units has about :math:`h (n_{in} + n_{out})` weights. ``a`` is usually between 2, for clean data
+    A layer of ``h`` units has about :math:`h (n_{in} + n_{out})` weights. ``a`` is typically between 2, for clean data
     or a regularized network, and 10, for noisy data; compare the widths at both ends.
 
     Args:
         num_samples: training rows, at least 1.
         num_inputs: features per row, at least 1.
         num_outputs: outputs per row, at least 1.
-        a: rows per weight, > 0; usually 2 to 10.
+        a: rows per weight, > 0; typically 2 to 10.
 
     Returns:
-        Units, rounded down; at least 1, also where there are too few rows for one unit.
+        Units, rounded down; at least 1, even if there are too few rows for one unit.
 
     Raises:
         TypeError: an argument is not a number.
@@ -76,19 +76,19 @@ def hidden_width_by_samples(num_samples: int, num_inputs: int, num_outputs: int,
 def suggest_batch_sizes(
     num_samples: int, *, bytes_per_row: float | None = None, memory: float | None = None
 ) -> list[int]:
-    """Return the batch sizes that are worth trying, the smallest first.
+    """Return the batch sizes that are worth trying, smallest first.
 
     Below 2,000 rows that is the full batch; otherwise powers of two from 64 to 512. Of these, sizes that do not fit
     into the memory are left out. If none fits, the largest power of two that does is returned.
 
     Args:
         num_samples: training rows, at least 1.
-        bytes_per_row: bytes that one row of a batch needs during a step, > 0: its inputs and what is kept of it for the
-            backward pass.
-        memory: bytes that are free for a batch, > 0; parameters and optimizer state are already subtracted.
+        bytes_per_row: bytes that one row of a batch needs during a step, > 0: its inputs and what the backward pass
+            needs of it.
+        memory: free bytes for a batch, > 0, after parameters and optimizer state.
 
     Returns:
-        Sizes in rows, rising, at least one.
+        Sizes in rows, increasing; at least one.
 
     Raises:
         TypeError: an argument is not a number.

@@ -1,4 +1,4 @@
-"""Sweep curve: the losses of a range test, smoothed, read for where they fall, turn and diverge, and for noise."""
+"""Sweep curve: smooth the losses of a range test and find where they fall, turn and diverge, and how noisy they are."""
 
 import math
 from bisect import bisect_left
@@ -14,11 +14,11 @@ class Curve(NamedTuple):
     """The informative part of a sweep: raw and smoothed losses, up to the first that is not finite.
 
     Attributes:
-        lrs: the rates, rising.
-        losses: the loss of the step at each rate, taken before the step.
-        smoothed: the bias-corrected average of the losses.
-        smoothing: the weight of the past in that average.
-        planned_steps: the optimizer steps of the training to come, if known.
+        lrs: the rates, increasing.
+        losses: the loss at each rate, measured before the step.
+        smoothed: the bias-corrected moving average of the losses.
+        smoothing: the weight of the previous losses in that average.
+        planned_steps: the optimizer steps of the coming training, if known.
     """
 
     lrs: list[float]
@@ -29,31 +29,32 @@ class Curve(NamedTuple):
 
     @property
     def begin(self) -> int:
-        """The first point that may be suggested from; before it the average holds too few losses."""
+        """The first point that may be suggested; before it the average contains too few losses."""
         return max(1, len(self.lrs) // 10)
 
     @property
     def start(self) -> list[float]:
-        """The losses before any rate is large enough to matter: half of those until the lowest average."""
+        """The losses at rates too small to matter: the first half of those before the lowest average."""
         lowest = min(range(self.begin, len(self.smoothed)), key=self.smoothed.__getitem__)
         return self.losses[: max(3, lowest // 2)]
 
     @property
     def bounded(self) -> list[float]:
-        """The losses, capped at a hundred times the level of the start: larger values carry no information."""
+        """The losses, capped at a hundred times the initial level; larger values carry no information."""
         level = fmean(self.start)
         highest = level + 99 * max(abs(level), level - min(self.losses))
         return [min(loss, highest) for loss in self.losses]
 
     @property
     def margin(self) -> float:
-        r"""How far noise alone takes a smoothed loss from the level of the start, in all but one sweep of a hundred.
+        r"""How far noise alone moves a smoothed loss from the initial level, in 99 of 100 sweeps.
 
         .. math:: \max(3.5, \tfrac{1}{2} + \sqrt{2 \ln n})\, \sigma \sqrt{1/m + (1 - \beta) / (1 + \beta)}
 
-        with :math:`\sigma` the spread of single losses, :math:`n` of them in all and :math:`m` in the start.
-        :math:`\sigma` is taken from the distances of neighbouring losses, which a trend hardly moves: their median in
-        the first half, or their mean square at the start, whichever is larger, since the tails of some losses are long.
+        where :math:`\sigma` is the standard deviation of single losses, :math:`n` their number and :math:`m` the number
+        at the start. :math:`\sigma` is estimated from differences of neighboring losses, which a trend hardly affects:
+        their median in the first half or their mean square at the start, whichever is larger, because some losses have
+        long tails.
         """
         start = self.start
         steps = [abs(b - a) for a, b in pairwise(self.losses[: max(2 * len(start), 2)])]
@@ -64,7 +65,7 @@ class Curve(NamedTuple):
 
     @property
     def edge(self) -> int | None:
-        """The last place before the loss ends far above where it started, if it does."""
+        """The last point before the loss ends far above its initial level, if it does."""
         level = fmean(self.start)
         if self.smoothed[-1] - level <= max(self.margin, 1e-3 * abs(level)):
             return None
@@ -73,7 +74,7 @@ class Curve(NamedTuple):
 
     @property
     def lowest(self) -> int:
-        """The place of the lowest smoothed loss; where the loss ends by rising, in the two decades before that."""
+        """The point of the lowest smoothed loss; if the loss finally rises, within the two decades before that rise."""
         return self.lowest_of(self.smoothed)
 
     @property
@@ -82,7 +83,7 @@ class Curve(NamedTuple):
         return self.lowest == len(self.lrs) - 1
 
     def lowest_of(self, averages: Sequence[float]) -> int:
-        """Return that place for other averages of the same losses."""
+        """Return that point for other averages of the same losses."""
         edge = self.edge
         inside = range(self.begin, len(averages))
         if edge is not None:
@@ -91,16 +92,16 @@ class Curve(NamedTuple):
 
 
 def smooth(losses: Sequence[float], smoothing: float = 0.9) -> list[float]:
-    r"""Return the exponential moving average, corrected for its start at zero.
+    r"""Return the exponential moving average, corrected for its initialization at zero.
 
     .. math:: s_i = v_i / (1 - \beta^i), \quad v_i = \beta v_{i-1} + (1 - \beta) L_i, \quad i = 1, 2, \ldots
 
-    Without the correction the first averages are dragged to zero (Kingma & Ba, Adam, 2015, §3). From a loss that is
-    not finite on, every average is NaN.
+    Without the correction the first averages are biased towards zero (Kingma & Ba, Adam, 2015, §3). After a loss that
+    is not finite, every average is NaN.
 
     Args:
-        losses: one a step.
-        smoothing: :math:`\beta` in ``[0, 1)``; 0 leaves the losses as they are.
+        losses: one per step.
+        smoothing: :math:`\beta` in ``[0, 1)``; 0 means no smoothing.
 
     Raises:
         ValueError: ``smoothing`` is out of range.
@@ -119,11 +120,11 @@ def smooth(losses: Sequence[float], smoothing: float = 0.9) -> list[float]:
 
 
 def smooth_evenly(losses: Sequence[float], width: float) -> list[float]:
-    r"""Return the average around each loss, with weights that decrease symmetrically on both sides.
+    r"""Return the Gaussian-weighted average around each loss.
 
     .. math:: s_i = \sum_j w_{ij} L_j / \sum_j w_{ij}, \quad w_{ij} = e^{-(i - j)^2 / 2 h^2}
 
-    An average of the past alone (:func:`smooth`) has its lowest place behind that of the losses.
+    The minimum of an average of past losses alone (:func:`smooth`) comes later than that of the losses.
 
     Args:
         losses: finite.
@@ -143,15 +144,15 @@ def smooth_evenly(losses: Sequence[float], width: float) -> list[float]:
 
 
 def find_divergence(smoothed: Sequence[float], stop_factor: float = 4.0, skip: int = 0) -> int | None:
-    """Return the place where a sweep diverges: its average is not finite, or above ``stop_factor`` × the best so far.
+    """Return where a sweep diverges: its average is not finite, or exceeds ``stop_factor`` × the best so far.
 
-    A best at or below zero has no multiple above it; then the average diverges when it lies above the best by
-    ``stop_factor`` × what the loss had fallen.
+    If the best is zero or negative, no multiple of it is larger. The average then diverges when it exceeds the best by
+    ``stop_factor`` × the fall of the loss so far.
 
     Args:
         smoothed: the averages.
         stop_factor: > 1; ``inf`` looks only for losses that are not finite. Typically 4 (fastai), 5 (ignite).
-        skip: the first averages, of a few losses each, that are neither best nor divergence.
+        skip: number of first averages, of a few losses each, that are ignored.
 
     Example:
         >>> find_divergence([2.0, 1.0, 3.0, 4.5])
@@ -173,7 +174,7 @@ def find_divergence(smoothed: Sequence[float], stop_factor: float = 4.0, skip: i
 def read_curve(
     lrs: Sequence[float], losses: Sequence[float], smoothing: float = 0.9, planned_steps: float | None = None
 ) -> Curve:
-    """Return the part of a sweep before its first loss that is not finite, smoothed.
+    """Return the part of a sweep before its first non-finite loss, smoothed.
 
     Raises:
         ValueError: the sequences differ in length.
@@ -187,8 +188,9 @@ def read_curve(
 def find_fault(curve: Curve) -> str | None:
     """Return why a curve does not show a good rate, or ``None`` if it does.
 
-    It does if the smoothed loss falls below the level at which it starts by more than :attr:`Curve.margin`; or if it
-    falls at all, and ends as far above: where training breaks is as good an anchor as where it is best.
+    It does if the smoothed loss falls below its initial level by more than :attr:`Curve.margin`, or if it falls at all
+    and finally exceeds that level by as much: the rate at which training diverges is as good a reference as the best
+    rate.
     """
     if len(curve.lrs) < 5:
         return f"only {len(curve.lrs)} finite losses: lower `min_lr`"
@@ -198,5 +200,5 @@ def find_fault(curve: Curve) -> str | None:
         flat = max(curve.smoothed) - min(curve.smoothed) <= 1e-3 * size
         return "the loss is flat: no rate in the range changes it" if flat else "the loss never falls: lower `min_lr`"
     if level - lowest <= curve.margin and curve.edge is None:
-        return "the fall of the loss is within its noise: use a larger batch, or more steps"
+        return "the fall of the loss is within its noise: use a larger batch or more steps"
     return None

@@ -1,4 +1,4 @@
-"""Thaw times: when each layer group begins to train, from the head downwards."""
+"""Unfreezing times: when each layer group starts to train, from the head downwards."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from lightning_tricks.functional.schedules import linear_warmup
 
 @dataclass(frozen=True)
 class ThawPlan:
-    """When each layer group of a run begins to train, and how its learning rate warms up from then on.
+    """When each layer group starts to train, and how long its learning rate then warms up.
 
     Attributes:
-        times: of each group, from input to head; infinite for one that never thaws.
-        unit: their clock.
+        times: start of each group, from input to head; infinite for a group that stays frozen.
+        unit: the clock of the times.
         rewarmup: length of the warm-up, on the same clock; 0 for none.
     """
 
@@ -26,11 +26,11 @@ class ThawPlan:
 
     @property
     def last(self) -> float:
-        """The time from which nothing more thaws."""
+        """The time after which no further group starts to train."""
         return max(time for time in self.times if time < math.inf)
 
     def warmups(self, moment: Moment) -> list[float]:
-        """Return the multiplier of each group's learning rate since its thaw; 1 for what trains from the start.
+        """Return the warm-up multiplier of each group's learning rate; 1 for groups that train from the start.
 
         Example:
             >>> plan = ThawPlan((4.0, 0.0), "st", rewarmup=2.0)
@@ -44,18 +44,18 @@ class ThawPlan:
 def plan_thaw(
     schedule: str | Sequence[Duration | None], every: Duration, num_groups: int, run: RunLength
 ) -> tuple[list[Fraction | None], Unit]:
-    """Return the time at which each group thaws, from input to head, and its clock.
+    """Return the time at which each group is unfrozen, from input to head, and the clock of these times.
 
     Args:
-        schedule: ``"halves"``: the last group at 0, the upper half of all (rounded up) after ``every``, all after twice
-            that; ``"one_per_epoch"``: one more, downwards, per ``every``; or a list of Durations, one a group from the
-            head downwards, ``None`` for never.
+        schedule: ``"halves"``: the last group at 0, the upper half of all groups (rounded up) after ``every``, all
+            groups after twice that time; ``"one_per_epoch"``: one more group, downwards, per ``every``; or a list of
+            Durations, one per group from the head downwards, with ``None`` for never.
         every: the length of a stage.
-        num_groups: how many groups there are.
+        num_groups: number of groups.
         run: what bounds the run.
 
     Raises:
-        ValueError: a list of another length, times on two clocks, or a share of a run that nothing bounds.
+        ValueError: a list of the wrong length, times on different clocks, or a share of an unbounded run.
 
     Example:
         >>> times, unit = plan_thaw("halves", "2ep", 5, RunLength(epochs=10, steps=None))
@@ -67,7 +67,7 @@ def plan_thaw(
     References:
         Howard & Ruder, Universal Language Model Fine-tuning, 2018, section 3.3 (one group per epoch).
     """
-    depths = [num_groups - 1 - i for i in range(num_groups)]  # the head's is 0
+    depths = [num_groups - 1 - i for i in range(num_groups)]  # the head starts at 0
     if isinstance(schedule, str):
         stage, unit = measure(parse_duration(every, "every"), run, "every")
         if schedule == "one_per_epoch":
@@ -76,7 +76,7 @@ def plan_thaw(
         return [stage * (0 if depth == 0 else 1 if depth < upper else 2) for depth in depths], unit
     if len(schedule) != num_groups:
         raise ValueError(
-            f"`schedule` has {len(schedule)} times, one a group from the head downwards, but there are {num_groups} "
+            f"`schedule` needs one time per group, from the head downwards; it has {len(schedule)} for {num_groups} "
             f"groups; got {shown(list(schedule))}."
         )
     measured = [
@@ -90,12 +90,12 @@ def plan_thaw(
 
 
 def run_end(unit: Unit, run: RunLength, steps_per_epoch: int | None) -> Fraction | None:
-    """Return when a run ends on a clock, ``None`` if that is not known.
+    """Return the end of a run on a clock, or ``None`` if it is unknown.
 
     Args:
-        unit: the clock.
+        unit: the clock, ``"ep"`` or ``"st"``.
         run: what bounds the run.
-        steps_per_epoch: optimizer steps in an epoch, ``None`` if not known.
+        steps_per_epoch: optimizer steps per epoch, ``None`` if unknown.
 
     Example:
         >>> run_end("ep", RunLength(epochs=None, steps=30), steps_per_epoch=20)

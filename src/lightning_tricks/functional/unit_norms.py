@@ -1,6 +1,6 @@
 """Unit norms: the norm of each output unit's weights and gradient, for many parameters at once.
 
-A unit is what feeds one output: all dimensions of a weight but the first. A vector or a scalar is one unit.
+A unit is the part of a weight that feeds one output: all dimensions but the first. A vector or scalar is one unit.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from lightning_tricks.functional.gradients import (
 
 @dataclass(frozen=True)
 class _UnitGroup:
-    """Parameters of one device and dtype, vectors before matrices, and the norms of all their units in that order."""
+    """Parameters of one device and dtype, vectors before matrices, and the norms of their units in that order."""
 
     grads: list[Tensor]
     units: list[int]
@@ -42,11 +42,11 @@ class _UnitGroup:
 
 @dataclass(frozen=True)
 class Units:
-    """What :func:`measure_units` found.
+    """The result of :func:`measure_units`.
 
     Attributes:
-        evidence: ``(M,)`` norms of the gradients, of which a non-finite one indicates a non-finite gradient.
-        entries: how many of ``evidence`` each of ``params`` has.
+        evidence: ``(M,)`` gradient norms; a non-finite entry indicates a non-finite gradient.
+        entries: the number of entries of ``evidence`` for each parameter.
         params: the parameters, in the order of ``evidence``.
     """
 
@@ -61,7 +61,7 @@ class Units:
         return join_norms(self.evidence)
 
     def factors(self, clip_factor: float, eps: float) -> list[Tensor]:
-        """Return what adaptive clipping multiplies each unit's gradient by, by group: 1 where it is left alone."""
+        """Return the factor of each unit's gradient under adaptive clipping, by group; 1 if it is not clipped."""
         return [_factors(group, clip_factor, eps) for group in self.groups]
 
     def scale_(self, factors: Sequence[Tensor]) -> None:
@@ -77,21 +77,21 @@ class Units:
 
 def _factors(group: _UnitGroup, clip_factor: float, eps: float) -> Tensor:
     limit = group.weight_norms.clamp(min=eps).mul_(clip_factor)
-    # 1e-6 keeps a unit without gradient from 0 / 0; a unit below its limit is never touched, however small the limit
+    # 1e-6 avoids 0 / 0 for a unit without gradient; a unit below its limit is never changed, however small the limit
     scaled = limit / group.grad_norms.clamp(min=1e-6)
     return torch.where(group.grad_norms < limit, 1.0, scaled)
 
 
 @torch.no_grad()
 def measure_units(params: Sequence[Tensor]) -> Units:
-    """Measure the weights and gradients of parameters that all have a gradient, unit by unit, once each.
+    """Measure the weights and gradients of parameters that all have a gradient, unit by unit.
 
     Args:
         params: at least one parameter with a gradient, of any devices and dtypes, sharded or not; a gradient may be
             sparse.
 
     Returns:
-        The norms, on the device of the first parameter where they are joined.
+        The norms; joint norms are on the device of the first parameter.
 
     Raises:
         NotImplementedError: a gradient is a partial sum on each rank.
@@ -110,7 +110,7 @@ def measure_units(params: Sequence[Tensor]) -> Units:
         order += indices
     in_order = [params[i] for i in order]
     sharded = tuple(dict.fromkeys(dim for dims in cuts.values() for dim in dims))
-    if sharded:  # the norms of whole tensors: what is judged must be the same on all ranks
+    if sharded:  # the norms of whole tensors, because decisions must be the same on all ranks
         evidence = tensor_norms([grads[i] for i in order])
         return Units(groups, evidence, [1] * len(order), in_order, sharded)
     evidence = groups[0].grad_norms
@@ -126,7 +126,7 @@ def _measure_group(weights: list[Tensor], grads: list[Tensor]) -> _UnitGroup:
 
 
 def _unit_norms(tensors: Sequence[Tensor], vectors: int) -> Tensor:
-    """Return the norms of all units, ``(U,)``, at least in float32."""
+    """Return the norms of all units, ``(U,)``, in at least float32."""
     dtype = torch.float32 if tensors[0].dtype in (torch.float16, torch.bfloat16) else None
     norms = [tensor_norms(tensors[:vectors])] if vectors else []
     for tensor in tensors[vectors:]:
@@ -138,7 +138,7 @@ def _unit_norms(tensors: Sequence[Tensor], vectors: int) -> Tensor:
 
 
 def _sparse_unit_norms(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """Return the norms of all rows of a sparse matrix, 0 of those that it does not hold."""
+    """Return the norms of all rows of a sparse matrix; 0 for rows that are not stored."""
     whole = tensor.coalesce()
     values = whole.values()
     squares: Tensor = torch.linalg.vector_norm(values.reshape(len(values), -1), dim=1, dtype=dtype).square()
@@ -146,7 +146,7 @@ def _sparse_unit_norms(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 
 def _join_shards(group: _UnitGroup, cuts: Sequence[tuple[Tensor, tuple[MeshDim, ...]]]) -> None:
-    """Join the norms of units that are cut across ranks; whole rows need nothing."""
+    """Combine the norms of units that are sharded across ranks; whole rows need no combination."""
     divided: dict[tuple[MeshDim, ...], list[int]] = {}
     for i, (param, dims) in enumerate(cuts):
         places = getattr(param, "placements", ())
