@@ -54,7 +54,9 @@ def test_it_shows_what_the_tricks_of_the_run_know(tmp_path: Path) -> None:
     assert record.sweep is not None
     assert record.sweep.suggestion == tricks[0].result.suggestion
     assert record.best[0].score == pytest.approx(tricks[3].best_score, rel=1e-6)
-    assert [thaw.step for thaw in record.thaws] == [6] or len(record.thaws) >= 1
+    assert [(thaw.step, thaw.groups) for thaw in record.thaws] == [(0, (2,)), (4, (1, 2)), (8, (0, 1, 2))]
+    assert record.inputs == {"0": (4, 4), "1": (4, 1)}
+    assert {found.step for found in record.findings} == {0}, "those of the first look"
     assert record.clipping[0].max_norm == 0.5
     assert len(record.grad_norm.points) == 9
     assert record.layers == {"Linear": 2, "BatchNorm1d": 1, "ReLU": 1}
@@ -122,6 +124,29 @@ def test_a_resumed_run_continues_its_series_also_in_another_folder(tmp_path: Pat
     whole, resumed = read(tmp_path / "a"), read(tmp_path / "b")
     for name in ("metrics", "lrs", "grad_norm", "update_ratios"):
         assert getattr(resumed, name) == getattr(whole, name), name
+
+
+def test_a_test_after_the_fit_is_added_with_the_looks_of_its_ledger(tmp_path: Path) -> None:
+    class Tested(Net):
+        def test_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("test_loss", self.loss(batch))
+
+        test_dataloader = Net.val_dataloader
+
+    runner, net = trainer(lt.RunReport(curves=False), lt.TestGuard(), default_root_dir=str(tmp_path)), Tested()
+    runner.fit(net)
+    assert read(tmp_path).test == {}
+    assert read(tmp_path).looks == 0
+    (found,) = runner.test(net, verbose=False)
+    record = read(tmp_path)
+    assert record.test["test_loss"] == pytest.approx(found["test_loss"])
+    assert record.looks == 1
+    assert record.steps == 18
+    (tmp_path / "test_looks.json").write_text("{")
+    with pytest.warns(UserWarning, match="read its part `looks`"):
+        fit(lt.RunReport(curves=False), lt.TestGuard(), default_root_dir=str(tmp_path))
+    assert read(tmp_path).looks is None
+    assert read(tmp_path).status == "completed"
 
 
 @pytest.mark.parametrize("made", ["file", "folder"])

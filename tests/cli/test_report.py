@@ -38,6 +38,13 @@ def test_what_is_not_a_report_is_answered(command: str, tmp_path: Path, capsys: 
     assert "not the report.json of a run" in capsys.readouterr().err
 
 
-def test_one_page_takes_one_run(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", str(run), str(run), "--html", str(run / "new.html")]) == 2
-    assert "--html takes one RUN, got 2" in capsys.readouterr().err
+def test_several_runs_come_on_one_page(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = run / "b"
+    other.mkdir()
+    (other / "report.json").write_text((run / "report.json").read_text().replace("0.25", "0.125"))
+    page = run / "runs.html"
+    assert main(["report", str(run), str(other / "report.json"), "--html", str(page)]) == 0
+    assert f"page: {page}" in capsys.readouterr().out
+    text = page.read_text()
+    assert "<h1>Comparison of 2 runs</h1>" in text
+    assert f"val_loss: {run.name} from 0.5 to 0.25; b from 0.5 to 0.125." in text

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import lightning_tricks
-from lightning_tricks.reports.checklist import Item, find_gap
+from lightning_tricks.reports.checklist import Item
+from lightning_tricks.reports.checklist_evidence import find_gap
 from lightning_tricks.reports.run_data import Clipping, ReportedFinding, Sweep
 from lightning_tricks.reports.run_record import RunRecord
 from lightning_tricks.reports.series import Series
@@ -48,10 +49,16 @@ def test_a_run_without_evidence_misses_nothing_and_knows_nothing() -> None:
 
 
 def test_an_overfitting_gap_asks_for_what_is_absent_against_it() -> None:
-    assert [found.key for found in OVERFITTED.checklist.missing] == ["early_stopping", "dropout", "l2"]
+    keys = ["early_stopping", "dropout", "l2", "augmentation", "more_data"]
+    assert [found.key for found in OVERFITTED.checklist.missing] == keys
     assert "val_loss rose from 0.6 (step 12) to 1.2" in item(OVERFITTED, "dropout").evidence
-    armed = replace(OVERFITTED, layers={"Dropout": 2}, configuration={"optimizer 0.weight_decay": "0.01"})
-    assert [found.key for found in armed.checklist.missing] == ["early_stopping"]
+    armed = replace(
+        OVERFITTED,
+        layers={"Dropout": 2},
+        configuration={"optimizer 0.weight_decay": "0.01"},
+        tricks=("EarlyStopping()", "MixUp()"),
+    )
+    assert [found.key for found in armed.checklist.missing] == ["more_data"]
     assert item(armed, "dropout").evidence == "2 layers"
 
 
@@ -67,7 +74,10 @@ KEYS = {
     "LOS003": "loss",
     "SIZ001": "width",
     "PLC001": "placement",
-    "DAT007": "input_scale",
+    "DAT001": "input_scale",
+    "DAT010": "batch",
+    "OPT002": "differential_lrs",
+    "RUN001": "normalization",
     "RUN004": "lr_found",
     "RUN003": "clipping",
     "DAT012": "test_rows",
@@ -82,6 +92,49 @@ def test_a_finding_of_the_doctor_is_what_is_missing(code: str, key: str) -> None
     assert f"seen by {code}" in item(record, key).evidence
 
 
+def test_an_information_leaves_an_item_open() -> None:
+    told = replace(HEALTHY, findings=(replace(finding("SIZ002"), severity="info"),))
+    assert told.checklist.missing == []
+    assert (item(told, "width").status, item(told, "width").try_next) == ("unknown", "a change")
+
+
+def test_images_without_a_convolution_lack_them_only_where_the_run_overfits() -> None:
+    images = {"0": (32, 3, 28, 28), "1": (32,)}
+    assert item(replace(OVERFITTED, inputs=images), "convolutions").status == "missing"
+    assert "3x28x28" in item(replace(OVERFITTED, inputs=images), "convolutions").evidence
+    assert item(replace(HEALTHY, inputs=images), "convolutions").status == "unknown"
+    assert item(replace(OVERFITTED, inputs=images, layers={"Conv2d": 3}), "convolutions").status == "done"
+    assert item(replace(OVERFITTED, inputs={"0": (32, 8)}), "convolutions").status == "not applicable"
+
+
+def test_rates_by_depth_matter_only_where_a_part_is_frozen_or_pretrained() -> None:
+    rates = {"0.0": LEVEL, "0.1": FALLING}
+    assert item(HEALTHY, "differential_lrs").status == "not applicable"
+    frozen = replace(HEALTHY, parameters=(100, 10), lrs={"0.0": LEVEL})
+    assert item(frozen, "differential_lrs").try_next == "tricks=[discriminative_lr]"
+    assert item(replace(frozen, lrs=rates), "differential_lrs").status == "done"
+
+
+def test_a_schedule_of_the_module_counts_and_an_oscillating_loss_asks_for_one() -> None:
+    assert item(replace(HEALTHY, lrs={"0.0": FALLING}), "schedule").status == "done"
+    constant = replace(HEALTHY, lrs={"0.0": Series(STEPS, (0.1, 0.1, 0.1))})
+    assert item(constant, "schedule").status == "unknown"
+    assert item(replace(constant, findings=(finding("RUN005"),)), "schedule").status == "missing"
+
+
+def test_the_test_set_is_judged_by_its_looks_and_its_gap_to_validation() -> None:
+    guarded = replace(HEALTHY, tricks=("TestGuard()",))
+    assert item(guarded, "looks").status == "unknown"
+    assert item(replace(guarded, looks=1), "looks").status == "done"
+    assert item(replace(guarded, looks=3), "looks").evidence == "3 configurations have been tested"
+    assert item(guarded, "test_gap").evidence == "this run was not tested"
+    near, far = ({"test_accuracy": 0.5, "test_loss": loss} for loss in (0.62, 0.9))
+    assert item(replace(guarded, test=near), "test_gap").status == "done"
+    assert item(replace(guarded, test=far), "test_gap").evidence == "test_loss 0.9 against val_loss 0.6 at best"
+    assert item(replace(guarded, test=far), "test_gap").status == "missing"
+    assert item(replace(guarded, test={"test_loss": None}), "test_gap").status == "unknown"
+
+
 def test_a_loss_that_was_not_finite_asks_for_clipping_unless_it_is_there() -> None:
     record = replace(HEALTHY, metrics={"train_loss": Series(STEPS, (1.0, None, 0.5))})
     assert item(record, "clipping").try_next == "tricks=[gradient_clipping]"
@@ -93,7 +146,7 @@ def test_a_loss_that_was_not_finite_asks_for_clipping_unless_it_is_there() -> No
 def test_what_is_done_is_named() -> None:
     tricks = ("CosineDecay(warmup=1)", "TestGuard()")
     record = replace(
-        HEALTHY, tricks=tricks, sweep=Sweep((1e-3,), (1.0,), 0.01, ""), configuration={"optimizer 0": "AdamW"}
+        HEALTHY, looks=1, tricks=tricks, sweep=Sweep((1e-3,), (1.0,), 0.01, ""), configuration={"optimizer 0": "AdamW"}
     )
     done = {key: item(record, key) for key in ("lr_found", "schedule", "optimizer", "looks")}
     assert {found.status for found in done.values()} == {"done"}
@@ -101,11 +154,12 @@ def test_what_is_done_is_named() -> None:
 
 
 def test_every_option_that_is_advised_exists() -> None:
-    troubled = replace(HEALTHY, findings=(finding("RUN003"), finding("RUN004")))
-    records = [RunRecord("Net"), OVERFITTED, troubled]
+    troubled = replace(HEALTHY, findings=tuple(map(finding, ("RUN003", "RUN004", "RUN005", "OPT002"))))
+    records = [RunRecord("Net"), OVERFITTED, troubled, replace(HEALTHY, lrs={"0.0": LEVEL})]
     advised = {item.try_next for record in records for step in record.checklist.steps for item in step.items}
     options = {name for text in advised for name in re.findall(r"tricks=\[(\w+)\]", text)}
-    assert options >= {"doctor", "lr_finder", "early_stopping", "gradient_clipping", "test_guard"}
+    assert options >= {"doctor", "lr_finder", "early_stopping", "gradient_clipping", "test_guard", "mix_up"}
+    assert options >= {"cosine_decay", "cosine_warm_restarts", "discriminative_lr", "dropout_schedule"}
     assert all((OPTIONS / f"{name}.yaml").is_file() for name in options)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,28 +13,21 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch.optim import Optimizer
 
 from lightning_tricks.core.arguments import check_count, check_flag, check_text
-from lightning_tricks.core.atomic_files import write_atomically
 from lightning_tricks.engine.checkup.gradient_probe import GradientProbe
+from lightning_tricks.engine.checkup.report_output import log_picture, write_files
 from lightning_tricks.engine.checkup.run_history import RunHistory
 from lightning_tricks.engine.checkup.run_sampling import RunSampling, Value
 from lightning_tricks.engine.checkup.run_summary import (
-    count_layers,
-    count_parameters,
-    read_best,
-    read_clipping,
-    read_configuration,
-    read_hardware,
-    read_layer_groups,
+    count_looks,
+    part_readers,
+    read_inputs,
     read_status,
-    read_sweep,
-    read_versions,
+    read_test,
 )
 from lightning_tricks.engine.checkup.step_watch import StepWatch
 from lightning_tricks.engine.control.run_folder import run_folders
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
-from lightning_tricks.reports.run_page import show_page
-from lightning_tricks.reports.run_picture import draw_curves
 from lightning_tricks.reports.run_record import RunRecord
 
 _Result = TypeVar("_Result")
@@ -49,8 +43,9 @@ class RunReport(Trick):
     relative updates (``on_train_batch_start``, ``on_before_optimizer_step`` before any clipping,
     ``on_train_batch_end``), and after each validation and epoch the metrics. Values stay on their device until the end
     of an epoch. It writes ``report.html``, ``report.json`` and ``curves.png`` when the fit ends, also by Ctrl-C or an
-    exception, each under a temporary name that is then renamed. A failure of its own is one warning and never ends a
-    fit.
+    exception, each under a temporary name that is then renamed. Loggers that take pictures (TensorBoard, Weights &
+    Biases, MLflow) get ``curves.png`` with each report. ``trainer.test`` with the Trainer of the fit adds its metrics.
+    A failure of its own is one warning and never ends a fit.
 
     Interacts with: the tricks of the run, whose results it shows: :class:`LRFinder`, :class:`Doctor`, schedules,
     clipping, :class:`EarlyStopping`, :class:`GradualUnfreezing`. Under several processes process 0 writes, and metrics
@@ -94,6 +89,9 @@ class RunReport(Trick):
         self._sampling = RunSampling()
         self._watch = StepWatch()
         self._now: dict[str, Value] | None = None
+        self._began_at = 0
+        self._folder: Path | None = None
+        self._inputs: dict[str, tuple[int, ...]] = {}
         self._warned = False
         self._started = datetime.now().astimezone()
         self._clock = time.monotonic()
@@ -127,6 +125,8 @@ class RunReport(Trick):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         run, self._now = self._run, None
         if run is not None and batch_idx % _distance(trainer) == 0:
+            self._began_at = trainer.global_step
+            self._inputs = self._inputs or self._attempt("read the batch", lambda: read_inputs(batch)) or {}
             self._now = self._attempt("read the learning rates", lambda: self._sampling.take_lrs(run)) or {}
 
     def on_train_batch_end(
@@ -140,6 +140,7 @@ class RunReport(Trick):
         loss = self._attempt("read the loss", lambda: self._sampling.take_loss(pl_module, outputs, accumulation))
         metrics = self._attempt("read the metrics", lambda: self._sampling.take_metrics(run))
         self._sampling.add(trainer.global_step, {**now, **(loss or {}), **(metrics or {})})
+        self._attempt("read what the tricks report", lambda: self._note_members(run, self._began_at))
         self._now = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -181,10 +182,9 @@ class RunReport(Trick):
         self._history.add(mean_samples([samples for samples, _ in everyone]))
         for step, _, names, numbers in everyone[0][1]:
             self._history.add_look(step, names, numbers)
-        self._note_members(run)
+        self._note_members(run, run.trainer.global_step)
 
-    def _note_members(self, run: Run) -> None:
-        step = run.trainer.global_step
+    def _note_members(self, run: Run, step: int) -> None:
         for member in run.members:
             findings = getattr(getattr(member, "report", None), "findings", None)
             if findings is not None:
@@ -212,12 +212,10 @@ class RunReport(Trick):
                 self._attempt("write its files", lambda: self._write_files(run, self.report))  # type: ignore[arg-type]
 
     def _write_files(self, run: Run, record: RunRecord) -> None:
-        folder = Path(run_folders(run.trainer)[0] if self.dirpath is None else self.dirpath)
-        write_atomically(folder / "report.json", record.to_json())
-        write_atomically(folder / "report.html", show_page(record))
-        picture = draw_curves(record) if self.curves else None
+        self._folder = Path(run_folders(run.trainer)[0] if self.dirpath is None else self.dirpath)
+        picture = write_files(self._folder, record, curves=self.curves)
         if picture is not None:
-            write_atomically(folder / "curves.png", picture)
+            self._attempt("log its picture", lambda: log_picture(run.trainer.loggers, picture, record))
 
     def _record(self, run: Run, has_ended: bool) -> RunRecord:
         status, reason = read_status(run, has_ended)
@@ -237,6 +235,7 @@ class RunReport(Trick):
             update_ratios=history.ratios,
             findings=tuple(history.findings),
             thaws=tuple(history.thaws),
+            inputs=self._inputs,
             tricks=tuple(repr(member) for member in run.members),
             notes=tuple(self._sampling.notes),
             **self._parts(run),
@@ -244,19 +243,21 @@ class RunReport(Trick):
 
     def _parts(self, run: Run) -> dict[str, Any]:
         """Return what is read from the run when it is written; what cannot be read is left out, with one warning."""
-        readers: dict[str, Callable[[], Any]] = {
-            "parameters": lambda: count_parameters(run.module),
-            "layers": lambda: count_layers(run.module),
-            "best": lambda: read_best(run),
-            "sweep": lambda: read_sweep(run),
-            "clipping": lambda: read_clipping(run),
-            "layer_groups": lambda: read_layer_groups(run),
-            "configuration": lambda: read_configuration(run),
-            "versions": read_versions,
-            "hardware": lambda: read_hardware(run),
-        }
+        readers = part_readers(run)
         found = {name: self._attempt(f"read its part `{name}`", reader) for name, reader in readers.items()}
         return {name: value for name, value in found.items() if value is not None}
+
+    # -- after the fit ------------------------------------------------------------------------------------------------
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Add the metrics of a test to the report of the fit before it; every callback has ended the test by then."""
+        record, folder = self.report, self._folder
+        if stage != "test" or record is None or folder is None or trainer.fast_dev_run or not trainer.is_global_zero:  # type: ignore[attr-defined]
+            return
+        tested = self._attempt("read the metrics of the test set", lambda: read_test(trainer))
+        looks = self._attempt("read the ledger of test looks", lambda: count_looks(trainer))
+        self.report = replace(record, test=tested or {}, looks=record.looks if looks is None else looks)
+        self._attempt("write its files", lambda: write_files(folder, self.report, curves=False))  # type: ignore[arg-type]
 
     # -- the state ----------------------------------------------------------------------------------------------------
 

@@ -81,13 +81,14 @@ class TestGuard(Trick):
         """Add this look to the ledger."""
         if trainer.fast_dev_run or not trainer.is_global_zero:  # type: ignore[attr-defined]
             return
-        path = self._path(trainer)
+        path = self.ledger_path(trainer)
         try:
             self._add(path, _describe_look(trainer, pl_module))
         except OSError as error:
             rank_zero_warn(f"`TestGuard` could not write this look at the test set to {path}: {error}")
 
-    def _path(self, trainer: Trainer) -> Path:
+    def ledger_path(self, trainer: Trainer) -> Path:
+        """Return the file of the ledger under a Trainer."""
         root = str(trainer.default_root_dir)
         return Path(os.getcwd() if "://" in root else root, self.ledger)
 

@@ -1,7 +1,8 @@
-"""`lightning-tricks report RUN`: render the report of a run anew, or print what happened in several."""
+"""`lightning-tricks report RUN [RUN2]`: render the report of a run anew, or of several side by side."""
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -9,29 +10,49 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the arguments."""
     parser = subparsers.add_parser(
         "report",
-        help="render the report of a run from its report.json",
-        description="Print what happened in each run, in at most ten lines; with --html, write the page of a run.",
-        epilog="example: lightning-tricks report lightning_logs/version_3 --html run.html",
+        help="render the report of a run, or of several on one page",
+        description="Print what happened in each run, in at most ten lines. With --html, write the page of the run; of "
+        "several runs, one page with their curves over one another, the settings that differ and the checklists.",
+        epilog="example: lightning-tricks report lightning_logs/version_3 lightning_logs/version_4 --html runs.html",
     )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder, or its report.json")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write the page of the run (one RUN)")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page of the runs")
 
 
 def run(args: argparse.Namespace) -> int:
     """Render the reports; 2 if one cannot be read, or the page cannot be written."""
     from lightning_tricks.core.atomic_files import write_atomically
+    from lightning_tricks.reports.compare_page import show_comparison
     from lightning_tricks.reports.run_page import show_page
     from lightning_tricks.reports.run_record import read_record
 
     try:
-        if args.html and len(args.runs) > 1:
-            raise ValueError(f"--html takes one RUN, got {len(args.runs)}.")
         records = [read_record(path) for path in args.runs]
         print("\n\n".join(record.summary() for record in records))
         if args.html:
-            write_atomically(args.html, show_page(records[0]))
+            runs = dict(zip(name_runs(args.runs), records, strict=True))
+            write_atomically(args.html, show_page(records[0]) if len(records) == 1 else show_comparison(runs))
             print(f"page: {args.html}")
     except (ValueError, OSError) as error:
         print(f"lightning-tricks report: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def name_runs(paths: Sequence[Path]) -> list[str]:
+    """Return a short name for each run: as many last parts of its path as tell it from the others.
+
+    Example:
+        >>> name_runs([Path("a/version_0/report.json"), Path("a/version_1")])
+        ['version_0', 'version_1']
+        >>> name_runs([Path("a/run"), Path("b/run"), Path("b/run")])
+        ['a/run', 'b/run', 'b/run (2)']
+    """
+    places = [path.parent if path.suffix == ".json" else path for path in map(Path.absolute, paths)]
+    depth = next((n for n in range(1, 99) if len({place.parts[-n:] for place in places}) == len(set(places))), 1)
+    names: list[str] = []
+    for place in places:
+        name = "/".join(place.parts[-depth:])
+        count = sum(known.partition(" (")[0] == name for known in names)
+        names.append(f"{name} ({count + 1})" if count else name)
+    return names

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lightning_tricks.reports.checklist import Checklist, make_checklist
+from lightning_tricks.reports.checklist import Checklist
 from lightning_tricks.reports.loss_names import training_and_validation
+from lightning_tricks.reports.make_checklist import make_checklist
 from lightning_tricks.reports.series import Series
 
 SCHEMA_VERSION = 1
@@ -86,6 +87,7 @@ class RunData:
         steps: optimizer steps taken.
         parameters: number of parameters, and of those that need a gradient.
         layers: number of modules without children, by class.
+        inputs: shapes of the tensors of the first batch, by place; of many, the first ones.
         best: best checks of the callbacks that watch a metric.
         metrics: logged metrics and the loss of sampled batches (``batch loss``), means over the processes.
         lrs: learning rates of sampled steps by ``optimizer.group``; where there are many groups, the first and last.
@@ -101,6 +103,8 @@ class RunData:
         configuration: hyper-parameters and settings of Trainer and optimizers, as text.
         versions: of Python and packages.
         hardware: devices and processes.
+        test: metrics of ``trainer.test`` with the Trainer of the fit, after it.
+        looks: configurations that have been tested, from the ledger of :class:`TestGuard`; ``None``: not known.
         notes: what was left out to bound the size, and what could not be read.
         schema_version: of this form.
     """
@@ -114,6 +118,7 @@ class RunData:
     steps: int = 0
     parameters: tuple[int, ...] = ()
     layers: dict[str, int] = field(default_factory=dict)
+    inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
     best: tuple[BestScore, ...] = ()
     metrics: dict[str, Series] = field(default_factory=dict)
     lrs: dict[str, Series] = field(default_factory=dict)
@@ -129,6 +134,8 @@ class RunData:
     configuration: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     hardware: dict[str, str] = field(default_factory=dict)
+    test: dict[str, float | None] = field(default_factory=dict)
+    looks: int | None = None
     notes: tuple[str, ...] = ()
     schema_version: int = SCHEMA_VERSION
 

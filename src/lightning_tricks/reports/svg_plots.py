@@ -1,4 +1,4 @@
-"""SVG plots: line charts and heat maps as inline SVG that takes its colors from the style of the page."""
+"""SVG plots: line charts, heat maps and rows over steps as inline SVG that takes its colors from the page's style."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -38,6 +38,7 @@ def line_chart(
     levels: Mapping[str, float] | None = None,
     shade: tuple[str, str] | None = None,
     log_x: bool = False,
+    marks: Mapping[str, float] | None = None,
 ) -> str:
     """Return a line chart, with a legend below it; the y axis is logarithmic where positive values span two decades.
 
@@ -50,6 +51,7 @@ def line_chart(
         levels: horizontal lines by name.
         shade: names of two lines between which to shade.
         log_x: whether the x axis is logarithmic.
+        marks: vertical lines by name; those outside of the lines are left out.
     """
     points = {name: thin(series, 300).points for name, series in lines.items() if series.points}
     if log_x:
@@ -68,8 +70,11 @@ def line_chart(
             )
     for level in (levels or {}).values():
         parts.append(f'<path class="level" d="M{LEFT} {y(level):.1f}H{WIDTH - RIGHT}"/>')
+    marks = {name: place for name, place in (marks or {}).items() if x.low <= place <= x.high}
+    for place in marks.values():
+        parts.append(f'<path class="level" d="M{x(place):.1f} {TOP}V{HEIGHT - BOTTOM}"/>')
     keys = [_key(f"c{i % COLORS}", name, name in dashed) for i, name in enumerate(points)]
-    keys += [_key("level", name, True) for name in levels or {}]
+    keys += [_key("level", name, True) for name in [*(levels or {}), *marks]]
     return f'{_svg("".join(parts), alt)}<ul class="legend">{"".join(keys)}</ul>'
 
 
@@ -89,8 +94,7 @@ def heat_map(steps: Sequence[int], names: Sequence[str], rows: Sequence[Sequence
     every = max(1, math.ceil(11 / cell))
     for i, (name, row) in enumerate(zip(names, rows, strict=True)):
         if i % every == 0:
-            label = name if len(name) <= 24 else f"…{name[-23:]}"
-            parts.append(_text(left - 5, top + i * cell + cell / 2 + 3, label, "end"))
+            parts.append(_text(left - 5, top + i * cell + cell / 2 + 3, _short(name, 24), "end"))
         for j, value in enumerate(row):
             if value is not None and value > 0:
                 box = (
@@ -98,16 +102,82 @@ def heat_map(steps: Sequence[int], names: Sequence[str], rows: Sequence[Sequence
                 )
                 parts.append(f'<rect class="heat" {box} fill-opacity="{_opacity(value)}"/>')
     bottom = top + len(names) * cell
-    parts.append(_text(left, bottom + 14, str(steps[0])))
-    if len(steps) > 1:
-        parts.append(_text(WIDTH - RIGHT, bottom + 14, str(steps[-1]), "end"))
-    parts.append(_text((left + WIDTH - RIGHT) / 2, bottom + 14, "optimizer step", "middle"))
-    return _svg("".join(parts), alt, bottom + 22)
+    parts += _step_labels(left, bottom, steps[0], steps[-1])
+    return f"{_scrolled(parts, alt, bottom + 22)}{_heat_key()}"
 
 
-def _svg(body: str, alt: str, height: float = HEIGHT) -> str:
+class StepRow(NamedTuple):
+    """A row of :func:`step_rows`.
+
+    Attributes:
+        label: stands to its left.
+        step: where it begins.
+        end: where its bar ends; ``None`` for a single event, drawn as a dot.
+        style: the class of its color.
+    """
+
+    label: str
+    step: int
+    end: int | None = None
+    style: str = "c0"
+
+
+def step_rows(rows: Sequence[StepRow], last_step: int, *, alt: str) -> str:
+    """Return events as dots, and what lasts as bars, one row each, over optimizer steps from 0.
+
+    Args:
+        rows: from the top.
+        last_step: the right end of the axis.
+        alt: what the picture shows, for those who do not see it.
+    """
+    top, height = 8, 18
+    left = min(20 + 6.2 * max(len(row.label) for row in rows), 260)
+    x = _Scale(0, max(last_step, 1), left + 6, WIDTH - RIGHT - 6)
+    parts = []
+    for i, row in enumerate(rows):
+        middle = top + i * height + height / 2
+        parts.append(f'<path class="grid" d="M{left} {middle:.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(_text(left - 6, middle + 4, _short(row.label, 38), "end"))
+        if row.end is None:
+            parts.append(f'<circle class="event {row.style}" cx="{x(row.step):.1f}" cy="{middle:.1f}" r="4.5"/>')
+        else:
+            parts.append(f'<path class="bar {row.style}" d="M{x(row.step):.1f} {middle:.1f}H{x(row.end):.1f}"/>')
+    bottom = top + len(rows) * height
+    parts += _step_labels(left, bottom, 0, max(last_step, 1))
+    return _scrolled(parts, alt, bottom + 22)
+
+
+def _step_labels(left: float, bottom: float, first: int, last: int) -> list[str]:
+    """Return the labels of an axis of steps below rows."""
+    ends = [_text(left, bottom + 14, str(first))]
+    if last != first:
+        ends.append(_text(WIDTH - RIGHT, bottom + 14, str(last), "end"))
+    return [*ends, _text((left + WIDTH - RIGHT) / 2, bottom + 14, "optimizer step", "middle")]
+
+
+def _scrolled(parts: Sequence[str], alt: str, height: float) -> str:
+    """Return a picture whose rows have long labels: on a narrow screen it scrolls instead of shrinking."""
+    return f'<div class="scroll" tabindex="0">{_svg("".join(parts), alt, height, "rows")}</div>'
+
+
+def _heat_key() -> str:
+    """Return the legend of a heat map."""
+    shades = "".join(
+        f'<li><svg class="mark" viewBox="0 0 22 8" aria-hidden="true"><path class="heat" fill-opacity="'
+        f'{_opacity(10.0**decade)}" d="M0 0H22V8H0Z"/></svg>1e{decade}</li>'
+        for decade in range(-5, 1)
+    )
+    return f'<ul class="legend">{shades}</ul>'
+
+
+def _short(text: str, length: int) -> str:
+    """Return the end of a text, which tells the parts of a model apart."""
+    return text if len(text) <= length else f"…{text[1 - length :]}"
+
+
+def _svg(body: str, alt: str, height: float = HEIGHT, kind: str = "chart") -> str:
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(alt)}" '
+        f'<svg class="{kind}" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(alt)}" '
         f'xmlns="http://www.w3.org/2000/svg"><title>{escape(alt)}</title>{body}</svg>'
     )
 

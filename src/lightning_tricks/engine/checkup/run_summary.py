@@ -3,22 +3,27 @@
 import os
 import platform
 from collections import Counter
+from collections.abc import Callable
 from importlib import metadata
+from itertools import islice
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 
+from lightning_tricks.doctor.reading.containers import walk_batch
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.engine.run.ranks import plain
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
+from lightning_tricks.reports.look_ledger import read_looks
 from lightning_tricks.reports.run_data import BestScore, Clipping, Status, Sweep
 from lightning_tricks.reports.series import Series, finite, thin
 
 _PACKAGES = ("torch", "lightning", "pytorch-lightning", "lightning-tricks", "numpy")
 _TEXT = 300
 _ENTRIES = 100
+_INPUTS = 16
 
 
 def read_status(run: Run, has_ended: bool) -> tuple[Status, str | None]:
@@ -131,6 +136,44 @@ def count_layers(pl_module: LightningModule) -> dict[str, int]:
     """Return the number of modules without children, by class."""
     leaves = Counter(type(layer).__name__ for layer in pl_module.modules() if not any(True for _ in layer.children()))
     return dict(leaves.most_common(_ENTRIES))
+
+
+def read_inputs(batch: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the first tensors of a batch, by place."""
+    tensors = ((path, leaf) for path, leaf in walk_batch(batch) if isinstance(leaf, torch.Tensor))
+    return {_cut(path): tuple(leaf.shape) for path, leaf in islice(tensors, _INPUTS)}
+
+
+def count_looks(trainer: Any) -> int | None:
+    """Return how many configurations have been tested, ``None`` without a :class:`TestGuard`.
+
+    Raises:
+        ValueError: the ledger is damaged.
+    """
+    guard = next((callback for callback in trainer.callbacks if hasattr(callback, "ledger_path")), None)
+    return len({look.fingerprint for look in read_looks(guard.ledger_path(trainer))}) if guard is not None else None
+
+
+def read_test(trainer: Any) -> dict[str, float | None]:
+    """Return the metrics of a test that has just ended."""
+    scalars = {name: value for name, value in trainer.callback_metrics.items() if torch.as_tensor(value).numel() == 1}
+    return {_cut(name): finite(float(value)) for name, value in list(scalars.items())[:_ENTRIES]}
+
+
+def part_readers(run: Run) -> dict[str, Callable[[], Any]]:
+    """Return how each part of a record that is not a series is read, by the field's name."""
+    return {
+        "parameters": lambda: count_parameters(run.module),
+        "layers": lambda: count_layers(run.module),
+        "best": lambda: read_best(run),
+        "sweep": lambda: read_sweep(run),
+        "clipping": lambda: read_clipping(run),
+        "layer_groups": lambda: read_layer_groups(run),
+        "configuration": lambda: read_configuration(run),
+        "versions": read_versions,
+        "hardware": lambda: read_hardware(run),
+        "looks": lambda: count_looks(run.trainer),
+    }
 
 
 def _cut(text: str) -> str:

@@ -1,0 +1,165 @@
+"""Checklist evidence: what the items of the checklist read from the record of a run."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from lightning_tricks.reports.checklist import Item
+from lightning_tricks.reports.series import Series
+
+_GAP = 1.1
+"""A validation loss that has risen above its best by this factor, while the training loss fell, is a gap."""
+
+
+class Found(Protocol):
+    """What is asked of a finding."""
+
+    @property
+    def code(self) -> str:
+        """The rule's code."""
+
+    @property
+    def severity(self) -> str:
+        """``error``, ``warning`` or ``info``."""
+
+    @property
+    def message(self) -> str:
+        """What was seen."""
+
+    @property
+    def try_next(self) -> str:
+        """What to try."""
+
+
+class Record(Protocol):
+    """What is asked of a record."""
+
+    @property
+    def tricks(self) -> tuple[str, ...]:
+        """The calls that build the callbacks."""
+
+    @property
+    def findings(self) -> Sequence[Found]:
+        """Of the doctor."""
+
+    @property
+    def layers(self) -> dict[str, int]:
+        """Number of modules by class."""
+
+    @property
+    def parameters(self) -> tuple[int, ...]:
+        """Number of parameters, and of those that need a gradient."""
+
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the tensors of a batch."""
+
+    @property
+    def layer_groups(self) -> tuple[str, ...]:
+        """Names of the groups that thaw one after the other."""
+
+    @property
+    def metrics(self) -> dict[str, Series]:
+        """By name."""
+
+    @property
+    def lrs(self) -> dict[str, Series]:
+        """Learning rates by optimizer and group."""
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """By name, as text."""
+
+    @property
+    def suggested_lr(self) -> float | None:
+        """Of the learning-rate finder."""
+
+    @property
+    def skipped_steps(self) -> int:
+        """Steps that were not finite."""
+
+    @property
+    def loss_pair(self) -> tuple[str, str] | None:
+        """Names of a training and a validation loss."""
+
+    @property
+    def test(self) -> dict[str, float | None]:
+        """Metrics of the test set."""
+
+    @property
+    def looks(self) -> int | None:
+        """Configurations that were tested."""
+
+
+def trick_call(record: Record, *names: str) -> str | None:
+    """Return the call of the first trick of these classes."""
+    return next((call for call in record.tricks if call.partition("(")[0] in names), None)
+
+
+def first_finding(record: Record, *codes: str) -> Found | None:
+    """Return the most severe finding whose code begins so."""
+    order = ("error", "warning", "info")
+    found = [finding for finding in record.findings if finding.code.startswith(codes)]
+    return min(found, key=lambda finding: order.index(finding.severity), default=None)
+
+
+def quote(finding: Found) -> str:
+    """Return code and message of a finding, without its full stop."""
+    return f"{finding.code}: {finding.message.rstrip('.')}"
+
+
+def by_rules(record: Record, key: str, title: str, *codes: str, nothing: str = "no finding of the doctor") -> Item:
+    """Judge by rules of the doctor: a warning is what is missing, an information leaves it open."""
+    found = first_finding(record, *codes)
+    if found is not None:
+        status = "unknown" if found.severity == "info" else "missing"
+        return Item(key, title, status, quote(found), found.try_next)  # type: ignore[arg-type]
+    if trick_call(record, "Doctor"):
+        return Item(key, title, "done", nothing)
+    return Item(key, title, "unknown", "the doctor has not looked", "tricks=[doctor]")
+
+
+def against_gap(key: str, title: str, present: object, gap: str | None, try_next: str) -> Item:
+    """Judge what acts against overfitting: missing where there is a gap and it is absent."""
+    if present:
+        return Item(key, title, "done", str(present))
+    if gap is None:
+        return Item(key, title, "unknown", "training and validation losses were not both logged")
+    if not gap:
+        return Item(key, title, "not applicable", "the validation loss shows no overfitting")
+    return Item(key, title, "missing", gap, try_next)
+
+
+def find_gap(record: Record) -> str | None:
+    """Return in words how far the validation loss has left its best while the training loss fell.
+
+    Returns:
+        The gap; ``""`` where there is none, ``None`` where the losses are not known.
+    """
+    if record.loss_pair is None:
+        return None
+    train, val = (record.metrics[name] for name in record.loss_pair)
+    best, last = val.lowest, val.last
+    if best is None or last is None or not train.points:
+        return None
+    since = [value for step, value in train.points if step <= best[0]]
+    fell = bool(since) and train.points[-1][1] < since[-1]
+    if not (fell and best[1] > 0 and last > _GAP * best[1]):
+        return ""
+    name = record.loss_pair[1]
+    return f"{name} rose from {best[1]:.4g} (step {best[0]}) to {last:.4g} while the training loss fell"
+
+
+def find_test_gap(record: Record) -> tuple[bool, str] | None:
+    """Return whether the test loss is above the best validation loss by a gap, and both in words.
+
+    Returns:
+        ``None`` where one of them is not known.
+    """
+    losses = ((name, value) for name, value in record.test.items() if "loss" in name)
+    test = next(((name, value) for name, value in losses if value is not None), None)
+    val = next((name for name in record.metrics if name.startswith("val") and "loss" in name), None)
+    best = record.metrics[val].lowest if val is not None else None
+    if test is None or best is None:
+        return None
+    (name, loss), lowest = test, best[1]
+    return loss > _GAP * lowest > 0, f"{name} {loss:.4g} against {val} {lowest:.4g} at best"
