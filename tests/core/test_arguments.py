@@ -10,6 +10,7 @@ from lightning_tricks.core.arguments import (
     check_name,
     check_number,
     check_text,
+    check_whole,
 )
 
 
@@ -63,3 +64,24 @@ def test_a_text_has_something_in_it(value: object, error: type[Exception]) -> No
     assert check_text("p", "val_loss") == "val_loss"
     with pytest.raises(error, match=r"`p` must "):
         check_text("p", value)
+
+
+def test_a_whole_number_of_any_type_comes_back_as_an_int() -> None:
+    for given in (100, 100.0, 1e2):
+        assert check_whole("steps", given, 10, 1000) == 100
+        assert type(check_whole("steps", given, 10, 1000)) is int
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (10.5, ValueError, "`steps` must be a whole number, got 10.5"),
+        (9, ValueError, r"`steps` must lie in \[10, 1000\], got 9"),
+        (1001.0, ValueError, r"`steps` must lie in \[10, 1000\], got 1001.0"),
+        ("20", TypeError, r"`steps` must be a number, got '20' \(str\)"),
+        (True, TypeError, r"`steps` must be a number, got True \(bool\)"),
+    ],
+)
+def test_what_is_not_whole_or_outside_is_refused(value: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        check_whole("steps", value, 10, 1000)

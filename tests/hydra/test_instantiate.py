@@ -1,7 +1,5 @@
 """instantiate_callbacks: what it skips, what it puts in order, and what it refuses before any training."""
 
-from typing import ClassVar
-
 import pytest
 from hydra.errors import InstantiationException
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -14,24 +12,8 @@ COSINE = {"_target_": "lightning_tricks.CosineDecay"}
 RESTARTS = {"_target_": "lightning_tricks.CosineWarmRestarts"}
 
 
-class LRFinder(Callback):
-    """Named like the one that schedules stand behind."""
-
-
-class Needy(Callback):
-    requires: ClassVar = ("CosineDecay",)
-
-
-class Hostile(Callback):
-    conflicts: ClassVar = ("CosineDecay",)
-
-
-class Egg(Callback):
-    after: ClassVar = ("Hen",)
-
-
-class Hen(Callback):
-    after: ClassVar = ("Egg",)
+class Plain(Callback):
+    """A callback of another library."""
 
 
 def of(cls: type) -> dict[str, str]:
@@ -42,7 +24,7 @@ def of(cls: type) -> dict[str, str]:
 def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[LRFinder.__module__])
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[Plain.__module__])
 
 
 def names(cfg: object) -> list[str]:
@@ -69,9 +51,10 @@ def test_arguments_and_other_peoples_callbacks_are_built() -> None:
     assert type(timer).__name__ == "Timer"
 
 
-def test_a_finder_is_moved_before_the_schedules_and_the_rest_stays_as_written() -> None:
-    cfg = {"a": COSINE, "needy": of(Needy), "b": RESTARTS, "finder": of(LRFinder)}
-    assert names(cfg) == ["Needy", "LRFinder", "CosineDecay", "CosineWarmRestarts"]
+def test_a_finder_comes_first_and_the_rest_stays_as_written() -> None:
+    finder = {"_target_": "lightning_tricks.LRFinder"}
+    cfg = {"a": COSINE, "plain": of(Plain), "b": RESTARTS, "finder": finder, "c": {**COSINE, "name": "late"}}
+    assert names(cfg) == ["LRFinder", "CosineDecay", "Plain", "CosineWarmRestarts", "CosineDecay"]
 
 
 def test_a_bare_string_says_that_the_options_were_not_found_and_what_to_do() -> None:
@@ -94,17 +77,14 @@ def test_settings_of_an_option_that_is_not_selected_are_passed_over_with_a_warni
         instantiate_callbacks({"lr_finder": {"num_steps": 77}})
 
 
-def test_requirements_and_conflicts_that_tricks_declare_are_checked_together() -> None:
-    assert names({"a": COSINE, "b": of(Needy)}) == ["CosineDecay", "Needy"]
-    with pytest.raises(MisconfigurationException, match="`Needy` needs `CosineDecay`, which is not selected"):
-        instantiate_callbacks({"a": RESTARTS, "b": of(Needy)})
-    with pytest.raises(MisconfigurationException, match="`Hostile` and `CosineDecay` cannot work together"):
-        instantiate_callbacks({"a": COSINE, "b": of(Hostile)})
-
-
-def test_an_order_that_cannot_be_had_is_an_error() -> None:
-    with pytest.raises(MisconfigurationException, match="No order of these callbacks suits all of them"):
-        instantiate_callbacks({"a": of(Egg), "b": of(Hen)})
+def test_all_tricks_that_cannot_be_distinguished_are_named_at_once() -> None:
+    with pytest.raises(MisconfigurationException) as error:
+        instantiate_callbacks({"a": COSINE, "b": RESTARTS, "c": COSINE, "d": {**RESTARTS, "t_0": 3}})
+    assert str(error.value) == (
+        "Two `CosineDecay` cannot be distinguished in a checkpoint (CosineDecay). Give one another `name`. "
+        "Two `CosineWarmRestarts` cannot be distinguished in a checkpoint (CosineWarmRestarts). "
+        "Give one another `name`."
+    )
 
 
 def test_a_refused_argument_names_its_key() -> None:

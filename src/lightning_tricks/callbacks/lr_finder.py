@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number, shown
+from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number, check_whole
 from lightning_tricks.engine.lr.base_lr import apply_lr, check_has_rates, publish_result, rate_shares
 from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
@@ -79,6 +79,8 @@ class LRFinder(Trick):
     See :mod:`lightning_tricks.functional.range_test` for the mathematics, :func:`find_lr` for use without a fit.
     """
 
+    goes_first = True
+
     def __init__(
         self,
         *,
@@ -95,9 +97,9 @@ class LRFinder(Trick):
         log_figure: bool = False,
     ) -> None:
         super().__init__()
-        self.num_steps = _check_whole("num_steps", num_steps, 10, _MOST_STEPS)
-        self.refine = _check_whole("refine", refine, 0, self.num_steps)
-        self.at_epochs = tuple(_check_whole("at_epochs", epoch, 0) for epoch in check_list("at_epochs", at_epochs))
+        self.num_steps = check_whole("num_steps", num_steps, 10, _MOST_STEPS)
+        self.refine = check_whole("refine", refine, 0, self.num_steps)
+        self.at_epochs = tuple(check_whole("at_epochs", epoch, 0) for epoch in check_list("at_epochs", at_epochs))
         self._grid = lr_grid(min_lr, max_lr, self.num_steps, mode)
         self.min_lr, self.max_lr, self.mode = min_lr, max_lr, mode
         check_choice("suggestion", suggestion, METHODS)
@@ -240,10 +242,3 @@ class LRFinder(Trick):
 def _say_where(error: Exception, place: int, lr: float) -> None:
     if hasattr(error, "add_note"):  # Python 3.11
         error.add_note(f"in step {place} of the range test of `LRFinder`, at a learning rate of {lr:g}")
-
-
-def _check_whole(name: str, value: object, low: int, high: float = math.inf) -> int:
-    number = check_number(name, value, low, high)
-    if number != int(number):
-        raise ValueError(f"`{name}` must be a whole number, got {shown(value)}.")
-    return int(number)

@@ -7,9 +7,9 @@ from typing import Any, overload
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from lightning_tricks.core.arguments import check_number
+from lightning_tricks.core.arguments import check_number, check_whole
 from lightning_tricks.core.durations import Moment, RunLength
-from lightning_tricks.engine.lr.lr_product import contributor_of
+from lightning_tricks.engine.lr.lr_contributor import contributor_of
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.learning_rates import Factor, multiply
 from lightning_tricks.reports.lr_curves import describe_lr, plot_lr
@@ -91,7 +91,7 @@ def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *
         CosineDecay/schedule ██▇▆▅▃▂▁  first 1, highest 1 (step 0), last 0.03806
         CosineDecay/warmup   ▁▅██████  first 0, highest 1 (step 2), last 1
     """
-    epochs, steps_per_epoch = _count("epochs", epochs), _count("steps_per_epoch", steps_per_epoch)
+    epochs, steps_per_epoch = check_whole("epochs", epochs, 1), check_whole("steps_per_epoch", steps_per_epoch, 1)
     base = check_number("lr", lr, 0)
     tricks = [callback for callback in callbacks if isinstance(callback, Trick) and contributor_of(callback)]
     keys = [trick.state_key for trick in tricks]
@@ -114,9 +114,3 @@ def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *
         lrs.append(base * multiply(now))
         times.append(moment.time("ep"))
     return LRPreview(lrs, times, columns, [key for key in keys if key not in known])
-
-
-def _count(name: str, value: int) -> int:
-    if check_number(name, value, 1) != int(value):
-        raise ValueError(f"`{name}` must be a whole number, got {value!r}.")
-    return int(value)

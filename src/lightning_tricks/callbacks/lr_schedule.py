@@ -67,7 +67,6 @@ class LRSchedule(LRFactor):
     See :mod:`lightning_tricks.functional.schedules` for the mathematics.
     """
 
-    after = ("LRFinder",)
     follows_clock = True
 
     def __init__(

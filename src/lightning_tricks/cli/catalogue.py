@@ -7,11 +7,11 @@ import ast
 import inspect
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
 import lightning_tricks
+from lightning_tricks.core.close_names import close_names, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,8 @@ def find_card(name: str, cards: list[Card]) -> Card:
         if name in (card.option, card.callback):
             return card
     names = [known for card in cards for known in (card.option, card.callback)]
-    close = get_close_matches(name, names, n=3, cutoff=0.5)
-    offer = f"Did you mean {' or '.join(close)}?" if close else "`lightning-tricks list` shows all."
-    raise LookupError(f"There is no trick named {name!r}. {offer}")
+    offer = did_you_mean(close_names(name, names, cutoff=0.5)) or " `lightning-tricks list` shows all."
+    raise LookupError(f"There is no trick named {name!r}.{offer}")
 
 
 def _card(option: str, text: str) -> Card:

@@ -3,11 +3,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from lightning_tricks.cli.catalogue import Card, find_card, plain_text, read_cards
 from lightning_tricks.cli.full_card import full_card
 from lightning_tricks.cli.recipes import Recipe, read_recipes
+from lightning_tricks.core.close_names import close_names, did_you_mean
 from lightning_tricks.doctor.judging.project import known_rules
 from lightning_tricks.doctor.rules.registry import find_rule
 from lightning_tricks.doctor.rules.rule import Rule
@@ -111,6 +111,6 @@ def _card(name: str, recipes: list[str]) -> Card:
     except LookupError:
         if "-" in name or name[-3:].isdigit():
             find_rule(name)  # raises
-        if close := get_close_matches(name, recipes, n=1, cutoff=0.75):
-            raise LookupError(f"There is no trick or recipe named {name!r}. Did you mean {close[0]}?") from None
+        if offer := did_you_mean(close_names(name, recipes, cutoff=0.75)[:1]):
+            raise LookupError(f"There is no trick or recipe named {name!r}.{offer}") from None
         raise

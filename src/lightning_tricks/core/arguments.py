@@ -222,6 +222,23 @@ def check_length(name: str, value: object) -> float:
     return check_number(name, value, SHORTEST, LONGEST)
 
 
+def check_whole(name: str, value: object, low: float = -math.inf, high: float = math.inf) -> int:
+    """Return ``value`` as an ``int`` if it is a whole number of any type, such as the float that ``1e2`` is in YAML.
+
+    Raises:
+        TypeError: not a real number.
+        ValueError: not whole, or outside the interval from ``low`` to ``high``.
+
+    Example:
+        >>> check_whole("num_steps", 100.0, 10, 10_000)
+        100
+    """
+    number = check_number(name, value, low, high)
+    if number != int(number):
+        raise ValueError(f"`{name}` must be a whole number, got {shown(value)}.")
+    return int(number)
+
+
 def check_count(name: str, value: object, low: int, high: float = math.inf) -> int:
     """Return ``value`` if it is a whole number from ``low`` to ``high``.
 

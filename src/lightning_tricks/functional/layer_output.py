@@ -1,11 +1,11 @@
 """Layer output: run a model and return the output of one of its layers."""
 
-from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
 
 from lightning_tricks.core.arguments import shown_with_type
+from lightning_tricks.core.close_names import close_names
 
 
 def find_layer(model: nn.Module, layer: str | None) -> nn.Module:
@@ -28,7 +28,7 @@ def find_layer(model: nn.Module, layer: str | None) -> nn.Module:
     modules: dict[str, nn.Module] = dict(model.named_modules())
     if layer not in modules or not layer:
         names = [name for name in modules if name]
-        close = get_close_matches(layer, names, n=3) or names[:3]
+        close = close_names(layer, names) or names[:3]
         offer = f"; for instance {' or '.join(map(repr, close))}" if close else "; it has none"
         raise ValueError(f"`layer` must name a submodule of {type(model).__name__}, got {layer!r}{offer}.")
     return modules[layer]

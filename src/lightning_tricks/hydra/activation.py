@@ -104,11 +104,11 @@ def _refuse_unknown_keys(name: str, settings: "dict[Any, Any]", option: "Any") -
     Raises:
         ValueError: one is unknown; the message offers the closest.
     """
-    from lightning_tricks.hydra.suggestions import did_you_mean
+    from lightning_tricks.core.close_names import close_names, did_you_mean
 
     for key in settings:
         if key not in option.keys():  # noqa: SIM118 - `in` does not find a value that must be given
-            raise ValueError(f"`{name}` has no setting `{key}`.{did_you_mean(str(key), list(option))}")
+            raise ValueError(f"`{name}` has no setting `{key}`.{did_you_mean(close_names(str(key), map(str, option)))}")
 
 
 def _read(file: str) -> "dict[Any, Any]":
@@ -131,12 +131,12 @@ def _option(name: str) -> "Any":
 
     from omegaconf import OmegaConf
 
-    from lightning_tricks.hydra.suggestions import did_you_mean
+    from lightning_tricks.core.close_names import close_names, did_you_mean
 
     folder = files("lightning_tricks.conf").joinpath("tricks")
     options = {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
     if name not in options:
-        offer = did_you_mean(name, options) or " `lightning-tricks list` shows all."
+        offer = did_you_mean(close_names(name, options)) or " `lightning-tricks list` shows all."
         raise LookupError(f"there is no trick named {name!r}.{offer}")
     option = OmegaConf.select(OmegaConf.create(options[name].read_text(encoding="utf-8")), name)
     if not option["_target_"].startswith("lightning_tricks."):

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from hydra.utils import instantiate
@@ -22,13 +21,13 @@ def instantiate_callbacks(cfg: Any) -> list[Callback]:
             will do.
 
     Returns:
-        The callbacks in the given order, except that a callback that must follow another one is moved behind it.
-        Callbacks of Lightning and of other libraries are allowed.
+        The callbacks in the given order, except that a learning-rate finder comes first. Callbacks of Lightning and of
+        other libraries are allowed.
 
     Raises:
         ValueError: a bare string (the options were not found), a missing value, or no entry with a ``_target_``.
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: a requirement is missing, two callbacks
-            conflict or are the same, or an order cannot be had.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: an entry is not a callback, or two
+            callbacks cannot be distinguished.
         hydra.errors.InstantiationException: an argument was refused; it names the key.
 
     Example:
@@ -48,8 +47,8 @@ def instantiate_callbacks(cfg: Any) -> list[Callback]:
     for key, callback in zip(nodes, callbacks, strict=True):
         if not callable(getattr(callback, "on_fit_start", None)):
             raise MisconfigurationException(f"`{path}.{key}` is not a callback (got `{type(callback).__name__}`).")
-    _check_company(callbacks)
-    return _in_order(callbacks)
+    _refuse_same_keys(callbacks)
+    return sorted(callbacks, key=lambda callback: not getattr(callback, "goes_first", False))
 
 
 def _nodes(cfg: DictConfig | ListConfig, path: str) -> Iterator[tuple[str, DictConfig]]:
@@ -98,41 +97,9 @@ def _refuse_missing(cfg: DictConfig | ListConfig, nodes: dict[str, DictConfig], 
         raise ValueError(f"{len(missing)} value(s) have no default and must be given: {listed}")
 
 
-def _check_company(callbacks: list[Callback]) -> None:
-    """Check which other callbacks each callback declares as required or as conflicting."""
-    present = {type(callback).__name__ for callback in callbacks}
-    problems = []
-    for callback in callbacks:
-        name = type(callback).__name__
-        lacking = [other for other in getattr(callback, "requires", ()) if other not in present]
-        clashing = [other for other in getattr(callback, "conflicts", ()) if other in present and other != name]
-        problems += [f"`{name}` needs `{other}`, which is not selected" for other in lacking]
-        problems += [f"`{name}` and `{other}` cannot work together; select one of them" for other in clashing]
-    ours: list[Any] = [callback for callback in callbacks if hasattr(callback, "same_key_message")]
-    twins = {
-        trick.state_key: trick for i, trick in enumerate(ours) if trick.state_key in {o.state_key for o in ours[:i]}
-    }
-    problems += [twin.same_key_message().rstrip(".") for twin in twins.values()]
-    if problems:
-        raise MisconfigurationException("; ".join(problems) + ".")
-
-
-def _in_order(callbacks: list[Callback]) -> list[Callback]:
-    """Move callbacks behind those they declare to stand after; the others keep the order in which they were written."""
-    sorter: TopologicalSorter[int] = TopologicalSorter()
-    for i, callback in enumerate(callbacks):
-        earlier = getattr(callback, "after", ())
-        sorter.add(i, *(j for j, other in enumerate(callbacks) if type(other).__name__ in earlier))
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        names = " -> ".join(type(callbacks[i]).__name__ for i in error.args[1])
-        raise MisconfigurationException(f"No order of these callbacks suits all of them: {names}.") from error
-    ordered: list[Callback] = []
-    waiting: list[int] = []
-    while sorter.is_active():
-        waiting = sorted([*waiting, *sorter.get_ready()])
-        first = waiting.pop(0)
-        ordered.append(callbacks[first])
-        sorter.done(first)
-    return ordered
+def _refuse_same_keys(callbacks: list[Callback]) -> None:
+    tricks: list[Any] = [callback for callback in callbacks if hasattr(callback, "same_key_message")]
+    keys = [trick.state_key for trick in tricks]
+    twins = {key: trick for key, trick in zip(keys, tricks, strict=True) if keys.count(key) > 1}
+    if twins:
+        raise MisconfigurationException(" ".join(trick.same_key_message() for trick in twins.values()))

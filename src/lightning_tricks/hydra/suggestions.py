@@ -2,22 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from importlib.resources import files
 from typing import Any
 
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a sentence with the closest names, empty if none is close.
-
-    Example:
-        >>> did_you_mean("end_facto", ["end_factor", "decay_steps"])
-        ' Did you mean end_factor?'
-        >>> did_you_mean("batch", ["end_factor"])
-        ''
-    """
-    close = get_close_matches(name.lower(), list(known), n=3, cutoff=0.6)
-    return f" Did you mean {' or '.join(close)}?" if close else ""
+from lightning_tricks.core.close_names import close_names, did_you_mean
 
 
 def suggestions_for(overrides: Sequence[str]) -> str:
@@ -29,9 +17,8 @@ def suggestions_for(overrides: Sequence[str]) -> str:
         >>> suggestions_for(["tricks=[cosine_decay]", "tricks.cosine_decay.end_facto=0.1"])
         ' Unknown: tricks.cosine_decay.end_facto. Did you mean end_factor or log_factors?'
     """
-    return "".join(
-        f" Unknown: {name}.{did_you_mean(name.rpartition('.')[2], known)}" for name, known in _unknown(overrides)
-    )
+    unknown = ((name, close_names(name.rpartition(".")[2], known)) for name, known in _unknown(overrides))
+    return "".join(f" Unknown: {name}.{did_you_mean(close)}" for name, close in unknown)
 
 
 def _unknown(overrides: Sequence[str]) -> Iterator[tuple[str, Iterable[str]]]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_tricks.core.arguments import check_count, check_number, shown_with_type
+from lightning_tricks.core.arguments import check_count, check_number
 from lightning_tricks.functional.batch_entries import Key, find_input, read_entry
 from lightning_tricks.functional.feature_statistics import (
     FeatureStatistics,
@@ -156,8 +156,7 @@ def check_feature_dim(dim: object) -> int:
         TypeError: not a whole number.
         ValueError: 0, the dimension of the rows, or too large.
     """
-    if isinstance(dim, bool) or not isinstance(dim, int):
-        raise TypeError(f"`dim` must be a whole number, got {shown_with_type(dim)}.")
-    if dim == 0 or abs(dim) > 64:
-        raise ValueError(f"`dim` must be the dimension of the features, not 0 and at most 64, got {str(dim)[:20]}.")
-    return dim
+    checked = check_count("dim", dim, -64, 64)
+    if checked == 0:
+        raise ValueError("`dim` must be the dimension of the features, not 0, which is that of the rows.")
+    return checked

@@ -20,12 +20,12 @@ The file is the nearest ``pyproject.toml``, from the working directory upwards, 
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_tricks.core.arguments import check_words
+from lightning_tricks.core.close_names import close_names, did_you_mean
 from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.judging.own_rules import load_own_rules
 from lightning_tricks.doctor.rules.registry import all_rules, choose_rules, options_by_code
@@ -169,9 +169,8 @@ def _settings(table: Any, file: Path) -> ProjectSettings:
         raise ValueError(f"{place} must be a table, got {table!r}.")
     for key in table:
         if key not in _KEYS:
-            close = get_close_matches(key, _KEYS, n=1)
-            offer = f"Did you mean {close[0]}?" if close else f"Available keys: {', '.join(_KEYS)}."
-            raise ValueError(f"{place}: unknown key {key!r}. {offer}")
+            offer = did_you_mean(close_names(key, _KEYS)) or f" Available keys: {', '.join(_KEYS)}."
+            raise ValueError(f"{place}: unknown key {key!r}.{offer}")
     for key in ("select", "ignore"):
         words = table.get(key, [])
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):

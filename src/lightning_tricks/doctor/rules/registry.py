@@ -5,14 +5,13 @@ select rules take the candidates as ``among``; the default is all packaged rules
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from operator import eq
 from pkgutil import walk_packages
 from typing import Any
 
 from lightning_tricks.core.arguments import check_words, shown, shown_with_type
+from lightning_tricks.core.close_names import close_names, did_you_mean
 from lightning_tricks.doctor.rules.rule import Rule, rule_of
 
 
@@ -150,18 +149,9 @@ def _matching(argument: str, words: Iterable[str], rules: Sequence[Rule]) -> set
 
 
 def _unknown(word: str, known: list[str], what: str = "a rule") -> str:
-    close = _closest(word, known)
-    if close:
-        return f"{shown(word)} is not {what}. Did you mean {' or '.join(close)}?"
-    known_names = (
-        "`lightning-tricks list rules` lists all rules"
+    available = (
+        " `lightning-tricks list rules` lists all rules."
         if what == "a rule"
-        else f"Available: {', '.join(known) or 'none'}"
+        else f" Available: {', '.join(known) or 'none'}."
     )
-    return f"{shown(word)} is not {what}. {known_names}."
-
-
-def _closest(word: str, known: list[str]) -> list[str]:
-    """Return up to three similar words, starting with those that have the most letters in the same places."""
-    similar = {match for form in (word, word.upper()) for match in get_close_matches(form, known, n=9, cutoff=0.5)}
-    return sorted(similar, key=lambda match: (-sum(map(eq, match.lower(), word.lower())), match))[:3]
+    return f"{shown(word)} is not {what}.{did_you_mean(close_names(word, known, cutoff=0.5)) or available}"

@@ -33,8 +33,8 @@ class Trick(Callback):
 
     identity: ClassVar[tuple[str, ...]] = ()
     """Arguments that are part of the ``state_key``: what an instance is, never how it is tuned."""
-    after: ClassVar[tuple[str, ...]] = ()
-    """Class names of callbacks that belong before this one in a list."""
+    goes_first: ClassVar[bool] = False
+    """Whether it stands before all others in a list that is built from a configuration."""
     only_looks: ClassVar[bool] = False
     """Whether its hooks in a step change nothing of it, so that trial steps go without it."""
     from_environment: bool = False

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from lightning_utilities.core.rank_zero import rank_zero_warn
+
+from lightning_tricks.core.close_names import close_names, did_you_mean
 
 _VALIDATIONS = {"val", "valid", "validation", "eval", "dev"}
 
@@ -25,8 +26,7 @@ def warn_of_unknown_monitor(owner: str, monitor: str, logged: Iterable[str]) -> 
     respelt = [name for name in names if _words(name) == _words(monitor)]
     if not names or not (respelt or first in _VALIDATIONS):
         return
-    close = respelt or get_close_matches(monitor, names, n=2)
-    offer = f" Did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else ""
+    offer = did_you_mean(f"`{name}`" for name in respelt or close_names(monitor, names))
     rank_zero_warn(
         f"`{owner}` monitors `{monitor}`, which the sanity validation did not log; it logged "
         f"{', '.join(f'`{name}`' for name in names)}.{offer} If nothing logs it later, the first check raises an error."
