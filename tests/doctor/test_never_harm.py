@@ -22,13 +22,13 @@ from lightning_tricks.doctor.tracing.examine import examine
 ROOM = "lightning_tricks.doctor"
 PARTS = [
     "tracing.examine:read_model",
-    "tracing.examine:read_loader",
+    "tracing.given_parts:read_loader",
     "tracing.examine:read_plan",
     "tracing.examine:read_optimizers",
-    "tracing.examine:normalize_optimizer_config",
-    "tracing.examine:read_batch",
+    "tracing.given_parts:normalize_optimizer_config",
+    "tracing.batch_passes:read_batch",
     "tracing.examine:read_datasets",
-    "tracing.examine:trace_step",
+    "tracing.batch_passes:trace_step",
     "tracing.examine:TrainerStandIn",
     "tracing.eval_passes:tensors_in",
     "tracing.eval_passes:_change",

@@ -20,13 +20,11 @@ from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.facts.run_facts import RunFacts, StartFact
 from lightning_tricks.doctor.facts.starting_facts import starting_facts
-from lightning_tricks.doctor.judging.consequences import fold_repetitions
-from lightning_tricks.doctor.judging.judge import judge
+from lightning_tricks.doctor.judging.late_findings import judge_late, judge_start
 from lightning_tricks.doctor.judging.project import plan_checks
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.reading.read_model import read_model
-from lightning_tricks.doctor.rules.finding import Finding, Severity
-from lightning_tricks.doctor.rules.outcome import Outcome
+from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.engine.checkup.examination import broadcast_text, examine_here, examine_on_rank_zero
 from lightning_tricks.engine.checkup.run_watch import RunWatch, reading_distance
 from lightning_tricks.engine.run.progress_line import above_progress_bar, end_progress_line
@@ -159,13 +157,8 @@ class Doctor(Trick):
         empty = Report(type(pl_module).__name__, notes=["The model was not examined."])
         if evidence is None:
             return empty
-        return self._attempt("judge the evidence", lambda: self._first_report(evidence)) or empty
-
-    def _first_report(self, evidence: Evidence) -> Report:
-        report = judge(replace(evidence, run=RunFacts()), *self._checks)
         late = {rule.code for rule in self._late_checks.rules}
-        outcomes = [_still_to_see(outcome) if outcome.code in late else outcome for outcome in report.outcomes]
-        return replace(report, outcomes=outcomes)
+        return self._attempt("judge the evidence", lambda: judge_start(evidence, self._checks, late)) or empty
 
     def _attempt(self, what: str, action: Callable[[], _Result]) -> _Result | None:
         """Return the result of an action, or None if it raises: its failure must not stop a fit."""
@@ -268,23 +261,12 @@ class Doctor(Trick):
             self._attempt("log its notes", lambda: _log(f"{type(self).__name__}: {' '.join(new)}", is_warning=True))
 
     def _judge_run(self, pl_module: LightningModule, ended: bool = False) -> Report:
-        """Return the new findings and add them to the report; a repetition of an earlier finding becomes a note."""
+        """Return the new findings and add them to the report."""
         assert self.report is not None
         self._model = self._model or read_model(pl_module)
         run = replace(self._watch.facts, ended=ended)
-        late = judge(Evidence(self._model, run=run, numerics=run.numerics or NumericFacts()), *self._late_checks)
-        earlier = self.report.findings
-        late.findings = [found for found in late.findings if not any(_covers(known, found) for known in earlier)]
-        late.findings, repeated = fold_repetitions(late.findings, earlier)
-        notes = [note for note in (*late.notes, *repeated) if note not in self.report.notes]
-        kept = [known for known in earlier if not any(_covers(found, known) for found in late.findings)]
-        judged = {outcome.code: outcome for outcome in late.outcomes}
-        self.report = replace(
-            self.report,
-            findings=[*kept, *late.findings],
-            notes=[*self.report.notes, *_failures_among(notes)],
-            outcomes=[judged.get(outcome.code, outcome) for outcome in self.report.outcomes],
-        )
+        evidence = Evidence(self._model, run=run, numerics=run.numerics or NumericFacts())
+        late, self.report = judge_late(self.report, evidence, self._late_checks)
         return late
 
     # -- the state --------------------------------------------------------------------------------------------------
@@ -322,20 +304,3 @@ def _log(text: str, is_warning: bool) -> None:
             rank_zero_warn(text)
         except Warning:
             rank_zero_info(text)
-
-
-def _failures_among(notes: list[str]) -> list[str]:
-    """Leave out the notes on unchecked run-time rules, which the first report contains."""
-    return [note for note in notes if not note.startswith("Not checked")]
-
-
-def _still_to_see(outcome: Outcome) -> Outcome:
-    """Return the outcome of a run-time rule before the first step."""
-    if outcome.status != "passed":
-        return outcome
-    return replace(outcome, status="not checked", detail="checked during training")
-
-
-def _covers(finding: Finding, other: Finding) -> bool:
-    """Return whether a finding is the same as the other one, or a more severe form of it."""
-    return (finding.code, finding.where) == (other.code, other.where) and finding.at_least(other.severity)

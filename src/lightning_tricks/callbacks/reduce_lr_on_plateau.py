@@ -16,7 +16,8 @@ from lightning_tricks.core.arguments import (
     check_text,
 )
 from lightning_tricks.core.durations import Moment
-from lightning_tricks.engine.lr.lr_product import LRContributor, LRProduct
+from lightning_tricks.engine.lr.lr_contributor import LRContributor
+from lightning_tricks.engine.lr.lr_product import LRProduct
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.watch.metric_reader import Reading
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
@@ -89,7 +90,6 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
     """
 
     identity: ClassVar[tuple[str, ...]] = ("monitor", "mode", "name")
-    after: ClassVar[tuple[str, ...]] = ("LRFinder",)
 
     def __init__(
         self,

@@ -18,19 +18,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_tricks.core.object_notes import (
-    Note,
+from lightning_tricks.core.attribute_notes import (
     copy_iterator,
     note_attributes,
-    note_bytes,
     note_callable,
     note_class,
-    note_container,
-    note_numpy,
-    note_random,
     note_slots,
-    note_tensor,
 )
+from lightning_tricks.core.container_notes import note_container
+from lightning_tricks.core.note import Note
+from lightning_tricks.core.value_notes import note_bytes, note_numpy, note_random, note_tensor
 
 _SIMPLE = (
     bool,

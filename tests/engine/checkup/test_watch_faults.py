@@ -40,7 +40,16 @@ PARTS = [
     "run_watch.observe_losses",
 ]
 CALLBACK = "lightning_tricks.callbacks.doctor"
-REPORTING = ["judge", "starting_facts", "broadcast_text", "to_plain", "from_plain", "read_model", "rank_zero_warn"]
+REPORTING = [
+    "judge_start",
+    "judge_late",
+    "starting_facts",
+    "broadcast_text",
+    "to_plain",
+    "from_plain",
+    "read_model",
+    "rank_zero_warn",
+]
 
 
 class Validated(Net):

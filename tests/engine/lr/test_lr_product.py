@@ -15,7 +15,7 @@ from tiny import Net, fit, logged, same, trainer, weights
 from tricks import TINY
 
 from lightning_tricks import CosineDecay, CosineWarmRestarts, LRSchedule, cosine_decay
-from lightning_tricks.engine.lr.lr_product import contributor_of
+from lightning_tricks.engine.lr.lr_contributor import contributor_of
 
 
 class WithScheduler(Net):

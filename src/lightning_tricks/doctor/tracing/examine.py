@@ -2,67 +2,34 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-import torch
 from torch import nn
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
-from lightning_tricks.doctor.facts.evidence import (
-    CONFIGURE_OPTIMIZERS,
-    BatchFacts,
-    BehaviourFacts,
-    ErrorFact,
-    Evidence,
-    LoaderFact,
-    OverfitFacts,
-)
-from lightning_tricks.doctor.facts.influence_facts import HeldGraph, InfluenceFacts
+from lightning_tricks.doctor.facts.context_facts import PlanFacts
+from lightning_tricks.doctor.facts.evidence import Evidence, LoaderFact, OptimizerFact
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
-from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
-from lightning_tricks.doctor.facts.own_failures import OwnFailures
-from lightning_tricks.doctor.reading.read_data import agrees, first_loader, read_batch, read_loader
+from lightning_tricks.doctor.reading.read_data import agrees, first_loader
 from lightning_tricks.doctor.reading.read_datasets import read_datasets
 from lightning_tricks.doctor.reading.read_model import read_model
-from lightning_tricks.doctor.reading.read_optimizers import normalize_optimizer_config, read_optimizers
+from lightning_tricks.doctor.reading.read_optimizers import read_optimizers
 from lightning_tricks.doctor.reading.read_plan import read_plan
 from lightning_tricks.doctor.reading.read_splits import add_split_facts
-from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
-from lightning_tricks.doctor.tracing.eval_passes import observe_behaviour
-from lightning_tricks.doctor.tracing.held_graphs import find_held_graphs
-from lightning_tricks.doctor.tracing.input_influence import measure_influence
+from lightning_tricks.doctor.tracing.batch_passes import BatchPasses, run_passes
+from lightning_tricks.doctor.tracing.given_parts import (
+    Given,
+    find_batch,
+    find_loaders,
+    find_optimizers,
+    read_given_loader,
+)
 from lightning_tricks.doctor.tracing.lazy_memory import remember_lazy
-from lightning_tricks.doctor.tracing.nonfinite_search import is_suspect, search_nonfinite
-from lightning_tricks.doctor.tracing.obtain_batch import bring_to_model, draw, loaders_of
-from lightning_tricks.doctor.tracing.one_pass import describe_error, find_entry
-from lightning_tricks.doctor.tracing.other_seeds import with_gradients_of_other_seeds
-from lightning_tricks.doctor.tracing.overfit_batch import overfit_batch_
-from lightning_tricks.doctor.tracing.single_process import single_process
-from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
-from lightning_tricks.doctor.tracing.trace_step import StepSetup, Traced, trace_step
+from lightning_tricks.doctor.tracing.partial_evidence import PartialEvidence
+from lightning_tricks.doctor.tracing.trace_step import StepSetup, Traced
 from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
-from lightning_tricks.doctor.tracing.without_compile import without_compile
-
-_UNKNOWN = "the doctor could not measure it"
-
-
-@dataclass(frozen=True)
-class _Given:
-    """The arguments of :func:`examine`."""
-
-    batch: Any
-    train: Any
-    val: Any
-    test: Any
-    datamodule: Any
-    optimizers: Any
-    peaks: Sequence[Sequence[float]]
-    context: Callable[[], AbstractContextManager[Any]]
-    not_traced: str
-    overfit: bool
-    is_drawn: bool
 
 
 def examine(
@@ -100,11 +67,12 @@ def examine(
         is_drawn: ``batch`` is one that the training loader yielded.
 
     Example:
+        >>> import torch
         >>> evidence = examine(nn.Linear(2, 1), torch.ones(3, 2))
         >>> [operation.op for operation in evidence.trace.operations]
         ['batch', 'parameter', 'parameter', 'linear']
     """
-    given = _Given(
+    given = Given(
         batch, train_dataloaders, val_dataloaders, test_dataloaders, datamodule, optimizers, peaks, context,
         not_traced, overfit, is_drawn or batch is None,
     )  # fmt: skip
@@ -112,29 +80,26 @@ def examine(
 
 
 class _Examination:
-    """What is known so far, and why the rest is not."""
+    """One examination: the parts in their order, what is missing, and the model's state from before."""
 
-    def __init__(self, model: nn.Module, given: _Given) -> None:
+    def __init__(self, model: nn.Module, given: Given) -> None:
         self._model: Any = model
         self._given = given
-        self._failures = OwnFailures()
-        self._missing: dict[str, str] = {}
-        self._held: tuple[HeldGraph, ...] = ()
-        self._errors: list[ErrorFact] = []
+        self._partial = PartialEvidence()
 
     def run(self) -> Evidence:
-        given = self._given
-        empty = Evidence(ModelFacts(type(self._model).__name__, (), ()))
-        restore = self._failures.attempt("remember the model's state", self._remember, None)
+        failures = self._partial.failures
+        restore = failures.attempt("remember the model's state", self._remember, None)
         if restore is None:  # a model that cannot be restored is not run
-            given = self._given = replace(given, not_traced="the model's state could not be remembered")
+            self._given = replace(self._given, not_traced="the model's state could not be remembered")
             restore = _do_nothing
         self._restore = restore
+        empty = Evidence(ModelFacts(type(self._model).__name__, (), ()))
         try:
-            evidence = self._failures.attempt("examine the model", self._examine, empty)
+            evidence = failures.attempt("examine the model", self._examine, empty)
         finally:
-            self._failures.attempt("restore the model's state", restore, None)
-        return replace(evidence, own_failures=tuple(self._failures.notes))
+            failures.attempt("restore the model's state", restore, None)
+        return replace(evidence, own_failures=tuple(failures.notes))
 
     def _remember(self) -> Callable[[], None]:
         given, memory = self._given, ObjectSnapshot()
@@ -150,197 +115,75 @@ class _Examination:
         return restore
 
     def _examine(self) -> Evidence:
-        model = self._attempt("model", lambda: read_model(self._model)) or _bare(self._model)
-        train, val, test = self._find_loaders()
-        train_facts, val_facts = self._read_loader("train_loader", train), self._read_loader("val_loader", val)
+        partial = self._partial
+        model = partial.attempt("model", lambda: read_model(self._model)) or _bare(self._model)
+        train, val, test = find_loaders(self._model, self._given, partial)
+        train_facts = read_given_loader("train_loader", train, partial)
+        val_facts = read_given_loader("val_loader", val, partial)
         # before anything stands in for the Trainer
-        plan = self._attempt("plan", lambda: read_plan(self._model, train_facts))
-        trainer = TrainerStandIn(
-            getattr(self._model, "_trainer", None), train_facts.batches if train_facts else None,
-            self._model, train, val, self._given.datamodule,
-        )  # fmt: skip
-        optimizers, schedulers = self._find_optimizers(trainer)
-        built = None
-        if optimizers is not None:
-            trainer.answer(optimizers=optimizers, lr_scheduler_configs=_configs(schedulers))
-            peaks = self._given.peaks
-            batches = train_facts.batches if train_facts else None
-            built = self._attempt(
-                "optimizers",
-                lambda: read_optimizers(self._model, optimizers, schedulers, peaks, plan, batches),
-            )
-        facts, traced, behaviour, overfit = None, Traced(missing="no batch was given"), None, None
-        numerics, influence = None, None
-        batch = self._find_batch(train)
-        if batch is not None:
-            setup = StepSetup(
-                self._model, batch, optimizers or (), schedulers, trainer, self._restore, self._given.context
-            )
-            facts, traced, behaviour, overfit = self._run(setup)
-            numerics = self._attempt("numerics", lambda: self._search(setup, traced))
-            influence = self._attempt("influence", lambda: self._find_influence(setup, traced, facts, behaviour))
-        elif "batch" in self._missing:
-            traced = Traced(missing=self._missing["batch"])
-        self._errors += [traced.error] if traced.error is not None else []
-        reason = traced.missing or "the model raised on the batch"
-        parts = {"batch": facts, "trace": traced.trace, "step": traced.step, "behaviour": behaviour, "overfit": overfit}
-        rows = self._attempt("rows", lambda: read_datasets(first_loader(train), first_loader(val)))
-        parts["numerics"] = numerics
-        if isinstance(influence, str) or influence is None:
-            self._missing.setdefault("influence", influence or reason)
-        self._missing.update({part: self._missing.get(part, reason) for part, value in parts.items() if value is None})
-        self._missing.update({"rows": rows} if isinstance(rows, str) else {})
+        plan = partial.attempt("plan", lambda: read_plan(self._model, train_facts))
         if plan is None:
-            self._missing.setdefault("plan", "no Trainer is attached, so the length of the run is unknown")
-        if self._given.is_drawn and train_facts is not None and facts is not None and not agrees(train_facts, facts):
-            train_facts = replace(train_facts, batch_size=None)
+            partial.missing.setdefault("plan", "no Trainer is attached, so the length of the run is unknown")
+        optimizers, passes = self._run(train, val, train_facts, plan)
+        rows = partial.attempt("rows", lambda: read_datasets(first_loader(train), first_loader(val)))
+        if isinstance(rows, str):
+            partial.missing["rows"] = rows
+        self._note_missing(passes)
         evidence = Evidence(
             model=model,
-            optimizers=built,
-            train_loader=train_facts,
+            optimizers=optimizers,
+            train_loader=self._without_foreign_size(train_facts, passes),
             val_loader=val_facts,
             rows=None if isinstance(rows, str) else rows,
             plan=plan,
-            batch=facts,
-            trace=traced.trace,
-            step=traced.step,
-            behaviour=behaviour,
-            overfit=overfit,
-            numerics=numerics,
-            influence=None if isinstance(influence, str) else influence,
-            held=self._held,
-            errors=tuple(self._errors),
-            missing=self._missing,
+            batch=passes.batch,
+            trace=passes.traced.trace,
+            step=passes.traced.step,
+            behaviour=passes.behaviour,
+            overfit=passes.overfit,
+            numerics=passes.numerics,
+            influence=None if isinstance(passes.influence, str) else passes.influence,
+            held=passes.held,
+            errors=tuple(partial.errors),
+            missing=partial.missing,
         )
-        return self._attempt("splits", lambda: add_split_facts(evidence, train, val, test)) or evidence
+        return partial.attempt("splits", lambda: add_split_facts(evidence, train, val, test)) or evidence
 
-    def _attempt(self, part: str, measure: Callable[[], Any]) -> Any:
-        """Return a part of the evidence; without it, where the doctor fails to measure it."""
-        missing = object()
-        found = self._failures.attempt(f"measure the {_NAMES.get(part, part)}", measure, missing)
-        if found is missing:
-            self._missing[part] = _UNKNOWN
-            return None
-        return found
+    def _run(
+        self, train: Any, val: Any, train_facts: LoaderFact | None, plan: PlanFacts | None
+    ) -> tuple[tuple[OptimizerFact, ...] | None, BatchPasses]:
+        """Return the facts of the optimizers, and what the passes on the batch show."""
+        batches = train_facts.batches if train_facts else None
+        attached, given = getattr(self._model, "_trainer", None), self._given
+        trainer = TrainerStandIn(attached, batches, self._model, train, val, given.datamodule)
+        optimizers, schedulers = find_optimizers(self._model, given, trainer, self._restore, self._partial)
+        facts = None
+        if optimizers is not None:
+            trainer.answer(optimizers=optimizers, lr_scheduler_configs=_configs(schedulers))
+            read = lambda: read_optimizers(self._model, optimizers, schedulers, given.peaks, plan, batches)  # noqa: E731
+            facts = self._partial.attempt("optimizers", read)
+        batch = find_batch(given, train, self._partial)
+        if batch is None:
+            return facts, BatchPasses(Traced(missing=self._partial.missing.get("batch", "no batch was given")))
+        setup = StepSetup(self._model, batch, optimizers or (), schedulers, trainer, self._restore, given.context)
+        return facts, run_passes(setup, self._partial, datamodule=given.datamodule, overfit=given.overfit)
 
-    # -- what is given ------------------------------------------------------------------------------------------------
+    def _note_missing(self, passes: BatchPasses) -> None:
+        """Note why parts of the passes are missing."""
+        traced, missing = passes.traced, self._partial.missing
+        self._partial.errors += [traced.error] if traced.error is not None else []
+        reason = traced.missing or "the model raised on the batch"
+        parts = {"trace": traced.trace, "step": traced.step, "influence": passes.influence}
+        names = ("batch", "behaviour", "overfit", "numerics")
+        for part, value in {**parts, **{name: getattr(passes, name) for name in names}}.items():
+            if value is None or isinstance(value, str):
+                missing.setdefault(part, value or reason)
 
-    def _find_loaders(self) -> tuple[Any, Any, Any]:
-        given = self._given
-        if given.datamodule is None:
-            return given.train, given.val, given.test
-        trainer = TrainerStandIn(model=self._model, datamodule=given.datamodule)
-        train, val, error = loaders_of(given.datamodule, trainer)
-        if error is not None and not trainer.unanswered:
-            self._errors.append(error)
-        return train, val, self._attempt("test_loader", lambda: test_loaders_of(given.datamodule))
-
-    def _read_loader(self, part: str, loaders: Any) -> LoaderFact | None:
-        loader = first_loader(loaders)
-        if loader is None:
-            self._missing[part] = f"no {'training' if part == 'train_loader' else 'validation'} loader was given"
-            return None
-        found: LoaderFact | None = self._attempt(part, lambda: read_loader(loader))
-        return found
-
-    def _find_optimizers(self, trainer: TrainerStandIn) -> tuple[list[Any] | None, list[dict[str, Any]]]:
-        if self._given.optimizers is not None:
-            configs = getattr(getattr(self._model, "_trainer", None), "lr_scheduler_configs", None) or ()
-            return list(self._given.optimizers), [vars(config) for config in configs]
-        configure = getattr(self._model, "configure_optimizers", None)
-        if not callable(configure):
-            self._missing["optimizers"] = "the model has no `configure_optimizers`"
-            return None, []
-        stand_in_(self._model, Step(), trainer)
-        try:
-            returned = configure()
-        except Exception as error:  # the user's own code
-            self._missing["optimizers"] = f"`configure_optimizers` raised {type(error).__name__}: {error}"
-            if not trainer.unanswered:
-                self._errors.append(describe_error(error, CONFIGURE_OPTIMIZERS, ""))
-            return None, []
-        finally:
-            self._restore()
-        optimizers, schedulers = self._attempt("optimizers", lambda: normalize_optimizer_config(returned)) or ([], [])
-        if not optimizers:
-            self._missing.setdefault("optimizers", "`configure_optimizers` returned none")
-            return None, []
-        return list(optimizers), schedulers
-
-    def _find_batch(self, train: Any) -> Any:
-        if self._given.not_traced:
-            self._missing["batch"] = self._given.not_traced
-            return None
-        if self._given.batch is not None or train is None:
-            return self._given.batch
-        batch, error = draw(train)
-        if error is not None:
-            self._missing["batch"] = f"{error.phase} {'is empty' if error.kind == 'StopIteration' else 'raised'}"
-            self._errors.append(error)
-        return batch
-
-    # -- what is run --------------------------------------------------------------------------------------------------
-
-    def _run(self, setup: StepSetup) -> tuple[BatchFacts | None, Traced, BehaviourFacts | None, OverfitFacts | None]:
-        try:
-            setup.batch = bring_to_model(setup.batch, setup.model, self._given.datamodule)
-        except Exception as error:  # a hook of the user's, or a `to` of the batch's own class
-            facts = self._attempt("batch", lambda: read_batch(setup.batch))
-            return facts, Traced(error=describe_error(error, "the transfer of the batch", "")), None, None
-        facts = self._attempt("batch", lambda: read_batch(setup.batch))
-        with without_compile(), single_process(), torch.inference_mode(False):
-            traced = trace_step(setup, self._failures)
-            if traced.step is None:
-                return facts, traced, None, None
-            find_held = lambda: find_held_graphs(setup.model, setup.batch, setup.context)  # noqa: E731
-            self._held = self._attempt("held graphs", find_held) or ()
-            traced = replace(traced, step=with_gradients_of_other_seeds(setup, traced.step))
-            stand_in_(setup.model, Step(setup.optimizers, setup.schedulers), setup.trainer)
-            with setup.context():
-                size = facts.size if facts is not None else None
-                behaviour = self._attempt("behaviour", lambda: self._observe(setup, traced, size))
-                return facts, traced, behaviour, self._overfit(setup) if self._given.overfit else None
-
-    def _search(self, setup: StepSetup, traced: Traced) -> NumericFacts:
-        if not is_suspect(traced.step, traced.error):
-            return NumericFacts()
-        with without_compile(), single_process(), torch.inference_mode(False):
-            return search_nonfinite(setup)
-
-    def _find_influence(
-        self, setup: StepSetup, traced: Traced, facts: BatchFacts | None, behaviour: BehaviourFacts | None
-    ) -> InfluenceFacts | str:
-        if behaviour is None or facts is None or behaviour.repeat_change is None or behaviour.always_on:
-            return "the model cannot be run in eval mode, or draws random numbers there"
-        with without_compile(), single_process(), torch.inference_mode(False), setup.context():
-            try:
-                return measure_influence(setup.model, traced.calls, setup.batch, facts.size, behaviour.module)
-            except Exception as error:  # eval mode, or other values, may not be what the model is made for
-                return f"a pass with other inputs raised {type(error).__name__}: {error}"
-
-    def _observe(self, setup: StepSetup, traced: Traced, size: int | None) -> BehaviourFacts:
-        try:
-            return observe_behaviour(setup.model, traced.calls, size)
-        except Exception as error:  # eval mode may ask for more than training does
-            return BehaviourFacts(reason=f"a pass in eval mode raised {type(error).__name__}: {error}")
-
-    def _overfit(self, setup: StepSetup) -> OverfitFacts | None:
-        self._missing["overfit"] = "there is no loss that Adam could make smaller"
-        setup.model.train()
-        try:
-            return overfit_batch_(setup.model, find_entry(setup.model, setup.batch))
-        except Exception as error:  # what a first step bears, a second need not
-            self._missing["overfit"] = f"training on the batch raised {type(error).__name__}: {error}"
-            return None
-
-
-_NAMES = {
-    "train_loader": "training loader",
-    "val_loader": "validation loader",
-    "test_loader": "test loader",
-    "splits": "validation and test sets",
-    "behaviour": "model in eval mode",
-}
+    def _without_foreign_size(self, loader: LoaderFact | None, passes: BatchPasses) -> LoaderFact | None:
+        """Return the facts of the training loader, without a batch size that the batch it yielded does not have."""
+        if not self._given.is_drawn or loader is None or passes.batch is None or agrees(loader, passes.batch):
+            return loader
+        return replace(loader, batch_size=None)
 
 
 def _bare(model: nn.Module) -> ModelFacts:

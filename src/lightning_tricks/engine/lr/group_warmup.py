@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 from lightning_tricks.core.durations import Moment, RunLength
-from lightning_tricks.engine.lr.lr_product import LRContributor
+from lightning_tricks.engine.lr.lr_contributor import LRContributor
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.thaw_times import ThawPlan

@@ -2,7 +2,8 @@
 
 from typing import Any, ClassVar
 
-from lightning_tricks.engine.lr.lr_product import LRContributor, LRProduct
+from lightning_tricks.engine.lr.lr_contributor import LRContributor
+from lightning_tricks.engine.lr.lr_product import LRProduct
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 

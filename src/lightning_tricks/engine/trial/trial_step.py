@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lightning_tricks.engine.lr.lr_product import LRContributor
+from lightning_tricks.engine.lr.lr_contributor import LRContributor
 from lightning_tricks.engine.run.idle_hooks import call_hook
 from lightning_tricks.engine.run.lightning_internals import lightning_optimizer
 

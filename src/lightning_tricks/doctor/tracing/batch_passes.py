@@ -1,0 +1,123 @@
+"""Batch passes: run a model on a batch, in training mode and in eval mode, and measure what the passes show."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from lightning_tricks.doctor.facts.evidence import BatchFacts, BehaviourFacts, OverfitFacts
+from lightning_tricks.doctor.facts.influence_facts import HeldGraph, InfluenceFacts
+from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
+from lightning_tricks.doctor.reading.read_data import read_batch
+from lightning_tricks.doctor.tracing.eval_passes import observe_behaviour
+from lightning_tricks.doctor.tracing.held_graphs import find_held_graphs
+from lightning_tricks.doctor.tracing.input_influence import measure_influence
+from lightning_tricks.doctor.tracing.nonfinite_search import is_suspect, search_nonfinite
+from lightning_tricks.doctor.tracing.obtain_batch import bring_to_model
+from lightning_tricks.doctor.tracing.one_pass import describe_error, find_entry
+from lightning_tricks.doctor.tracing.other_seeds import with_gradients_of_other_seeds
+from lightning_tricks.doctor.tracing.overfit_batch import overfit_batch_
+from lightning_tricks.doctor.tracing.partial_evidence import PartialEvidence
+from lightning_tricks.doctor.tracing.single_process import single_process
+from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
+from lightning_tricks.doctor.tracing.trace_step import StepSetup, Traced, trace_step
+from lightning_tricks.doctor.tracing.without_compile import without_compile
+
+
+@dataclass
+class BatchPasses:
+    """What the passes show; each attribute is the part of the evidence of that name.
+
+    Attributes:
+        traced: the training step.
+        batch: the batch.
+        behaviour: the passes in eval mode.
+        overfit: the short training on the batch.
+        numerics: where the first value that is not finite was made.
+        influence: which inputs the output depends on, or why that could not be measured.
+        held: graphs that the model keeps between two steps.
+    """
+
+    traced: Traced
+    batch: BatchFacts | None = None
+    behaviour: BehaviourFacts | None = None
+    overfit: OverfitFacts | None = None
+    numerics: NumericFacts | None = None
+    influence: InfluenceFacts | str | None = None
+    held: tuple[HeldGraph, ...] = ()
+
+
+def run_passes(setup: StepSetup, partial: PartialEvidence, *, datamodule: Any, overfit: bool) -> BatchPasses:
+    """Run all passes on a batch.
+
+    Args:
+        setup: the model and the batch, which is brought to the model's device.
+        partial: what is noted of the parts that are missing.
+        datamodule: whose hooks of the transfer are called.
+        overfit: train on the batch, too.
+    """
+    error = _bring_batch(setup, datamodule)
+    passes = BatchPasses(error or Traced(), batch=partial.attempt("batch", lambda: read_batch(setup.batch)))
+    if error is None:
+        _run_steps(setup, passes, partial, overfit)
+    passes.numerics = partial.attempt("numerics", lambda: _search_nonfinite(setup, passes.traced))
+    passes.influence = partial.attempt("influence", lambda: _find_influence(setup, passes))
+    return passes
+
+
+def _bring_batch(setup: StepSetup, datamodule: Any) -> Traced | None:
+    try:
+        setup.batch = bring_to_model(setup.batch, setup.model, datamodule)
+    except Exception as error:  # a hook of the user's, or a `to` of the batch's own class
+        return Traced(error=describe_error(error, "the transfer of the batch", ""))
+    return None
+
+
+def _run_steps(setup: StepSetup, passes: BatchPasses, partial: PartialEvidence, overfit: bool) -> None:
+    with without_compile(), single_process(), torch.inference_mode(False):
+        traced = passes.traced = trace_step(setup, partial.failures)
+        if traced.step is None:
+            return
+        find_held = lambda: find_held_graphs(setup.model, setup.batch, setup.context)  # noqa: E731
+        passes.held = partial.attempt("held graphs", find_held) or ()
+        passes.traced = replace(traced, step=with_gradients_of_other_seeds(setup, traced.step))
+        stand_in_(setup.model, Step(setup.optimizers, setup.schedulers), setup.trainer)
+        with setup.context():
+            passes.behaviour = partial.attempt("behaviour", lambda: _observe(setup, passes))
+            passes.overfit = _overfit(setup, partial) if overfit else None
+
+
+def _search_nonfinite(setup: StepSetup, traced: Traced) -> NumericFacts:
+    if not is_suspect(traced.step, traced.error):
+        return NumericFacts()
+    with without_compile(), single_process(), torch.inference_mode(False):
+        return search_nonfinite(setup)
+
+
+def _find_influence(setup: StepSetup, passes: BatchPasses) -> InfluenceFacts | str:
+    facts, behaviour = passes.batch, passes.behaviour
+    if behaviour is None or facts is None or behaviour.repeat_change is None or behaviour.always_on:
+        return "the model cannot be run in eval mode, or draws random numbers there"
+    with without_compile(), single_process(), torch.inference_mode(False), setup.context():
+        try:
+            return measure_influence(setup.model, passes.traced.calls, setup.batch, facts.size, behaviour.module)
+        except Exception as error:  # eval mode, or other values, may not be what the model is made for
+            return f"a pass with other inputs raised {type(error).__name__}: {error}"
+
+
+def _observe(setup: StepSetup, passes: BatchPasses) -> BehaviourFacts:
+    size = passes.batch.size if passes.batch is not None else None
+    try:
+        return observe_behaviour(setup.model, passes.traced.calls, size)
+    except Exception as error:  # eval mode may ask for more than training does
+        return BehaviourFacts(reason=f"a pass in eval mode raised {type(error).__name__}: {error}")
+
+
+def _overfit(setup: StepSetup, partial: PartialEvidence) -> OverfitFacts | None:
+    partial.missing["overfit"] = "there is no loss that Adam could make smaller"
+    setup.model.train()
+    try:
+        return overfit_batch_(setup.model, find_entry(setup.model, setup.batch))
+    except Exception as error:  # what a first step bears, a second need not
+        partial.missing["overfit"] = f"training on the batch raised {type(error).__name__}: {error}"
+        return None

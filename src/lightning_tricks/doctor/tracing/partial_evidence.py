@@ -1,0 +1,40 @@
+"""Partial evidence: why a part of the evidence is missing, and what was raised while it was measured."""
+
+from collections.abc import Callable
+from typing import Any
+
+from lightning_tricks.doctor.facts.evidence import ErrorFact
+from lightning_tricks.doctor.facts.own_failures import OwnFailures
+
+_UNKNOWN = "the doctor could not measure it"
+_NAMES = {
+    "train_loader": "training loader",
+    "val_loader": "validation loader",
+    "test_loader": "test loader",
+    "splits": "validation and test sets",
+    "behaviour": "model in eval mode",
+}
+
+
+class PartialEvidence:
+    """What an examination has not found.
+
+    Attributes:
+        missing: the reason for each part that is missing.
+        errors: exceptions of the user's code.
+        failures: exceptions of the doctor's own.
+    """
+
+    def __init__(self) -> None:
+        self.missing: dict[str, str] = {}
+        self.errors: list[ErrorFact] = []
+        self.failures = OwnFailures()
+
+    def attempt(self, part: str, measure: Callable[[], Any]) -> Any:
+        """Return a part of the evidence; without it, where the doctor fails to measure it."""
+        failed = object()
+        found = self.failures.attempt(f"measure the {_NAMES.get(part, part)}", measure, failed)
+        if found is failed:
+            self.missing[part] = _UNKNOWN
+            return None
+        return found
