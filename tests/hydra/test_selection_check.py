@@ -105,6 +105,11 @@ def test_a_selection_that_reaches_no_trainer_is_named_once_with_both_cures(
     assert "`callbacks=instantiate_callbacks(cfg.tricks)`, from `lightning_tricks.hydra`" in message
 
 
+def test_a_group_that_is_misspelt_is_named(job: Callable[..., list[str]]) -> None:
+    (message,) = job(deaf, "+trick=[cosine_decay]", "+recipe=of_my_own")
+    assert message == "`+trick=[cosine_decay]` selects no trick, only sets a value: the group is called `tricks`."
+
+
 def test_tricks_put_where_nothing_is_built_are_named_too(job: Callable[..., list[str]]) -> None:
     (message,) = job(deaf, "+tricks@trainer.callbacks=[cosine_decay]")
     assert "selects `trainer.callbacks=[cosine_decay]`" in message

@@ -11,5 +11,11 @@ class LightningTricksSearchPathPlugin(SearchPathPlugin):
     """Append ``pkg://lightning_tricks.conf``, behind the application's own folders."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append the packaged options; an application's file of the same name wins."""
+        """Append the packaged options; an application's file of the same name wins.
+
+        Errors in how a command line selects them suggest close matches from here on.
+        """
+        from lightning_tricks.hydra.override_hints import add_hints
+
         search_path.append(provider="lightning-tricks", path="pkg://lightning_tricks.conf")
+        add_hints()

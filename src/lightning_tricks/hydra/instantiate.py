@@ -1,13 +1,16 @@
 """Instantiate the tricks that a configuration selected: all checks before any training, one clear error each."""
 
+import inspect
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from lightning_tricks.core.close_names import close_names, did_you_mean
 
 _SEARCH_PATH = "hydra.searchpath=[pkg://lightning_tricks.conf]"
 
@@ -25,7 +28,8 @@ def instantiate_callbacks(cfg: Any) -> list[Callback]:
         other libraries are allowed.
 
     Raises:
-        ValueError: a bare string (the options were not found), a missing value, or no entry with a ``_target_``.
+        ValueError: a bare string (the options were not found), a missing value, an unknown setting, or no entry with a
+            ``_target_``.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: an entry is not a callback, or two
             callbacks cannot be distinguished.
         hydra.errors.InstantiationException: an argument was refused; it names the key.
@@ -43,6 +47,8 @@ def instantiate_callbacks(cfg: Any) -> list[Callback]:
     path = cfg._get_full_key(None) or "tricks"
     nodes = dict(_nodes(cfg, path))
     _refuse_missing(cfg, nodes, path)
+    for key, node in nodes.items():
+        _refuse_unknown(node, f"{path}.{key}")
     callbacks = [instantiate(node) for node in nodes.values()]
     for key, callback in zip(nodes, callbacks, strict=True):
         if not callable(getattr(callback, "on_fit_start", None)):
@@ -95,6 +101,18 @@ def _refuse_missing(cfg: DictConfig | ListConfig, nodes: dict[str, DictConfig], 
     if missing:
         listed = " ".join(f"{path}.{key}=..." for key in missing)
         raise ValueError(f"{len(missing)} value(s) have no default and must be given: {listed}")
+
+
+def _refuse_unknown(node: DictConfig, path: str) -> None:
+    """Refuse settings that a callback of ours does not take; the message suggests close matches."""
+    target = str(node["_target_"])
+    if not target.startswith("lightning_tricks."):
+        return
+    known = list(inspect.signature(get_object(target)).parameters)
+    unknown = [str(key) for key in node if not str(key).startswith("_") and key not in known]
+    if unknown:
+        listed = " ".join(f"There is no `{path}.{key}`.{did_you_mean(close_names(key, known))}" for key in unknown)
+        raise ValueError(f"{listed} `{target.rpartition('.')[2]}` takes {', '.join(known)}.")
 
 
 def _refuse_same_keys(callbacks: list[Callback]) -> None:

@@ -16,6 +16,7 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lightning_tricks.hydra.suggestions import misspelt_groups
 from lightning_tricks.hydra.task_config import callbacks_of_new_trainer, config_of_task
 
 _PLACED = re.compile(r"\+{0,2}(?:tricks|recipes)@([\w.]+)=")
@@ -29,11 +30,11 @@ class SelectionCheck(Callback):
     Args:
         package: where the options were put, ``"tricks"`` as a rule.
         selected: names of classes, by name of option.
-        overwritten: what the selection changed in the application's own nodes, a sentence each.
+        notices: what else the command line brought about without a word, a sentence each.
     """
 
-    def __init__(self, package: str, selected: dict[str, str], overwritten: list[str]) -> None:
-        self.package, self.selected, self.overwritten = package, selected, overwritten
+    def __init__(self, package: str, selected: dict[str, str], notices: list[str]) -> None:
+        self.package, self.selected, self.notices = package, selected, notices
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Warn, and leave: in a new list, since Lightning goes through the old one."""
@@ -43,7 +44,7 @@ class SelectionCheck(Callback):
         present = {_name_of(type(callback)) for callback in trainer.callbacks}  # type: ignore[attr-defined]
         if self.selected and present.isdisjoint(self.selected.values()):
             rank_zero_warn(_unused(self.package, list(self.selected)))
-        for sentence in self.overwritten:
+        for sentence in self.notices:
             rank_zero_warn(sentence)
 
 
@@ -62,6 +63,8 @@ def _checks(cfg: DictConfig) -> Iterator[Callback]:
     present = {_name_of(type(callback)) for callback in callbacks_of_new_trainer()}
     overrides = list(HydraConfig.get().overrides.task)
     placed = [match.group(1) for match in map(_PLACED.match, overrides) if match]
+    if misspelt := list(misspelt_groups(overrides)):
+        yield SelectionCheck("tricks", {}, misspelt)
     for package in dict.fromkeys(["tricks", *placed]):
         selected = dict(_selected(OmegaConf.select(cfg, package)))
         if selected:
