@@ -46,6 +46,7 @@ def test_it_prints_the_best_job_first_and_how_far_the_sweep_is(swept: Path, caps
     assert [line.split()[0] for line in lines[1:7]] == ["4", "2", "1", "0", "3", "5"]
     assert "ValueError: no" in lines[5]
     assert "6 jobs: 4 completed, 1 failed, 1 waiting; best val_loss 1e-05 (job 4, step 9)" in lines
+    assert lines[-2] == f"best overrides: lr=1e-05 momentum={1 - 0.5**5!r} width=20 net=cnn"
     assert lines[-1] == "(the importance of the parameters is shown from 8 jobs on)"
 
 

@@ -41,6 +41,10 @@ def test_it_prints_the_rate_and_its_factors_and_writes_figure_and_numbers(
         ("tricks=[one_cycle] tricks.one_cycle.total=-1", "`total` must be a duration > 0, got -1"),
         ("tricks=[one_cycle] tricks.other.t_0=3", "Could not override 'tricks.other.t_0'"),
         ("tricks=[one_cycle] --epochs 0", "`epochs` must be finite and >= 1, got 0"),
+        ("cosine_decay", "`cosine_decay` is not an override. Select tricks by name, as in tricks=[cosine_decay]."),
+        ("trick=[cosine_decay]", "the group is called `tricks`"),
+        ("recipes=stabel", "Could not find 'recipes/stabel'. Unknown: stabel. Did you mean stable?"),
+        ("tricks=[z_clipp]", "preview: Could not load 'tricks/z_clipp'. Unknown: z_clipp. Did you mean z_clip"),
         ("tricks=[", "no viable alternative at input '['"),
     ],
 )

@@ -6,13 +6,15 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sweep_app
 from subprocesses import run_script
-from sweep_app import sweep
+from sweep_app import quadratic, sweep
 
 from lightning_tricks.hydra.sweep_folder import only_sweep_in
+from lightning_tricks.reports.curves import read_metrics
 from lightning_tricks.sweeps.sweep_records import JobRecord, write_job
 
 SPACE = ("model.lr=tag(log, interval(1e-3, 1))", "model.width=int(interval(16, 256))", "model.net=cnn,mlp")
@@ -81,6 +83,25 @@ def test_each_job_says_what_it_returned_and_the_end_has_the_best_as_a_line_to_pa
     winner = results.index(min(results))
     overrides = " ".join(json.loads((folder / "sweep.json").read_text())["jobs"][winner])
     assert any(f"\nBest: job {winner} returned {min(results):.6g}: {overrides}" in line for line in lines)
+
+
+def returns_nothing(cfg: Any) -> None:
+    quadratic(cfg)
+
+
+def test_jobs_that_return_nothing_are_judged_by_what_they_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "sweep"
+    with caplog.at_level("INFO"):
+        assert sweep(folder, *FOUR, task=returns_nothing)[0] == 0
+    found = [read_metrics(folder / str(number) / "logs" / "metrics.csv")["val_loss"][-1][1] for number in range(4)]
+    lines = [record.message for record in caplog.records]
+    for number in range(4):
+        best = min(found[: number + 1])
+        job = found.index(best)
+        assert f"Job {number} reached val_loss {found[number]:.6g}; best so far {best:.6g} (job {job})" in lines
+    winner = found.index(min(found))
+    overrides = " ".join(json.loads((folder / "sweep.json").read_text())["jobs"][winner])
+    assert any(f"\nBest: job {winner} reached val_loss {min(found):.6g}: {overrides}" in line for line in lines)
 
 
 def test_a_sweep_killed_in_job_7_resumes_and_equals_the_one_that_was_not(whole: Path, tmp_path: Path) -> None:

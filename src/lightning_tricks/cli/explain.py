@@ -1,6 +1,7 @@
 """`lightning-tricks explain NAME`: the card of a trick, the file of a recipe, or the page of a rule."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 
@@ -109,7 +110,7 @@ def _card(name: str, recipes: list[str]) -> Card:
     try:
         return find_card(name, read_cards())
     except LookupError:
-        if "-" in name or name[-3:].isdigit():
+        if "-" in name or re.fullmatch(r"[A-Z]{3}|[A-Za-z]{2,4}\d+", name):
             find_rule(name)  # raises
         if offer := did_you_mean(close_names(name, recipes, cutoff=0.75)[:1]):
             raise LookupError(f"There is no trick or recipe named {name!r}.{offer}") from None

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra import compose, initialize_config_module
-from lightning_tricks.hydra.suggestions import suggestions_for
+from lightning_tricks.hydra.suggestions import misspelt_groups, suggestions_for
 
 REFUSALS = (ValueError, TypeError, MisconfigurationException, HydraException, OmegaConfBaseException)
 """What composing and building tricks raises when what was asked for cannot be had."""
@@ -18,8 +18,9 @@ def compose_tricks(overrides: Sequence[str]) -> DictConfig | None:
     """Return the node of the selected tricks, as a Hydra application with these overrides would see it.
 
     Args:
-        overrides: ``tricks=[...]`` selects packaged options, ``tricks.NAME.KEY=VALUE`` changes their settings; with or
-            without a ``+`` before the first, which an application without tricks in its defaults would need.
+        overrides: ``tricks=[...]`` or ``recipes=NAME`` selects packaged options, ``tricks.NAME.KEY=VALUE`` changes
+            their settings; with or without a ``+`` before the first, which an application without tricks in its defaults
+            would need.
 
     Returns:
         The node, or ``None`` if nothing was selected.
@@ -32,7 +33,12 @@ def compose_tricks(overrides: Sequence[str]) -> DictConfig | None:
         >>> compose_tricks(["tricks=[cosine_decay]", "tricks.cosine_decay.end_factor=0.1"]).cosine_decay.end_factor
         0.1
     """
-    given = [f"+{text}" if text.startswith("tricks=") else text for text in overrides]
+    for text in overrides:
+        if "=" not in text and not text.startswith("~"):
+            raise ValueError(f"`{text}` is not an override. Select tricks by name, as in tricks=[{text}].")
+    for sentence in misspelt_groups(overrides):
+        raise ValueError(sentence)
+    given = [f"+{text}" if text.startswith(("tricks=", "recipes=")) else text for text in overrides]
     with initialize_config_module("lightning_tricks.conf", version_base=None, job_name="lightning-tricks"):
         try:
             tricks: DictConfig | None = compose(overrides=given).get("tricks")
@@ -40,5 +46,6 @@ def compose_tricks(overrides: Sequence[str]) -> DictConfig | None:
             offer = suggestions_for(overrides)
             if not offer:
                 raise
-            raise ValueError(f"{str(error).splitlines()[0]}{offer}") from error
+            first = str(error).splitlines()[0].removeprefix("In '_dummy_empty_config_': ").rstrip(".")
+            raise ValueError(f"{first}.{offer}") from error
     return tricks

@@ -25,6 +25,7 @@ from lightning_tricks.hydra.sweep_folder import (
 )
 from lightning_tricks.hydra.sweep_plan import Settings, SweepPlan, read_plan
 from lightning_tricks.sweeps.sweep_records import JOB_FILE, read_job, read_sweep, write_sweep
+from lightning_tricks.sweeps.sweep_standing import read_standing
 
 log = logging.getLogger(__name__)
 
@@ -207,12 +208,21 @@ class RandomSweep:
     def _progress(self) -> str:
         done = sum(self._is_done(number) for number in range(len(self._jobs)))
         text = f"{done} of {len(self._jobs)} jobs are done. Look at them: lightning-tricks compare {self._folder}"
-        best = self._best_job(len(self._jobs))
-        if best is not None:
-            text = f"{text}\nBest: job {best[0]} returned {best[1]:.6g}: {' '.join(map(quote, self._jobs[best[0]]))}"
+        if (best := self._describe_best()) is not None:
+            text = f"{text}\nBest: job {best[0]} {best[1]}: {' '.join(map(quote, self._jobs[best[0]]))}"
         if done == len(self._jobs):
             return text
         return f"{text}\nRun the others: the same command, with hydra.sweep.dir={self._folder}"
+
+    def _describe_best(self) -> tuple[int, str] | None:
+        """Return the number of the best job and what it returned; what it logged where no job returned a number."""
+        best = self._best_job(len(self._jobs))
+        if best is not None:
+            return best[0], f"returned {best[1]:.6g}"
+        sweep = read_standing(self._folder)
+        if sweep is None or not isinstance(sweep.ranked()[0].job, int):
+            return None
+        return int(sweep.ranked()[0].job), f"reached {sweep.metric} {sweep.ranked()[0].best:.6g}"
 
     def _failures(self) -> str:
         lines = [f"{len(self._failed)} of {len(self._jobs)} jobs failed; the others were run."]

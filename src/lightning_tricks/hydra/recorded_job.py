@@ -15,6 +15,7 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
 from lightning_tricks.sweeps.sweep_records import JOB_FILE, JobRecord, read_job, write_job
+from lightning_tricks.sweeps.sweep_standing import describe_job, read_standing
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ class RecordedJob:
             with ending:
                 result = self._call(config)
             record = replace(record, status="completed", result=_number(result))
-            if record.result is not None:
-                log.info(_standing(folder, record.result))
+            if line := _standing(folder, record.result):
+                log.info(line)
             return result
         except Exception as error:
             log.exception("This job failed.")  # into the job's own log: the sweep continues, and shows only the message
@@ -72,9 +73,12 @@ class RecordedJob:
             raise JobExitError(f"the job called sys.exit({end.code!r})") from end
 
 
-def _standing(folder: Path, result: float) -> str:
-    """Return what a job came to, and the best of its sweep so far; other jobs may have ended meanwhile."""
+def _standing(folder: Path, result: float | None) -> str:
+    """Return what a job returned or logged, and the best of its sweep so far; other jobs may have ended meanwhile."""
     config: Any = HydraConfig.get()
+    if result is None:
+        sweep = read_standing(Path(config.sweep.dir))
+        return describe_job(sweep, config.job.get("num", folder.name)) if sweep is not None else ""
     ended = {folder.name: result}
     for path in Path(config.sweep.dir).glob(f"*/{JOB_FILE}"):
         record = read_job(path.parent)

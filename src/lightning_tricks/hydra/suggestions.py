@@ -20,7 +20,7 @@ def suggestions_for(overrides: Sequence[str], message: str = "") -> str:
         ' Unknown: cosine_dekay. Did you mean cosine_decay?'
         >>> suggestions_for(["tricks=[cosine_decay]", "tricks.cosine_decay.end_facto=0.1"])
         ' Unknown: tricks.cosine_decay.end_facto. Did you mean end_factor or log_factors?'
-        >>> suggestions_for(["tricks.cosine_decay.end_factor=0"], "Could not override 'tricks.cosine_decay.end_factor'.")
+        >>> suggestions_for(["tricks.cosine_decay.warmup=1"], "Could not override 'tricks.cosine_decay.warmup'.")
         ' `cosine_decay` is not selected: add tricks=[cosine_decay], with a + if the defaults list has no tricks.'
     """
     unknown = [

@@ -1,6 +1,8 @@
 """Sweep plots: parallel coordinates over all parameters, and the metric over each of them."""
 
 import math
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +12,10 @@ from lightning_tricks.sweeps.sweep_rows import SweepRows
 from lightning_tricks.sweeps.sweep_values import Value, as_numbers
 
 _COLUMNS = 3
+_INCHES = 1.3
+"""Width of a column of the parallel coordinates."""
+_LETTERS = 14
+"""Letters of a label that fit into a column."""
 _WIDE = 10.0
 _FEW_DECADES = 300.0
 _SCALES: dict[str, Callable[[float], float]] = {
@@ -38,7 +44,7 @@ def plot_rows(sweep: SweepRows, title: str = "") -> Any:
     strengths = {importance.key: importance.strength for importance in shown_importances(sweep)}
     keys = sorted(sweep.keys, key=lambda key: -strengths.get(key, 0.0))
     count = max(1, math.ceil(len(keys) / _COLUMNS))
-    figure = new_figure((9, 3.3 + 2.6 * count))
+    figure = new_figure((max(9.0, _INCHES * (len(keys) + 1)), 3.3 + 2.6 * count))
     above, below = figure.subfigures(2, 1, height_ratios=[3.3, 2.6 * count])
     rows = [row for row in sweep.ranked() if row.best is not None]
     colors = _colors(len(rows))
@@ -51,14 +57,16 @@ def plot_rows(sweep: SweepRows, title: str = "") -> Any:
     panels = below.subplots(count, max(1, math.ceil(len(keys) / count)), squeeze=False, sharey=True)
     for axes, key in zip(panels.flat, keys, strict=False):
         _draw_scatter(axes, columns[key], bests, sweep.scales.get(key, ""), colors)
-        axes.set_xlabel(f"{key}, importance {strengths[key]:.2f}" if key in strengths else key, fontsize=9)
+        label = f"{key}\nimportance {strengths[key]:.2f}" if key in strengths else key
+        axes.set_xlabel(label, fontsize=9)
         if is_wide:
             axes.set_yscale("log")
     for axes in panels[:, 0]:
         axes.set_ylabel(sweep.metric, fontsize=9)
     for axes in list(panels.flat)[len(keys) :]:
         axes.set_visible(False)
-    figure.suptitle(title or f"{sweep.metric} of {len(rows)} jobs, dark is best", fontsize=10)
+    best = f"best {bests[0]:.4g} (job {rows[0].job})"
+    figure.suptitle(title or f"{sweep.metric} of {len(rows)} jobs: {best}; the darker, the better", fontsize=10)
     return figure
 
 
@@ -85,7 +93,8 @@ def _draw_parallel(
     for i in reversed(range(len(colors))):  # the best on top
         width = 2.4 if i == 0 else 1.0
         axes.plot([heights[name][i] for name in columns], color=colors[i], linewidth=width)
-    axes.set_xticks(range(len(columns)), [name.replace(".", ".\n") for name in columns], fontsize=9)
+    names = ["\n".join(textwrap.wrap(re.sub(r"([._/])", r"\1 ", name), _LETTERS)) for name in columns]
+    axes.set_xticks(range(len(columns)), [re.sub(r"([._/]) ", r"\1", name) for name in names], fontsize=9)
     axes.set_xlim(-0.1, len(columns) - 0.6)
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
@@ -98,6 +107,9 @@ def _draw_scatter(
     if numbers is None:
         places, labels = _places(values, scale)
         axes.set_xticks(*zip(*dict(zip(places, labels, strict=True)).items(), strict=True), fontsize=7)
+        if max(map(len, labels)) * len(set(labels)) > 2 * _LETTERS:
+            axes.tick_params("x", rotation=20)
+            axes.set_xticks(axes.get_xticks(), axes.get_xticklabels(), ha="right", fontsize=7)
         axes.margins(x=0.2)
     else:
         places = [1 - number for number in numbers] if scale == "log1m" else numbers
@@ -129,4 +141,27 @@ def _places(values: Sequence[Value], scale: str) -> tuple[list[float], list[str]
         return [_SCALES.get(scale, float)(number) for number in numbers], [f"{number:.3g}" for number in numbers]
     labels = ["not given" if value is None else str(value) for value in values]
     order = sorted(set(labels))
-    return [float(order.index(label)) for label in labels], labels
+    short = dict(zip(order, shorten(order), strict=True))
+    return [float(order.index(label)) for label in labels], [short[label] for label in labels]
+
+
+def shorten(texts: Sequence[str], limit: int = _LETTERS) -> list[str]:
+    """Return texts of at most so many letters that are still distinct; the texts themselves where that cannot be had.
+
+    Example:
+        >>> shorten(["project.models.ResNet18", "project.models.MLP", ""])
+        ['ResNet18', 'MLP', 'none']
+        >>> shorten(["data_with_long_name_a", "data_with_long_name_b"])
+        ['…_long_name_a', '…_long_name_b']
+    """
+    given = [text or "none" for text in texts]
+    last = [re.split(r"[./]", text)[-1] or text for text in given]
+    parts = last if len(set(last)) == len(set(given)) and max(map(len, given)) > limit else given
+    ways: tuple[Callable[[str], str], ...] = (
+        lambda text: text,
+        lambda text: text if len(text) < limit else f"{text[: limit - 2]}…",
+        lambda text: text if len(text) < limit else f"…{text[2 - limit :]}",
+    )
+    found = [[way(text) for text in parts] for way in ways]
+    fitting = (short for short in found if len(set(short)) == len(set(given)) and max(map(len, short)) <= limit)
+    return next(fitting, given)

@@ -8,14 +8,17 @@ from typing import Any
 
 from lightning_tricks.sweeps.sweep_importance import ENOUGH_JOBS, importances, shown_importances
 from lightning_tricks.sweeps.sweep_rows import Row, SweepRows
+from lightning_tricks.sweeps.sweep_standing import overrides_of
 
 _OVER = ("completed", "failed", "interrupted", "killed", "no record")
 
 
 def describe_rows(sweep: SweepRows) -> str:
-    """Return the table, the best job first, then how far the sweep is, then the importance of each parameter."""
+    """Return the table, the best job first, the state of the sweep, the best overrides, each parameter's importance."""
     lines = [_columns(sweep), *(_cells(row, sweep) for row in sweep.ranked())]
-    return "\n".join([*_aligned(lines), "", progress(sweep), *_importance_lines(sweep)])
+    best = next(iter(sweep.ranked()), None)
+    paste = [f"best overrides: {overrides_of(best)}"] if best and best.best is not None and best.values else []
+    return "\n".join([*_aligned(lines), "", progress(sweep), *paste, *_importance_lines(sweep)])
 
 
 def progress(sweep: SweepRows) -> str:

@@ -1,0 +1,7 @@
+"""``python -m lightning_tricks``: the command, where the folder of scripts is not on the path."""
+
+import sys
+
+from lightning_tricks.cli.main import main
+
+sys.exit(main())
