@@ -19,8 +19,8 @@ def compose_tricks(overrides: Sequence[str]) -> DictConfig | None:
 
     Args:
         overrides: ``tricks=[...]`` or ``recipes=NAME`` selects packaged options, ``tricks.NAME.KEY=VALUE`` changes
-            their settings; with or without a ``+`` before the first, which an application without tricks in its defaults
-            would need.
+            their settings; with or without a ``+`` before the first, which an application without tricks in its
+            defaults would need.
 
     Returns:
         The node, or ``None`` if nothing was selected.
