@@ -58,7 +58,7 @@ FAMILIES = {
         "polynomial_decay",
     },
     "doctor": {"placement_check"},
-    "lr_finder": {"find_lr"},
+    "lr_finder": {"find_batch_size", "find_lr"},
 }
 """Callbacks that other callbacks may import, and which."""
 

@@ -11,6 +11,7 @@ _HOMES = {
     "AdaptiveGradientClipping": "callbacks.adaptive_gradient_clipping",
     "AutoClip": "callbacks.auto_clip",
     "BatchAugment": "callbacks.batch_augment",
+    "BatchSizeResult": "reports.batch_size_result",
     "CenterLoss": "modules.center_loss",
     "ConcatBackbones": "modules.concat_backbones",
     "Checklist": "reports.checklist",
@@ -71,6 +72,7 @@ _HOMES = {
     "diagnose": "doctor.judging.diagnose",
     "domain_weights": "data.domain_weights",
     "exponential_decay": "functional.schedules",
+    "find_batch_size": "callbacks.find_batch_size",
     "find_lr": "callbacks.find_lr",
     "focal_loss": "functional.focal_losses",
     "gradient_check": "engine.gradcheck.gradient_check",
@@ -128,6 +130,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.dropout_schedule import DropoutSchedule as DropoutSchedule
     from lightning_tricks.callbacks.early_stopping import EarlyStopping as EarlyStopping
     from lightning_tricks.callbacks.exponential_decay import ExponentialDecay as ExponentialDecay
+    from lightning_tricks.callbacks.find_batch_size import find_batch_size as find_batch_size
     from lightning_tricks.callbacks.find_lr import find_lr as find_lr
     from lightning_tricks.callbacks.gradient_clipping import GradientClipping as GradientClipping
     from lightning_tricks.callbacks.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
@@ -199,6 +202,7 @@ if TYPE_CHECKING:
     from lightning_tricks.modules.locked_dropout import LockedDropout as LockedDropout
     from lightning_tricks.modules.loss_balancer import LossBalancer as LossBalancer
     from lightning_tricks.modules.maxout import Maxout as Maxout
+    from lightning_tricks.reports.batch_size_result import BatchSizeResult as BatchSizeResult
     from lightning_tricks.reports.checklist import Checklist as Checklist
     from lightning_tricks.reports.gradient_check_result import GradientCheck as GradientCheck
     from lightning_tricks.reports.lr_finder_result import LRFinderResult as LRFinderResult

@@ -14,6 +14,7 @@ SUBCOMMANDS = (
     "explain",
     "preview",
     "find-lr",
+    "find-batch-size",
     "control",
     "init",
     "doctor",

@@ -19,16 +19,28 @@ def rate_shares(trainer: Trainer) -> list[list[float]]:
     Raises:
         MisconfigurationException: there is no optimizer, a group without a learning rate, or none above zero.
     """
-    check_has_rates(trainer)
-    product = product_of(trainer)
-    peaks = product.group_base_lrs() if product else _peaks(trainer)
-    top = max((peak for of_one in peaks for peak in of_one), default=0.0)
+    top = top_lr(trainer)
     if not top > 0:
         raise MisconfigurationException(
             "All parameter groups are built with a learning rate of 0, so their ratios are unknown. Build the "
             "optimizer with any rate above 0; `LRFinder` only keeps the ratios."
         )
-    return [[peak / top for peak in of_one] for of_one in peaks]
+    return [[peak / top for peak in of_one] for of_one in _base_lrs(trainer)]
+
+
+def top_lr(trainer: Trainer) -> float:
+    """Return the base rate of the group whose rate is the largest.
+
+    Raises:
+        MisconfigurationException: there is no optimizer, or a group without a learning rate.
+    """
+    check_has_rates(trainer)
+    return max((lr for of_one in _base_lrs(trainer) for lr in of_one), default=0.0)
+
+
+def _base_lrs(trainer: Trainer) -> list[list[float]]:
+    product = product_of(trainer)
+    return product.group_base_lrs() if product else _peaks(trainer)
 
 
 def check_has_rates(trainer: Trainer) -> None:

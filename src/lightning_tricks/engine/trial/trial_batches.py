@@ -1,5 +1,6 @@
 """Trial batches: a pass of its own over the training loader of a run, which continues as if the trial had not been."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_tricks.engine.run.idle_hooks import call_hook
 from lightning_tricks.engine.run.lightning_internals import clone_loader, shutdown_loader, to_device, train_loader
+from lightning_tricks.engine.trial.resized_loader import batch_size_of, rows_of, set_batch_size_
 from lightning_tricks.engine.trial.trial_step import is_untouched
 
 _BATCH_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
@@ -21,16 +23,28 @@ class TrialBatches:
         trainer: a Trainer that fits.
         pl_module: its module.
         callbacks: those that are to see each batch.
+        batch_size: rows of a batch; ``None``: as the loader makes them.
+
+    Attributes:
+        rows: that were handed out by this process, where ``batch_size`` is given.
 
     Raises:
         ValueError: while iterating, the loader is empty.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: while iterating, it can be read only once.
     """
 
-    def __init__(self, trainer: Trainer, pl_module: LightningModule, callbacks: Sequence[Callback]) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        callbacks: Sequence[Callback],
+        batch_size: int | None = None,
+    ) -> None:
         self._trainer: Any = trainer
         self._module: Any = pl_module
         self._callbacks = callbacks
+        self._batch_size = batch_size
+        self.rows = 0
         self._loader: Any = None
         self._stream = self._cycle()
 
@@ -39,12 +53,12 @@ class TrialBatches:
 
     def _cycle(self) -> Iterator[tuple[Any, int]]:
         trainer, module = self._trainer, self._module
-        move = self._mover()
+        move, limit, rows_of_batch = self._mover(), self._limit(), self._rows_of_batch()
         while True:
             count = 0
             self._loader = self._clone()
             for batch, batch_idx, _ in self._loader:
-                if batch_idx >= trainer.num_training_batches:
+                if batch_idx >= limit:
                     break
                 if batch is None:
                     continue
@@ -54,11 +68,12 @@ class TrialBatches:
                 if module.on_train_batch_start(batch, batch_idx) == -1:
                     break
                 count += 1
+                self.rows += rows_of_batch(batch_idx)
                 yield batch, batch_idx
             self.close()
             if not count:
                 raise ValueError(
-                    "The training loader is empty: there is no batch to try a learning rate on. Check the data set, "
+                    "The training loader is empty: there is no batch to take a step on. Check the data set, "
                     "`drop_last` and `limit_train_batches`."
                 )
 
@@ -75,9 +90,29 @@ class TrialBatches:
 
         return lambda batch: to_device(trainer, module, batch)
 
+    def _limit(self) -> float:
+        """Return the batches of a pass: at another size as many as hold the rows of the run's own."""
+        limit: float = self._trainer.num_training_batches
+        if self._batch_size is None or math.isinf(limit):
+            return limit
+        return math.ceil(limit * batch_size_of(self._trainer) / self._batch_size)
+
+    def _rows_of_batch(self) -> Callable[[int], int]:
+        """Return a function from the index of a batch to its rows: the last one of a pass has what is left."""
+        size = self._batch_size
+        if size is None:
+            return lambda batch_idx: 0
+        rows = rows_of(self._trainer)
+        if rows is None:
+            return lambda batch_idx: size
+        return lambda batch_idx: min(size, rows - batch_idx * size)
+
     def _clone(self) -> Any:
         try:
-            return clone_loader(train_loader(self._trainer))
+            own = clone_loader(train_loader(self._trainer))
+            if self._batch_size is not None:
+                set_batch_size_(own, self._batch_size)
+            return own
         except TypeError as error:
             raise MisconfigurationException(
                 f"The training loader can be read only once ({error}), so that its batches cannot be restored after a "

@@ -56,6 +56,7 @@ class TrialRun:
         self.module: Any = pl_module
         self.shares = shares
         self._first, self._validates = first, validates
+        self._batch_size: int | None = None
         self._arguments: int | None = None
         if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
             raise MisconfigurationException(
@@ -85,8 +86,9 @@ class TrialRun:
     ) -> None:
         self._undo()
 
-    def rewind(self) -> None:
-        """Go back to the state and the batch of the beginning."""
+    def rewind(self, batch_size: int | None = None) -> None:
+        """Go back to the state and the first row of the beginning, from there on with batches of so many rows."""
+        self._batch_size = batch_size
         self._end_batches()
         self._snapshot.restore_()
         self._prepare()
@@ -113,7 +115,7 @@ class TrialRun:
             for group in optimizer.param_groups:
                 if isinstance(group["lr"], Tensor):  # the run's own tensor stays as it is
                     group["lr"] = group["lr"].clone()
-        self._batches = TrialBatches(self.trainer, self.module, self._callbacks)
+        self._batches = TrialBatches(self.trainer, self.module, self._callbacks, self._batch_size)
         self.module.on_train_epoch_start()
         self._automatic = TrialStep(self.trainer, self.module, self._callbacks)
 
@@ -227,6 +229,21 @@ class TrialRun:
         output = self.trainer.strategy.training_step(*(batch, batch_idx)[: self._arguments])
         loss: Tensor | None = output.get("loss") if isinstance(output, Mapping) else output
         return loss
+
+    def look_ahead(self) -> None:
+        """Run forward and backward on one batch, without a step and without an exchange between processes.
+
+        Under manual optimization nothing is done: the module exchanges and steps as it likes.
+        """
+        if self.module.automatic_optimization:
+            batch, batch_idx = self._next_batch()
+            with getattr(self.trainer.strategy, "block_backward_sync", nullcontext)():
+                self._closure(batch, batch_idx, part=0)()
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of this process since the last rewind to a batch size."""
+        return self._batches.rows if self._batches is not None else 0
 
     def has_broken(self) -> bool:
         """Return whether this process's last loss is not finite, so that an error after it comes as no surprise."""

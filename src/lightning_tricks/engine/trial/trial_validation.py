@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
@@ -36,7 +37,7 @@ def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) ->
     """
     loop: Any = trainer.fit_loop.epoch_loop.val_loop
     strategy: Any = trainer.strategy
-    listener = _LossListener()
+    listener = _ValueListener()
     if _can_validate(trainer, pl_module):
         with torch.no_grad(), _validating(trainer, pl_module, listener):
             for arguments in _first_batches(trainer, pl_module, int(min(loop.max_batches[0], limit))):
@@ -47,6 +48,47 @@ def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) ->
     has_loss = torch.tensor(float(listener.has_loss), device=strategy.root_device)
     everywhere: Any = strategy.reduce(has_loss, reduce_op="min")
     return listener.loss().to(strategy.root_device) if everywhere else None
+
+
+def validation_score(trainer: Trainer, pl_module: LightningModule, limit: int, monitor: str) -> float:
+    """Return what a validation of the first batches logs under a name, averaged over batches and processes.
+
+    The hooks of a validation epoch are called, also its end, where metrics are often logged. Neither loggers nor
+    callbacks hear of it. Of several validation loaders the first one counts.
+
+    Args:
+        trainer: a Trainer that fits, between two steps.
+        pl_module: its module, whose weights stay as they are; its attributes and metrics may change.
+        limit: the largest number of batches.
+        monitor: the name.
+
+    Raises:
+        MisconfigurationException: there are no validation batches that can be restored, or no process logs the name.
+    """
+    strategy: Any = trainer.strategy
+    listener = _ValueListener(monitor)
+    if not _can_validate(trainer, pl_module):
+        raise MisconfigurationException(
+            "There are no validation batches that can be read and restored, so that sizes cannot be compared by "
+            f"`{monitor}`. Give `val_dataloaders`, or a data module or module with a `val_dataloader` that returns a "
+            "DataLoader, and a `validation_step` that takes a batch."
+        )
+    with torch.no_grad(), _validating(trainer, pl_module, listener):
+        for arguments in _first_batches(trainer, pl_module, limit):
+            pl_module.on_validation_batch_start(*arguments.values())
+            output = strategy.validation_step(*validation_step_arguments(trainer, arguments))
+            pl_module.on_validation_batch_end(output, *arguments.values())
+        pl_module.on_validation_epoch_end()
+    score = listener.score()
+    heard = torch.tensor(float(score is not None), device=strategy.root_device)
+    if not bool(strategy.reduce(heard, reduce_op="min")):
+        logged = ", ".join(sorted(listener.names)) or "nothing"
+        raise MisconfigurationException(
+            f"`monitor`='{monitor}' is not logged in validation; logged: {logged}. Choose a metric that is logged, or "
+            "log it with `self.log` in `validation_step`."
+        )
+    assert score is not None
+    return float(strategy.reduce(score.to(strategy.root_device), reduce_op="mean"))
 
 
 def _can_validate(trainer: Trainer, pl_module: LightningModule) -> bool:
@@ -74,7 +116,7 @@ def _first_batches(trainer: Any, module: Any, count: int) -> Iterator[dict[str, 
 
 
 @contextmanager
-def _validating(trainer: Any, module: Any, listener: "_LossListener") -> Iterator[None]:
+def _validating(trainer: Any, module: Any, listener: "_ValueListener") -> Iterator[None]:
     """Bring module and Trainer to where they are in a validation, and back."""
     modes = [(part, part.training) for part in trainer.model.modules()]
     before = {name: vars(module)[name] for name in ("log", "log_dict") if name in vars(module)}
@@ -94,16 +136,25 @@ def _validating(trainer: Any, module: Any, listener: "_LossListener") -> Iterato
         vars(module).update(before)
 
 
-class _LossListener:
-    """Keep the losses of validation steps apart from whatever else they report."""
+class _ValueListener:
+    """Keep the losses of validation steps, or one metric, apart from whatever else they report.
 
-    def __init__(self) -> None:
-        self._name: str | None = None
+    Args:
+        name: of the metric; ``None``: the first with "loss" in it.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self._name = name
+        self.names: set[str] = set()
+        self._metrics: list[Any] = []
         self._metric: Any = None
         self._logged: list[Tensor] = []
         self._returned: list[Tensor] = []
 
     def log(self, name: str, value: Any, *_: Any, **__: Any) -> None:
+        self.names.add(name)
+        if hasattr(value, "compute") and value not in self._metrics:
+            self._metrics.append(value)
         if self._name is None and "loss" in name.lower():
             self._name = name
         if name != self._name:
@@ -126,6 +177,13 @@ class _LossListener:
     def has_loss(self) -> bool:
         """Whether there was a loss at all."""
         return bool(self._metric is not None or self._logged or self._returned)
+
+    def score(self) -> Tensor | None:
+        """Return what was logged under the name, ``None`` if nothing was, and reset all metrics as Lightning does."""
+        score = self.loss() if self._metric is not None or self._logged else None
+        for metric in self._metrics:
+            metric.reset()
+        return score
 
     def loss(self) -> Tensor:
         """Return the loss; of a metric, all processes ask together."""

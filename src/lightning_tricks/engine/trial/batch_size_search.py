@@ -1,0 +1,113 @@
+"""Batch size search: train at each of several sizes from the same state for the same time, and validate on the way."""
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.memory import garbage_collection_cuda
+
+from lightning_tricks.engine.run.ranks import gather_objects
+from lightning_tricks.engine.trial.size_trial import Outcome, SizeTrial
+from lightning_tricks.engine.trial.trial_run import TrialRun
+from lightning_tricks.engine.trial.trial_validation import validation_score
+from lightning_tricks.functional.batch_size_choice import ValidationPlan, plan_validation
+from lightning_tricks.reports.batch_size_result import BatchSizeTrial, State
+
+_FOR_VALIDATION = 0.25  # share of the budget
+_RESERVE = 0.9  # share of what is left for training: first steps and rewinding take time too
+_MOST = 10**9  # batches of a validation without an end
+_LOOKED_AT = 4  # batches by which the time of a validation is measured
+
+
+class BatchSizeSearch:
+    """Trials of several batch sizes in one trial run. Times and decisions are the same on all processes.
+
+    Args:
+        run: in which the steps are taken.
+        monitor: the metric of validation.
+        sizes: to be tried, rising.
+        own: the size that the loader has.
+        lr: the learning rate at that size.
+        budget: seconds of wall time for all sizes together, validation included.
+
+    Attributes:
+        plan: how often and on how many batches is validated.
+        start: the score before training.
+        seconds: that each size is trained for.
+    """
+
+    def __init__(self, run: TrialRun, monitor: str, sizes: Sequence[int], own: int, lr: float, budget: float) -> None:
+        self.run, self.monitor, self.sizes, self.own, self.lr = run, monitor, sizes, own, lr
+        self._strategy: Any = run.trainer.strategy
+        begin = self.now()
+        self.plan = self._plan_validation(_FOR_VALIDATION * budget / len(sizes))
+        again = self.now()
+        self.start = self.score()
+        validating = self.plan.points * len(sizes) * self.since(again)
+        self.seconds = _RESERVE * max(0.0, budget - self.since(begin) - validating) / len(sizes)
+
+    def _plan_validation(self, seconds: float) -> ValidationPlan:
+        counts = self.run.trainer.fit_loop.epoch_loop.val_loop.max_batches or [1]
+        batches = int(max(1, min(counts[0], _MOST)))
+        more = min(batches, _LOOKED_AT)
+        times = []
+        for count in (1, 1, more):  # the first one warms up
+            begin = self.now()
+            validation_score(self.run.trainer, self.run.module, count, self.monitor)
+            times.append(self.since(begin))
+        per_batch = max(0.0, times[2] - times[1]) / (more - 1) if more > 1 else times[1]
+        return plan_validation(seconds, max(0.0, times[1] - per_batch), per_batch, batches)
+
+    def score(self) -> float:
+        """Validate and return the metric."""
+        return validation_score(self.run.trainer, self.run.module, self.plan.batches, self.monitor)
+
+    def now(self) -> float:
+        """Return the seconds on the clock of this process."""
+        return perf_counter()
+
+    def since(self, begin: float) -> float:
+        """Return the seconds since a moment, on the slowest process; waits for the device."""
+        device = self._strategy.root_device
+        torch.zeros((), device=device).item()
+        mine = torch.tensor(self.now() - begin, device=device)
+        return float(self._strategy.reduce(mine, reduce_op="max"))
+
+    def try_sizes(self, lr_of: Callable[[int], float], show: Callable[[int], None]) -> list[BatchSizeTrial]:
+        """Train at each size and return what it came to.
+
+        Args:
+            lr_of: the learning rate of a size.
+            show: is told how many sizes are done.
+
+        Raises:
+            Exception: what the user's own step raises at the loader's own size.
+        """
+        trials: list[BatchSizeTrial] = []
+        is_full = False
+        for done, size in enumerate(self.sizes):
+            if is_full:
+                trials.append(BatchSizeTrial(size, lr_of(size), "not tried", detail="a smaller size ran out of memory"))
+            else:
+                trials.append(self._try(SizeTrial(self, size, lr_of(size))))
+            is_full = is_full or trials[-1].state == "out of memory"
+            show(done + 1)
+        return trials
+
+    def _try(self, trial: SizeTrial) -> BatchSizeTrial:
+        outcome = self._agreed(trial.look()) if self.run.trainer.world_size > 1 else Outcome()
+        for part in (trial.warm_up, trial.train):
+            if outcome.state == "completed":
+                self.run.rewind(trial.size)
+                outcome = part()
+        found = trial.result(outcome)
+        self.run.rewind()
+        garbage_collection_cuda()
+        return found
+
+    def _agreed(self, outcome: Outcome) -> Outcome:
+        """Return the worst that any process found: one that stops alone would leave the others waiting."""
+        everyone: list[Outcome] = gather_objects(outcome)
+        order: list[State] = ["completed", "failed", "out of memory"]
+        return max(everyone, key=lambda each: order.index(each.state))

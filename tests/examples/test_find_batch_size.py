@@ -1,0 +1,20 @@
+"""The example finds a batch size for the CNN on digits and draws the trials."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "find_batch_size.py"
+
+
+def test_it_finds_a_size_and_draws_the_trials(tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(EXAMPLE), str(tmp_path / "sizes.png"), "4s"]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+    assert run.returncode == 0, run.stderr
+    found = re.search(r"batch size (\d+): `val_accuracy` goes from", run.stdout)
+    assert found
+    assert 16 <= int(found[1]) <= 512
+    assert (tmp_path / "sizes.png").read_bytes().startswith(b"\x89PNG")
