@@ -25,6 +25,7 @@ class LightningTricksRandomSweeper(Sweeper):
         keys: the application's keys for the names in ``stages``; ``None`` leaves a parameter out.
         ablate: a node with tricks, of which each is switched off in turn, then all.
         direction: ``"minimize"`` or ``"maximize"``: which result is best.
+        capacity: grow a network instead: ``units``, ``max_units``, ``layers``, ``max_layers`` and ``seeds``.
     """
 
     def __init__(
@@ -37,9 +38,11 @@ class LightningTricksRandomSweeper(Sweeper):
         keys: Mapping[str, str | None] | None = None,
         ablate: str | None = None,
         direction: str = "minimize",
+        capacity: Mapping[str, Any] | None = None,
     ) -> None:
         self.n_trials, self.seed, self.method, self.direction = n_trials, seed, method, direction
         self.params, self.stages, self.keys, self.ablate = params or {}, stages or [], keys or {}, ablate
+        self.capacity = capacity
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Build the launcher, for jobs that leave a record."""
@@ -52,8 +55,10 @@ class LightningTricksRandomSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Run the sweep that the arguments describe; return what the launcher returned."""
+        from lightning_tricks.hydra.capacity_sweep import CapacitySweep
         from lightning_tricks.hydra.random_sweep import RandomSweep
 
         if self.hydra_context is None or self.config is None or self.launcher is None:
             raise RuntimeError("Hydra calls `setup` before `sweep`.")
-        return RandomSweep(self, self.hydra_context, self.config, self.launcher, arguments).run()
+        kind = RandomSweep if self.capacity is None else CapacitySweep
+        return kind(self, self.hydra_context, self.config, self.launcher, arguments).run()

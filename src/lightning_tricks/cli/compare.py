@@ -27,6 +27,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Show the sweep; 1 if no job has the metric, 2 if there is no sweep to show."""
+    from lightning_tricks.sweeps.capacity_curve import plot_sizes
     from lightning_tricks.sweeps.metric_choice import choose_metric, choose_mode
     from lightning_tricks.sweeps.sweep_plots import plot_rows
     from lightning_tricks.sweeps.sweep_rows import read_rows
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"numbers: {args.json}")
         has_metric = any(row.best is not None for row in sweep.rows)
         if args.plot and has_metric:
-            plot_rows(sweep).savefig(args.plot, dpi=150)
+            (plot_sizes if sweep.grown else plot_rows)(sweep).savefig(args.plot, dpi=150)
             print(f"figure: {args.plot}")
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"lightning-tricks compare: {error}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -64,7 +64,7 @@ class RandomSweep:
         """
         refuse_inner_process()
         try:
-            plan = read_plan(self._settings, self._arguments, self._loader, self._config)
+            plan = self._read_plan()
             plan = self._continue_sweep(plan)
             self._jobs = self._drawn_before_start(plan)
         except (TypeError, ValueError) as error:
@@ -74,13 +74,21 @@ class RandomSweep:
             self._save_config()
             returns: list[JobReturn] = []
             try:
-                for stage in range(len(plan.stages)):
-                    returns += self._run_stage(plan, stage)
+                for jobs in self._run_in_parts(plan):
+                    returns += jobs
             finally:
                 log.info(self._progress())
         if self._failed:
             raise SweepError(self._failures())
         return returns
+
+    def _read_plan(self) -> SweepPlan:
+        return read_plan(self._settings, self._arguments, self._loader, self._config)
+
+    def _run_in_parts(self, plan: SweepPlan) -> Iterator[list[JobReturn]]:
+        """Yield what the launcher returned for the jobs of each stage."""
+        for stage in range(len(plan.stages)):
+            yield self._run_stage(plan, stage)
 
     # -- what is to be done -----------------------------------------------------------------------------------------
 
@@ -141,12 +149,16 @@ class RandomSweep:
             self._folders += [self._compose(number, job) for number, job in new]
         end = start + plan.n_trials if plan.method != "grid" else len(self._jobs)
         write_sweep(self._folder, plan.record(self._jobs))
-        numbers = [number for number in range(start, end) if not self._is_done(number)]
+        return self._launch(range(start, end))
+
+    def _launch(self, wanted: Sequence[int]) -> list[JobReturn]:
+        """Run those of some jobs that are not done."""
+        numbers = [number for number in wanted if not self._is_done(number)]
         if not numbers:
             return []
         self._refuse_running(numbers)
-        if len(numbers) < end - start:
-            log.info(f"{end - start - len(numbers)} of {end - start} jobs in {self._folder} are done already")
+        if len(numbers) < len(wanted):
+            log.info(f"{len(wanted) - len(numbers)} of {len(wanted)} jobs in {self._folder} are done already")
         jobs = [self._jobs[number] for number in numbers]
         returns = self._launcher.launch(jobs, initial_job_idx=JobNumbers(numbers))
         for number, returned in zip(numbers, returns, strict=True):

@@ -29,6 +29,7 @@ class Settings(Protocol):
     keys: Any
     ablate: Any
     direction: Any
+    capacity: Any
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def read_plan(settings: Settings, arguments: Sequence[str], loader: ConfigLoader
     check_choice("hydra.sweeper.direction", settings.direction, ("minimize", "maximize"))
     n_trials = check_count("hydra.sweeper.n_trials", settings.n_trials, 1)
     seed = 0 if settings.seed is None else check_count("hydra.sweeper.seed", settings.seed, 0)
-    params = [f"{key}={value}" for key, value in _plain(settings.params).items() if value is not None]
+    params = [f"{key}={value}" for key, value in plain_settings(settings.params).items() if value is not None]
     typed = read_overrides([*params, *arguments], loader)
     stages = _read_stages(settings, typed, loader)
     if len(stages) > 1 and (settings.method == "grid" or settings.ablate is not None):
@@ -127,10 +128,10 @@ def read_plan(settings: Settings, arguments: Sequence[str], loader: ConfigLoader
 
 def _read_stages(settings: Settings, typed: SampledOverrides, loader: ConfigLoader) -> list[SampledOverrides]:
     """Return what each stage draws; a key that was typed is taken from there."""
-    keys = _plain(settings.keys)
+    keys = plain_settings(settings.keys)
     stages = []
     used: set[str] = set()
-    for given in _plain(settings.stages):
+    for given in plain_settings(settings.stages):
         named = {keys.get(name, name): text for name, text in given.items() if text is not None}
         lines = [f"{key}={text}" for key, text in named.items() if key is not None]
         stage = read_overrides(without_keys(lines, typed.fixed), loader)
@@ -160,6 +161,6 @@ def _entries(node: str, fixed: Sequence[str], loader: ConfigLoader, config: Dict
     return names
 
 
-def _plain(value: Any) -> Any:
+def plain_settings(value: Any) -> Any:
     """Return a node of a configuration as ordinary lists and dicts, interpolations resolved."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 SWEEP_FILE = "sweep.json"
 JOB_FILE = "sweep_job.json"
+GROWS = "tag(log, range of doubles from "
+"""How the space of a capacity sweep describes a key that grows; the text ends with its first value."""
 
 _Record = TypeVar("_Record")
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import yaml
 
-from lightning_tricks.sweeps.sweep_records import JOB_FILE, JobRecord, SweepRecord, read_job, read_sweep
+from lightning_tricks.sweeps.sweep_records import GROWS, JOB_FILE, JobRecord, SweepRecord, read_job, read_sweep
 from lightning_tricks.sweeps.sweep_values import Value, asked_for, find_scale, look_up, read_value, split_override
 
 Mode = Literal["min", "max"]
@@ -55,6 +55,7 @@ class SweepRows:
         rows: the jobs, by number.
         scales: ``"linear"``, ``"log"`` or ``"log1m"``, of the keys that are drawn as numbers.
         metrics: the names of all metrics that were logged.
+        grown: of a capacity sweep, the keys that grow.
     """
 
     folder: Path
@@ -63,6 +64,7 @@ class SweepRows:
     rows: list[Row]
     scales: dict[str, str]
     metrics: list[str]
+    grown: list[str] = field(default_factory=list)
 
     @property
     def keys(self) -> list[str]:
@@ -102,7 +104,8 @@ def read_rows(folder: str | Path, metric: str = "val_loss", mode: Mode = "min") 
     rows = [_row(job, values[job], folders.get(job), metric, mode, names) for job in order]
     if sweep:  # a job of ours that has no record yet has not begun
         rows = [replace(row, status="waiting") if row.status == "no record" else row for row in rows]
-    return SweepRows(folder, metric, mode, rows, _scales(folder, sweep, rows), list(names))
+    grown = [key for key, text in sweep.space[0].items() if text.startswith(GROWS)] if sweep and sweep.space else []
+    return SweepRows(folder, metric, mode, rows, _scales(folder, sweep, rows), list(names), grown)
 
 
 def _job_folders(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from io import StringIO
 from typing import Any
 
+from lightning_tricks.sweeps.capacity_curve import describe_sizes
 from lightning_tricks.sweeps.sweep_importance import ENOUGH_JOBS, importances, shown_importances
 from lightning_tricks.sweeps.sweep_rows import Row, SweepRows
 from lightning_tricks.sweeps.sweep_standing import overrides_of
@@ -14,11 +15,15 @@ _OVER = ("completed", "failed", "interrupted", "killed", "no record")
 
 
 def describe_rows(sweep: SweepRows) -> str:
-    """Return the table, the best job first, the state of the sweep, the best overrides, each parameter's importance."""
+    """Return the table, the best job first, the state of the sweep, the best overrides, each parameter's importance.
+
+    A capacity sweep has the scores of its sizes instead of importances.
+    """
     lines = [_columns(sweep), *(_cells(row, sweep) for row in sweep.ranked())]
     best = next(iter(sweep.ranked()), None)
     paste = [f"best overrides: {overrides_of(best)}"] if best and best.best is not None and best.values else []
-    return "\n".join([*_aligned(lines), "", progress(sweep), *paste, *_importance_lines(sweep)])
+    end = ["", *describe_sizes(sweep)] if sweep.grown else _importance_lines(sweep)
+    return "\n".join([*_aligned(lines), "", progress(sweep), *paste, *end])
 
 
 def progress(sweep: SweepRows) -> str:
