@@ -179,15 +179,15 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
         )
         self.history.append(PlateauCheck(trainer.global_step, reading.value, self.lr_factor))
         if self.num_reductions > self._before.num_reductions:
-            self._cut()
+            self._cut(trainer)
 
     def could_cut(self, position: int) -> bool:
         """Return whether a cut was left before the check at that position, wherever this callback is in the list."""
         state = self._before if self._record.position == position else self.state
         return not at_floor(state, self.min_factor)
 
-    def _cut(self) -> None:
-        self._record.rewind = self.restore_best
+    def _cut(self, trainer: Trainer) -> None:
+        self.rewind(trainer.lightning_module)
         if self.product is not None:
             self.product.rewrite()
         if self.verbose:

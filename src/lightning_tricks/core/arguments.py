@@ -72,9 +72,12 @@ def check_number(
         ...
         ValueError: `end_factor` must lie in [0, 1], got 1.5.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if type(value) is float:  # first, because a test against an abstract class is slow
+        number = value
+    elif isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"`{name}` must be a number, got {shown_with_type(value)}.")
-    number = as_float(value)
+    else:
+        number = as_float(value)
     above = number > low if low_open else number >= low
     below = number < high if high_open else number <= high
     if not (above and below and math.isfinite(number)):

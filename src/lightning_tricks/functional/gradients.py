@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype
 
 # A dimension of a device mesh along which tensors are sharded. DTensors are recognized by attributes, not by class:
 # importing the class takes most of a second, which programs without sharding should not pay.
 MeshDim = tuple[Any, int]
 
 _PLAIN = {Tensor, Parameter}
+# its wrapper in `torch.utils._foreach_utils` enters `no_grad` again, at a cost in each step
+_group_by_device_and_dtype: Any = torch._C._group_tensors_by_device_and_dtype
 
 
 @torch.no_grad()
@@ -42,13 +43,13 @@ def tensor_norms(grads: Sequence[Tensor], norm_type: float = 2.0) -> Tensor:
         parts = list(grads)
     if math.isinf(norm_type):  # undefined for an empty tensor, such as an empty shard
         parts = [part if part.numel() else part.new_zeros(1) for part in parts]
-    groups = _group_tensors_by_device_and_dtype([parts], with_indices=True)  # type: ignore[list-item]
+    groups = _group_by_device_and_dtype([parts], True)
     if len(groups) == 1:
         norms = list(_norms(parts, norm_type))
     else:
         ordered: dict[int, Tensor] = {}
         for (group,), indices in groups.values():
-            ordered.update(zip(indices, _norms(group, norm_type), strict=True))  # type: ignore[arg-type]
+            ordered.update(zip(indices, _norms(group, norm_type), strict=True))
         dtype = torch.float64 if any(n.dtype == torch.float64 for n in ordered.values()) else torch.float32
         norms = [ordered[i].to(parts[0].device, dtype) for i in range(len(parts))]
     for mesh_dims, copies, indices in _shard_groups(grads):
@@ -138,9 +139,9 @@ def scale_(grads: Sequence[Tensor], factor: Tensor) -> None:
         factor: ``()``, on any device.
     """
     parts = [_values(grad) for grad in local_parts(grads)] if _any_special(grads) else list(grads)
-    groups = _group_tensors_by_device_and_dtype([parts])  # type: ignore[list-item]
+    groups = _group_by_device_and_dtype([parts], False)
     for (device, _), ((group,), _) in groups.items():
-        torch._foreach_mul_(group, factor.to(device))  # type: ignore[arg-type]
+        torch._foreach_mul_(group, factor.to(device))
 
 
 @torch.no_grad()
@@ -157,9 +158,9 @@ def clamp_(grads: Sequence[Tensor], limit: float) -> None:
             raise NotImplementedError("A gradient that is a partial sum on each rank cannot be clipped by value.")
         part = _values(part)
         parts.append(torch.view_as_real(part) if part.is_complex() else part)
-    for (group,), _ in _group_tensors_by_device_and_dtype([parts]).values():  # type: ignore[list-item]
-        torch._foreach_clamp_min_(group, -limit)  # type: ignore[arg-type]
-        torch._foreach_clamp_max_(group, limit)  # type: ignore[arg-type]
+    for (group,), _ in _group_by_device_and_dtype([parts], False).values():
+        torch._foreach_clamp_min_(group, -limit)
+        torch._foreach_clamp_max_(group, limit)
     for part, whole in merged:
         part.copy_(whole)
 

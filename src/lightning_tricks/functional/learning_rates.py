@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 Factor = float | Sequence[float]
 """One multiplier for all parameter groups, or one per group."""
+_NUMBERS = {int, float}
 
 
 class SecondWriter(NamedTuple):
@@ -55,7 +56,7 @@ class LearningRates:
         groups = self.optimizer.param_groups
         if len(self.base) < len(groups):
             self._adopt_groups()
-        shared = None if any(isinstance(factor, Sequence) for factor in factors) else multiply(factors)
+        shared = multiply(factors) if _NUMBERS.issuperset(map(type, factors)) else None
         stranger, self.highest = None, 0.0
         for i, group in enumerate(groups):
             mark, lr = self._written[i], group["lr"]

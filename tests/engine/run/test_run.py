@@ -1,6 +1,7 @@
 """One run per fit: who joins it, what it undoes, and that nothing of it outlives the fit."""
 
 import gc
+import math
 import weakref
 from typing import Any
 
@@ -188,3 +189,40 @@ def test_a_schedule_goes_on_in_optimizers_that_were_replaced(lr_then: float | No
 def test_the_weights_of_a_fit_do_not_depend_on_the_place_of_a_trick_in_the_list() -> None:
     tricks = lambda: [CosineDecay(), GradientClipping(0.1), EarlyStopping(patience=9)]  # noqa: E731
     assert same(weights(fit(*tricks())), weights(fit(*reversed(tricks()))))
+
+
+def test_what_is_due_before_the_next_batch_is_called_once_before_any_callback_acts_on_it() -> None:
+    class Asks(Recorder):
+        def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+            self._run.before_next_batch(lambda batch_idx: self.said.append(f"due {batch_idx}"))
+
+        def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            self.said.append(f"hook {batch_idx}")
+            if batch_idx == 1:
+                self.on_train_epoch_start(trainer, pl_module)
+
+    trick = Asks()
+    fit(trick, max_epochs=1)
+    batches = [said for said in trick.said if said.startswith(("due", "hook"))]
+    assert batches[:5] == ["due 0", "hook 0", "hook 1", "due 2", "hook 2"]
+    assert batches[5:] == [f"hook {i}" for i in range(3, 6)]
+
+
+def test_a_module_may_choose_manual_optimization_in_its_setup() -> None:
+    class Late(Net):
+        def setup(self, stage: str) -> None:
+            self.automatic_optimization = False
+
+        def training_step(self, batch: Any, batch_idx: int) -> None:
+            for _ in range(2):
+                optimizer = self.optimizers()[0]
+                optimizer.zero_grad()
+                self.manual_backward(self.loss(batch))
+                optimizer.step()
+                lrs.append(optimizer.param_groups[0]["lr"])
+
+    lrs: list[float] = []
+    net = Late()
+    fit(CosineDecay(decay_steps="12st"), net=net, max_epochs=1)
+    base = lrs[0]
+    assert lrs == pytest.approx([base * (1 + math.cos(math.pi * step / 12)) / 2 for step in range(12)])

@@ -35,6 +35,7 @@ class Clock:
         is_manual: whether the module optimizes manually.
 
     Attributes:
+        is_manual: whether the module optimizes manually.
         state: what must survive a restart.
         moment: the time before the next optimizer step; its ``step`` counts the steps of all optimizers together.
         length: what bounds the run; if epochs and steps do, only the one that is reached first.
@@ -42,7 +43,7 @@ class Clock:
 
     def __init__(self, trainer: Trainer, is_manual: bool) -> None:
         self._trainer = trainer
-        self._is_manual = is_manual
+        self.is_manual = is_manual
         self.state = ClockState()
         self.moment = Moment(0, 0, None, 0)
         self.length = RunLength(None, None)
@@ -68,7 +69,7 @@ class Clock:
 
     def moment_of(self, optimizer: int) -> Moment:
         """Return the time before the next step of the optimizer of that index, counted in its own steps."""
-        if not self._is_manual or optimizer >= len(self.state.optimizer_steps):
+        if not self.is_manual or optimizer >= len(self.state.optimizer_steps):
             return self.moment
         return self.moment._replace(step=self.state.optimizer_steps[optimizer])
 
@@ -82,7 +83,7 @@ class Clock:
         if loaded is not None:
             self.state = ClockState(list(loaded.optimizer_steps), loaded.batches_per_epoch)
         count = len(trainer.optimizers)
-        if self._is_manual and not self.state.optimizer_steps:
+        if self.is_manual and not self.state.optimizer_steps:
             self.state.optimizer_steps = [trainer.global_step // max(count, 1)] * count
         self.length = self._measure_run()
         batches, self._batches_ahead = _resumed_batches(trainer)
@@ -106,7 +107,7 @@ class Clock:
 
         Under manual optimization ``max_steps`` counts the steps of all optimizers together, a schedule its own's.
         """
-        if self._is_manual and self.length.epochs is None and num_optimizers > 1:
+        if self.is_manual and self.length.epochs is None and num_optimizers > 1:
             return RunLength(None, None)
         return self.length
 
@@ -141,7 +142,7 @@ class Clock:
         Returns:
             The optimizer's index, ``None`` where the step was counted before or is not the clock's to count.
         """
-        if not self._is_manual or self._trainer.global_step == self._counted_at:
+        if not self.is_manual or self._trainer.global_step == self._counted_at:
             return None
         self._counted_at = self._trainer.global_step
         return next((i for i, known in enumerate(optimizers) if known is optimizer), None)
@@ -153,7 +154,7 @@ class Clock:
     def _move(self, epoch: int, batches: int) -> bool:
         accumulation = self._trainer.accumulate_grad_batches
         part, step = batches // accumulation, self._trainer.global_step
-        position = (epoch, part, *self.state.optimizer_steps) if self._is_manual else (epoch, part, step)
+        position = (epoch, part, *self.state.optimizer_steps) if self.is_manual else (epoch, part, step)
         if position == self._position:
             return False
         self._position = position

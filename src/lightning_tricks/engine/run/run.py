@@ -91,6 +91,7 @@ class Run:
         self.clock = Clock(trainer, self.is_manual)
         self._parts: dict[type, RunPart] = {}
         self._undo: list[Callable[[], object]] = []
+        self._before_next_batch: list[Callable[[int], object]] = []
         self.has_begun = self._has_ended = False
         self._driver = RunDriver(self)
         # a new list: Lightning is going through the old one
@@ -153,6 +154,13 @@ class Run:
         self.on_end(detach)
         return detach
 
+    def before_next_batch(self, call: Callable[[int], object]) -> None:
+        """Have a function called once, with the index of the coming batch, before any callback acts on the batch.
+
+        A hook that acts at few batches would cost each step.
+        """
+        self._before_next_batch.append(call)
+
     def act_first(self, member: Member) -> None:
         """Have a trick's hooks called before those of all other callbacks, wherever it stands in the list."""
         order = {id(callback): place for place, callback in enumerate(self.trainer.callbacks)}
@@ -171,6 +179,9 @@ class Run:
     def begin(self) -> None:
         """Begin in ``on_fit_start``: compare the processes, then let every trick begin, then what they share."""
         self.has_begun = True
+        self.clock.is_manual = self.is_manual  # a module may set it in its `setup`, which follows that of callbacks
+        if not self.is_manual:
+            self._driver.on_before_optimizer_step = None  # type: ignore[assignment, method-assign]
         check_ranks_agree(self.trainer, {member.state_key: member.settings() for member in self.members})
         warn_if_nothing_is_sharded(self.trainer, self.module)
         warn_of_shared_purposes(self.members)
@@ -201,10 +212,14 @@ class Run:
             self._notify_parts()
         for part in self._parts.values():
             part.before_batch()
+        if self._before_next_batch:
+            calls, self._before_next_batch = self._before_next_batch, []
+            for call in calls:
+                call(batch_idx)
 
     def before_step(self, optimizer: Optimizer) -> None:
         """Under manual optimization, count the coming step of one optimizer."""
-        index = self.clock.count_step(optimizer, self.optimizers) if self.is_manual else None
+        index = self.clock.count_step(optimizer, self.optimizers)
         if index is not None:
             for part in self._parts.values():
                 part.before_step(index)
@@ -245,7 +260,7 @@ class Run:
             _attempt(lambda member=member: member.end_fit(self), f"end `{member.state_key}`")  # type: ignore[misc]
         for undo in reversed(self._undo):
             _attempt(undo, "undo a change of the Trainer")
-        self._undo, self._parts = [], {}
+        self._undo, self._parts, self._before_next_batch = [], {}, []
 
 
 def _attempt(call: Callable[[], object], what: str) -> None:

@@ -41,7 +41,7 @@ class MetricWatcher(Trick):
         self._weights = BestWeights()
         self._is_running = self._has_run = self._is_resumed = False
         self._has_validated = self._sanity_logs = False
-        self._looks_now = False
+        self._looks_now = self._acts_before_batch = False
 
     @property
     def best_score(self) -> float:
@@ -118,6 +118,7 @@ class MetricWatcher(Trick):
         self._is_running = self._has_run = True
         self._is_resumed = self._record.position >= 0 or trainer.global_step > 0
         if self.restore_best:
+            self._act_before_next_batch(pl_module)
             self._weights.start(trainer, pl_module)
             if self.state.best_score is not None and self._weights.score is None:
                 rank_zero_warn(
@@ -128,8 +129,24 @@ class MetricWatcher(Trick):
             batches = trainer.fit_loop.batch_idx + 1
             self._judge(trainer, self._record.last_score, self._epoch_is_over(batches))
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if self.restore_best and batch_idx == 0:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.restore_best:
+            self._act_before_next_batch(pl_module)
+
+    def rewind(self, pl_module: LightningModule) -> None:
+        """Continue the training from the best weights, if they are kept."""
+        if self.restore_best:
+            self._record.rewind = True
+            self._act_before_next_batch(pl_module)
+
+    def _act_before_next_batch(self, pl_module: LightningModule) -> None:
+        if self._run is not None and not self._acts_before_batch:
+            self._acts_before_batch = True
+            self._run.before_next_batch(lambda batch_idx: self._before_batch(pl_module, batch_idx))
+
+    def _before_batch(self, pl_module: LightningModule, batch_idx: int) -> None:
+        self._acts_before_batch = False
+        if batch_idx == 0:
             self._weights.begin_epoch(pl_module)
         if self._record.rewind:
             self._record.rewind = False
