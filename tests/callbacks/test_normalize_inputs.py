@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import CombinedLoader
 from ranks import SaveRank, load_ranks
 from stateful_net import LOADERS, end_state, fit_stateful
 from tiny import Net, same, trainer
@@ -107,9 +108,22 @@ class Measuring(NormalizeInputs):
         return batch
 
 
-@pytest.mark.parametrize("kind", sorted(LOADERS.keys() - {"two at once"}))
+@pytest.mark.parametrize("kind", sorted(LOADERS))
 def test_training_goes_on_as_if_the_pass_had_not_been(kind: str) -> None:
     assert same(end_state(*fit_stateful(Measuring(), kind)), end_state(*fit_stateful(None, kind)))
+
+
+@pytest.mark.parametrize("key", [None, "few.0"])
+def test_of_several_loaders_batches_the_named_input_is_normalized_while_it_lasts(key: str | None) -> None:
+    class Both(Watching):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            self.seen.setdefault("many", []).append(batch["many"][0])
+            return super().training_step(batch["many"] if batch["few"] is None else batch["few"], batch_idx)
+
+    both = CombinedLoader({"few": loader(X[:10], shuffle=False), "many": loader(X * 2, shuffle=False)}, "max_size")
+    net = fit(NormalizeInputs(key=key), net=Both(), train=both, limit_val_batches=0)
+    torch.testing.assert_close(net.watched("train")[:10], expected(X[:10]), rtol=1e-5, atol=1e-5)
+    assert torch.equal(net.watched("many"), X * 2)
 
 
 @pytest.mark.parametrize("padded", [False, True])

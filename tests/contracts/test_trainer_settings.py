@@ -81,6 +81,8 @@ CALLBACKS: dict[str, Callable[[], Callback]] = {
     **TINY,
     # thawed by the fourth step, which every setting reaches
     "GradualUnfreezing": lambda: lt.GradualUnfreezing(every="1st", rewarmup="1st"),
+    # two loaders at once have batches without a place 0
+    "NormalizeInputs": lambda: lt.NormalizeInputs(limit_batches=4),
     # lengths in epochs alone, for `max_steps` makes shares of a run a number of steps
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, 1.5], [0.5, 1, 0.3]),
 }

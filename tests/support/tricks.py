@@ -32,9 +32,13 @@ class LiveControl(lt.LiveControl):
             written.unlink(missing_ok=True)
 
 
+def add_noise(x: torch.Tensor) -> torch.Tensor:
+    return x + 0.1 * torch.randn_like(x)
+
+
 TINY: dict[str, Callable[[], Callback]] = {
     "AdaptiveGradientClipping": lambda: lt.AdaptiveGradientClipping(0.05, exclude=["head.*"], log=True),
-    "BatchAugment": lambda: lt.BatchAugment(lambda x: x + 0.1 * torch.randn_like(x)),
+    "BatchAugment": lambda: lt.BatchAugment(add_noise),
     "AutoClip": lambda: lt.AutoClip(30, window=5, log=True),
     "CosineDecay": lambda: lt.CosineDecay(end_factor=0.1, warmup="2st"),
     "CosineWarmRestarts": lambda: lt.CosineWarmRestarts(t_0=0.5, t_mult=1.5, warmup="4st", peak_decay=0.9),

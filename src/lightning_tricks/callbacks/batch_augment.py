@@ -13,7 +13,7 @@ from lightning_tricks.core.arguments import check_flag, shown_with_type
 from lightning_tricks.core.object_snapshot import remember_random_state
 from lightning_tricks.engine.batch.batch_pipeline import Stage
 from lightning_tricks.engine.batch.random_batch_step import RandomBatchStep
-from lightning_tricks.functional.batch_entries import describe_batch, find_input, read_entry, replace_entry
+from lightning_tricks.functional.batch_entries import describe_batch, read_entry, replace_entry
 
 
 class BatchAugment(RandomBatchStep):
@@ -30,7 +30,8 @@ class BatchAugment(RandomBatchStep):
 
     Args:
         transform: a callable from inputs to inputs; a module is moved to their device.
-        key: the entry that is the input, a name or a place; ``None``: the first floating tensor.
+        key: the entry that is the input: a name, a place, or both joined by dots, as in ``"labeled.0"``; ``None``: the
+            first floating tensor.
         whole_batch: hand the transform the whole batch instead, for instance images with their masks.
         seed: of the draws, >= 0; each process draws its own.
         name: tells two callbacks of this class apart, in checkpoints.
@@ -74,8 +75,10 @@ class BatchAugment(RandomBatchStep):
         if self.whole_batch:
             with seeded_globals(mark):
                 return self.transform(batch)
-        key = find_input(batch, self.key)
-        values = read_entry(batch, key)
+        path = self.find_input(batch)
+        if path is None:
+            return batch
+        values = read_entry(batch, path)
         if isinstance(self.transform, nn.Module):
             self.transform.to(values.device)
         with seeded_globals(mark):
@@ -85,7 +88,7 @@ class BatchAugment(RandomBatchStep):
                 f"`transform` must return a tensor, got {describe_batch(changed)}. Use `whole_batch=True` for a "
                 "transform of whole batches."
             )
-        return replace_entry(batch, key, changed)
+        return replace_entry(batch, path, changed)
 
 
 @contextmanager

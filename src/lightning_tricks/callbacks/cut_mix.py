@@ -40,7 +40,8 @@ class CutMix(BatchMixer):
             refused.
         layout: ``"image"``, ``"sequence"`` with the steps in dimension 1, ``"channels_first"`` for sequences
             ``(N, C, L)``, ``"table"``, or ``"auto"``: by the number of dimensions.
-        key: the entry that is the input, a name or a place; ``None``: the first floating tensor.
+        key: the entry that is the input: a name, a place, or both joined by dots, as in ``"labeled.0"``; ``None``: the
+            first floating tensor.
         targets: the entries that are mixed with it; ``None``: every entry after the input.
         p: share of the batches that are mixed, in [0, 1].
         seed: of the draws, >= 0; each process draws its own.

@@ -25,7 +25,8 @@ class MixUp(BatchMixer):
             blends more (Zhang et al. 2018, section 3.1).
         num_classes: number of classes of integer targets, a list for several of them; ``None``: integer targets are
             refused.
-        key: the entry that is the input, a name or a place; ``None``: the first floating tensor.
+        key: the entry that is the input: a name, a place, or both joined by dots, as in ``"labeled.0"``; ``None``: the
+            first floating tensor.
         targets: the entries that are mixed with it; ``None``: every entry after the input.
         p: share of the batches that are mixed, in [0, 1].
         seed: of the draws, >= 0; each process draws its own.

@@ -17,7 +17,15 @@ from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.run.wrapped_method import call_with
 from lightning_tricks.engine.trial.loader_pass import count_own_rows, read_once
-from lightning_tricks.functional.batch_entries import Key, check_key, find_input, read_entry, replace_entry
+from lightning_tricks.functional.batch_entries import (
+    Path,
+    check_key,
+    find_input,
+    named_entry,
+    read_entry,
+    replace_entry,
+    spell,
+)
 from lightning_tricks.functional.feature_statistics import (
     FeatureStatistics,
     check_mask,
@@ -43,8 +51,9 @@ class NormalizeInputs(Trick):
     measured. A module that takes ``dataloader_iter`` is refused.
 
     Args:
-        key: the entry of a dict or tuple batch that holds the input, by name or index; ``None``: the first
-            floating-point tensor. Integer inputs, such as images of bytes, must be named and become floating-point.
+        key: the entry of the batch that holds the input: its name, its index, or both joined by dots, as in
+            ``"labeled.0"``. ``None``: the first floating-point tensor. Integer inputs, such as images of bytes, must be
+            named and become floating-point.
         dim: dimension of the features, not 0: 1 for tables and images, -1 for sequences ``(N, L, C)``.
         eps: features with a smaller standard deviation are centered and not divided, > 0.
         mask: the entry that is true where the input is not padding, in the shape of the input without ``dim``; padding
@@ -92,7 +101,7 @@ class NormalizeInputs(Trick):
     def reset(self) -> None:
         self.statistics: FeatureStatistics | None = None
         """What was measured; ``None`` before."""
-        self._entry: tuple[Key | None] | None = None
+        self._path: Path | None = None
         self._normalizer: InputNormalizer | None = None
         self._on_device: tuple[Tensor, Tensor] | None = None
 
@@ -137,7 +146,10 @@ class NormalizeInputs(Trick):
         trainer, dim = run.trainer, self.dim if self._normalizer is None else self._normalizer.dim
         parts, rows = [], 0
         for batch in read_once(trainer, run.module, "Measuring inputs", self.limit_batches):
-            values, mask = read_entry(batch, self._find(batch)), self._mask_of(batch)
+            path = self._find(batch)
+            if path is None:
+                continue
+            values, mask = read_entry(batch, path), named_entry(batch, self.mask)
             left = count_own_rows(trainer) - rows
             rows += len(values)
             if left < len(values):  # the rest are copies, which fill this process up
@@ -147,17 +159,16 @@ class NormalizeInputs(Trick):
             raise ValueError("the training loader is empty, so that there is nothing to measure. Check the data set.")
         return merge_features(parts)
 
-    def _find(self, batch: Any) -> Key | None:
-        """Return the input's key, found at the first batch."""
-        if self._entry is None:
-            self._entry = (find_input(batch, self.key),)
-            taken = [] if self._run is None else self._run.members_of(NormalizeInputs)
-            if any(other is not self and other._entry == self._entry for other in taken):
-                raise ValueError(f"two callbacks would normalize the entry {self._entry[0]!r}. Remove one of them.")
-        return self._entry[0]
-
-    def _mask_of(self, batch: Any) -> Any:
-        return None if self.mask is None else read_entry(batch, self.mask)
+    def _find(self, batch: Any) -> Path | None:
+        """Return where the input is; ``None`` where the batch comes without."""
+        path = find_input(batch, self.key, self._path)
+        if path is None or path == self._path:
+            return path
+        others = [] if self._run is None else self._run.members_of(NormalizeInputs)
+        if any(other is not self and other._path == path for other in others):
+            raise ValueError(f"two callbacks would normalize the entry {spell(path)!r}. Remove one of them.")
+        self._path = path
+        return path
 
     # -- the batches --------------------------------------------------------------------------------------------------
 
@@ -165,10 +176,10 @@ class NormalizeInputs(Trick):
         """Return a batch with its input normalized."""
         if self.statistics is None:
             return batch
-        if self._entry is None:
-            self._entry = (find_input(batch, self.key),)
-        key = self._entry[0]
-        values, mask = read_entry(batch, key), self._mask_of(batch)
+        path = self._find(batch)
+        if path is None:
+            return batch
+        values, mask = read_entry(batch, path), named_entry(batch, self.mask)
         if values.ndim <= self.dim or values.shape[self.dim] != len(self.statistics.mean):
             raise ValueError(
                 f"`{self.state_key}` has measured {len(self.statistics.mean)} features in dimension {self.dim}, but a "
@@ -180,7 +191,7 @@ class NormalizeInputs(Trick):
             single = torch.float32 if values.device.type == "mps" else torch.float64
             mean, std = (number.to(single).to(values.device) for number in (self.statistics.mean, self.statistics.std))
             self._on_device = mean, std
-        return replace_entry(batch, key, normalize_features(values, *self._on_device, self.dim, self.eps, mask))
+        return replace_entry(batch, path, normalize_features(values, *self._on_device, self.dim, self.eps, mask))
 
     # -- validate, test and predict alone -----------------------------------------------------------------------------
 

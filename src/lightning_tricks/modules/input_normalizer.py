@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tricks.core.arguments import check_count, check_number
-from lightning_tricks.functional.batch_entries import Key, find_input, read_entry
+from lightning_tricks.functional.batch_entries import Key, Path, find_input, named_entry, read_entry
 from lightning_tricks.functional.feature_statistics import (
     FeatureStatistics,
     check_dim,
@@ -119,12 +119,15 @@ class InputNormalizer(nn.Module):
 
 
 def _measured(batches: Iterable[Any], key: Key | None, mask: Key | None, dim: int) -> Iterator[FeatureStatistics]:
-    empty = True
+    is_empty = True
+    earlier: Path | None = None
     for batch in batches:
-        empty = False
-        values = read_entry(batch, find_input(batch, key))
-        yield measure_features(values, dim, None if mask is None else read_entry(batch, mask))
-    if empty:
+        is_empty = False
+        path = find_input(batch, key, earlier)
+        if path is not None:
+            earlier = path
+            yield measure_features(read_entry(batch, path), dim, named_entry(batch, mask))
+    if is_empty:
         raise ValueError("The loader is empty: there are no rows to take a mean and a standard deviation of.")
 
 

@@ -13,12 +13,14 @@ from lightning_tricks.engine.batch.batch_pipeline import Stage
 from lightning_tricks.engine.batch.random_batch_step import RandomBatchStep
 from lightning_tricks.functional.batch_entries import (
     Key,
+    Path,
     check_key,
     describe_batch,
     entries_after,
-    find_input,
+    find_entry,
     read_entry,
     replace_entry,
+    spell,
 )
 from lightning_tricks.functional.mixing import check_class_indices, to_probabilities
 
@@ -88,8 +90,10 @@ class BatchMixer(RandomBatchStep):
     def apply(self, batch: Any) -> Any:
         """Return a mixed batch; its integer targets have become probabilities even where nothing was mixed."""
         dice = random.Random(self.next_mark())
-        key = find_input(batch, self.key)
-        values = read_entry(batch, key)
+        path = self.find_input(batch)
+        if path is None:
+            return batch
+        values = read_entry(batch, path)
         if not values.is_floating_point():
             raise ValueError(
                 f"`{self.state_key}` mixes floating inputs, got {describe_batch(values)}. Add `NormalizeInputs`, which "
@@ -98,33 +102,40 @@ class BatchMixer(RandomBatchStep):
         drawn = None
         if dice.random() < self.p and len(values) > 1:
             drawn = self.draw(values, dice, dice.betavariate(self.alpha, self.alpha))
-        mixed = batch if drawn is None else replace_entry(batch, key, self.mix_input(values, drawn))
+        mixed = batch if drawn is None else replace_entry(batch, path, self.mix_input(values, drawn))
         classes = iter(self.num_classes) if isinstance(self.num_classes, list) else repeat(self.num_classes)
-        for target_key in entries_after(batch, key) if self.targets is None else self.targets:
-            target = self._checked_target(batch, target_key, len(values))
+        for target_path in self._find_targets(batch, path):
+            target = self._checked_target(batch, target_path, len(values))
             has_classes = not target.is_floating_point() and target.dtype != torch.bool
             if has_classes:
-                target = self._to_probabilities(target, target_key, next(classes, None))
+                target = self._to_probabilities(target, target_path, next(classes, None))
             target = target.to(torch.get_default_dtype()) if target.dtype == torch.bool else target
             new = target if drawn is None else self.mix_target(target, drawn, has_classes=has_classes)
-            mixed = replace_entry(mixed, target_key, new)
+            mixed = replace_entry(mixed, target_path, new)
         self._was_checked = True
         return mixed
 
-    def _checked_target(self, batch: Any, key: Key, rows: int) -> Tensor:
-        target = read_entry(batch, key)
+    def _find_targets(self, batch: Any, path: Path) -> list[Path]:
+        if self.targets is None:
+            return entries_after(batch, path)
+        found = (find_entry(batch, key) for key in self.targets)
+        return [target for target in found if target is not None]
+
+    def _checked_target(self, batch: Any, path: Path, rows: int) -> Tensor:
+        target = read_entry(batch, path)
         if not isinstance(target, Tensor) or target.ndim == 0 or len(target) != rows:
             raise ValueError(
-                f"`{self.state_key}` cannot mix the entry {key!r} of the batch, {describe_batch(target)}: it is no "
-                f"tensor of {rows} rows. Give `targets` to name the entries that are to be mixed."
+                f"`{self.state_key}` cannot mix the entry {spell(path)!r} of the batch, {describe_batch(target)}: it "
+                f"is not a tensor of {rows} rows. Name the entries to mix with `targets`."
             )
         return target
 
-    def _to_probabilities(self, target: Tensor, key: Key, num_classes: int | None) -> Tensor:
+    def _to_probabilities(self, target: Tensor, path: Path, num_classes: int | None) -> Tensor:
         if num_classes is None:
             raise ValueError(
-                f"`{self.state_key}` cannot mix class indices (the entry {key!r}, {describe_batch(target)}) without "
-                "`num_classes`. Give the number of classes, for each integer target one, or probabilities as targets."
+                f"`{self.state_key}` cannot mix class indices (the entry {spell(path)!r}, {describe_batch(target)}) "
+                "without `num_classes`. Give the number of classes, one for each integer target, or use probabilities "
+                "as targets."
             )
         if not self._was_checked:
             check_class_indices(target, num_classes)

@@ -7,7 +7,7 @@ from lightning_tricks.core.arguments import check_count, check_name
 from lightning_tricks.engine.batch.batch_pipeline import BatchPipeline, Stage
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
-from lightning_tricks.functional.batch_entries import check_key
+from lightning_tricks.functional.batch_entries import Path, check_key, find_input
 
 
 class RandomBatchStep(Trick):
@@ -37,6 +37,7 @@ class RandomBatchStep(Trick):
         self.num_batches = 0
         """Training batches that came by."""
         self._rank = 0
+        self._path: Path | None = None
 
     def begin_fit(self, run: Run) -> None:
         """Join the pipeline of batches."""
@@ -50,6 +51,12 @@ class RandomBatchStep(Trick):
     @abstractmethod
     def apply(self, batch: Any) -> Any:
         """Return a changed batch."""
+
+    def find_input(self, batch: Any) -> Path | None:
+        """Return where a batch's input is; ``None`` where it comes without."""
+        path = find_input(batch, self.key, self._path)
+        self._path = self._path if path is None else path
+        return path
 
     def next_mark(self) -> str:
         """Return the mark of the next batch, from which its draws follow, and count the batch."""
