@@ -51,16 +51,20 @@ def measure_features(values: Tensor, dim: int = 1, mask: Tensor | None = None) -
             f"A sparse input ({values.layout}) cannot be normalized, because centering would make it dense."
         )
     check_dim(values, dim)
-    rows = values.detach().movedim(dim, -1).reshape(-1, values.shape[dim])
+    values = values.detach().cpu() if values.device.type == "mps" else values.detach()
     if mask is not None:
         check_mask(values, dim, mask)
-        rows = rows[mask.reshape(-1).to(torch.bool)]
-    rows = (rows.cpu() if rows.device.type == "mps" else rows).to(torch.float64)
-    if not len(rows):
-        zeros = rows.new_zeros(rows.shape[1])
+        rows = values.movedim(dim, -1)[mask.to(values.device, torch.bool)]
+        values, dim = rows, 1
+    features = values.shape[dim]
+    count = values.numel() // features if features else 0
+    exact = values.to(torch.float64)
+    if not count:
+        zeros = exact.new_zeros(features)
         return FeatureStatistics(0, zeros, zeros)
-    mean = rows.mean(0)
-    return FeatureStatistics(len(rows), mean, (rows - mean).square().sum(0))
+    others = [place for place in range(values.ndim) if place != dim % values.ndim]
+    variance, mean = torch.var_mean(exact, others, correction=0)
+    return FeatureStatistics(count, mean, variance * count)
 
 
 def merge_features(parts: Iterable[FeatureStatistics]) -> FeatureStatistics:
@@ -133,13 +137,10 @@ def normalize_features(
     exact = torch.promote_types(dtype, torch.float32)
     shape = [1] * values.ndim
     shape[dim] = -1
-    center, scale = (number.to(values.device, exact).view(shape) for number in (mean, _divisor(std, eps)))
-    normalized = ((values.to(exact) - center) / scale).to(dtype)
+    divisor = torch.where(std < eps, torch.ones_like(std), std)
+    center, scale = (number.to(values.device, exact).view(shape) for number in (mean, divisor))
+    normalized = (values.to(exact) - center).div_(scale).to(dtype)  # in place: one new tensor instead of two
     return normalized if mask is None else torch.where(mask.to(torch.bool).unsqueeze(dim), normalized, values.to(dtype))
-
-
-def _divisor(std: Tensor, eps: float) -> Tensor:
-    return torch.where(std < eps, torch.ones_like(std), std)
 
 
 def check_dim(values: Tensor, dim: int) -> None:
