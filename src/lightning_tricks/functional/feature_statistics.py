@@ -58,13 +58,15 @@ def measure_features(values: Tensor, dim: int = 1, mask: Tensor | None = None) -
         values, dim = rows, 1
     features = values.shape[dim]
     count = values.numel() // features if features else 0
-    exact = values.to(torch.float64)
+    exact = values.to(torch.float64, copy=True)  # which is centered in place
     if not count:
         zeros = exact.new_zeros(features)
         return FeatureStatistics(0, zeros, zeros)
-    others = [place for place in range(values.ndim) if place != dim % values.ndim]
-    variance, mean = torch.var_mean(exact, others, correction=0)
-    return FeatureStatistics(count, mean, variance * count)
+    others = [place for place in range(exact.ndim) if place != dim % exact.ndim]
+    mean = exact.mean(others, keepdim=True)
+    # `var_mean` follows one running mean per feature and takes ten times as long on images
+    m2 = exact.sub_(mean).square_().sum(others)
+    return FeatureStatistics(count, mean.flatten(), m2)
 
 
 def merge_features(parts: Iterable[FeatureStatistics]) -> FeatureStatistics:

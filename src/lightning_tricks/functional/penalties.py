@@ -58,7 +58,7 @@ def add_penalty_grads_(weights: Sequence[Tensor], l1: float = 0.0, l2: float = 0
         if l2:
             torch._foreach_add_(targets, values, alpha=2.0 * l2 * scale)
         if l1:
-            torch._foreach_add_(targets, _signs(values), alpha=l1 * scale)
+            _add_signs_(targets, values, l1 * scale)
 
 
 def _dense_grad_(weight: Tensor) -> Tensor:
@@ -70,7 +70,16 @@ def _dense_grad_(weight: Tensor) -> Tensor:
     return weight.grad
 
 
-def _signs(values: list[Tensor]) -> list[Tensor]:
-    if values[0].is_complex():
-        return [value.sgn() for value in values]
-    return list(torch._foreach_sign(values))
+def _add_signs_(targets: list[Tensor], values: list[Tensor], factor: float) -> None:
+    """Add ``factor`` times the signs of values; on a CPU through one buffer, which stays in its cache."""
+    first = values[0]
+    if first.is_complex():
+        torch._foreach_add_(targets, [value.sgn() for value in values], alpha=factor)
+        return
+    if first.device.type != "cpu":
+        torch._foreach_add_(targets, torch._foreach_sign(values), alpha=factor)
+        return
+    buffer = first.new_empty(max(value.numel() for value in values))
+    for target, value in zip(targets, values, strict=True):
+        signs = buffer[: value.numel()].view(value.shape)
+        target.add_(torch.sign(value, out=signs), alpha=factor)
