@@ -35,6 +35,7 @@ FLOORS = {
     "engine/lr": 4,
     "engine/watch": 4,
     "engine/gradcheck": 5,
+    "engine/initialization": 5,
     "engine/trial": 5,
     "engine/checkup": 6,
     "callbacks": 7,

@@ -30,6 +30,7 @@ _HOMES = {
     "GradientCheck": "reports.gradient_check_result",
     "GradientClipping": "callbacks.gradient_clipping",
     "GradualUnfreezing": "callbacks.gradual_unfreezing",
+    "InitializeWeights": "callbacks.initialize_weights",
     "InputNormalizer": "modules.input_normalizer",
     "InverseSqrtDecay": "callbacks.inverse_sqrt_decay",
     "InverseTimeDecay": "callbacks.inverse_time_decay",
@@ -79,6 +80,7 @@ _HOMES = {
     "gradient_noise_scale": "engine.gradcheck.gradient_noise_scale",
     "hidden_width": "functional.sizing",
     "hidden_width_by_samples": "functional.sizing",
+    "initialize_": "engine.initialization.initialize",
     "instantiate_callbacks": "hydra.instantiate",
     "inverse_sqrt_decay": "functional.schedules",
     "inverse_time_decay": "functional.schedules",
@@ -134,6 +136,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.find_lr import find_lr as find_lr
     from lightning_tricks.callbacks.gradient_clipping import GradientClipping as GradientClipping
     from lightning_tricks.callbacks.gradual_unfreezing import GradualUnfreezing as GradualUnfreezing
+    from lightning_tricks.callbacks.initialize_weights import InitializeWeights as InitializeWeights
     from lightning_tricks.callbacks.inverse_sqrt_decay import InverseSqrtDecay as InverseSqrtDecay
     from lightning_tricks.callbacks.inverse_time_decay import InverseTimeDecay as InverseTimeDecay
     from lightning_tricks.callbacks.live_control import LiveControl as LiveControl
@@ -168,6 +171,7 @@ if TYPE_CHECKING:
     from lightning_tricks.doctor.rules.finding import Finding as Finding
     from lightning_tricks.engine.gradcheck.gradient_check import gradient_check as gradient_check
     from lightning_tricks.engine.gradcheck.gradient_noise_scale import gradient_noise_scale as gradient_noise_scale
+    from lightning_tricks.engine.initialization.initialize import initialize_ as initialize_
     from lightning_tricks.functional.clipping import adaptive_clip_ as adaptive_clip_
     from lightning_tricks.functional.clipping import clip_by_norm_ as clip_by_norm_
     from lightning_tricks.functional.clipping import clip_by_value_ as clip_by_value_

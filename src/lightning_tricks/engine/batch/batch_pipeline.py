@@ -34,14 +34,13 @@ class BatchHook:
     def __init__(self, method: Callable[..., Any]) -> None:
         self.__wrapped__ = method  # Lightning looks through this to see whether the hook is overridden
         self.steps: list[tuple[Stage, Step]] = []
-        self.is_paused = False
+        self.paused_from: Stage | None = None
 
     def __call__(self, batch: Any, dataloader_idx: int = 0) -> Any:
         batch = self.__wrapped__(batch, dataloader_idx)
-        if self.is_paused:
-            return batch
-        for _, step in tuple(self.steps):
-            batch = step(batch)
+        for stage, step in tuple(self.steps):
+            if self.paused_from is None or stage < self.paused_from:
+                batch = step(batch)
         return batch
 
     def __reduce__(self) -> Any:
@@ -114,14 +113,14 @@ class BatchPipeline(RunPart):
             prepare()
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Let batches pass as the module's own hook returns them."""
+    def paused(self, first: Stage = Stage.NORMALIZE) -> Iterator[None]:
+        """Let batches pass the steps from one stage on unchanged; by default, all steps."""
         hook = vars(self._owner).get(_HOOK)
         if not isinstance(hook, BatchHook):
             yield
             return
-        hook.is_paused = True
+        hook.paused_from = first
         try:
             yield
         finally:
-            hook.is_paused = False
+            hook.paused_from = None

@@ -1,10 +1,10 @@
 """Examination: let process 0 examine the module of a run on a batch while the others wait, and restore the run."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch.distributed as dist
 from lightning.pytorch import LightningModule, Trainer
@@ -23,6 +23,7 @@ from lightning_tricks.engine.run.lightning_internals import (
 from lightning_tricks.engine.run.run import strategy_is
 from lightning_tricks.functional.resharding import reshard_
 
+_Result = TypeVar("_Result")
 _SHARDING = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
 
 
@@ -39,10 +40,26 @@ def examine_on_rank_zero(
         batch: as the first step gets it, on its device; ``None`` if the module fetches its own, or there is none.
         failures: collects exceptions.
     """
+
+    def examine_now() -> Evidence | None:
+        return failures.attempt("examine the model", lambda: examine_here(trainer, pl_module, batch), None)
+
+    return act_on_rank_zero(trainer, pl_module, examine_now, failures)
+
+
+def act_on_rank_zero(
+    trainer: Trainer, pl_module: LightningModule, act: Callable[[], _Result], failures: OwnFailures
+) -> _Result | None:
+    """Return what process 0 finds by running the module; ``None`` on the others, which wait.
+
+    Args:
+        trainer: a Trainer that fits.
+        pl_module: its module.
+        act: runs steps and restores the module; it must not raise.
+        failures: collects exceptions of what is done around it.
+    """
     try:
-        if not _is_shared(trainer):
-            return failures.attempt("examine the model", lambda: examine_here(trainer, pl_module, batch), None)
-        return _examine_while_others_wait(trainer, pl_module, batch, failures)
+        return _act_while_others_wait(trainer, pl_module, act, failures) if _is_shared(trainer) else act()
     finally:
         # backward passes outside of it have changed its record of the gradients
         failures.attempt("prepare the strategy's wrapper again", lambda: _rebuild_ddp_wrapper(trainer, pl_module), None)
@@ -53,16 +70,16 @@ def _rebuild_ddp_wrapper(trainer: Trainer, pl_module: LightningModule) -> None:
         rebuild_ddp_wrapper(trainer)
 
 
-def _examine_while_others_wait(
-    trainer: Trainer, pl_module: LightningModule, batch: Any, failures: OwnFailures
-) -> Evidence | None:
+def _act_while_others_wait(
+    trainer: Trainer, pl_module: LightningModule, act: Callable[[], _Result], failures: OwnFailures
+) -> _Result | None:
     failures.attempt("reshard the model", lambda: reshard_(pl_module), None)
     alone = dist.new_group([0])
     try:
         if not trainer.is_global_zero:
             return None
         with _only_member_of(alone):
-            return failures.attempt("examine the model", lambda: examine_here(trainer, pl_module, batch), None)
+            return act()
     finally:
         trainer.strategy.barrier("doctor")
         dist.destroy_process_group(alone)

@@ -1,7 +1,7 @@
 """Run: what all tricks of one Trainer share during one fit."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from lightning.pytorch import LightningModule, Trainer
@@ -22,6 +22,7 @@ class Member(Protocol):
     """What a run needs of a trick."""
 
     loaded_clock: ClockState | None
+    begins_first: ClassVar[bool]
 
     @property
     def state_key(self) -> str: ...
@@ -186,7 +187,7 @@ class Run:
         warn_if_nothing_is_sharded(self.trainer, self.module)
         warn_of_shared_purposes(self.members)
         self.optimizers = list(self.trainer.optimizers)
-        for member in self.members:
+        for member in sorted(self.members, key=lambda member: not member.begins_first):
             member.begin_fit(self)
         for part in self._parts.values():
             part.begin()

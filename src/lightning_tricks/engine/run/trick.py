@@ -37,6 +37,8 @@ class Trick(Callback):
     """Whether it stands before all others in a list that is built from a configuration."""
     only_looks: ClassVar[bool] = False
     """Whether its hooks in a step change nothing of it, so that trial steps go without it."""
+    begins_first: ClassVar[bool] = False
+    """Whether ``begin_fit`` is called before that of the others, because it writes into the model."""
     from_environment: bool = False
     """Whether the variable ``LIGHTNING_TRICKS`` asked for this one, rather than the script itself."""
 

@@ -1,0 +1,55 @@
+"""Unit variance: scale the weights of a model layer by layer so that each output has variance 1 (LSUV)."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lightning_tricks.doctor.tracing.one_pass import find_entry
+from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
+from lightning_tricks.doctor.tracing.trace_step import Patient
+
+
+def measure_scales(patient: Patient, layers: Mapping[str, nn.Module]) -> dict[str, float]:
+    """Return the standard deviation of each layer's output, where all layers before it have been divided by theirs.
+
+    A layer without bias is linear, so that one pass in training mode is enough: each output is divided as it is made.
+    A layer that is called several times is scaled by its first call. Recurrent layers are left out, and so are those
+    that the step does not reach or whose output is constant.
+
+    Args:
+        patient: a model with weights and zero biases, and its batch.
+        layers: linear and convolutional layers, by path.
+
+    References:
+        Mishkin & Matas, All you need is a good init, 2016, algorithm 1.
+    """
+    scales: dict[str, float] = {}
+    handles = [layer.register_forward_hook(_divider(path, scales)) for path, layer in layers.items()]
+    model: Any = patient.model
+    try:
+        model.train()
+        stand_in_(model, Step(patient.optimizers, patient.schedulers), patient.trainer)
+        with patient.context(), torch.enable_grad():
+            find_entry(model, patient.batch).call()
+    finally:
+        for handle in handles:
+            handle.remove()
+        patient.put_back()
+    return scales
+
+
+def _divider(path: str, scales: dict[str, float]) -> Any:
+    """Return a forward hook that divides a layer's output by the standard deviation of its first call."""
+
+    def divide(layer: nn.Module, args: Any, output: Any) -> Any:
+        if not isinstance(output, Tensor):
+            return output
+        if path not in scales:
+            std = float(output.detach().float().std(correction=0))
+            scales[path] = std if math.isfinite(std) and std > 1e-12 else 1.0
+        return output / scales[path]
+
+    return divide
