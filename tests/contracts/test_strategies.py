@@ -15,6 +15,7 @@ WAYS_OUT = {
     "ModelParallelStrategy": strategies,
     "configure_optimizers": L.LightningModule,
     "find_lr": lt,
+    "initialize_": lt,
     "Trainer": L,
 }
 

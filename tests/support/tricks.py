@@ -50,7 +50,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "ExponentialDecay": lambda: lt.ExponentialDecay(0.5, decay_steps="5st", staircase=True),
     "GradientClipping": lambda: lt.GradientClipping(0.5, per_group=True, max_skips=3, log=True),
     "GradualUnfreezing": lambda: lt.GradualUnfreezing(every="4st", rewarmup="2st"),
-    "InitializeWeights": lambda: lt.InitializeWeights("orthogonal", exclude=["head.*"]),
+    "InitializeWeights": lambda: lt.InitializeWeights("orthogonal", seed=1),
     "InverseSqrtDecay": lambda: lt.InverseSqrtDecay(unit="st", warmup=0.5),
     "InverseTimeDecay": lambda: lt.InverseTimeDecay(0.5, decay_steps=0.5),
     "LRFinder": lambda: lt.LRFinder(min_lr=1e-4, max_lr=1.0, num_steps=20, at_epochs=(0, 2), suggestion="minimum"),

@@ -22,7 +22,7 @@ from lightning_tricks.engine.initialization.initialize import (
     scalable,
     seed_from,
 )
-from lightning_tricks.engine.initialization.trace_gains import restored_patient
+from lightning_tricks.engine.initialization.trace_gains import restored_setup
 from lightning_tricks.engine.initialization.unit_variance import measure_scales
 from lightning_tricks.engine.run.ranks import gather_objects
 from lightning_tricks.engine.run.run import Run
@@ -120,9 +120,8 @@ class InitializeWeights(Trick):
         sharding = ["FSDPStrategy", "DeepSpeedStrategy", *(["ModelParallelStrategy"] if self.scheme == "lsuv" else [])]
         if run.strategy_is(*sharding):
             raise MisconfigurationException(
-                f"`InitializeWeights({self.scheme!r})` needs whole weights, but {type(run.trainer.strategy).__name__} "
-                "has split them when fit starts. Call `lightning_tricks.initialize_(self, ...)` in the module's "
-                "`__init__` instead."
+                f"`InitializeWeights` cannot act under {type(run.trainer.strategy).__name__}, which has split the "
+                "weights before fit starts. Use `initialize_(self, ...)` in the module's `__init__`."
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -133,8 +132,8 @@ class InitializeWeights(Trick):
         layers = scalable(chosen)
 
         def measure(batch: Any, *given: Any) -> dict[str, float]:
-            with restored_patient(pl_module, batch, *given) as patient:
-                return measure_scales(patient, layers)
+            with restored_setup(pl_module, batch, *given) as setup:
+                return measure_scales(setup, layers)
 
         divide_(chosen, self._on_rank_zero(self._run, measure))
 

@@ -53,7 +53,7 @@ def activation_gain(name: str, slope: float | None = None) -> float:
     if name in _SLOPES:
         return nn.init.calculate_gain("leaky_relu", _SLOPES[name] if slope is None else slope)
     if name in _OF_TORCH:
-        return nn.init.calculate_gain(name)  # type: ignore[arg-type]
+        return float(nn.init.calculate_gain(name))  # type: ignore[arg-type]
     return _second_moment_gain("sigmoid" if name == "glu" else name)
 
 

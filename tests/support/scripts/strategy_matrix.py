@@ -45,6 +45,8 @@ REMARKS = {
     ("ReduceLROnPlateau", "fsdp2"): "with `restore_best=True` each process keeps its part of the best weights; none is "
     "in a checkpoint",
     ("ReduceLROnPlateau", "deepspeed"): "`restore_best=True` is refused: the engine keeps weights of its own",
+    ("InitializeWeights", "fsdp2"): "no step is traced, so each layer gets its scheme's default gain; "
+    "`scheme='lsuv'` is refused",
     ("LRFinder", "ddp_spawn"): "the callback works; `find_lr` is refused, for its result would stay in the child",
     ("LRFinder", "ddp_fork"): "the callback works; `find_lr` is refused, for its result would stay in the child",
     **{(doctor, shards): _NOT_TRACED for doctor in ("Doctor", "PlacementCheck") for shards in ("fsdp2", *READ)},

@@ -16,6 +16,7 @@ class Followers:
 
     Attributes:
         activations: each activation that takes the result, with the slope of a leaky one; beyond norms and pooling.
+            ``linear`` for a call that none follows.
         ends_residual: the result is added, without a norm before, to what the layer's branch began with.
         calls: how often the weight was used.
     """
@@ -40,10 +41,16 @@ def followers_of(graph: Graph, parameter: str) -> Followers:
         Followers(activations=(('relu', None),), ends_residual=False, calls=1)
     """
     calls = calls_of(graph, parameter)
-    users = [graph[user] for call in calls for user in graph.reached_by(call, _PASSED)]
-    found = ((user.op, user.settings.get("negative_slope")) for user in users if user.op in ACTIVATIONS)
-    activations = tuple((name, float(slope) if isinstance(slope, (int, float)) else None) for name, slope in found)
-    return Followers(tuple(dict.fromkeys(activations)), any(_ends_residual(graph, call) for call in calls), len(calls))
+    activations = dict.fromkeys(found for call in calls for found in _activations_after(graph, call))
+    return Followers(tuple(activations), any(_ends_residual(graph, call) for call in calls), len(calls))
+
+
+def _activations_after(graph: Graph, index: int) -> list[tuple[str, float | None]]:
+    users = [graph[user] for user in graph.reached_by(index, _PASSED)]
+    found = [(user.op, user.settings.get("negative_slope")) for user in users if user.op in ACTIVATIONS]
+    return [(name, float(slope) if isinstance(slope, (int, float)) else None) for name, slope in found] or [
+        ("linear", None)
+    ]
 
 
 def count_residual_sums(graph: Graph) -> int:

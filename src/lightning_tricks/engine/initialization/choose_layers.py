@@ -1,4 +1,4 @@
-"""Choose layers: which linear, convolutional and recurrent layers of a model get initial weights, and why not others."""
+"""Choose layers: which layers of a model get initial weights, and why the others keep theirs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

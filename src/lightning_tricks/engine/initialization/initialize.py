@@ -12,7 +12,7 @@ from lightning_tricks.engine.initialization.choose_layers import ChosenLayers, c
 from lightning_tricks.engine.initialization.draw_layers import draw_layer, write_values_
 from lightning_tricks.engine.initialization.trace_gains import (
     on_the_models_device,
-    restored_patient,
+    restored_setup,
     trace,
     traced_gains,
 )
@@ -79,8 +79,8 @@ def initialize_(
     gains = {} if batch is None or not needs_trace(scheme, nonlinearity) else find_gains(model, chosen, batch)
     names = draw_(chosen, scheme, nonlinearity, gains, mark)
     if scheme == "lsuv":
-        with restored_patient(model, batch) as patient:
-            scales = measure_scales(patient, scalable(chosen))
+        with restored_setup(model, batch) as setup:
+            scales = measure_scales(setup, scalable(chosen))
         divide_(chosen, scales)
     _log.info("`initialize_`: %s", chosen.describe(scheme))
     return names
@@ -112,11 +112,11 @@ def find_gains(model: nn.Module, chosen: ChosenLayers, batch: Any, *given: Any) 
         model: any module.
         chosen: its layers.
         batch: on its device.
-        given: the optimizers and the context of a Trainer, for :func:`restored_patient`.
+        given: the optimizers and the context of a Trainer, for :func:`restored_setup`.
     """
     names = {_weight_name(model, layer): path for path, layer in chosen.layers.items() if hasattr(layer, "weight")}
-    with restored_patient(model, batch, *given) as patient:
-        facts = trace(patient)
+    with restored_setup(model, batch, *given) as setup:
+        facts = trace(setup)
     found = {} if facts is None else traced_gains(facts, names)
     return {names[name]: gain for name, gain in found.items()}
 

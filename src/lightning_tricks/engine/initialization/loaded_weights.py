@@ -1,23 +1,29 @@
 """Loaded weights: find layers whose weights were trained before, in another run or in this process."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from lightning_tricks.doctor.facts.context_facts import PretrainedFact
 from lightning_tricks.doctor.reading.measure_tensors import local_part
 from lightning_tricks.doctor.reading.read_pretraining import looks_trained, read_pretraining
 
 _WRITES = 25  # a constructor, an initializer of the user's and a broadcast write a few times; each step writes once
+_ENOUGH = 256  # numbers, to tell whether they are uniform
+_UNIFORM = 1.95  # the Kolmogorov-Smirnov distance times the root of the count, at a level of 0.001
+_FROZEN = "its weights are frozen"
 
 
 def find_loaded(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, str]:
     """Return the layers whose weights are worth keeping, each with the evidence.
 
-    The evidence is the doctor's (``read_pretraining``) and, for weights that are too small for it, values beyond
-    PyTorch's default next to biases that differ from each other. Small weights that earlier training hardly moved
-    cannot be told from new ones.
+    The evidence is the doctor's (``read_pretraining``); hundreds of writes in this process; values beyond those that
+    PyTorch draws next to biases that differ from each other; and such a layer next to it in the same module, unless its
+    own values are as PyTorch or an initializer draws them. Weights that training hardly moved cannot be told from new
+    ones.
 
     Args:
         model: any module.
@@ -29,21 +35,41 @@ def find_loaded(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, 
         {}
         >>> _ = model[0].weight.data.mul_(9.0)
         >>> find_loaded(model, dict(model.named_children()))
-        {'0': 'its values lie beyond those that PyTorch draws'}
+        {'0': 'its values lie beyond those that PyTorch draws', '1': 'the layers next to it were trained'}
     """
     parts = read_pretraining(model)
-    verdicts = {path: _verdict(layer) for path, layer in layers.items()}
-    some_are_drawn = False in verdicts.values()
+    some_are_new = _shows_new_parts(model, layers.values())
     found: dict[str, str] = {}
     for path, layer in layers.items():
-        part = next((part for part in parts if not part.module or f"{path}.".startswith(f"{part.module}.")), None)
-        if part is not None:
-            found[path] = part.reason
-        elif any(weight._version > _WRITES for weight in _weights(layer)):
-            found[path] = "it was trained in this process"
-        elif verdicts[path] is None and _is_beyond_default(layer, some_are_drawn):
-            found[path] = "its values lie beyond those that PyTorch draws"
+        reason = _reason(path, layer, parts, some_are_new)
+        if reason:
+            found[path] = reason
+    homes = {path.rpartition(".")[0] for path, reason in found.items() if reason != _FROZEN}
+    for path, layer in layers.items():
+        if path not in found and path.rpartition(".")[0] in homes and not _is_surely_new(layer):
+            found[path] = "the layers next to it were trained"
     return found
+
+
+def _reason(path: str, layer: nn.Module, parts: tuple[PretrainedFact, ...], some_are_new: bool) -> str:
+    """Return the evidence that a layer was trained, empty without any."""
+    for part in parts:
+        if not part.module or f"{path}.".startswith(f"{part.module}."):
+            return part.reason
+    if any(weight._version > _WRITES for weight in _weights(layer)):
+        return "it was trained in this process"
+    biases = _biases(layer)
+    is_suspect = not _are_constant(biases) if biases else not some_are_new and _verdict(layer) is None
+    return "its values lie beyond those that PyTorch draws" if is_suspect and _is_beyond_default(layer) else ""
+
+
+def _shows_new_parts(model: nn.Module, layers: Iterable[nn.Module]) -> bool:
+    """Return whether some large weights look drawn, or a norm is as it was made."""
+    norms = [module for module in model.modules() if "Norm" in type(module).__name__]
+    vectors = [value.detach() for norm in norms for _, value in norm.named_parameters(recurse=False)]
+    return any(value.numel() > 1 and _are_constant([value]) for value in vectors) or any(
+        _verdict(layer) is False for layer in layers
+    )
 
 
 def _verdict(layer: nn.Module) -> bool | None:
@@ -55,22 +81,40 @@ def _weights(layer: nn.Module) -> list[Tensor]:
     return [value for name, value in layer.named_parameters(recurse=False) if name.startswith("weight")]
 
 
-def _is_beyond_default(layer: nn.Module, some_are_drawn: bool) -> bool:
-    """Return whether a small layer holds values that PyTorch does not draw, other than by an initializer.
+def _biases(layer: nn.Module) -> list[Tensor]:
+    return [value for name, value in layer.named_parameters(recurse=False) if name.startswith("bias")]
 
-    Initializers set biases to one number. Of a layer without biases nothing is known but its siblings.
-    """
-    numbers = [(name, local_part(value).detach().float()) for name, value in layer.named_parameters(recurse=False)]
-    biases = [value for name, value in numbers if name.startswith("bias") and value.numel() > 1]
-    if biases and all(float(value.max() - value.min()) == 0 for value in biases):
-        return False
-    if not biases and some_are_drawn:
-        return False
+
+def _are_constant(tensors: list[Tensor]) -> bool:
+    """Return whether each tensor holds one number only, as initializers set biases; a single number must be 0."""
+    values = [local_part(tensor).detach().float() for tensor in tensors]
+    return all(
+        float(value.max() - value.min()) == 0 and (value.numel() > 1 or float(value.max()) == 0)
+        for value in values
+        if value.numel()
+    )
+
+
+def _is_beyond_default(layer: nn.Module) -> bool:
+    """Return whether a layer holds numbers larger than those that PyTorch's constructors draw."""
+    numbers = [local_part(value).detach().float() for value in (*_weights(layer), *_biases(layer))]
     bound = _default_bound(layer) * (1 + 1e-3)
-    return any(float(value.abs().max()) > bound for _, value in numbers if value.numel())
+    return any(float(value.abs().max()) > bound for value in numbers if value.numel())
 
 
 def _default_bound(layer: Any) -> float:
-    """Return the largest number that PyTorch's constructors draw."""
     size = getattr(layer, "hidden_size", None) or math.prod(layer.weight.shape[1:])
     return 1 / math.sqrt(size)
+
+
+def _is_surely_new(layer: nn.Module) -> bool:
+    """Return whether a layer's biases are an initializer's, or its weights uniform as PyTorch draws them."""
+    biases = _biases(layer)
+    if biases and _are_constant(biases):
+        return True
+    values = torch.cat([local_part(weight).detach().float().flatten() for weight in _weights(layer)])
+    if len(values) < _ENOUGH:
+        return False
+    ranks = torch.arange(1, len(values) + 1, device=values.device) / len(values)
+    expected = (values.sort().values / _default_bound(layer)).clamp(-1, 1) / 2 + 0.5
+    return float((expected - ranks).abs().max()) < _UNIFORM / math.sqrt(len(values))

@@ -16,7 +16,7 @@ from lightning_tricks.doctor.facts.trace_facts import TraceFacts
 from lightning_tricks.doctor.tracing.lazy_memory import remember_lazy
 from lightning_tricks.doctor.tracing.obtain_batch import bring_to_model
 from lightning_tricks.doctor.tracing.single_process import single_process
-from lightning_tricks.doctor.tracing.trace_step import Patient, trace_step
+from lightning_tricks.doctor.tracing.trace_step import StepSetup, trace_step
 from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 from lightning_tricks.doctor.tracing.without_compile import without_compile
 from lightning_tricks.functional.initial_weights import activation_gain
@@ -25,16 +25,16 @@ Context = Callable[[], AbstractContextManager[Any]]
 
 
 @contextmanager
-def restored_patient(
+def restored_setup(
     model: nn.Module, batch: Any, optimizers: Sequence[Any] = (), context: Context = nullcontext
-) -> Iterator[Patient]:
+) -> Iterator[StepSetup]:
     """Yield a model and its batch to run steps on; afterwards the model, the batch and the generators are restored."""
     memory, put_back_random, put_back_lazy = ObjectSnapshot(), remember_random_state(), remember_lazy(model)
     memory.remember(model, batch)
 
     def put_back() -> None:
         put_back_lazy()
-        memory.put_back_()
+        memory.restore_()
         put_back_random()
 
     trainer = TrainerStandIn(getattr(model, "_trainer", None), None, model)
@@ -42,14 +42,14 @@ def restored_patient(
         trainer.answer(optimizers=list(optimizers), lr_scheduler_configs=[])
     try:
         with without_compile(), single_process(), torch.inference_mode(False):
-            yield Patient(model, batch, optimizers, (), trainer, put_back, context)
+            yield StepSetup(model, batch, optimizers, (), trainer, put_back, context)
     finally:
         put_back()
 
 
-def trace(patient: Patient) -> TraceFacts | None:
+def trace(setup: StepSetup) -> TraceFacts | None:
     """Return the operations of one step, ``None`` if it cannot be followed."""
-    return trace_step(patient, OwnFailures()).trace
+    return trace_step(setup, OwnFailures()).trace
 
 
 def traced_gains(facts: TraceFacts, names: Iterable[str]) -> dict[str, float]:
@@ -72,7 +72,7 @@ def traced_gains(facts: TraceFacts, names: Iterable[str]) -> dict[str, float]:
     for name in names:
         followers = followers_of(graph, name)
         if followers.calls:
-            gains = [activation_gain(activation, slope) for activation, slope in followers.activations] or [1.0]
+            gains = [activation_gain(activation, slope) for activation, slope in followers.activations]
             found[name] = min(gains) * (residual if followers.ends_residual else 1.0)
     return found
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from lightning_tricks.doctor.tracing.one_pass import find_entry
 from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
-from lightning_tricks.doctor.tracing.trace_step import Patient
+from lightning_tricks.doctor.tracing.trace_step import StepSetup
 
 
-def measure_scales(patient: Patient, layers: Mapping[str, nn.Module]) -> dict[str, float]:
+def measure_scales(setup: StepSetup, layers: Mapping[str, nn.Module]) -> dict[str, float]:
     """Return the standard deviation of each layer's output, where all layers before it have been divided by theirs.
 
     A layer without bias is linear, so that one pass in training mode is enough: each output is divided as it is made.
@@ -20,7 +20,7 @@ def measure_scales(patient: Patient, layers: Mapping[str, nn.Module]) -> dict[st
     that the step does not reach or whose output is constant.
 
     Args:
-        patient: a model with weights and zero biases, and its batch.
+        setup: a model with weights and zero biases, and its batch.
         layers: linear and convolutional layers, by path.
 
     References:
@@ -28,16 +28,16 @@ def measure_scales(patient: Patient, layers: Mapping[str, nn.Module]) -> dict[st
     """
     scales: dict[str, float] = {}
     handles = [layer.register_forward_hook(_divider(path, scales)) for path, layer in layers.items()]
-    model: Any = patient.model
+    model: Any = setup.model
     try:
         model.train()
-        stand_in_(model, Step(patient.optimizers, patient.schedulers), patient.trainer)
-        with patient.context(), torch.enable_grad():
-            find_entry(model, patient.batch).call()
+        stand_in_(model, Step(setup.optimizers, setup.schedulers), setup.trainer)
+        with setup.context(), torch.enable_grad():
+            find_entry(model, setup.batch).call()
     finally:
         for handle in handles:
             handle.remove()
-        patient.put_back()
+        setup.restore()
     return scales
 
 
