@@ -41,7 +41,9 @@ def main(cfg: DictConfig) -> float:
         for finder in callbacks:
             if isinstance(finder, LRFinder) and finder.result is not None:
                 finder.result.plot().savefig(out / "lr_finder.png")
-        plot_curves(read_metrics(out / "metrics.csv"), out / "curves.png", title=type(model).__name__)
+        results = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in tested.items())
+        title = f"{type(model).__name__} after {trainer.current_epoch} epochs: {results}"
+        plot_curves(read_metrics(out / "metrics.csv"), out / "curves.png", title=title)
         report({**fitted, **tested}, type(model).__name__, out)
     return fitted["val_loss"]
 

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,14 +54,14 @@ def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *
     _draw(above, {name: values for name, values in metrics.items() if "loss" in name and "/" not in name})
     above.set_yscale("log")
     above.set_ylabel("loss")
-    above.set_title(title)
+    above.set_title(textwrap.fill(title, 95), fontsize=11)
     rates = {name: values for name, values in metrics.items() if name.startswith("lr-")}
     factors = {
         name: values
         for name, values in metrics.items()
         if "/" in name and not name.startswith("lr-") and not is_result(name)
     }
-    _draw(below, rates, linewidth=2)
+    _draw(below, rates, colors=["black", "0.4", "0.6"], linewidth=2)  # the colors of losses mean losses alone
     below.set_ylabel("learning rate")
     below.set_xlabel("optimizer step")
     if factors:

@@ -87,8 +87,9 @@ def plot_lr(
     panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     panels[0].plot(epochs, lrs, color="black", linewidth=1.6)
     panels[0].set_ylabel("learning rate")
-    if unforeseen:
-        panels[0].set_title(f"known only in the run, taken as 1: {', '.join(unforeseen)}", fontsize=9, loc="left")
+    path = f"{len(lrs)} steps: first {lrs[0]:.3g}, highest {max(lrs):.3g}, last {lrs[-1]:.3g}"
+    note = f"\nknown only in the run, taken as 1: {', '.join(unforeseen)}" if unforeseen else ""
+    panels[0].set_title(f"Learning rate over {path}{note}", fontsize=9, loc="left")
     for place, (panel, (name, values)) in enumerate(zip(panels[1:], shown.items(), strict=True)):
         panel.plot(epochs, values, color=f"C{place}", linewidth=1.4)
         panel.set_title(f"× {name}", fontsize=9, loc="left")
@@ -135,4 +136,6 @@ def plot_gallery(
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[len(curves) :]:
         panel.set_axis_off()
+    figure.supxlabel(f"time, from 0 to {end:g}", fontsize=9)
+    figure.supylabel("multiplier of the learning rate", fontsize=9)
     return figure

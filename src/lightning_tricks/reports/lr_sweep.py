@@ -7,6 +7,9 @@ from typing import Any
 
 from lightning_tricks.reports.curves import new_figure
 
+_CHOSEN = "tab:purple"
+"""No method's color, so that the chosen rate is not taken for that of one."""
+
 
 def describe_sweep(
     lrs: Sequence[float],
@@ -72,7 +75,7 @@ def plot_sweep(
         ax.plot([lr], [height], "o", color=f"C{place}", markersize=7 - place, label=label, zorder=3)
     name, lr = chosen
     if lr is not None:
-        ax.axvline(lr, color="C3", linewidth=1.2, linestyle="--")
+        ax.axvline(lr, color=_CHOSEN, linewidth=1.2, linestyle="--")
         ax.annotate(
             f"{name}: {lr:.3g}",
             (lr, 1.0),
@@ -81,7 +84,7 @@ def plot_sweep(
             textcoords="offset points",
             ha="center",
             va="bottom",
-            color="C3",
+            color=_CHOSEN,
         )
     head = "" if lr is not None else "no suggestion: " * bool(reason) or "no suggestion"
     if head or reason:

@@ -47,6 +47,10 @@ def plot_plateau(
     above.plot(steps, scores, marker=".", linewidth=1, label=monitor)
     above.step(steps, bests, where="post", linewidth=2, label="best so far")
     above.set_ylabel(monitor)
+    plural = "" if len(cuts) == 1 else "s"
+    above.set_title(
+        f"{monitor}: best {bests[-1]:.4g} in {len(steps)} checks, {len(cuts)} cut{plural} of the learning rate"
+    )
     if min(scores) > 0 and max(scores) > 5 * min(scores):
         above.set_yscale("log")
     rates = [base_lr * factor for factor in (1.0, *factors)]

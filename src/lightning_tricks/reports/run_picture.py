@@ -18,7 +18,7 @@ def draw_curves(record: RunData) -> bytes | None:
     try:
         from lightning_tricks.reports.shown_figure import png_of
 
-        return png_of(plot_curves({**named, **rates, **factors}, title=record.model.replace("$", r"\$")))
+        return png_of(plot_curves({**named, **rates, **factors}, title=record.sentence().replace("$", r"\$")))
     except ModuleNotFoundError:
         return None
 

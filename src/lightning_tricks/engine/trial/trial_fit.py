@@ -1,5 +1,6 @@
 """Trial fit: a fit that ends before its first step, after which model, Trainer and random numbers are as before."""
 
+import logging
 import random
 import signal
 import sys
@@ -9,6 +10,7 @@ from typing import Any, NoReturn
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core import rank_zero
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
 from lightning_tricks.engine.run.trick import Trick
@@ -111,8 +113,14 @@ def _seed(seed: int) -> None:
 
 
 def _plain_trainer(model: LightningModule, epochs: int) -> Any:
+    """Return a Trainer of one device, without what a new Trainer logs of devices and services."""
     kind = _import_from(_package_of(model), "trainer").Trainer
-    return kind(devices=1, max_epochs=epochs, logger=False, enable_checkpointing=False, enable_model_summary=False)
+    level = rank_zero.log.level
+    rank_zero.log.setLevel(logging.WARNING)
+    try:
+        return kind(devices=1, max_epochs=epochs, logger=False, enable_checkpointing=False, enable_model_summary=False)
+    finally:
+        rank_zero.log.setLevel(level)
 
 
 def _package_of(value: object) -> str:
