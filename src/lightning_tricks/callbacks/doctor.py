@@ -98,7 +98,7 @@ class Doctor(Trick):
         self.select, self.ignore = tuple(check_words("select", select)), tuple(check_words("ignore", ignore))
         self.options, self.fail_on = options, fail_on
         self._checks = plan_checks(self.select, self.ignore, options)
-        late = tuple(rule for rule in self._checks.rules if rule.kind == "run" or "numerics" in rule.needs)
+        late = tuple(half for rule in self._checks.rules if (half := rule.during_run) is not None)
         self._late_checks = self._checks._replace(rules=late, notes=(), contracts=None)
         self.reset()
 
@@ -157,7 +157,7 @@ class Doctor(Trick):
         empty = Report(type(pl_module).__name__, notes=["The model was not examined."])
         if evidence is None:
             return empty
-        late = {rule.code for rule in self._late_checks.rules}
+        late = {rule.code for rule in self._checks.rules if rule.during_run is not None and rule.in_run is None}
         return self._attempt("judge the evidence", lambda: judge_start(evidence, self._checks, late)) or empty
 
     def _attempt(self, what: str, action: Callable[[], _Result]) -> _Result | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
 from healthy_nets import mlp
 
 from lightning_tricks.doctor.facts.evidence import Evidence
@@ -11,7 +12,7 @@ from lightning_tricks.doctor.judging.late_findings import judge_late, judge_star
 from lightning_tricks.doctor.judging.project import Checks
 from lightning_tricks.doctor.reading.read_model import read_model
 from lightning_tricks.doctor.rules.finding import Severity
-from lightning_tricks.doctor.rules.rule import Rule, Symptom, rule, rule_of
+from lightning_tricks.doctor.rules.rule import NotChecked, Rule, Symptom, rule, rule_of
 
 
 def severe_from(step: int) -> Rule:
@@ -70,3 +71,31 @@ def test_notes_are_added_once_and_those_on_unchecked_rules_not_at_all() -> None:
     for _ in range(2):
         _, report = judge_late(report, facts(1), checks)
     assert report.notes == ["A rule could not be loaded."]
+
+
+@pytest.mark.parametrize(
+    ("first", "late", "expected"),
+    [
+        ("passed", "passed", "passed"),
+        ("passed", "not checked", "passed"),
+        ("passed", "found", "found"),
+        ("found", "passed", "found"),
+        ("not checked", "passed", "passed"),
+    ],
+)
+def test_a_rule_of_a_batch_that_is_checked_again_keeps_what_is_known(first: str, late: str, expected: str) -> None:
+    def answer(status: str) -> Iterator[Symptom | NotChecked]:
+        if status != "passed":
+            yield Symptom("loss", f"{status} early", "try") if status == "found" else NotChecked("no reason")
+
+    @rule("XYZ002", "info", kind="batch", in_run=lambda _: answer(late))
+    def fault_twice(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
+        """A fault of a batch, or of a run."""
+        yield from answer(first)
+
+    found = rule_of(fault_twice)
+    assert found is not None
+    assert found.during_run is not None
+    report = judge_start(Evidence(MODEL), Checks((found,), {}, ()), set())
+    _, report = judge_late(report, facts(None), Checks((found.during_run,), {}, ()))
+    assert [outcome.status for outcome in report.outcomes] == [expected]

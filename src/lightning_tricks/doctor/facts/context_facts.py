@@ -34,6 +34,8 @@ class RowsFacts:
         overlapping: how many were found.
         overlap_by: ``indices`` where both are parts of one data set, ``rows`` where contents were compared.
         classes: rows by class, where targets are classes.
+        target_variance: the mean square error of always predicting the mean target, where targets are a few numbers.
+        target_deviation: the mean absolute error of always predicting the median.
         sorted: classes come one after the other.
         windows: each row is the one before, shifted: windows over a series.
         reasons: for what is ``None``, why.
@@ -46,6 +48,8 @@ class RowsFacts:
     overlapping: int = 0
     overlap_by: str = "rows"
     classes: dict[str, int] | None = None
+    target_variance: float | None = None
+    target_deviation: float | None = None
     sorted: bool = False
     windows: bool = False
     reasons: dict[str, str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from lightning_tricks.doctor.facts.evidence import Evidence, LeafFact
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.model_facts import ModuleFact, ParameterFact
-from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, SHAPES, WEIGHTS
+from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, POOLS, SHAPES, WEIGHTS
 
 TARGET_NAMES = frozenset({"y", "label", "labels", "target", "targets", "class", "classes"})
 NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"})
@@ -77,6 +77,12 @@ def is_added_or_multiplied(graph: Graph, index: int) -> bool:
         ):
             return True
     return False
+
+
+def is_between_layers(graph: Graph, index: int) -> bool:
+    """Return whether a result goes into a layer's weights and is not a gate."""
+    users = [graph[user] for user in graph.reached_by(index, SHAPES | DROPOUTS | POOLS | NORMS)]
+    return any(user.op in WEIGHTS for user in users) and not any(user.op == "mul" for user in users)
 
 
 def inputs(evidence: Evidence) -> list[LeafFact]:

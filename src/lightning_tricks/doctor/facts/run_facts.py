@@ -24,14 +24,19 @@ class StartFact:
     Attributes:
         trained: the model, or a part of it, was trained before: where the loss starts is not where nothing was learnt.
         dropout: the model has some.
-        guess: the loss of always predicting how frequent the classes are; ``None`` where the loss is of another kind.
+        guess: the loss of the best constant prediction: how frequent the classes are, or the mean (median) of the
+            targets; ``None`` where the loss is of another kind.
+        guess_is: what that prediction is, in words.
         without_gradient: trainable parameters that got no gradient, or one of exactly 0, in the traced step.
+        hidden: the sigmoids and tanhs between layers that are not gates, as ``tanh body.1``.
     """
 
     trained: bool = False
     dropout: bool = False
     guess: float | None = None
+    guess_is: str = "the class frequencies"
     without_gradient: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,6 +190,48 @@ def observe_step(seen: tuple[StepFact, ...], new: StepFact) -> tuple[StepFact, .
 
 
 @dataclass(frozen=True)
+class ActivationFact:
+    """An activation in some batches of a run.
+
+    Attributes:
+        op: ``relu``, ``relu6``, ``sigmoid`` or ``tanh``.
+        module: the path of the module in whose forward it was called.
+        units: how many.
+        samples: in the last batches that were measured, together.
+        first: the share of the units that were dead (saturated) in the first batch that was measured.
+        share: the share of the units that were dead (saturated) in each of the last three.
+    """
+
+    op: str
+    module: str
+    units: int
+    samples: int
+    first: float
+    share: float
+
+
+@dataclass(frozen=True)
+class ForwardFacts:
+    """The forward passes of some batches of a run, on process 0.
+
+    Attributes:
+        step: the Trainer's, of the last one.
+        batches: how many were measured.
+        activations: those of the last batch.
+        terms: the absolute values of the terms that are added to form the loss, means over the last three.
+        first_terms: their absolute values in the first one.
+        classes: how often each class was the target of a plain cross entropy with one class a row.
+    """
+
+    step: int
+    batches: int
+    activations: tuple[ActivationFact, ...] = ()
+    terms: tuple[float, ...] = ()
+    first_terms: tuple[float, ...] = ()
+    classes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class ClipFact:
     """Gradient clipping: its setting, its limit, and whether it limits each value or the norm of all gradients."""
 
@@ -208,6 +255,7 @@ class RunFacts:
         evaluations: of runs with a validation loss, the first, the best and the last ones.
         steps: some of the optimizer's steps, the first and the last ones.
         clip: what cuts the gradients of every step, if it is known.
+        forward: of the forward passes of some batches, the last reading.
         numerics: of the first step that was not finite, the operations that made it so, where it was looked at.
         ended: the fit is over.
     """
@@ -221,6 +269,7 @@ class RunFacts:
     evaluations: tuple[EvaluationFact, ...] = ()
     steps: tuple[StepFact, ...] = ()
     clip: ClipFact | None = None
+    forward: ForwardFacts | None = None
     numerics: NumericFacts | None = None
     ended: bool = False
 

@@ -12,6 +12,8 @@ from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.rules.outcome import Outcome
 
+_DURING_TRAINING = "checked during training"
+
 
 def judge_start(evidence: Evidence, checks: Checks, late_codes: Collection[str]) -> Report:
     """Return the report before the first step.
@@ -19,7 +21,7 @@ def judge_start(evidence: Evidence, checks: Checks, late_codes: Collection[str])
     Args:
         evidence: the measured facts.
         checks: all rules to check.
-        late_codes: rules that are checked again during training: they have not passed yet.
+        late_codes: rules that are checked during training alone: they have not passed yet.
     """
     report = judge(replace(evidence, run=RunFacts()), *checks)
     outcomes = [_not_yet_passed(outcome) if outcome.code in late_codes else outcome for outcome in report.outcomes]
@@ -48,14 +50,21 @@ def judge_late(report: Report, evidence: Evidence, checks: Checks) -> tuple[Repo
         report,
         findings=[*kept, *late.findings],
         notes=[*report.notes, *notes],
-        outcomes=[judged.get(outcome.code, outcome) for outcome in report.outcomes],
+        outcomes=[_join(outcome, judged.get(outcome.code, outcome)) for outcome in report.outcomes],
     )
+
+
+def _join(earlier: Outcome, late: Outcome) -> Outcome:
+    """Return what is known of a rule that may have been checked on the first batch, too."""
+    stays_found = earlier.status == "found" and late.status != "found"
+    says_less = late.status == "not checked" and earlier.detail != _DURING_TRAINING
+    return earlier if stays_found or says_less else late
 
 
 def _not_yet_passed(outcome: Outcome) -> Outcome:
     if outcome.status != "passed":
         return outcome
-    return replace(outcome, status="not checked", detail="checked during training")
+    return replace(outcome, status="not checked", detail=_DURING_TRAINING)
 
 
 def _covers(finding: Finding, other: Finding) -> bool:

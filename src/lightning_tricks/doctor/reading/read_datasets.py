@@ -1,7 +1,9 @@
 """Read data sets: what rows of the training and validation sets have in common."""
 
+import math
+import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -66,6 +68,8 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
         overlapping=found,
         overlap_by=by,
         classes=None if classes is None else dict(classes),
+        target_variance=_error_of_constant(marks, statistics.pvariance),
+        target_deviation=_error_of_constant(marks, _mean_deviation),
         sorted=classes is not None and _is_sorted_by_class(labels),
         windows=windows,
         reasons=reasons,
@@ -89,6 +93,21 @@ def _overlap(train: Any, val_loader: Any, marks: list[Mark] | None, problem: str
     found = len(different & known)
     share = found / len(different) if different else 0.0
     return min(1.0, share * len(train) / len(marks)), found, "rows"  # of what was not read, as many again
+
+
+def _error_of_constant(marks: list[Mark] | None, error: Callable[[list[float]], float]) -> float | None:
+    """Return the error of the best constant prediction of numeric targets, a mean over their columns."""
+    targets = [mark.target for mark in marks or ()]
+    rows = [target for target in targets if target is not None and all(map(math.isfinite, target))]
+    if len(rows) < 2 or len(rows) < len(targets) or len({len(row) for row in rows}) > 1:
+        return None
+    return statistics.fmean(error(list(column)) for column in zip(*rows, strict=True))
+
+
+def _mean_deviation(values: list[float]) -> float:
+    """Return the mean distance from the median."""
+    center = statistics.median(values)
+    return statistics.fmean(abs(value - center) for value in values)
 
 
 def _length(dataset: Any) -> int:

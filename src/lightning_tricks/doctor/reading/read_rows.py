@@ -13,6 +13,7 @@ from lightning_tricks.doctor.facts.roles import TARGET_NAMES
 from lightning_tricks.doctor.reading.containers import walk_batch
 
 _SECONDS = 0.25
+_MAX_TARGETS = 16
 
 Row = list[tuple[str, Any]]
 
@@ -28,12 +29,14 @@ class Mark(NamedTuple):
         whole: a hash of all that is in it.
         inputs: a hash of its inputs.
         label: its class, if its target is one whole number.
+        target: its target, if it is a few numbers.
         blank: its inputs hold one value again and again: masked or empty rows are necessarily equal.
     """
 
     whole: int
     inputs: int
     label: int | None
+    target: tuple[float, ...] | None
     blank: bool
 
 
@@ -70,6 +73,7 @@ def mark(row: Row) -> Mark:
         whole=hash(tuple(contents.values())),
         inputs=hash(tuple(contents[path] for path, _ in inputs)),
         label=_label(targets[0][1]) if len(targets) == 1 else None,
+        target=_numbers(targets[0][1]) if len(targets) == 1 else None,
         blank=all(_is_blank(value, contents[path]) for path, value in inputs),
     )
 
@@ -172,6 +176,15 @@ def _label(value: Any) -> int | None:
     if isinstance(value, float):
         return int(value) if value in (0.0, 1.0) else None
     return int(value) if isinstance(value, int) else None
+
+
+def _numbers(value: Any) -> tuple[float, ...] | None:
+    """Return a few numbers as floats, ``None`` for anything else."""
+    if isinstance(value, Tensor):
+        value = _array(value)
+    if getattr(getattr(value, "dtype", None), "kind", "") in ("f", "i", "u") and 0 < value.size <= _MAX_TARGETS:
+        return tuple(map(float, value.flatten().tolist()))
+    return (float(value),) if isinstance(value, float) else None
 
 
 def _is_blank(value: Any, content: bytes) -> bool:

@@ -13,7 +13,7 @@ defaults, and its docstring is its page, the only copy::
 
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -73,6 +73,7 @@ class Rule:
         preview: off unless asked for.
         explains: codes of rules whose findings follow from a finding of this rule: they become notes.
         check: the function.
+        in_run: for a rule of a batch, a function with the same options that checks the facts of a training run.
     """
 
     code: str
@@ -83,6 +84,14 @@ class Rule:
     preview: bool
     explains: tuple[str, ...]
     check: Callable[..., Symptoms]
+    in_run: Callable[..., Symptoms] | None = None
+
+    @property
+    def during_run(self) -> "Rule | None":
+        """The rule as it is checked during training, ``None`` if it is not."""
+        if self.in_run is not None:
+            return replace(self, kind="run", needs=("run",), check=self.in_run, in_run=None)
+        return self if self.kind == "run" or "numerics" in self.needs else None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -120,12 +129,13 @@ def rule(
     needs: tuple[str, ...] = (),
     preview: bool = False,
     explains: tuple[str, ...] = (),
+    in_run: Callable[..., Symptoms] | None = None,
 ) -> Callable[[Callable[..., Symptoms]], Callable[..., Symptoms]]:
     """Turn a function into a rule; see the docstring of this module."""
 
     def mark(check: Callable[..., Symptoms]) -> Callable[..., Symptoms]:
         name = check.__name__.replace("_", "-")
-        setattr(check, _MARK, Rule(code, name, severity, kind, needs, preview, explains, check))
+        setattr(check, _MARK, Rule(code, name, severity, kind, needs, preview, explains, check, in_run))
         return check
 
     return mark

@@ -23,6 +23,8 @@ from lightning_tricks.doctor.facts.run_facts import (
     observe_step,
 )
 from lightning_tricks.engine.checkup.clip_settings import read_clip_settings
+from lightning_tricks.engine.checkup.forward_watch import ForwardWatch, Measured
+from lightning_tricks.engine.checkup.host_copy import to_host
 from lightning_tricks.engine.checkup.loss_watch import KeptLosses, LossWatch, join_losses
 from lightning_tricks.engine.checkup.nonfinite_rerun import NonfiniteRerun
 from lightning_tricks.engine.checkup.step_watch import StepWatch, highest_rate, join_steps
@@ -61,6 +63,7 @@ class RunWatch:
         self._since_reading = 0
         self._losses, self._steps, self._still = LossWatch(), StepWatch(), UnchangedParamsWatch()
         self._zeroing: ZeroGradWatch | None = None
+        self._forward = ForwardWatch(lambda see: self._attempt("follow a forward pass", see))
         self._numbers = NonfiniteRerun()
         self._since_evaluation = (0.0, 0)
         self._training_modes: tuple[str, ...] | None = None
@@ -95,11 +98,14 @@ class RunWatch:
         return ZeroGradWatch(trainer.optimizers, attempt)
 
     def start_batch(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
-        """Hold a batch until its optimizer step."""
+        """Hold a batch until its optimizer step, and follow the forward pass of one batch in each interval."""
+        if self.batches % reading_distance(trainer) == 0:
+            self._attempt("follow a forward pass", lambda: self._forward.start(trainer, pl_module))
         self._attempt("hold a batch", lambda: self._numbers.start_batch(trainer, pl_module, batch))
 
     def before_backward(self, loss: Tensor) -> None:
-        """Check whether a loss is finite, if that requires no wait."""
+        """Check whether a loss is finite, if that requires no wait; the forward pass has ended."""
+        self._attempt("keep a forward pass", lambda: self._forward.stop(loss))
         self._attempt("look at a loss", lambda: self._numbers.before_backward(loss))
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -119,6 +125,7 @@ class RunWatch:
         """Keep the loss of a batch, and return whether a reading is due: on every process after the same batch."""
         self.batches += 1
         self._since_reading += 1
+        self._attempt("keep a forward pass", self._forward.stop)
         self._attempt("keep a loss", lambda: self._losses.add(trainer, pl_module, outputs))
         self._attempt("look at the update of a step", self._steps.after_batch)
         return self._since_reading >= reading_distance(trainer)
@@ -142,10 +149,16 @@ class RunWatch:
         elif taken is None:
             self._ends(trainer)
 
-    def _take(self, trainer: Trainer) -> tuple[KeptLosses, list[Any], Tensor | None]:
-        """Return what this process has kept; everything that may fail on a single process is in here."""
+    def _take(self, trainer: Trainer) -> tuple[KeptLosses, list[Any], Measured, Tensor | None]:
+        """Return what this process has kept, with one wait for its device; all that may fail on one process alone."""
         zeroing = None if self._zeroing is None else self._zeroing.take(trainer)
-        return self._losses.take(trainer), self._steps.take(), zeroing
+        losses, steps, forward = self._losses.take(trainer), self._steps.take_waiting(), self._forward.take()
+        waiting = [losses.values, forward.numbers, *(step.numbers for step in steps)]
+        values, forward.numbers, *numbers = to_host(waiting)
+        if trainer.world_size == 1:  # several processes reduce them on the device
+            losses = losses._replace(values=values)
+        looks = [step.to_plain(number) for step, number in zip(steps, numbers, strict=True)]
+        return losses, looks, forward, zeroing
 
     def _ends(self, trainer: Trainer) -> bool:
         """Return whether any process has failed, which ends the watch on all; every process must call this."""
@@ -156,8 +169,14 @@ class RunWatch:
         self.ended = self._failed
         return self.ended
 
-    def _join(self, trainer: Trainer, taken: KeptLosses, looks: list[Any], zeroing: Tensor | None) -> None:
+    def _join(
+        self, trainer: Trainer, taken: KeptLosses, looks: list[Any], forward: Measured, zeroing: Tensor | None
+    ) -> None:
         facts = self.facts
+        if trainer.world_size > 1:  # each process has batches of its own
+            forward = trainer.strategy.broadcast(forward)
+        if forward.batches:
+            facts = replace(facts, forward=forward.to_facts())
         losses, bad = join_losses(trainer, taken)
         finite = [loss for loss in losses if math.isfinite(loss)]
         total, count = self._since_evaluation
@@ -214,6 +233,7 @@ class RunWatch:
     def release(self) -> None:
         """Remove all hooks and references to parameters."""
         self._steps.release()
+        self.failures.attempt("stop following a forward pass", self._forward.release, None)
         self._numbers.release()
         if self._zeroing is not None:
             self.failures.attempt("remove its hooks", self._zeroing.close, None)

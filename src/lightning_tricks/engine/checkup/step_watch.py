@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_tricks.doctor.facts.run_facts import StepFact
+from lightning_tricks.engine.checkup.host_copy import to_host
 from lightning_tricks.engine.clip.step_guard import active_scaler
 from lightning_tricks.functional.gradients import join_norms, local_parts, tensor_norms
 
@@ -17,7 +18,7 @@ _SAMPLE = 1024
 
 
 @dataclass
-class _WatchedStep:
+class WatchedStep:
     """The measurements of one step.
 
     Attributes:
@@ -44,9 +45,9 @@ class _WatchedStep:
             self.numbers = torch.cat([self.numbers, updates.to(self.numbers)])
         self.weights, self.before = [], []
 
-    def to_plain(self) -> list[Any]:
-        """Return step, rate, names and numbers, with root mean squares for norms; this process waits for its device."""
-        total, *rest = self.numbers.tolist()
+    def to_plain(self, numbers: Tensor) -> list[Any]:
+        """Return step, rate, names and the given numbers of this step, with root mean squares for norms."""
+        total, *rest = numbers.tolist()
         norms, updates = rest[: len(self.roots)], rest[len(self.roots) :]
         gradients = [norm / root for norm, root in zip(norms, self.roots.values(), strict=True)]
         return [self.step, self.lr, list(self.roots), [total, *gradients, *updates]]
@@ -61,8 +62,8 @@ class StepWatch:
 
     def __init__(self) -> None:
         self._steps = 0
-        self._open: _WatchedStep | None = None
-        self._closed: list[_WatchedStep] = []
+        self._open: WatchedStep | None = None
+        self._closed: list[WatchedStep] = []
 
     @torch.no_grad()
     def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer, every: int) -> None:
@@ -83,9 +84,14 @@ class StepWatch:
             self._open = None
 
     def take(self) -> list[Any]:
-        """Return the steps that this process has looked at, as plain numbers, and forget them."""
-        taken = [step.to_plain() for step in self._closed]
-        self._closed = []
+        """Return the steps that this process has looked at, as plain numbers, and forget them; waits for the device."""
+        steps = self.take_waiting()
+        numbers = to_host([step.numbers for step in steps])
+        return [step.to_plain(values) for step, values in zip(steps, numbers, strict=True)]
+
+    def take_waiting(self) -> list[WatchedStep]:
+        """Return the steps that this process has looked at, on their device, and forget them."""
+        taken, self._closed = self._closed, []
         return taken
 
     def release(self) -> None:
@@ -94,13 +100,13 @@ class StepWatch:
 
     def plain_state(self) -> dict[str, Any]:
         """Return the count of steps and what was measured, in host memory."""
-        return {"steps": self._steps, "looks": [step.to_plain() for step in self._closed]}
+        return {"steps": self._steps, "looks": [step.to_plain(step.numbers) for step in self._closed]}
 
     def load(self, plain: dict[str, Any]) -> None:
         """Load the result of :meth:`plain_state`."""
         self._steps = plain["steps"]
         self._closed = [
-            _WatchedStep(
+            WatchedStep(
                 step, float(lr), dict.fromkeys(names, 1.0), torch.tensor([*map(float, numbers)], dtype=torch.float64)
             )
             for step, lr, names, numbers in plain["looks"]
@@ -126,7 +132,7 @@ def join_steps(trainer: Trainer, taken: list[Any], loss: float) -> list[StepFact
     return [fact for fact in facts if active_scaler(trainer) is None or math.isfinite(fact.norm)]
 
 
-def _start_step(pl_module: LightningModule, optimizer: Optimizer, step: int) -> _WatchedStep:
+def _start_step(pl_module: LightningModule, optimizer: Optimizer, step: int) -> WatchedStep:
     """Measure the gradients, and take samples of the weights before the step."""
     held = {
         id(parameter) for group in optimizer.param_groups for parameter in group["params"] if parameter.grad is not None
@@ -138,7 +144,7 @@ def _start_step(pl_module: LightningModule, optimizer: Optimizer, step: int) -> 
     numbers = torch.cat([join_norms(norms)[None], norms[: len(matrices)]])
     roots = {name: math.sqrt(max(matrix.numel(), 1)) for name, matrix in matrices.items()}
     weights = local_parts(list(matrices.values()))
-    return _WatchedStep(
+    return WatchedStep(
         step, highest_rate(optimizer), roots, numbers, weights, [sample(weight).clone() for weight in weights]
     )
 

@@ -139,6 +139,12 @@ def worse_than_the_class_frequencies() -> dict:
     return ran(evaluations=seen, start=StartFact(guess=math.log(3)))
 
 
+@sick("RUN009", "always predicting the mean target has 2", severity="warning")
+def a_regression_that_starts_far_from_targets_with_a_large_mean() -> dict:
+    seen = evaluations([900.0, 90.0, 9.0, 4.0], [800.0, 80.0, 8.0, 3.0])
+    return ran(evaluations=seen, start=StartFact(guess=2.0, guess_is="the mean target"))
+
+
 @healthy("RUN009")
 def better_once_and_overfitted_since() -> dict:
     seen = evaluations([1.1, 0.9, 0.7, 0.5], [0.9, 1.12, 1.2, 1.4])

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.graph import Graph
-from lightning_tricks.doctor.facts.operations import DROPOUTS, POOLS, SHAPES, WEIGHTS
-from lightning_tricks.doctor.facts.roles import NORMS, targets
+from lightning_tricks.doctor.facts.operations import DROPOUTS, SHAPES
+from lightning_tricks.doctor.facts.roles import NORMS, is_between_layers, targets
+from lightning_tricks.doctor.rules.act.activations_in_run import dead_units_in_run, saturated_units_in_run
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
 _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
@@ -30,21 +31,22 @@ def saturating_hidden_activation(evidence: Evidence, *, sigmoids: int = 2, tanhs
     """
     graph = evidence.graph
     for op, limit in (("sigmoid", sigmoids), ("tanh", tanhs)):
-        hidden = [i for i, _ in graph.find(op) if _is_between_layers(graph, i) and not _is_normalized(graph, i)]
+        hidden = [i for i, _ in graph.find(op) if is_between_layers(graph, i) and not _is_normalized(graph, i)]
         depth = _longest_chain(graph, hidden)
         if depth >= limit:
             message = f"{depth} hidden {op}s in a chain of layers, {limit} or more"
             yield Symptom(graph[hidden[0]].module, message, "nn.ReLU() or nn.GELU() in hidden layers")
 
 
-@rule("ACT002", "warning", kind="batch", needs=("trace",))
+@rule("ACT002", "warning", kind="batch", needs=("trace",), in_run=saturated_units_in_run)
 def saturated_activations(
     evidence: Evidence, *, limit: float = 0.5, samples: int = 8
 ) -> Iterator[Symptom | NotChecked]:
     """Saturated sigmoids or tanhs.
 
     What it looks at:  the share of units that are beyond ±0.97 (tanh) or outside [0.03, 0.97] (sigmoid) on over 90%
-                       of the samples.
+                       of the samples: of the first batch, and during training of three measured batches (one in
+                       ``log_every_n_steps``) in a row, if the share has grown.
     Why it matters:    the slope is nearly zero there, and the unit does not learn.
     Options:           ``limit``: the share of units above which it is reported; ``samples``: smaller batches are not
                        judged.
@@ -53,7 +55,7 @@ def saturated_activations(
     References:        TheDeepChecker, TOSEM 2023; Glorot & Bengio, 2010.
     """
     graph = evidence.graph
-    hidden = [operation for i, operation in graph.find("sigmoid", "tanh") if _is_between_layers(graph, i)]
+    hidden = [operation for i, operation in graph.find("sigmoid", "tanh") if is_between_layers(graph, i)]
     if hidden and not _has_samples(evidence, samples):
         yield NotChecked(f"fewer than {samples} samples in the batch")
         return
@@ -67,11 +69,13 @@ def saturated_activations(
             )
 
 
-@rule("ACT003", "warning", kind="batch", needs=("trace",), explains=("BEH006",))
+@rule("ACT003", "warning", kind="batch", needs=("trace",), explains=("BEH006",), in_run=dead_units_in_run)
 def dead_relu(evidence: Evidence, *, limit: float = 0.4, at_start: float = 0.75, samples: int = 32) -> Symptoms:
     """ReLU units that are never active.
 
-    What it looks at:  the share of a ReLU's units (channels) that are zero on every sample of the batch.
+    What it looks at:  the share of a ReLU's units (channels) that are zero on every sample of the first batch, and
+                       during training on every sample of three measured batches (one in ``log_every_n_steps``), if the
+                       share has grown.
     Why it matters:    a unit that is zero on every input gets no gradient and cannot recover.
     Options:           ``limit``: the share above which it is reported; ``at_start``: the share above which it is a
                        warning in a model that has not been trained; ``samples``: with fewer samples it is info.
@@ -132,12 +136,6 @@ def _longest_chain(graph: Graph, chosen: list[int]) -> int:
     for index, operation in enumerate(graph.operations):
         depths[index] = max((depths[each] for each in operation.inputs), default=0) + (index in counted)
     return max(depths, default=0)
-
-
-def _is_between_layers(graph: Graph, index: int) -> bool:
-    """Return whether a result goes into a layer's weights and is not a gate."""
-    users = [graph[user] for user in graph.reached_by(index, SHAPES | DROPOUTS | POOLS | NORMS)]
-    return any(user.op in WEIGHTS for user in users) and not any(user.op == "mul" for user in users)
 
 
 def _is_normalized(graph: Graph, index: int) -> bool:

@@ -7,6 +7,9 @@ from lightning_tricks.doctor.facts.operations import LOSSES
 from lightning_tricks.doctor.facts.samples import what_uses_parts_of_rows
 from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
 
+_ROWS_PER_CLASS = 20
+"""So many rows of each class are expected if all have the same size: chance then makes no class ten times smaller."""
+
 
 @rule("DAT005", "error", kind="static", needs=("rows",))
 def train_val_overlap(evidence: Evidence, *, limit: float = 0.01, least: int = 3) -> Iterator[Symptom | NotChecked]:
@@ -41,11 +44,31 @@ def train_val_overlap(evidence: Evidence, *, limit: float = 0.01, least: int = 3
         yield Symptom("val loader", message, "split the rows once with random_split, and check the indices")
 
 
-@rule("DAT008", "warning", kind="static", needs=("rows",))
+def class_imbalance_in_run(
+    evidence: Evidence, *, ratio: float = 10.0, least: int = 500
+) -> Iterator[Symptom | NotChecked]:
+    """Yield classes of very different size among the targets of measured batches, after whatever sampler there is."""
+    counts = evidence.run.forward.classes if evidence.run is not None and evidence.run.forward is not None else ()
+    rows, seen = sum(counts), [count for count in counts if count]
+    if rows < max(least, _ROWS_PER_CLASS * len(counts)) or len(seen) < 2:
+        yield NotChecked("too few targets of a plain cross entropy were seen during training")
+        return
+    if max(seen) <= ratio * min(seen):
+        return
+    message = (
+        f"class {counts.index(max(seen))} has {max(seen)} of {rows} rows in measured batches, class "
+        f"{counts.index(min(seen))} {min(seen)}: more than {ratio:g} : 1"
+    )
+    yield Symptom("train loader", message, "WeightedRandomSampler, or CrossEntropyLoss(weight=1 / counts)")
+
+
+@rule("DAT008", "warning", kind="static", needs=("rows",), in_run=class_imbalance_in_run)
 def class_imbalance(evidence: Evidence, *, ratio: float = 10.0, least: int = 500) -> Iterator[Symptom | NotChecked]:
     """Classes of very different size.
 
-    What it looks at:  the number of rows per class, and whether a sampler or a weighted loss balances them.
+    What it looks at:  the number of rows per class, and whether a sampler or a weighted loss balances them; during
+                       training, the targets of a plain cross entropy in measured batches (one in
+                       ``log_every_n_steps``), whatever the data set is.
     Why it matters:    the large classes dominate the loss; a model that never predicts the small classes looks good.
     Options:           ``ratio``: of the largest class to the smallest; ``least``: smaller sets are not judged.
     Try:               ``WeightedRandomSampler``, ``CrossEntropyLoss(weight=...)``, a score per class.

@@ -9,7 +9,7 @@ from lightning_tricks.doctor.facts.operations import LOSSES
 from lightning_tricks.doctor.facts.trace_facts import Operation
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.los.loss_inputs import compared, place_of
-from lightning_tricks.doctor.rules.rule import Symptom, rule
+from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
 
 _ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "kl_div")
 _DISTANCES = frozenset(("pow", "square", "abs"))
@@ -87,11 +87,29 @@ def _is_fast(optimizer: OptimizerFact, lr: float) -> bool:
     return "SGD" in optimizer.bases and any(isinstance(rate, (int, float)) and rate >= lr for rate in rates)
 
 
-@rule("LOS009", "info", kind="batch", needs=("trace",))
+def term_scale_in_run(evidence: Evidence, *, ratio: float = 100.0) -> Iterator[Symptom | NotChecked]:
+    """Yield a term of the loss that has grown far beyond another one; one that shrinks has been learned."""
+    forward = evidence.run.forward if evidence.run is not None else None
+    pairs = list(zip(forward.terms, forward.first_terms, strict=True)) if forward is not None else []
+    known = [(now, first) for now, first in pairs if now > 0 and math.isfinite(now)]
+    if forward is None or len(known) < 2:
+        yield NotChecked("no sum of terms was seen during training")
+        return
+    (largest, at_first), smallest = max(known), min(known)[0]
+    if largest > ratio * smallest and largest > 2 * at_first:
+        message = (
+            f"around step {forward.step}, terms of {smallest:.3g} and {largest:.3g} are added: they differ by more "
+            f"than a factor of {ratio:g}; the larger one was {at_first:.3g} at first"
+        )
+        yield Symptom("loss", message, "a weight for each term (lightning_tricks.LossBalancer)")
+
+
+@rule("LOS009", "info", kind="batch", needs=("trace",), in_run=term_scale_in_run)
 def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0) -> Iterator[Symptom]:
     """Loss terms of very different size.
 
-    What it looks at:  the scalars that are added to form the loss.
+    What it looks at:  the scalars that are added to form the loss: in the first batch, and during training in three
+                       measured batches (one in ``log_every_n_steps``), if the larger one has grown.
     Why it matters:    the smaller term has almost no effect, or the larger term dominates.
     Options:           ``ratio``: the largest ratio between the largest and the smallest term.
     Try:               weight the terms so that their initial values are within a factor of ten.

@@ -126,27 +126,28 @@ def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -
 def cannot_beat_input_free_baseline(evidence: Evidence, *, epochs: int = 3, steps: int = 200) -> Iterator[Symptom]:
     """A validation loss that a constant prediction reaches.
 
-    What it looks at:  the best ``val_loss`` against the cross entropy of always predicting the class frequencies of the
-                       training set, if the loss is a plain mean cross entropy with one class per row.
+    What it looks at:  the best ``val_loss`` against the loss of the best constant prediction, computed from rows of the
+                       training set: the class frequencies for a plain mean cross entropy with one class per row, the
+                       mean target for a mean squared error, the median for a mean absolute error.
     Why it matters:    the model learns nothing from its inputs that generalizes to new data.
     Options:           ``epochs``, ``steps``: the number of epochs and of optimizer steps after which it is judged.
     Try:               check that inputs and targets match (were they shuffled separately?), scale the inputs,
                        ``tricks=[lr_finder]``.
     False alarms:      a validation loss of another kind than the training loss. Weighted, smoothed and summed losses,
-                       samplers and regression are left out.
+                       samplers and targets that the step transforms are left out.
     References:        Karpathy, A recipe for training neural networks, 2019 ("input-independent baseline").
     """
     run = evidence.run
     assert run is not None
     guess, seen = run.start.guess, run.evaluations
-    if guess is None or not seen or not seen[0].val < 3 * guess:
+    if guess is None or not seen or not (seen[0].val < 3 * guess or _is_the_same(seen[0])):
         return
     if seen[-1].epoch + 1 < epochs or seen[-1].step < steps:
         return
     best = min(seen, key=_val)
     if best.val >= guess:
         when = f"epoch {best.epoch} of {seen[-1].epoch + 1}"
-        message = f"{best.val:.4g} at best, in {when}; always predicting the class frequencies has {guess:.4g}"
+        message = f"{best.val:.4g} at best, in {when}; always predicting {run.start.guess_is} has {guess:.4g}"
         remedy = "check that inputs and targets match; scale the inputs; tricks=[lr_finder]"
         yield Symptom("validation loss", message, remedy)
 
@@ -179,6 +180,11 @@ def validation_better_than_train(evidence: Evidence, *, share: float = 0.5, chec
 
 def _val(evaluation: EvaluationFact) -> float:
     return evaluation.val
+
+
+def _is_the_same(evaluation: EvaluationFact) -> bool:
+    """Return whether the validation loss is near the training loss, so that both are of one kind."""
+    return 0 < evaluation.train < 3 * evaluation.val < 9 * evaluation.train
 
 
 def _warms_up(run: RunFacts) -> bool:

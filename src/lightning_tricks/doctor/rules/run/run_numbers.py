@@ -12,7 +12,9 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
     """A loss that is NaN or infinite during training.
 
-    What it looks at:  the loss of every step, read every ``log_every_n_steps`` steps and at the end of an epoch.
+    What it looks at:  the loss of every step, read every ``log_every_n_steps`` steps and at the end of an epoch. On a
+                       CPU, the first step whose loss or gradients are not finite is run again before the optimizer
+                       step, which names the first module and operation with a result that is not finite.
     Why it matters:    its gradients are NaN, and so are all weights after one step with them.
     Try:               a smaller learning rate; ``tricks=[gradient_clipping]``, which skips such steps;
                        ``Trainer(detect_anomaly=True)`` names the operation.
@@ -24,7 +26,10 @@ def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
         remedy = "tricks=[gradient_clipping], which skips such steps, or a smaller learning rate"
         fault = evidence.run.numerics.forward or evidence.run.numerics.backward if evidence.run.numerics else None
         if fault is not None:
-            message, remedy = f"{message}: `{fault.op}` produced the first {fault.result} value", remedy_for(fault)
+            source = "" if evidence.run.numerics and evidence.run.numerics.forward else "the backward pass of "
+            module = f" in `{fault.module}`" if fault.module else ""
+            message = f"{message}: {source}`{fault.op}`{module} produced the first {fault.result} value"
+            remedy = remedy_for(fault)
         yield Symptom("loss", message, remedy)
 
 
