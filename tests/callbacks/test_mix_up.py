@@ -113,7 +113,7 @@ def test_targets_become_probabilities_where_nothing_is_mixed(arguments: Any) -> 
         ((X, CLASSES), {}, r"cannot mix class indices \(the entry 1, .* without `num_classes`. Give the number"),
         ((X, CLASSES), {"num_classes": 2}, "`num_classes`=2, but the targets contain class index 2"),
         ((X, CLASSES, CLASSES), {"num_classes": [3]}, "without `num_classes`"),
-        ((X, ["a"] * 12), {}, "cannot mix the entry 1 of the batch, a list of str.* Name the entries to mix with `targets`"),
+        ((X, ["a"] * 12), {}, "the entry 1 of the batch, a list of str.* Name the entries to mix with `targets`"),
         ((X, torch.ones(5)), {}, r"cannot mix the entry 1 of the batch, \(5,\) float32: it is not a tensor of 12 rows"),
         ((CLASSES, X), {"key": 0}, "mixes floating inputs, got .* Add `NormalizeInputs`"),
         ((CLASSES,), {}, "no floating-point tensor"),
