@@ -139,6 +139,13 @@ def test_file_keeps_the_rules_of_the_house(file: Path) -> None:
     [
         ("functional/planted.py", "import lightning_tricks.engine.run.clock", "functional may not import"),
         ("functional/planted.py", "import numpy", "neither torch nor the standard library"),
+        ("core/planted.py", "import lightning_tricks.functional.schedules", "core may not import"),
+        ("core/planted.py", "import numpy", "neither torch nor the standard library"),
+        ("modules/planted.py", "import lightning_tricks.data.splits", "modules may not import"),
+        ("sweeps/planted.py", "import pytorch_lightning", "below Lightning"),
+        ("engine/trial/planted.py", "def f():\n    import lightning_tricks.callbacks.lr_finder", "may not import"),
+        ("engine/batch/planted.py", "import lightning_tricks.cli.main", "may not import"),
+        ("doctor/facts/planted.py", "import lightning_tricks.doctor.reading.read_model", "may not import"),
         ("doctor/rules/planted.py", "import lightning.pytorch", "below Lightning"),
         ("doctor/rules/planted.py", "from lightning_tricks.doctor.judging.judge import examine", "may not import"),
         ("doctor/reading/planted.py", "import lightning_tricks.reports.curves", "may not know"),
@@ -156,40 +163,105 @@ def test_a_planted_violation_is_caught(path: str, source: str, complaint: str) -
     assert complaint in found
 
 
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("sweeps/planted.py", "import lightning_tricks.reports.curves"),
+        ("doctor/show/planted.py", "import lightning_tricks.reports.curves"),
+        ("callbacks/one_cycle.py", "import lightning_tricks.callbacks.lr_schedule"),
+        ("callbacks/placement_check.py", "import lightning_tricks.callbacks.doctor"),
+        ("callbacks/find_lr.py", "import lightning_tricks.callbacks.lr_finder"),
+        ("hydra/planted.py", "from hydra.utils import instantiate"),
+        ("cli/planted.py", "import lightning_tricks"),
+        (
+            "engine/checkup/planted.py",
+            "import torch, numpy, lightning.pytorch, lightning_tricks.engine.trial.trial_run",
+        ),
+    ],
+)
+def test_what_is_allowed_is_not_complained_about(path: str, source: str) -> None:
+    assert violations(path, source) == []
+
+
 def test_a_folder_that_no_room_has_is_caught() -> None:
     with pytest.raises(AssertionError, match="add its folder to FLOORS"):
         violations("attic/planted.py", "")
 
 
+def listed_rooms(page: str) -> dict[str, float]:
+    """The rooms and floors in the table of a page."""
+    return {room: float(floor) for floor, room in re.findall(r"^\| ([\d.]+) \| `([\w/]+)` \|", page, re.MULTILINE)}
+
+
 def test_the_documentation_lists_the_rooms_and_their_floors() -> None:
     page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
-    listed = {room: float(floor) for floor, room in re.findall(r"^\| ([\d.]+) \| `([\w/]+)` \|", page, re.MULTILINE)}
-    assert listed == FLOORS
+    assert listed_rooms(page) == FLOORS
+    assert listed_rooms(page.replace("| 4 | `engine/lr` |", "| 5 | `engine/lr` |")) != FLOORS
+    assert listed_rooms(page.replace("| 1 | `functional` |", "")) != FLOORS
+
+
+def circle_in(graph: dict[str, list[str]]) -> list[str]:
+    """The modules of an import circle, none if there is none."""
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> list[str]:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        found: list[str] = []
+        if name not in done:
+            found = next((circle for other in graph.get(name, []) if (circle := visit(other, (*path, name)))), [])
+            done.add(name)
+        return found
+
+    return next((circle for name in graph if (circle := visit(name, ()))), [])
 
 
 def test_no_module_imports_itself_through_others() -> None:
     modules = {file.relative_to(SRC.parent).with_suffix("").as_posix().replace("/", "."): file for file in FILES}
     graph = {name: [m for m in imports_of(file.read_text()) if m in modules] for name, file in modules.items()}
-    done: set[str] = set()
+    assert circle_in(graph) == []
+    target = "lightning_tricks.engine.run.run"
+    back = next(name for name in graph[target] if graph[name] or name.startswith("lightning_tricks.engine"))
+    assert set(circle_in({**graph, back: [*graph[back], target]})) >= {target, back}, "a planted circle"
 
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        assert name not in path, f"import circle: {' -> '.join((*path[path.index(name) :], name))}"
-        if name not in done:
-            for other in graph[name]:
-                visit(other, (*path, name))
-            done.add(name)
 
-    for name in graph:
-        visit(name, ())
+def misnamed(stem: str) -> bool:
+    """Whether a file's name says nothing."""
+    return stem in {"utils", "helpers", "misc", "common"}
+
+
+def too_long(source: str) -> bool:
+    """Whether a file is too long to be read at once."""
+    return len(source.splitlines()) > 300
 
 
 @each_file
-def test_file_is_short_enough_to_read(file: Path) -> None:
-    assert len(file.read_text().splitlines()) <= 400
+def test_file_is_short_enough_to_read_and_named_after_something(file: Path) -> None:
+    assert not too_long(file.read_text())
+    assert not misnamed(file.stem)
 
 
-def test_no_file_is_named_after_nothing() -> None:
-    assert not {file.stem for file in FILES} & {"utils", "helpers", "misc", "common"}
+def test_a_planted_long_file_and_a_planted_empty_name_are_caught() -> None:
+    assert too_long("x = 1\n" * 301)
+    assert not too_long("x = 1\n" * 300)
+    assert misnamed("utils")
+    assert not misnamed("durations")
+
+
+BESIDE_CALLBACKS = {"find_lr", "lr_preview"}
+"""Files of the room `callbacks` that hold a public function instead of a callback."""
+
+
+def homeless(stems: set[str], homes: set[str]) -> set[str]:
+    """Files of the room `callbacks` that define no public callback."""
+    return stems - homes - BESIDE_CALLBACKS - {"__init__"}
+
+
+def test_the_room_of_the_callbacks_holds_public_callbacks_and_two_functions() -> None:
+    homes = {home.rpartition(".")[2] for home in lightning_tricks._HOMES.values() if home.startswith("callbacks.")}
+    stems = {file.stem for file in (SRC / "callbacks").glob("*.py")}
+    assert homeless(stems, homes) == set()
+    assert homeless({*stems, "planted_machinery"}, homes) == {"planted_machinery"}
 
 
 def loaded_after(statement: str, names: tuple[str, ...]) -> str:

@@ -69,6 +69,8 @@ def test_a_module_is_moved_to_the_device_of_the_inputs_and_needs_no_gradient() -
     layer = nn.Linear(4, 4).double()
     x = BatchAugment(layer).apply((torch.ones(2, 4, dtype=torch.float64),))[0]
     assert not x.requires_grad
+    x = BatchAugment(layer).apply((torch.ones(2, 4, dtype=torch.float64, device="meta"),))[0]
+    assert (x.device.type, layer.weight.device.type) == ("meta", "meta")
 
 
 def test_the_whole_batch_is_handed_over_if_asked_for() -> None:

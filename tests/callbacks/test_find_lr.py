@@ -17,6 +17,7 @@ from tiny import Net, OtherNet, StatefulLoader, same, trainer, weights
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tricks import CosineDecay, LRFinder, find_lr
+from lightning_tricks.functional.range_test import lr_grid
 
 
 def test_two_lines_find_a_rate_and_leave_model_and_random_numbers_as_they_were() -> None:
@@ -98,7 +99,9 @@ def test_it_works_with_the_other_package_and_with_a_datamodule() -> None:
 
 
 def test_it_looks_also_with_a_trainer_for_a_dry_run() -> None:
-    assert len(find_lr(Net(), StatefulLoader(), trainer=trainer(fast_dev_run=True), num_steps=20).lrs) > 3
+    dry = find_lr(Net(), StatefulLoader(), trainer=trainer(fast_dev_run=True), num_steps=20)
+    assert dry.lrs == lr_grid(1e-7, 10.0, 20, "exponential")[: len(dry.lrs)]
+    assert len(dry.lrs) > 10
 
 
 @pytest.mark.parametrize("name", ["apply", "at_epochs", "log_figure"])
@@ -186,7 +189,9 @@ def test_a_trainer_that_has_reached_its_end_finds_a_rate_and_stays_where_it_is(b
 
 def test_it_looks_with_a_barebones_trainer() -> None:
     runner = lightning_pytorch.Trainer(barebones=True, max_epochs=1, accelerator="cpu")
-    assert len(find_lr(Net(), StatefulLoader(), trainer=runner, num_steps=20).lrs) > 3
+    found = find_lr(Net(), StatefulLoader(), trainer=runner, num_steps=20)
+    plain = find_lr(Net(), StatefulLoader(), trainer=trainer(), num_steps=20)
+    assert (found.lrs, found.losses) == (plain.lrs, plain.losses)
 
 
 def test_a_seed_gives_the_same_sweep_again_and_leaves_the_generators_alone() -> None:

@@ -60,9 +60,10 @@ def test_it_finds_a_rate_and_trains_with_it_keeping_the_ratios_of_the_groups() -
 
 def test_num_steps_may_exceed_an_epoch_and_the_run() -> None:
     finder = LRFinder(num_steps=200, stop_factor=math.inf)
-    fit(finder, max_epochs=1)
+    net = fit(finder, max_epochs=1)
     assert finder.result is not None
     assert len(finder.result.lrs) > 100
+    assert len(net.trace) == 6
 
 
 @pytest.mark.parametrize("manual", [False, True])
@@ -325,8 +326,9 @@ def test_a_figure_that_cannot_be_written_costs_a_warning_and_not_the_fit(tmp_pat
     (tmp_path / "file").write_text("no folder")
     finder = LRFinder(num_steps=20, log_figure=True)
     with pytest.warns(UserWarning, match="the curve could not be written to"):
-        fit(finder, default_root_dir=tmp_path / "file", max_epochs=1)
+        net = fit(finder, default_root_dir=tmp_path / "file", max_epochs=1)
     assert finder.result is not None
+    assert len(net.trace) == 6
 
 
 @pytest.mark.parametrize("logger", [False, True])

@@ -81,8 +81,10 @@ def test_regression_values_probabilities_flags_and_several_targets_are_blended_a
 
 def test_sequences_and_images_are_blended_too() -> None:
     for shape in ((4, 7, 2), (4, 3, 5, 5)):
-        x, y = mixed((torch.randn(shape), torch.tensor([0, 1, 2, 0])), num_classes=3)
-        assert (x.shape, y.shape) == (shape, (4, 3))
+        inputs = torch.randn(shape)
+        x, y = mixed((inputs, torch.arange(4)), num_classes=4)
+        assert not torch.equal(x, inputs)
+        torch.testing.assert_close(x, torch.einsum("ij,j...->i...", y, inputs))  # each target says how rows were mixed
 
 
 def test_several_integer_targets_have_a_number_of_classes_each() -> None:

@@ -94,7 +94,11 @@ def test_features_that_are_constant_and_rows_of_images_are_taken() -> None:
     source, target = torch.randn(40, 2, 3, generator=torch.Generator().manual_seed(0)), torch.ones(30, 2, 3)
     source[:, 0] = 1
     target[:, 1] = torch.randn(30, 3, generator=torch.Generator().manual_seed(1))
-    assert domain_weights(source, target).isfinite().all()
+    weights = domain_weights(source, target)
+    assert weights.shape == (40,)
+    assert torch.equal(weights, domain_weights(source.flatten(1), target.flatten(1)))
+    assert weights.isfinite().all()
+    assert weights.std() > 0
 
 
 @pytest.mark.parametrize(

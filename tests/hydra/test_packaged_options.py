@@ -54,7 +54,12 @@ def test_they_train_beside_ours(tmp_path: Path) -> None:
         cfg = compose(
             "app", overrides=[f"+tricks=[{','.join(names)},gradient_clipping]", "tricks.swa.annealing_epochs=1"]
         )
-    trainer(*instantiate_callbacks(cfg.tricks), enable_progress_bar=True, enable_model_summary=True).fit(Net())
+    callbacks = instantiate_callbacks(cfg.tricks)
+    assert len(callbacks) == len(names) + 1
+    runner = trainer(*callbacks, enable_progress_bar=True, enable_model_summary=True)
+    runner.fit(Net())
+    assert runner.state.finished
+    assert set(map(id, callbacks)) <= set(map(id, runner.callbacks))
     assert (tmp_path / "checkpoints" / "last.ckpt").exists()
 
 

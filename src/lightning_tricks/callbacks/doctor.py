@@ -8,7 +8,6 @@ from typing import Any, Literal, TypeVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
-from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -27,7 +26,7 @@ from lightning_tricks.doctor.reading.read_model import read_model
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.engine.checkup.examination import broadcast_text, examine_here, examine_on_rank_zero
 from lightning_tricks.engine.checkup.run_watch import RunWatch, reading_distance
-from lightning_tricks.engine.run.progress_line import above_progress_bar, end_progress_line
+from lightning_tricks.engine.run.progress_line import end_progress_line, log_above_progress_bar
 from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
@@ -173,7 +172,10 @@ class Doctor(Trick):
             codes = ", ".join(dict.fromkeys(finding.code for finding in report.at_least(self.fail_on)))
             text = str(report) if trainer.is_global_zero else f"{codes}; see the error of rank 0 for the report"
             raise MisconfigurationException(f"`{type(self).__name__}(fail_on={self.fail_on!r})`: {text}")
-        self._attempt("log its report", lambda: _log(f"{type(self).__name__}: {report}", is_warning=not report.ok))
+        self._attempt(
+            "log its report",
+            lambda: log_above_progress_bar(f"{type(self).__name__}: {report}", is_warning=not report.ok),
+        )
 
     def _log_report(self, trainer: Trainer) -> None:
         """Send the number of findings so far, and the report as text, to the loggers of the run."""
@@ -258,7 +260,10 @@ class Doctor(Trick):
         if late is not None and late.findings:
             self._publish(trainer, late)
         elif new := self._note_failures():
-            self._attempt("log its notes", lambda: _log(f"{type(self).__name__}: {' '.join(new)}", is_warning=True))
+            self._attempt(
+                "log its notes",
+                lambda: log_above_progress_bar(f"{type(self).__name__}: {' '.join(new)}", is_warning=True),
+            )
 
     def _judge_run(self, pl_module: LightningModule, ended: bool = False) -> Report:
         """Return the new findings and add them to the report."""
@@ -292,15 +297,3 @@ def _is_watched_validation(trainer: Trainer) -> bool:
     some_skip = any(getattr(owner, "allow_zero_length_dataloader_with_multiple_devices", False) for owner in owners)
     is_of_fit = trainer.state.fn == "fit" and not trainer.sanity_checking
     return is_of_fit and not (some_skip and trainer.world_size > 1)
-
-
-def _log(text: str, is_warning: bool) -> None:
-    """Log a text as a warning, or as information if warnings are turned into exceptions."""
-    with above_progress_bar():
-        if not is_warning:
-            rank_zero_info(text)
-            return
-        try:
-            rank_zero_warn(text)
-        except Warning:
-            rank_zero_info(text)

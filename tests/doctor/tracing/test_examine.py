@@ -308,6 +308,8 @@ def test_the_training_loader_gives_the_batch_and_is_left_as_it_was() -> None:
     report = diagnose(Step(net()), train_dataloaders=loader)
     assert report.evidence is not None
     assert report.evidence.step is not None
+    assert report.evidence.batch is not None
+    assert report.evidence.batch.size == 16
     assert torch.equal(loader.generator.get_state(), state)
 
 

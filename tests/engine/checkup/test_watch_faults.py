@@ -48,7 +48,7 @@ REPORTING = [
     "to_plain",
     "from_plain",
     "read_model",
-    "rank_zero_warn",
+    "log_above_progress_bar",
 ]
 
 

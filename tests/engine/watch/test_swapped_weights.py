@@ -1,5 +1,6 @@
 """The best weights are those that were evaluated, whoever exchanged them; a result written at the end stays."""
 
+import copy
 import warnings
 from typing import Any
 
@@ -108,11 +109,18 @@ def test_an_average_that_is_installed_at_the_end_stays_and_the_warning_names_its
 
 
 def test_an_average_that_was_evaluated_and_is_not_the_best_gives_way_with_a_warning() -> None:
+    validated = []
+
+    class Look(Callback):
+        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+            validated.append(copy.deepcopy(weights(pl_module)))
+
     average = StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=2)
     net, rule = Plain([1.0, 2.0], batch_norm=True), EarlyStopping("score")
     with pytest.warns(UserWarning, match=r"`StochasticWeightAveraging` replaced .* the best weights are restored"):
-        fit_scripted(net, average, rule, max_epochs=5, limit_train_batches=2)
+        fit_scripted(net, average, rule, Look(), max_epochs=5, limit_train_batches=2)
     assert rule.restores_best()
+    assert same(validated[0], weights(net)), "the weights of the first score, which was the best"
 
 
 @pytest.mark.parametrize("batch_norm", [True, False])

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch import Trainer
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from tqdm import tqdm
 
 
@@ -23,3 +24,15 @@ def end_progress_line(trainer: Trainer) -> None:
     bar: Any = trainer.progress_bar_callback
     if hasattr(bar, "init_train_tqdm") and getattr(bar, "is_enabled", False):
         bar.train_progress_bar.close()
+
+
+def log_above_progress_bar(text: str, *, is_warning: bool) -> None:
+    """Log a text as a warning, or as information if warnings are turned into exceptions."""
+    with above_progress_bar():
+        if not is_warning:
+            rank_zero_info(text)
+            return
+        try:
+            rank_zero_warn(text)
+        except Warning:
+            rank_zero_info(text)

@@ -4,9 +4,8 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from lightning_utilities.core.rank_zero import rank_zero_warn
 
-from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick, callbacks_of
 from lightning_tricks.engine.watch.best_weights import BestWeights
@@ -14,7 +13,7 @@ from lightning_tricks.engine.watch.early_notice import warn_of_unknown_monitor
 from lightning_tricks.engine.watch.metric_reader import MetricReader, Reading
 from lightning_tricks.engine.watch.monitor_conflicts import refuse_other_modes, warn_of_other_bests
 from lightning_tricks.engine.watch.watch_record import WatchRecord
-from lightning_tricks.engine.watch.watch_report import closing_line, publish
+from lightning_tricks.engine.watch.watch_report import publish, report_end
 from lightning_tricks.functional.plateau import Mode, PlateauState, is_better, worst
 
 
@@ -266,15 +265,8 @@ class MetricWatcher(Trick):
                 watcher._weights.note_trained(pl_module)
         publish(trainer, self.state_key, self.outcome())
         if self._watches(trainer):
-            log_results(trainer, self, self.outcome(), {"stop_reason": self.stopping_reason_message or ""})
-        if self._record.position < 0 and self._watches(trainer) and not interrupted:
-            rank_zero_warn(
-                f"`{type(self).__name__}` never checked `{self.monitor}`: no validation logged it before the end of "
-                "the run. See `check_val_every_n_epoch` and `val_check_interval`."
-            )
-        watchers = callbacks_of(trainer, MetricWatcher) or [self]
-        if watchers[-1] is self and self._watches(trainer):
-            rank_zero_info(closing_line(trainer, watchers, interrupted))
+            watchers = callbacks_of(trainer, MetricWatcher) or [self]
+            report_end(trainer, self, watchers, has_checked=self._record.position >= 0, interrupted=interrupted)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore the best weights where a finished run was resumed, so that nothing was left to train."""

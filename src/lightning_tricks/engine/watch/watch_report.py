@@ -1,25 +1,57 @@
 """Watch report: say in one line how a run ended, and hand its outcome to whoever started it in another process."""
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, Protocol
 
 import torch
 from lightning.pytorch import Trainer
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
+from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.trick import Trick, callbacks_of
 
 
 class Reporter(Protocol):
-    """What the closing line needs of a watcher."""
+    """What a report needs of a watcher."""
+
+    identity: ClassVar[tuple[str, ...]]
+    monitor: str
+
+    @property
+    def state_key(self) -> str: ...
 
     @property
     def stopping_reason_message(self) -> str | None: ...
+
+    def outcome(self) -> dict[str, float]: ...
 
     def describe_best(self) -> str: ...
 
     def restores_best(self) -> bool: ...
 
     def summary_sentences(self) -> list[str]: ...
+
+
+def report_end(
+    trainer: Trainer, watcher: Reporter, watchers: Sequence[Reporter], *, has_checked: bool, interrupted: bool
+) -> None:
+    """Log what a watcher came to; the last of several watchers says how the run ended.
+
+    Args:
+        trainer: a Trainer at the end of its fit.
+        watcher: the one that reports.
+        watchers: all that watch the run.
+        has_checked: the watcher checked its metric at least once.
+        interrupted: the run ended by Ctrl-C.
+    """
+    log_results(trainer, watcher, watcher.outcome(), {"stop_reason": watcher.stopping_reason_message or ""})
+    if not has_checked and not interrupted:
+        rank_zero_warn(
+            f"`{type(watcher).__name__}` never checked `{watcher.monitor}`: no validation logged it before the end of "
+            "the run. See `check_val_every_n_epoch` and `val_check_interval`."
+        )
+    if watchers[-1] is watcher:
+        rank_zero_info(closing_line(trainer, watchers, interrupted))
 
 
 def closing_line(trainer: Trainer, watchers: Iterable[Reporter], interrupted: bool) -> str:
