@@ -1,8 +1,10 @@
 """lightning-tricks control: it finds the file of a living run, writes what the callback reads, and refuses the rest."""
 
+import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,6 @@ from lightning.pytorch import Callback
 from tiny import fit
 
 from lightning_tricks import LiveControl
-from lightning_tricks.cli import control
 from lightning_tricks.cli.main import main
 from lightning_tricks.engine.control.control_file import parse_order
 from lightning_tricks.engine.control.run_marker import RunMarker
@@ -99,15 +100,15 @@ def test_a_reader_that_holds_the_file_open_delays_an_order_and_does_not_lose_it(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On Windows a file that is open cannot be replaced."""
-    replace, refusals = Path.replace, [PermissionError(), PermissionError()]
+    replace, refusals = os.replace, [PermissionError(), PermissionError()]
 
-    def sometimes(path: Path, target: Path) -> Path:
+    def sometimes(path: Path, target: Path) -> None:
         if refusals:
             raise refusals.pop()
-        return replace(path, target)
+        replace(path, target)
 
-    monkeypatch.setattr(Path, "replace", sometimes)
-    monkeypatch.setattr(control.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(os, "replace", sometimes)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     assert main(["control", "lr=x0.5"]) == 0
     assert parse_order(file.read_text())["lr"] == "x0.5"
     refusals += [PermissionError("held open")] * 100

@@ -3,15 +3,13 @@
 import argparse
 import os
 import sys
-import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from lightning_tricks.core.atomic_files import replace_file
 from lightning_tricks.engine.control.run_marker import WatchedFile, watched_files
 from lightning_tricks.functional.live_orders import KEYS, Order, read_entry, write_order
-
-_TRIES = 20
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -122,13 +120,6 @@ def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8")
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                temporary.replace(path)
-                break
-            except PermissionError:  # Windows: the run reads it at this moment
-                if not tries_left:
-                    raise
-                time.sleep(0.05)
+        replace_file(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

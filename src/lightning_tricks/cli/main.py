@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import lightning_tricks
-from lightning_tricks.cli.output import PIPE_CLOSED, degrade_to_ascii, silence_closed_pipe
+from lightning_tricks.cli.output import PIPE_CLOSED, degrade_to_ascii, is_closed_pipe, silence_closed_pipe
 
 # A subcommand is a module of this folder with `add_parser` and `run`; a dash in its name is an underscore there.
 SUBCOMMANDS = (
@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = modules[args.command].run(args)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not is_closed_pipe(error):
+            raise
         silence_closed_pipe(sys.stdout)
         return PIPE_CLOSED
     except KeyboardInterrupt:

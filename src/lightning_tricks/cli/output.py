@@ -1,6 +1,7 @@
 """Output: characters that a pipe or an old terminal cannot show, and readers that leave before the end."""
 
 import codecs
+import errno
 import os
 import sys
 from typing import IO
@@ -28,6 +29,11 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_ASCII.get(char, "?") for char in error.object[error.start : error.end]), error.end
+
+
+def is_closed_pipe(error: OSError) -> bool:
+    """Return whether an error means that the reader of a pipe has left; Windows calls it an invalid argument."""
+    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
 
 
 def silence_closed_pipe(stream: IO[str]) -> None:

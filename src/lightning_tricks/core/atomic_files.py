@@ -2,7 +2,12 @@
 
 import os
 import secrets
+import time
 from pathlib import Path
+
+_TRIES = 20
+_PAUSE = 0.05
+"""Seconds between two tries."""
 
 
 def write_atomically(path: str | Path, contents: str | bytes) -> None:
@@ -34,6 +39,29 @@ def write_atomically(path: str | Path, contents: str | bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        replace_file(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_file(new: str | Path, path: str | Path) -> None:
+    """Rename a file to the name of another one, which it replaces.
+
+    Windows refuses that while another program reads the old file; then it is tried again for a second.
+
+    Args:
+        new: the file to rename, in the same folder.
+        path: its new name.
+
+    Raises:
+        PermissionError: the old file stayed open, or its folder must not be written to.
+        OSError: as of :func:`os.replace`.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            os.replace(new, path)
+            return
+        except PermissionError:
+            if not tries_left:
+                raise
+            time.sleep(_PAUSE)

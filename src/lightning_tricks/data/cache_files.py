@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_tricks.core.atomic_files import replace_file
+
 FORMAT = 1
 """The layout of the files; raised when an older version could not read them."""
 MANIFEST = "manifest.json"
@@ -167,4 +169,4 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         json.dump(content, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    unfinished.replace(path)
+    replace_file(unfinished, path)

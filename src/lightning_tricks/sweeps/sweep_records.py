@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lightning_tricks.core.atomic_files import replace_file
+
 SWEEP_FILE = "sweep.json"
 JOB_FILE = "sweep_job.json"
 GROWS = "tag(log, range of doubles from "
@@ -118,4 +120,4 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     fresh.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    fresh.replace(path)
+    replace_file(fresh, path)

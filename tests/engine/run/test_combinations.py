@@ -34,6 +34,7 @@ def warned(callbacks: Sequence[Callback]) -> list[str]:
             [lt.GradientClipping(), lt.ZClip()],
             "`GradientClipping` and `ZClip` both bound the norm of the same gradient",
         ),
+        ([lt.MixUp(), lt.CutMix()], "`MixUp` and `CutMix` both mix the rows of every batch"),
         ([lt.AutoClip(), lt.AdaptiveGradientClipping()], "`AutoClip` and `AdaptiveGradientClipping` both bound"),
     ],
 )
@@ -52,6 +53,7 @@ def test_two_for_one_purpose_are_named_once(tricks: list[Callback], message: str
         [lt.LRSchedule(lt.join([lt.cosine_decay(1), lt.exponential_decay(0.5)], [1]))],
         [lt.LRSchedule(lt.product(lt.cosine_decay(1), lt.exponential_decay(0.5)))],
         [lt.GradientClipping(clip_value=0.5), lt.ZClip()],
+        [lt.MixUp(p=0.5), lt.CutMix(p=0.5)],
     ],
 )
 def test_what_belongs_together_is_silent(tricks: list[Callback]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from lightning_tricks.core.atomic_files import replace_file
 from lightning_tricks.doctor.judging.report import Report
 from lightning_tricks.doctor.rules.finding import SEVERITIES, Finding, Severity
 
@@ -65,7 +66,7 @@ def write_baseline(file: Path, entries: Iterable[Accepted]) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
         os.chmod(name, file.stat().st_mode if file.exists() else 0o666 & ~_umask())
-        os.replace(name, file)
+        replace_file(name, file)
     except BaseException:
         os.unlink(name)
         raise

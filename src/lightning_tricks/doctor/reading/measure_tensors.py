@@ -80,7 +80,8 @@ def share_of_duplicate_rows(tensor: Tensor) -> float | None:
     if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.dim() < 2 or not tensor.numel():
         return None
     with torch.no_grad():
-        rows = tensor.detach()[:512].flatten(1).double()
+        rows = tensor.detach()[:512].flatten(1)
+        rows = (rows.cpu() if rows.device.type == "mps" else rows).double()  # MPS has no float64
         # equal rows have equal products with a vector whose numbers have nothing in common
         marks = rows @ torch.arange(1, rows.shape[1] + 1, dtype=torch.float64, device=rows.device).sqrt()
         return 1 - len(torch.unique(marks)) / len(marks)

@@ -39,9 +39,9 @@ def check_functions(calls: dict[type, tuple[Any, ...]]) -> tuple[CustomGradient,
 
 def _check(function: Any, args: tuple[Any, ...]) -> CustomGradient | None:
     """Return what is wrong with a function; ``None`` also where that cannot be known: it draws, kinks or refuses."""
-    inputs = [each.double().requires_grad_(True) if _is_float(each) else each for each in args]
-    leaves = [each for each in inputs if _is_float(each)]
     try:
+        inputs = [each.double().requires_grad_(True) if _is_float(each) else each for each in args]
+        leaves = [each for each in inputs if _is_float(each)]
         first, again = function.apply(*inputs), function.apply(*inputs)
         if not leaves or not _is_float(first) or not torch.equal(first, again) or not first.requires_grad:
             return None

@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_tricks.core.arguments import check_count, check_list, check_number, shown
 from lightning_tricks.engine.batch.batch_pipeline import Stage
 from lightning_tricks.engine.batch.random_batch_step import RandomBatchStep
+from lightning_tricks.engine.run.combinations import Purpose
 from lightning_tricks.functional.batch_entries import (
     Key,
     Path,
@@ -58,6 +59,11 @@ class BatchMixer(RandomBatchStep):
         self.num_classes = _check_classes(num_classes)
         self.targets = None if targets is None else [_check_target(item) for item in check_list("targets", targets)]
         self.p = check_number("p", p, 0, 1)
+
+    @property
+    def purpose(self) -> Purpose | None:
+        """Mixers that each leave out some batches may be meant to take turns."""
+        return "mixing" if self.p == 1 else None
 
     def reset(self) -> None:
         super().reset()

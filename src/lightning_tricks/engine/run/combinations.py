@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
-Purpose = Literal["schedule", "norm clipping"]
+Purpose = Literal["schedule", "norm clipping", "mixing"]
 """What a run usually has one trick for."""
 
 _EXPLANATIONS: dict[Purpose, str] = {
@@ -15,6 +15,10 @@ _EXPLANATIONS: dict[Purpose, str] = {
         "one schedule with another, use `LRSchedule(join(...))`; if a product is intended, `LRSchedule(product(...))`."
     ),
     "norm clipping": "bound the norm of the same gradient, one after the other. Keep one of them.",
+    "mixing": (
+        "mix the rows of every batch, one after the other. Keep one of them. To use each for some batches, give each "
+        "a `p` below 1."
+    ),
 }
 
 

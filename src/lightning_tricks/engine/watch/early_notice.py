@@ -10,7 +10,7 @@ from lightning_tricks.core.close_names import close_names, did_you_mean
 _VALIDATIONS = {"val", "valid", "validation", "eval", "dev"}
 
 
-def warn_of_unknown_monitor(owner: str, monitor: str, logged: Iterable[str]) -> None:
+def warn_of_unknown_monitor(owner: str, monitor: str, logged: Iterable[str], strict: bool = True) -> None:
     """Warn of a monitor that the sanity validation should have logged, and did not.
 
     Training may log whatever it likes later, so that only a name of validation's, or one that differs from a logged
@@ -20,6 +20,7 @@ def warn_of_unknown_monitor(owner: str, monitor: str, logged: Iterable[str]) -> 
         owner: who monitors.
         monitor: the name.
         logged: the names that the sanity validation logged; if there are none, it reveals nothing.
+        strict: the first check raises an error if the metric is not there.
     """
     names = sorted(logged)
     first, *_ = _words(monitor) or [""]
@@ -27,9 +28,10 @@ def warn_of_unknown_monitor(owner: str, monitor: str, logged: Iterable[str]) -> 
     if not names or not (respelt or first in _VALIDATIONS):
         return
     offer = did_you_mean(f"`{name}`" for name in respelt or close_names(monitor, names))
+    then = "the first check raises an error" if strict else "nothing is checked"
     rank_zero_warn(
         f"`{owner}` monitors `{monitor}`, which the sanity validation did not log; it logged "
-        f"{', '.join(f'`{name}`' for name in names)}.{offer} If nothing logs it later, the first check raises an error."
+        f"{', '.join(f'`{name}`' for name in names)}.{offer} If nothing logs it later, {then}."
     )
 
 

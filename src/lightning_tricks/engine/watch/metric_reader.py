@@ -7,6 +7,8 @@ from lightning.pytorch import Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
+from lightning_tricks.core.close_names import close_names, did_you_mean
+
 
 class Reading(NamedTuple):
     """A value of a metric, averaged over the ranks that have it.
@@ -90,9 +92,10 @@ class MetricReader:
             RuntimeError: where it is strict; the message names the metrics that are logged.
         """
         logged = ", ".join(f"`{name}`" for name in sorted(trainer.callback_metrics)) or "none"
+        offer = did_you_mean(f"`{name}`" for name in close_names(self.monitor, trainer.callback_metrics))
         message = (
-            f"`{self.owner}` monitors `{self.monitor}`, which is not available. Logged by now: {logged}. Log it with "
-            f'`self.log("{self.monitor}", ...)`, or monitor another.'
+            f"`{self.owner}` monitors `{self.monitor}`, which is not available. Logged by now: {logged}.{offer} Log it "
+            f'with `self.log("{self.monitor}", ...)`, or monitor another.'
         )
         if self.strict:
             raise RuntimeError(message)

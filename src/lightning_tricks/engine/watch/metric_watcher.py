@@ -180,7 +180,7 @@ class MetricWatcher(Trick):
         if trainer.sanity_checking:
             self._sanity_logs = is_new
             if reading is None and self.check_on_train_epoch_end is not True:
-                warn_of_unknown_monitor(type(self).__name__, self.monitor, trainer.callback_metrics)
+                warn_of_unknown_monitor(type(self).__name__, self.monitor, trainer.callback_metrics, self.strict)
             return
         self._has_validated = True
         self._record.by_validation |= is_new
