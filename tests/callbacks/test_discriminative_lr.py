@@ -201,7 +201,7 @@ def test_the_table_names_groups_and_multipliers_before_and_after_fit_starts() ->
         ({"groups": [["a", 3]]}, TypeError, "glob patterns or lists of them, got 3"),
         ({"groups": ["a"], "multipliers": [1, 2]}, ValueError, "`multipliers` has 2 entries for 1 `groups`"),
         ({"multipliers": [1, -2]}, ValueError, "`multipliers` must be finite and >= 0, got -2"),
-        ({"multipliers": {"a": 1}, "groups": ["a"]}, ValueError, "is a mapping, whose patterns are the groups"),
+        ({"multipliers": {"a": 1}, "groups": ["a"]}, ValueError, "is a mapping whose patterns define the groups"),
         ({"multipliers": [1], "low_high": [0.1, 1]}, ValueError, "both give the multipliers"),
         ({"low_high": [0.1]}, ValueError, r"`low_high` must hold two numbers, got \[0\.1\]"),
         ({"no_decay": "false"}, TypeError, "`no_decay` must be True or False"),

@@ -322,7 +322,7 @@ def test_checks_before_start_after_are_ignored_and_one_at_that_very_time_counts(
     ],
 )
 def test_a_start_beyond_the_run_is_refused(start: Any, arguments: Any) -> None:
-    with pytest.raises(MisconfigurationException, match=r"`start_after`=.* lies beyond the end of this run"):
+    with pytest.raises(MisconfigurationException, match=r"`start_after`=.* is later than the end of this run"):
         fit_scripted(Scripted([1.0]), EarlyStopping("score", start_after=start), **arguments)
     fit_scripted(Scripted([1.0]), EarlyStopping("score", start_after=3), max_epochs=3)
 

@@ -135,5 +135,5 @@ def test_a_run_that_was_validated_by_order_resumes_from_there(tmp_path: Path) ->
 
 
 def test_an_order_to_validate_without_anything_to_validate_with_is_warned_about() -> None:
-    with pytest.warns(UserWarning, match="nothing to validate with"):
+    with pytest.warns(UserWarning, match="validation is not possible"):
         assert len(fit(LiveControl(every_n_steps=4), at_once("validate: true"), limit_val_batches=0).trace) == 18

@@ -221,7 +221,7 @@ def test_a_new_base_takes_the_factor_back_to_one_and_keeps_the_best() -> None:
 def test_cuts_are_said_where_that_was_asked_for(caplog: Any) -> None:
     with caplog.at_level("INFO"):
         fit_scripted(Scripted([1.0]), ReduceLROnPlateau("score", patience=3, verbose=True), max_epochs=4)
-    assert "score has not improved in 3 checks (best 1): learning rate x 0.5, cut number 1." in caplog.text
+    assert "score has not improved in 3 checks (best 1): learning rate x 0.5, reduction number 1." in caplog.text
 
 
 def test_manual_optimization_with_two_optimizers_is_cut_too() -> None:

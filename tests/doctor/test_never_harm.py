@@ -130,7 +130,7 @@ def test_a_model_that_cannot_be_put_back_is_not_run(monkeypatch: pytest.MonkeyPa
     report = diagnose(model(), train_dataloaders=loader())
     assert report.evidence is not None
     assert report.evidence.trace is None
-    assert "could not be remembered" in report.evidence.missing["trace"]
+    assert "could not be recorded" in report.evidence.missing["trace"]
 
 
 def test_one_object_that_refuses_to_be_put_back_does_not_keep_the_others_from_it(

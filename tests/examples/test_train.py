@@ -33,7 +33,7 @@ def test_the_script_is_short_enough_to_copy() -> None:
 def test_the_demo_learns_and_writes_its_curves(tmp_path: Path) -> None:
     text = train(tmp_path)
     assert figure(text, "test accuracy") >= 0.97
-    assert re.search(r"Best val_loss .* restored\. LR \S+ -> \S+ highest \S+ [1-9]\d* cuts?\.", text)
+    assert re.search(r"Best val_loss .* restored\. LR \S+ -> \S+ highest \S+ [1-9]\d* reductions?\.", text)
     assert re.search(
         r"^LRFinder: learning rate 0\.0\d+: .* 8\.2 times smaller suits a training of 510 steps",
         text,

@@ -1,1 +1,1 @@
-"""When a trick acts in a run: Lightning callbacks, one file a trick."""
+"""When a trick acts in a run: Lightning callbacks, one file per trick."""

@@ -15,7 +15,7 @@ from lightning_tricks.functional.clipping import adaptive_clip_
 from lightning_tricks.functional.gradients import join_norms, tensor_norms
 from lightning_tricks.functional.unit_norms import Units, measure_units
 
-_PATTERNS = "glob patterns, as ['head.*']"
+_PATTERNS = "glob patterns such as ['head.*']"
 
 
 class AdaptiveGradientClipping(Clipper):
@@ -29,12 +29,12 @@ class AdaptiveGradientClipping(Clipper):
 
     Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. It can be combined with
     :class:`GradientClipping`. A skipped step changes neither weights nor the optimizer's state. Fused optimizers skip
-    without a host synchronisation, others read one flag per step; under a GradScaler the scaler skips. LBFGS: each
+    without a host synchronization, others read one flag per step; under a GradScaler the scaler skips. LBFGS: each
     evaluation is clipped; ``skip_nonfinite`` is refused.
 
     Args:
-        clip_factor: the share, > 0; the paper uses 0.01 for batches of 4,096, up to 0.16 for batches of 256.
-        eps: floor of the weights' norm, > 0, so that a unit initialised with zeros can leave zero.
+        clip_factor: the share, > 0; the paper uses 0.01 for batches of 4,096 rows, up to 0.16 for batches of 256.
+        eps: lower bound of the weight norm, > 0, so that a unit initialized with zeros can leave zero.
         exclude: glob patterns of parameters that are not clipped, such as ``["head.*"]``; the paper excludes the
             last linear layer.
         skip_nonfinite: skip a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
@@ -75,22 +75,23 @@ class AdaptiveGradientClipping(Clipper):
         super().__init__(skip_nonfinite, max_skips, log)
 
     def begin_fit(self, run: Run) -> None:
-        """Find the parameters that are left alone."""
+        """Find the parameters that are not clipped."""
         super().begin_fit(run)
         named = run.module.named_parameters(remove_duplicate=False)
-        names = {name.replace("_orig_mod.", ""): param for name, param in named}  # torch.compile's addition
+        names = {name.replace("_orig_mod.", ""): param for name, param in named}  # added by torch.compile
         for pattern in self.exclude:
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise MisconfigurationException(
                     f"`exclude` of `AdaptiveGradientClipping` has a pattern {pattern!r} that matches no parameter. The "
-                    f"module's parameters are: {', '.join(list(names)[:10])}{', ...' if len(names) > 10 else ''}."
+                    f"parameters of the module are: "
+                    f"{', '.join(list(names)[:10])}{', ...' if len(names) > 10 else ''}."
                 )
         self._excluded = frozenset(
             id(param) for name, param in names.items() if any(fnmatchcase(name, pattern) for pattern in self.exclude)
         )
 
     def measure(self, groups: Sequence[Sequence[Tensor]]) -> GradientNorms:
-        """Measure unit by unit; of what is left alone only the gradients, which must be finite too."""
+        """Measure unit by unit; for excluded parameters only the gradients, which must also be finite."""
         params = [param for group in groups for param in group]
         if not self._excluded:
             return _measured(measure_units(params))

@@ -1,4 +1,4 @@
-"""AutoClip: bound the gradient's norm by a percentile of the norms seen."""
+"""AutoClip: bound the gradient norm by a percentile of the norms so far."""
 
 from collections.abc import Sequence
 
@@ -25,15 +25,15 @@ class AutoClip(Clipper):
     Where it acts: ``on_before_optimizer_step``, after accumulation, all-reduce and unscaling, with one history for each
     optimizer; also under manual optimization, fp16-AMP with fused optimizers and FSDP2.
 
-    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. The history is part of the checkpoint; norms
-    that are not finite are not added to it. A skipped step changes neither weights nor the optimizer's state. Fused
-    optimizers skip without a host synchronisation, others read one flag per step; under a GradScaler the scaler skips.
+    Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. The history is part of the checkpoint;
+    non-finite norms are not added to it. A skipped step changes neither weights nor the optimizer's state. Fused
+    optimizers skip without a host synchronization, others read one flag per step; under a GradScaler the scaler skips.
     LBFGS: each evaluation is clipped, the first of a step is recorded; ``skip_nonfinite`` is refused.
 
     Args:
         percentile: percentile of the norms so far, including the current one, in ``[0, 100]``; the paper uses 10, which
             clips nine steps in ten.
-        window: number of most recent norms that are kept, 1 to 1,000,000. The paper keeps all.
+        window: number of most recent norms that are kept, 1 to 1,000,000; the paper keeps all.
         per_group: a history and a threshold for each parameter group.
         skip_nonfinite: skip a step whose gradient, or its norm, is NaN or infinite; counted in ``num_skipped``.
         max_skips: maximum number of consecutive skips; one more raises and names parameters; ``None``: no limit.
@@ -81,7 +81,7 @@ class AutoClip(Clipper):
         return scale_to(measured, state.thresholds)
 
     def restore_rule(self, tensors: dict[str, Tensor]) -> NormHistory:
-        """Return a history; a window that was changed since the checkpoint wins."""
+        """Return a history; a window changed since the checkpoint takes precedence."""
         return resize_history(NormHistory(**tensors), self.window)
 
     def more_to_log(self, state: ClipState) -> dict[str, Tensor]:

@@ -19,27 +19,28 @@ from lightning_tricks.functional.batch_entries import describe_batch, read_entry
 class BatchAugment(RandomBatchStep):
     """Apply a transform to the inputs of training batches, on their device.
 
-    Use when: few rows are there to learn from, and it is known what may change in an input without changing its target:
-    flips, crops, noise. Transforms of torchvision (v2), of kornia and functions of your own fit.
+    Use when: training data are scarce, and some changes of an input do not change its target: flips, crops, noise.
+    Transforms of torchvision (v2) and kornia and your own functions can be used.
 
-    Where it acts: on training batches after their transfer and after normalization, before mixing; validation sees none
-    of it. The transform gets the whole batch of inputs at once; kornia draws for each row, torchvision once a batch.
+    Where it acts: on training batches after their transfer and after normalization, before mixing; validation batches
+    are not changed. The transform gets the whole batch of inputs at once; kornia draws for each row, torchvision once
+    per batch.
 
-    Interacts with: the generators of python, numpy and torch: a transform finds them seeded by ``seed``, the rank and
-    the number of the batch, and they are put back after it. A resumed run draws on exactly.
+    Interacts with: the random generators of python, numpy and torch: during the transform they are seeded by ``seed``,
+    the rank and the number of the batch, and they are restored after it. A resumed run draws exactly the same numbers.
 
     Args:
         transform: a callable from inputs to inputs; a module is moved to their device.
         key: the entry that is the input: a name, a place, or both joined by dots, as in ``"labeled.0"``; ``None``: the
             first floating tensor.
-        whole_batch: hand the transform the whole batch instead, for instance images with their masks.
-        seed: of the draws, >= 0; each process draws its own.
-        name: tells two callbacks of this class apart, in checkpoints.
+        whole_batch: pass the whole batch to the transform instead, for instance images with their masks.
+        seed: seed of the draws, >= 0; each process draws its own.
+        name: distinguishes several callbacks of this class in checkpoints.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: an argument is out of range; at the first batch, no such input, or a transform that returns no
-            tensor.
+        ValueError: an argument is out of range; at the first batch, there is no such input, or the transform does not
+        return a tensor.
 
     Example:
         >>> from lightning.pytorch import Trainer
@@ -48,7 +49,7 @@ class BatchAugment(RandomBatchStep):
 
         With Hydra: ``tricks=[batch_augment] tricks.batch_augment.transform={_target_:my_code.Flip}``
 
-    See :func:`lightning_tricks.functional.batch_entries.find_input` for what the input is.
+    See :func:`lightning_tricks.functional.batch_entries.find_input` for how the input is found.
     """
 
     stage: ClassVar[Stage] = Stage.AUGMENT
@@ -93,7 +94,7 @@ class BatchAugment(RandomBatchStep):
 
 @contextmanager
 def seeded_globals(mark: str) -> Iterator[None]:
-    """Seed the global generators of python, numpy and torch from a text, and put them back afterwards.
+    """Seed the global generators of python, numpy and torch from a text, and restore them afterwards.
 
     Example:
         >>> with seeded_globals("a"):

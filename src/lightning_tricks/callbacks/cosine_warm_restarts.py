@@ -21,11 +21,12 @@ class CosineWarmRestarts(NamedSchedule):
 
     Args:
         t_0: length of the first cycle, a Duration > 0; typically 1 to 10 epochs.
-        t_mult: ratio of each cycle's length to the previous one's, > 0; typically 1 or 2, fractions work. Below 1 the
-            cycles end at ``t_0 / (1 - t_mult)``.
+        t_mult: ratio of each cycle's length to the previous one's, > 0; typically 1 or 2; may be fractional. Below 1
+            the cycles end at ``t_0 / (1 - t_mult)``.
         end_factor: the multiplier that each cycle falls to, in ``[0, 1]``; a peak is never lower than this.
         peak_decay: cycle i peaks at ``peak_decay ** i``, in ``(0, 1]``; typically 1 or 0.5 to 0.9.
-        warmup_each_cycle: warm up after each restart, not only at the start; then in the unit of ``t_0``.
+        warmup_each_cycle: warm up after each restart, not only at the start; ``warmup`` must then have the unit of
+        ``t_0``.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""CutMix: train on rows into which a part of another was pasted."""
+"""CutMix: train on rows with a part of another row pasted in."""
 
 import random
 from typing import Literal, NamedTuple
@@ -11,7 +11,7 @@ from lightning_tricks.functional.mixing import Region, blend_rows, draw_box, dra
 
 
 class _Draw(NamedTuple):
-    """How one batch is mixed: partner, the share that a row keeps, and what is pasted into input and targets."""
+    """How one batch is mixed: the partner, the share of a row that is kept, and the pasted regions."""
 
     shift: int
     share: float
@@ -23,29 +23,30 @@ class _Draw(NamedTuple):
 class CutMix(BatchMixer):
     """Paste a part of another row into each row of a training batch, and mix the targets by its size.
 
-    Use when: few rows are there to learn from, and a part of an input tells its class: images, long sequences, tables
-    with many columns.
+    Use when: training data are scarce, and a part of an input is sufficient to recognize its class: images, long
+    sequences, tables with many columns.
 
     Where it acts: on training batches after their transfer, after normalization and augmentation: a box of images
-    ``(N, *, H, W)``, a span of sequences ``(N, L, C)``, adjacent columns of tables ``(N, C)``. Targets are mixed by the
-    share that was pasted; class indices become probabilities. Class indices for each pixel or each step are pasted.
+    ``(N, *, H, W)``, a span of sequences ``(N, L, C)``, adjacent columns of tables ``(N, C)``. Targets are mixed in
+    proportion to the pasted area; class indices become probabilities. Class indices per pixel or per step are pasted
+    like the input.
 
     Interacts with: metrics of the training step that expect class indices: compare with ``target.argmax(1)``.
-    :class:`MixUp` in the same list mixes the mixed rows once more.
+    :class:`MixUp` in the same list mixes the rows a second time.
 
     Args:
-        alpha: both parameters of the Beta distribution of the share that a row keeps, > 0; 1 is uniform (Yun et al.
-            2019, section 3.1).
-        num_classes: number of classes of integer targets, a list for several of them; ``None``: integer targets are
-            refused.
+        alpha: both parameters of the Beta distribution of the share of a row that is kept, > 0; 1 is uniform (Yun et
+            al. 2019, section 3.1).
+        num_classes: number of classes of integer targets, or a list for several targets; ``None``: integer targets
+            raise an error.
         layout: ``"image"``, ``"sequence"`` with the steps in dimension 1, ``"channels_first"`` for sequences
             ``(N, C, L)``, ``"table"``, or ``"auto"``: by the number of dimensions.
         key: the entry that is the input: a name, a place, or both joined by dots, as in ``"labeled.0"``; ``None``: the
             first floating tensor.
-        targets: the entries that are mixed with it; ``None``: every entry after the input.
+        targets: the entries that are mixed with the input; ``None``: every entry after the input.
         p: share of the batches that are mixed, in [0, 1].
-        seed: of the draws, >= 0; each process draws its own.
-        name: tells two callbacks of this class apart, in checkpoints.
+        seed: seed of the draws, >= 0; each process draws its own.
+        name: distinguishes several callbacks of this class in checkpoints.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -77,7 +78,7 @@ class CutMix(BatchMixer):
         self.layout = check_choice("layout", layout, ("auto", "image", "sequence", "channels_first", "table"))
 
     def draw(self, values: Tensor, dice: random.Random, share: float) -> _Draw:
-        """Return a box, a span or columns, by the layout."""
+        """Return a box, a span or columns, depending on the layout."""
         shift = dice.randrange(1, len(values))
         layout = self._layout_of(values)
         if layout == "image":
@@ -103,7 +104,7 @@ class CutMix(BatchMixer):
         return paste_rows(values, drawn.shift, drawn.region)
 
     def mix_target(self, target: Tensor, drawn: _Draw, *, has_classes: bool) -> Tensor:
-        """Return a target blended by the share that a row keeps; one for each place is pasted."""
+        """Return a target blended by the share of a row that is kept; targets per pixel or step are pasted."""
         if has_classes and target.ndim > 2 and tuple(target.shape[2:]) == drawn.sizes:
             return paste_rows(target, drawn.shift, drawn.places)
         return blend_rows(target, drawn.shift, drawn.share)

@@ -37,28 +37,28 @@ class DiscriminativeLR(LRFactor):
     new and needs large ones.
 
     Where it acts: the optimizers' parameter groups are split in ``on_fit_start``, and all their options are kept;
-    from then on the multipliers are factors of the learning-rate product, before each optimizer step.
+    after that, the multipliers are factors of the learning-rate product, before each optimizer step.
 
-    Interacts with: every other LR callback, whose factors multiply and keep the ratios. With a scheduler that the
-    module returns, it scales the scheduler's start values once (``initial_lr``, ``base_lrs``, ``max_lr`` …); a floor
-    that such a scheduler holds for all groups (``eta_min``) is warned about. Not with DeepSpeed or FSDP1, which flatten
-    the groups.
+    Interacts with: every other LR callback, whose factors multiply and keep the ratios. If the module returns a
+    scheduler, its start values (``initial_lr``, ``base_lrs``, ``max_lr``, ...) are scaled once; a scheduler with one
+    floor for all groups (``eta_min``) causes a warning. DeepSpeed and FSDP1, which flatten the groups, are not
+    supported.
 
     Args:
         decay: group i of n is multiplied by ``decay ** (i - (n - 1))``, > 0; ULMFiT uses 2.6, typically 1.1 to
-            3. (A factor of 0.75 per layer elsewhere is 1 / 0.75 here.)
+            3. (A factor of 0.75 per layer in other libraries corresponds to 1 / 0.75.)
         groups: from input to head, each a glob pattern on parameter names or a list of them; the first match counts;
             ``null``: found from the model, each numbered block a group.
-        multipliers: the multipliers of the groups instead, >= 0; or a mapping from patterns to them, which also defines
-            the groups.
-        low_high: multipliers spaced geometrically from the first number to the second instead.
+        multipliers: the multipliers of the groups instead, >= 0; or a mapping from patterns to multipliers, which also
+            defines the groups.
+        low_high: two numbers; the multipliers are then spaced geometrically from the first to the second.
         no_decay: disable weight decay for biases, norms and other vectors.
         name: distinguishes several callbacks of this class in checkpoints.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: an argument is out of range or contradicts another; when fit starts, a pattern that is left with no
-            parameter, or a trainable parameter in no group.
+        ValueError: an argument is out of range or contradicts another; when fit starts, a pattern matches no remaining
+        parameter, or a trainable parameter is in no group.
 
     Example:
         >>> from lightning_tricks import CosineDecay, DiscriminativeLR
@@ -67,7 +67,8 @@ class DiscriminativeLR(LRFactor):
 
         With Hydra: ``tricks=[discriminative_lr,cosine_decay] tricks.discriminative_lr.decay=2``
 
-    See :mod:`lightning_tricks.functional.layer_groups` for how groups are found, and ``describe`` for a table of them.
+    See :mod:`lightning_tricks.functional.layer_groups` for how groups are found, and ``describe`` for a table of the
+    groups.
     """
 
     writes_each_step = False
@@ -102,7 +103,7 @@ class DiscriminativeLR(LRFactor):
             )
         if isinstance(self.multipliers, Mapping):
             if self._patterns is not None:
-                raise ValueError("`multipliers` is a mapping, whose patterns are the groups; omit `groups`.")
+                raise ValueError("`multipliers` is a mapping whose patterns define the groups; omit `groups`.")
             self._patterns = check_groups(list(self.multipliers))
         if self.multipliers is not None:
             given = list(self.multipliers.values()) if isinstance(self.multipliers, Mapping) else self.multipliers
@@ -127,10 +128,10 @@ class DiscriminativeLR(LRFactor):
         self._then: list[list[float]] | None = None
 
     def multipliers_of(self, num_groups: int) -> list[float]:
-        """Return the multipliers for so many groups, from input to head.
+        """Return the multipliers for this number of groups, from input to head.
 
         Raises:
-            ValueError: ``multipliers`` has another number of them.
+            ValueError: ``multipliers`` has a different number of entries.
         """
         if self.multipliers is not None:
             given = self.multipliers.values() if isinstance(self.multipliers, Mapping) else self.multipliers
@@ -146,13 +147,13 @@ class DiscriminativeLR(LRFactor):
         """Return a table of the groups: patterns, parameters, multipliers.
 
         Args:
-            model: the module that will be fitted; once fit has started, ``None`` for that one.
+            model: the module to be fitted; ``None`` for the current module once fit has started.
         """
         groups = self.layer_groups if model is None else group_layers(model, self._patterns)
         return describe_groups(groups, self.multipliers_of(len(groups)))
 
     def split_groups(self, run: Run) -> None:
-        """Split the optimizers' groups by layer group, and by weight decay where that was asked for."""
+        """Split the optimizers' groups by layer group and, if requested, by weight decay."""
         trainer, module = run.trainer, run.module
         refuse_strategies(trainer, self, "DeepSpeedStrategy", "FSDPStrategy")
         self.layer_groups = group_layers(module, self._patterns)
@@ -176,19 +177,19 @@ class DiscriminativeLR(LRFactor):
 
     def _multipliers_in(self, index: int) -> list[float]:
         groups, known = self._optimizers[index].param_groups, self._by_group[index]
-        for group in groups[len(known) :]:  # once all callbacks have split; a module may add some later
+        for group in groups[len(known) :]:  # after all callbacks have split the groups; a module may add groups later
             layer = self._layers.get(id(group["params"][0])) if group["params"] else None
             known.append(1.0 if layer is None else self._by_layer[layer])
         return known
 
     def rates_read(self, run: Run) -> None:
-        """Next to a scheduler of the module's own, scale what it starts from."""
+        """If the module has its own scheduler, scale its start values."""
         now = [self._multipliers_in(i) for i in range(len(self._optimizers))]
         if self.product is not None and self.product.defers_to_scheduler:
             scale_rates_(run.trainer, now, self.state_key)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """In a resumed run, let multipliers that were changed in the code win over the checkpoint's."""
+        """In a resumed run, let multipliers changed in the code take precedence over the checkpoint's."""
         defers = self.product is not None and self.product.defers_to_scheduler
         if not defers or not self._then or self._then == self._by_group:
             return
@@ -202,7 +203,7 @@ class DiscriminativeLR(LRFactor):
         self._optimizers = []
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the multipliers, and the state that all LR callbacks share."""
+        """Return the multipliers and the state that all LR callbacks share."""
         return {**super().plain_state(), "multipliers": [list(values) for values in self._by_group]}
 
     def load_plain_state(self, state: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ class Doctor(Trick):
             ``"error"``. The report is then the message of the exception and is not logged.
 
     Attributes:
-        report: the :class:`Report` of the last fit, ``None`` before.
+        report: the :class:`Report` of the last fit; ``None`` before.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -119,7 +119,7 @@ class Doctor(Trick):
             self._watch.start_batch(trainer, pl_module, batch)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Report what is known at the end of the run, also of a run without a single batch."""
+        """Report what is known at the end of the run, even for a run without a single batch."""
         if self.report is None:
             evidence = self._attempt("examine the model", lambda: examine_here(trainer, pl_module, None))
             self.report = self._judge_all(evidence, pl_module)
@@ -274,7 +274,7 @@ class Doctor(Trick):
         late, self.report = judge_late(self.report, evidence, self._late_checks)
         return late
 
-    # -- the state --------------------------------------------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
         """Return the report and the observations of the run, as JSON."""

@@ -1,4 +1,4 @@
-"""Dropout schedule: dropout on the inputs of the last layers, its rate changing over the run."""
+"""Dropout schedule: dropout on the inputs of the last layers, with a rate that changes over the run."""
 
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar
@@ -19,26 +19,26 @@ from lightning_tricks.functional.layer_order import plain_name
 
 
 class DropoutSchedule(Trick):
-    """Drop the inputs of the last linear layers, more and more as training goes on.
+    """Drop inputs of the last linear layers at a rate that increases during training.
 
     Use when: a model overfits (RUN006) and has no dropout, or a constant one that slows the start.
 
     Where it acts: a hook on each chosen layer drops its inputs in training mode; the model's ``state_dict`` does not
-    change. A dropout layer that already feeds a chosen layer is set instead. The rate moves linearly, and is set before
-    each step. After fit hooks and rates are as they were.
+    change. If a dropout layer already feeds a chosen layer, its rate is set instead. The rate changes linearly and is
+    set before each step. Hooks and rates are restored after fit.
 
     Interacts with: :class:`GradualUnfreezing`: a frozen layer is in evaluation mode and drops nothing. The masks come
-    from a generator of its own, which a resumed run continues; those of a dropout layer that is set come from torch's.
-    Dropout before BatchNorm shifts its statistics (PLC001): choose layers after the last one.
+    from a separate generator, which a resumed run continues; those of existing dropout layers come from torch's
+    generator. Dropout before BatchNorm shifts its statistics (PLC001): choose layers after the last one.
 
     Args:
-        p: the rate at the start, in [0, 1); typical 0.2 (Hinton et al. 2012).
-        end: the rate at the end, in [0, 1); typical 0.5.
-        over: a Duration: how long the rate takes from ``p`` to ``end``; 0 for ``end`` from the start.
-        last: how many linear layers, counted from the end in registration order, >= 1.
+        p: the rate at the start, in [0, 1); typically 0.2 (Hinton et al. 2012).
+        end: the rate at the end, in [0, 1); typically 0.5.
+        over: the time in which the rate moves from ``p`` to ``end``, a Duration; 0 means ``end`` from the start.
+        last: number of linear layers, counted from the end in registration order, >= 1.
         include: glob patterns on module names, instead of ``last``.
-        seed: of the masks, >= 0; each process draws its own.
-        name: tells two callbacks of this class apart, in checkpoints.
+        seed: seed of the masks, >= 0; each process draws its own masks.
+        name: distinguishes several callbacks of this class in checkpoints.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -81,7 +81,7 @@ class DropoutSchedule(Trick):
 
     def reset(self) -> None:
         self.rate = self.p
-        """The rate of the coming step."""
+        """The rate in the next step."""
         self._drops: dict[str, InputDropout] = {}
         self._loaded: dict[str, int] = {}
         self._length: tuple[float, Unit] = (0.0, "ep")
@@ -93,18 +93,19 @@ class DropoutSchedule(Trick):
         twice = sorted(others & layers.keys())
         if twice:
             raise MisconfigurationException(
-                f"Two `DropoutSchedule` would drop the inputs of {', '.join(twice)}. Give each its own `include`."
+                f"Two `DropoutSchedule` callbacks would drop the inputs of {', '.join(twice)}. Give each its own "
+                f"`include`."
             )
         dropouts = list(find_dropout(run.module).values())
         for name, layer in layers.items():
             mark = f"{self.seed}/{run.trainer.global_rank}/{name}"
             self._drops[name] = drop = InputDropout(layer, dropouts, mark)
-            drop.set_rate(self.p if parse_duration(self.over).amount else self.end)  # a finder may step before us
+            drop.set_rate(self.p if parse_duration(self.over).amount else self.end)  # an LR finder may step first
             run.on_end(drop.remove)
         rank_zero_info(f"`{self.state_key}`: drops the inputs of {', '.join(layers)}.")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the length on the run's clock; everything is restored now."""
+        """Measure the length on the run's clock; the checkpoint has been loaded by now."""
         assert self._run is not None
         amount, unit = measure(parse_duration(self.over, "over"), self._run.clock.length, "over")
         self._length = float(amount), unit
@@ -117,7 +118,7 @@ class DropoutSchedule(Trick):
             self._follow(self._run)
 
     def _follow(self, run: Run) -> None:
-        """Set the rate of this time."""
+        """Set the rate for this time."""
         length, unit = self._length
         time = run.clock.moment.time(unit)
         self.rate = ramp(self.p, self.end, time / length) if length else self.end
@@ -125,7 +126,7 @@ class DropoutSchedule(Trick):
             drop.set_rate(self.rate)
 
     def plain_state(self) -> dict[str, Any]:
-        """Return how many masks each layer has drawn, from which the next one follows."""
+        """Return the number of masks that each layer has drawn, which determines the next mask."""
         drawn = {name: drop.num_masks for name, drop in self._drops.items()}
         return {"num_masks": self._loaded | drawn}
 
@@ -133,7 +134,7 @@ class DropoutSchedule(Trick):
         self._loaded = dict(state["num_masks"])
 
     def end_fit(self, run: Run) -> None:
-        """Keep the counts and let go of the layers."""
+        """Keep the counts and release the layers."""
         self._loaded = self.plain_state()["num_masks"]
         self._drops = {}
 
@@ -143,7 +144,7 @@ def choose_layers(model: nn.Module, last: int, include: list[str] | None) -> dic
 
     Args:
         model: any module.
-        last: how many linear layers, from the end.
+        last: number of linear layers, from the end.
         include: glob patterns on module names instead.
 
     Raises:
@@ -155,7 +156,7 @@ def choose_layers(model: nn.Module, last: int, include: list[str] | None) -> dic
     """
     modules = {plain_name(name): module for name, module in model.named_modules() if name}
     if include is None:
-        # attention hands the weight of its last layer to a function and never calls the layer
+        # attention passes the weight of its last layer to a function and never calls the layer
         linear = {
             name: module
             for name, module in modules.items()
@@ -168,6 +169,6 @@ def choose_layers(model: nn.Module, last: int, include: list[str] | None) -> dic
     if idle or not include:
         raise ValueError(
             f"`include`: {', '.join(map(repr, idle)) or 'an empty list'} matches no module of {type(model).__name__}. "
-            f"Its modules: {', '.join(list(modules)[:12])}."
+            f"Modules: {', '.join(list(modules)[:12])}."
         )
     return {name: module for name, module in modules.items() if any(fnmatchcase(name, each) for each in include)}

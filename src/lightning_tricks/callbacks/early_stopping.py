@@ -1,4 +1,4 @@
-"""Early stopping: end a run that no longer improves, and keep its best weights."""
+"""Early stopping: end a run that no longer improves, and restore its best weights."""
 
 import math
 from dataclasses import replace
@@ -28,15 +28,15 @@ class EarlyStopping(MetricWatcher):
     ``on_train_end`` of all callbacks, before the module's own; on Ctrl-C after all ``on_exception``.
 
     Interacts with: ``min_epochs`` and ``min_steps``: a run that improves again before they are reached continues.
-    Weight averaging: the evaluated weights are kept, whichever callback set them; from the first such validation on
-    they are copied on the device during each validation. An average that a callback writes at the end of training and
-    that no validation evaluated stays, with a warning (``StochasticWeightAveraging`` without batch norm). Parameters
-    that are added, removed or reshaped after the best check: the final weights are kept, with a warning. Checkpoints
-    written during fit hold the training weights, and the best weights in addition (``restore_best=False`` avoids this).
-    ``ReduceLROnPlateau`` of the same monitor and the same ``patience``: each cut starts the count of this callback
-    again, so that it stops only when no cut is left; with a ``patience`` several times longer it does not restart its
-    count. After a resume in the middle of an epoch, the mean of that epoch's training metric is of the batches since:
-    Lightning does not save metrics. Untested under DeepSpeed.
+    Weight averaging: the best weights are those that validation evaluated, even if another callback had swapped them
+    in; from the first such validation on, they are copied on the device during each validation. If a callback writes an
+    average at the end of training that no validation has evaluated (``StochasticWeightAveraging`` without batch norm),
+    it is kept, with a warning. If parameters are added, removed or reshaped after the best check, the final weights are
+    kept, with a warning. Checkpoints written during fit contain the training weights and, in addition, the best weights
+    (``restore_best=False`` avoids this). ``ReduceLROnPlateau`` with the same monitor and ``patience``: each reduction
+    resets the count of this callback, so that it stops only when no reduction is left; a ``patience`` several times
+    longer is not reset. After a resume in the middle of an epoch, the mean of a training metric covers only the batches
+    since then, because Lightning does not save metrics. Untested under DeepSpeed.
 
     Args:
         monitor: key of a logged metric.
@@ -49,8 +49,8 @@ class EarlyStopping(MetricWatcher):
         check_finite: stop at once if the score is NaN or infinite.
         stopping_threshold: stop at once if the score is better than this.
         divergence_threshold: stop at once if the score is worse than this.
-        check_on_train_epoch_end: True: check at the end of each training epoch, False: of each validation; ``None``:
-            of validation where that logs the metric, else of the epoch.
+        check_on_train_epoch_end: True: check at the end of each training epoch; False: at the end of each validation;
+            ``None``: after validation if it logs the metric, otherwise at the end of the epoch.
         log_rank_zero_only: only rank 0 logs the messages of ``verbose``.
         restore_best: restore the weights and buffers of the best check when training ends, for any reason.
         start_after: ignore earlier checks, a Duration; a check at exactly that time counts.
@@ -58,14 +58,14 @@ class EarlyStopping(MetricWatcher):
     Attributes:
         best_score: the best score so far.
         wait_count: consecutive checks without a new best.
-        stopped_epoch: the epoch in which the run was stopped, 0 if it was not.
-        stopping_reason_message: why, ``None`` if it was not.
+        stopped_epoch: the epoch in which the run was stopped; 0 if it was not.
+        stopping_reason_message: the reason for the stop; ``None`` if the run was not stopped.
 
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range.
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: at fit start, another callback takes the
-            same monitor in the other mode, or ``start_after`` lies beyond the run.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: at fit start, another callback uses the same
+            monitor with the other mode, or ``start_after`` is later than the end of the run.
         RuntimeError: at the first check, the metric is not logged or not a single number.
 
     Example:
@@ -120,7 +120,7 @@ class EarlyStopping(MetricWatcher):
         super().__init__()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuse a start that never comes."""
+        """Raise an error if ``start_after`` is later than the end of the run."""
         run = self._run
         assert run is not None
         steps_per_epoch, length = run.clock.steps_per_epoch, run.clock.length
@@ -128,18 +128,19 @@ class EarlyStopping(MetricWatcher):
             self._start, self._unit = measure(parse_duration(self.start_after), length, "start_after")
         except ValueError as error:
             raise MisconfigurationException(str(error)) from error
-        # by hand there may be any number of steps a batch
+        # under manual optimization there may be any number of steps per batch
         known = None if run.is_manual and self._unit == "st" else steps_per_epoch
         lasts = run_end(self._unit, length, known)
         if lasts is not None and self._start > lasts and not run.is_dry:
             raise MisconfigurationException(
-                f"`start_after`={self.start_after!r} lies beyond the end of this run, which lasts {float(lasts):g} "
-                f"{'epochs' if self._unit == 'ep' else 'steps'}: nothing would ever be checked."
+                f"`start_after`={self.start_after!r} is later than the end of this run, which lasts {float(lasts):g} "
+                f"{'epochs' if self._unit == 'ep' else 'steps'}, so no check would ever count. Reduce it, or train "
+                f"longer."
             )
         super().on_train_start(trainer, pl_module)
 
     def counts(self) -> bool:
-        """Ignore what comes before ``start_after``."""
+        """Ignore checks before ``start_after``."""
         return self._run is not None and self._run.clock.moment.time(self._unit) >= self._start
 
     def observe(self, trainer: Trainer, reading: Reading) -> None:
@@ -152,10 +153,10 @@ class EarlyStopping(MetricWatcher):
             self.state = replace(self.state, wait_count=0)
         if self.verbose and self.state.best_score is not before:
             gain = "" if before is None else f" improved by {abs(reading.value - before):.3g} and"
-            self._log_message(trainer, f"{self.monitor}{gain} has a new best score: {reading.value:.4g}.")
+            self._log_message(trainer, f"{self.monitor}{gain} reached a new best score: {reading.value:.4g}.")
 
     def reason(self, value: float) -> str | None:
-        """Return why a run should stop after a check of this value, if it should."""
+        """Return the reason to stop after a check of this value, or ``None``."""
         sign = 1 if self.mode == "min" else -1
         best, worst = self.stopping_threshold, self.divergence_threshold
         if self.check_finite and not math.isfinite(value):
@@ -169,10 +170,10 @@ class EarlyStopping(MetricWatcher):
         return None
 
     def stop(self, trainer: Trainer, reason: str) -> None:
-        """Return why, where that was asked for."""
+        """Log the reason for the stop, if requested."""
         super().stop(trainer, reason)
         if self.verbose:
-            self._log_message(trainer, f"EarlyStopping: {reason}; the best is {self.best_score:.4g}.")
+            self._log_message(trainer, f"EarlyStopping: {reason}; the best score is {self.best_score:.4g}.")
 
     def _log_message(self, trainer: Trainer, message: str) -> None:
         rank = trainer.global_rank if trainer.world_size > 1 else None
@@ -180,5 +181,5 @@ class EarlyStopping(MetricWatcher):
             rank_zero.log.info(rank_zero.rank_prefixed_message(message, rank))
 
     def outcome(self) -> dict[str, float]:
-        """Return best score, count, and where it stopped."""
+        """Return the best score, the count, and where the run stopped."""
         return {**super().outcome(), "stopped_epoch": self.stopped_epoch}

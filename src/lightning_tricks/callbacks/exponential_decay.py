@@ -16,7 +16,7 @@ class ExponentialDecay(NamedSchedule):
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        decay_rate: the multiplier after ``decay_steps``, > 0; typically 0.9 to 0.99 an epoch.
+        decay_rate: the multiplier after ``decay_steps``, > 0; typically 0.9 to 0.99 per epoch.
         decay_steps: the time after which the rate is multiplied by ``decay_rate``, a Duration > 0; 1 is an epoch.
         staircase: decay in steps at multiples of ``decay_steps`` instead of at each optimizer step.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.

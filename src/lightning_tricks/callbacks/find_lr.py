@@ -1,4 +1,4 @@
-"""Find a learning rate without a fit: two lines, after which model, Trainer and random numbers are as before."""
+"""Find a learning rate without a fit, and leave the model, the Trainer and the random state unchanged."""
 
 from typing import Any
 
@@ -29,19 +29,19 @@ def find_lr(
         val_dataloaders: as for ``Trainer.fit``; only the trials of ``refine`` use it.
         datamodule: as for ``Trainer.fit``.
         trainer: the Trainer of the planned training, for its precision, accumulation, devices and the callbacks that
-            change a step; by default one device and nothing else. ``ddp_spawn`` and ``ddp_fork`` are refused.
+            change a step; by default one device and no callbacks. ``ddp_spawn`` and ``ddp_fork`` raise an error.
         epochs: length of the planned training if no Trainer is given: a longer training needs a smaller rate.
-        seed: of the random generators during the sweep, so that the same call finds the same rate again.
-        finder_arguments: those of :class:`LRFinder`, except ``apply``, ``at_epochs`` and ``log_figure``.
+        seed: seed of the random generators during the sweep, so that the same call finds the same rate again.
+        finder_arguments: arguments of :class:`LRFinder`, except ``apply``, ``at_epochs`` and ``log_figure``.
 
     Returns:
-        The sweep and what it suggests.
+        The sweep and its suggestion.
 
     Raises:
-        TypeError: an argument that :class:`LRFinder` has not, or that has no meaning here.
+        TypeError: an argument that :class:`LRFinder` does not have, or that has no meaning here.
         ValueError: there is no batch, or both ``trainer`` and ``epochs``.
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: the strategy works in other processes; there
-            is no learning rate to find, or something that cannot be restored, before anything is changed.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: the strategy uses other processes, there is no
+        learning rate to find, or something cannot be restored; raised before anything is changed.
 
     Example::
 
@@ -75,12 +75,12 @@ def find_lr(
         seed=seed,
     )
     if finder.result is None:
-        raise ValueError("There is no training batch to try a learning rate on. Check the loader and its data set.")
+        raise ValueError("There is no training batch to try a learning rate on. Check the loader and its dataset.")
     return finder.result
 
 
 class _FinderNow(LRFinder):
-    """Look whatever the epoch is, and end the fit."""
+    """Search in any epoch, and end the fit."""
 
     knows_length = True
 

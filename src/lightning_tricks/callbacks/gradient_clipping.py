@@ -24,12 +24,12 @@ class GradientClipping(Clipper):
     clipping cannot.
 
     Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. A skipped step changes neither weights nor the
-    optimizer's state; schedules advance. Fused optimizers skip without a host synchronisation, others read one flag per
+    optimizer's state; schedules advance. Fused optimizers skip without a host synchronization, others read one flag per
     step; under a GradScaler the scaler skips. LBFGS: each evaluation is clipped; ``skip_nonfinite`` is refused.
 
     Args:
         max_norm: bound of the norm over all parameters of an optimizer, > 0; typically 0.1 to 10, 1 for transformers.
-            1.0 if ``clip_value`` is not given either.
+            The default is 1.0 if ``clip_value`` is not given either.
         norm_type: order of the norm, > 0, including ``"inf"``.
         clip_value: bound of each element instead, > 0; typically 0.5 to 5.
         per_group: bound the norm of each parameter group separately.
@@ -76,7 +76,7 @@ class GradientClipping(Clipper):
 
     @property
     def purpose(self) -> Purpose | None:
-        """Clipping by value may come in addition to a norm."""
+        """Clipping by value can be combined with clipping by norm."""
         return "norm clipping" if self.clip_value is None else None
 
     def measure(self, groups: Sequence[Sequence[Tensor]]) -> GradientNorms:
@@ -85,12 +85,12 @@ class GradientClipping(Clipper):
     def clip(self, measured: GradientNorms, state: ClipState, observe: bool) -> Tensor | None:
         max_norm = 1.0 if self.max_norm is None else self.max_norm
         if lies_within(measured, max_norm if self.clip_value is None else self.clip_value):
-            return None  # the gradients need not be touched
+            return None  # the gradients need no clipping
         if self.clip_value is None:
             return scale_to(measured, dict.fromkeys(measured.parts, max_norm))
         grads = [grad for of_group, _ in measured.parts.values() for grad in of_group]
-        clipped = measured.total > self.clip_value  # a larger element may hide in a larger norm
-        if self._logs:  # then it matters, and may cost another look at every element
+        clipped = measured.total > self.clip_value  # a norm above the limit may contain an element above it
+        if self._logs:  # in that case it matters, and another pass over every element is worth its cost
             clipped = join_norms(tensor_norms(real_parts(grads), math.inf), math.inf) > self.clip_value
         clip_by_value_(grads, self.clip_value, total_norm=measured.total)
         return clipped

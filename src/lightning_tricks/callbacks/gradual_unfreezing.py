@@ -36,14 +36,14 @@ class GradualUnfreezing(Trick):
     Use when: a model is fine-tuned on little data, and the large first gradients of a new head would damage the
     pretrained layers below it.
 
-    Where it acts: nothing changes until ``on_train_start``, where the stage is taken from the clock,
-    also in a resumed run; later stages begin in ``on_train_epoch_start`` and ``on_train_batch_start``, before the
-    first batch of a step. A frozen parameter has no gradient and no optimizer state; modules whose parameters are all
-    frozen are in ``eval()``, so that BatchNorm and Dropout are inactive. What was frozen before ``fit`` stays frozen.
+    Where it acts: nothing changes until ``on_train_start``, which derives the stage from the clock, also in a resumed
+    run; later stages begin in ``on_train_epoch_start`` and ``on_train_batch_start``, before the first batch of a step.
+    A frozen parameter has no gradient and no optimizer state; modules whose parameters are all frozen are in
+    ``eval()``, so that BatchNorm and Dropout are inactive. Parameters that were frozen before ``fit`` stay frozen.
 
     Interacts with: :class:`DiscriminativeLR`, given the same ``groups``. Under DDP the module is wrapped again at each
-    stage, so that frozen parameters are neither waited for nor reduced; communication hooks with a state are refused.
-    FSDP2 works, FSDP1 and DeepSpeed are refused.
+    stage, so that frozen parameters are neither awaited nor reduced; communication hooks with a state raise an error.
+    FSDP2 is supported; FSDP1 and DeepSpeed raise an error.
 
     Args:
         schedule: ``"halves"``: the last group from the start, the upper half of all groups (rounded up) after
@@ -55,8 +55,7 @@ class GradualUnfreezing(Trick):
         every: length of a stage, a Duration > 0; typically 1 epoch or more.
         rewarmup: length of a linear warm-up of each group's learning rate after it is unfrozen, a Duration in the unit
             of the stages; 0: none.
-        replace_scheduler: with a ``rewarmup``, drop the scheduler that the module returns instead of refusing the
-            module.
+        replace_scheduler: with a ``rewarmup``, drop the scheduler that the module returns instead of raising an error.
         name: distinguishes several callbacks of this class in checkpoints.
 
     Raises:
@@ -70,8 +69,8 @@ class GradualUnfreezing(Trick):
 
         With Hydra: ``tricks=[gradual_unfreezing] tricks.gradual_unfreezing.every=2ep``
 
-    See :func:`lightning_tricks.functional.thaw_times.plan_thaw` for the times, and ``describe`` for a table of what is
-    frozen.
+    See :func:`lightning_tricks.functional.thaw_times.plan_thaw` for the times, and ``describe`` for a table of the
+    frozen groups.
     """
 
     identity: ClassVar[tuple[str, ...]] = ("name",)
@@ -93,7 +92,7 @@ class GradualUnfreezing(Trick):
             times = check_list("schedule", schedule)
             lengths = [None if time is None else parse_duration(time, "schedule") for time in times]
             if not lengths or lengths[0] is None or lengths[0].amount != 0:
-                raise ValueError(f"`schedule` must begin with 0, the head's time, got {shown(list(schedule))}.")
+                raise ValueError(f"`schedule` must begin with 0, the time of the head, got {shown(list(schedule))}.")
         parse_duration(every, "every", positive=True)
         parse_duration(rewarmup, "rewarmup")
         self.schedule = schedule
@@ -108,33 +107,33 @@ class GradualUnfreezing(Trick):
     def reset(self) -> None:
         self.layer_groups: list[LayerGroup] = []
         self.thawed: list[int] = []
-        """The groups that train, by number: 0 is nearest the input."""
+        """The numbers of the groups that train; 0 is nearest the input."""
         self.plan = ThawPlan((0.0,), "ep")
         self._layers: FrozenLayers | None = None
         self._optimizer_of: list[int] = []
         self.lr_contributor: GroupWarmup | None = None
-        """What it multiplies learning rates by, with a ``rewarmup`` alone."""
+        """The multipliers of the learning rates; used only with ``rewarmup``."""
         self._loaded_lr: dict[str, Any] | None = None
 
     def describe(self, model: nn.Module | None = None) -> str:
-        """Return a table of the groups: patterns, parameters, and whether they train at the moment.
+        """Return a table of the groups: patterns, parameters, and whether they currently train.
 
         Args:
-            model: the module that will be fitted; once fit has started, ``None`` for that one.
+            model: the module to be fitted; ``None`` for the current module once fit has started.
         """
         groups = self.layer_groups if model is None else group_layers(model, self._patterns)
         return describe_groups(groups, thawed=self.thawed or [len(groups) - 1])
 
-    # -- the start ----------------------------------------------------------------------------------------------------
+    # -- fit start ----------------------------------------------------------------------------------------------------
 
     def begin_fit(self, run: Run) -> None:
-        """Find the groups; nothing is frozen yet, for the optimizers and DDP are to know all parameters."""
+        """Find the groups. Nothing is frozen yet, because the optimizers and DDP must see all parameters."""
         refuse_strategies(run.trainer, self, "DeepSpeedStrategy", "FSDPStrategy")
         comm_state = ddp_comm_state(run.trainer)
         if comm_state is not None:
             raise MisconfigurationException(
-                "`GradualUnfreezing` wraps the module again at each stage, and a communication hook with a state "
-                f"({type(comm_state).__name__}) is tied to one wrapping. Leave one of them out."
+                f"`GradualUnfreezing` wraps the module again at each stage, but a communication hook with a state "
+                f"({type(comm_state).__name__}) is tied to one wrapper. Remove one of them."
             )
         self.layer_groups = group_layers(run.module, self._patterns)
         check_optimizers_hold(run.trainer, run.module, self, self.layer_groups)
@@ -142,7 +141,7 @@ class GradualUnfreezing(Trick):
         layers = self._layers = FrozenLayers(run.module, self.layer_groups)
         run.on_end(layers.restore)
         if run.trainer.strategy.restore_checkpoint_after_setup:
-            # torch expects an optimizer state in a sharded checkpoint for whatever trains when it is loaded
+            # in a sharded checkpoint, torch expects an optimizer state for each parameter that trains when it is loaded
             before_loading(run, lambda path: layers.set_gradients(thawed_in(path, self.state_key)))
         if parse_duration(self.rewarmup).amount > 0:
             self.lr_contributor = GroupWarmup(self, run)
@@ -172,12 +171,12 @@ class GradualUnfreezing(Trick):
         if steps_per_epoch is None and unit == "ep" and any(time % 1 for time in times if time < math.inf):
             raise MisconfigurationException(
                 f"`{self.state_key}` unfreezes a group inside an epoch, but the training loader has no length, so "
-                'the time there is not known. Give times in whole epochs or in optimizer steps ("500st").'
+                'that time is unknown. Give times in whole epochs or in optimizer steps ("500st").'
             )
         self.plan = ThawPlan(times, unit, float(length))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freeze what is frozen at this time; everything is restored now, under every strategy."""
+        """Freeze the groups that are frozen at this time. Checkpoints have been loaded by now under every strategy."""
         run = self._run
         assert run is not None
         steps_per_epoch = run.clock.steps_per_epoch
@@ -193,7 +192,7 @@ class GradualUnfreezing(Trick):
         self._layers_by_optimizer(run)
 
     def _layers_by_optimizer(self, run: Run) -> list[set[int]]:
-        """Return the layer groups that each optimizer holds parts of, and note which optimizer steps each."""
+        """Return the layer groups in each optimizer, and record which optimizer steps which group."""
         found = [
             {self.layer_of(value) for group in optimizer.param_groups for value in group["params"]}
             for optimizer in run.optimizers
@@ -204,7 +203,7 @@ class GradualUnfreezing(Trick):
         return held
 
     def _refuse_late(self, run: RunLength, steps_per_epoch: int | None) -> None:
-        """Refuse a stage after the run's end."""
+        """Raise an error for a stage after the end of the run."""
         unit, end, last = self.plan.unit, run_end(self.plan.unit, run, steps_per_epoch), self.plan.last
         if end is None or last < end:
             return
@@ -217,10 +216,10 @@ class GradualUnfreezing(Trick):
             raise MisconfigurationException(message)
         rank_zero_warn(message)
 
-    # -- the run ------------------------------------------------------------------------------------------------------
+    # -- during training ----------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Follow the clock, and take in parameters that were registered since."""
+        """Follow the clock, and include parameters that were registered later."""
         if self._run is None or self._layers is None:
             return
         if self._layers.adopt_new():
@@ -235,7 +234,7 @@ class GradualUnfreezing(Trick):
         self._layers.set_eval()
 
     def _follow(self, run: Run) -> None:
-        """Let train what is to train at this time, if that has changed."""
+        """Set which groups train at this time, if that has changed."""
         unit, clock = self.plan.unit, run.clock
         now = [clock.moment_of(optimizer).time(unit) for optimizer in self._optimizer_of]
         thawed = [i for i, time in enumerate(self.plan.times) if now[i] >= time]
@@ -246,10 +245,10 @@ class GradualUnfreezing(Trick):
             rebuild_ddp_wrapper(run.trainer)
         rank_zero_info(f"`{self.state_key}`: groups {thawed} of {len(self.plan.times)} train.")
 
-    # -- the state ----------------------------------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
-        """Return what trains and, with a ``rewarmup``, the state that all LR callbacks share."""
+        """Return which groups train and, with ``rewarmup``, the state that all LR callbacks share."""
         lr = self.lr_contributor.lr_state() if self.lr_contributor is not None else self._loaded_lr
         return {"thawed": list(self.thawed), "lr": lr}
 

@@ -1,4 +1,4 @@
-"""Inverse square-root decay: divide by the root of the time."""
+"""Inverse square-root decay: divide by the square root of the time."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -20,7 +20,7 @@ class InverseSqrtDecay(NamedSchedule):
 
     Args:
         k: the multiplier at the start, > 0; typically 1.
-        unit: what is counted, ``"ep"`` epochs or ``"st"`` optimizer steps, each from 1.
+        unit: ``"ep"`` to count epochs or ``"st"`` to count optimizer steps, both from 1.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:
@@ -56,5 +56,5 @@ class InverseSqrtDecay(NamedSchedule):
         self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
 
     def plan(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
-        """Return the schedule and the clock that was asked for."""
+        """Return the schedule and the requested clock."""
         return self.make({}), self.unit

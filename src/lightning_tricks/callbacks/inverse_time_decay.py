@@ -15,7 +15,7 @@ class InverseTimeDecay(NamedSchedule):
     Interacts with: as :class:`LRSchedule`; every other LR callback multiplies.
 
     Args:
-        decay_rate: the rate is halved after ``decay_steps / decay_rate``, >= 0; typically 0.01 to 1 an epoch.
+        decay_rate: the rate is halved after ``decay_steps / decay_rate``, >= 0; typically 0.01 to 1 per epoch.
         decay_steps: the time unit of ``decay_rate``, a Duration > 0; 1 is an epoch.
         staircase: decay in steps at multiples of ``decay_steps`` instead of at each optimizer step.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.

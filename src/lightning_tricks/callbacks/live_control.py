@@ -1,4 +1,4 @@
-"""Live control: change the learning rate, save, validate or stop by hand during a run, through a file."""
+"""Live control: change the learning rate, save, validate or stop during a run, through a file."""
 
 import copy
 import os
@@ -32,46 +32,45 @@ class LiveControl(LRFactor):
     else ``trainer.default_root_dir``; the log contains the file's path, and ``lightning-tricks control`` without
     arguments lists the runs below the current folder. The keys, each optional:
 
-    - ``lr``: ``x0.5`` multiplies the learning rates by a further 0.5; a number is from then on the learning rate of
-      the group whose rate is largest, regardless of schedule, warm-up and plateau, and the other groups keep their
-      ratio to it;
-    - ``stop: true``: end the run as an early stopping would, not before ``min_epochs`` and ``min_steps``; a resumed
-      run continues;
+    - ``lr``: ``x0.5`` multiplies the learning rates by another 0.5; a number becomes the learning rate of the group
+      with the largest rate, regardless of schedule, warm-up and plateau, and the other groups keep their ratio to it;
+    - ``stop: true``: end the run as early stopping would, not before ``min_epochs`` and ``min_steps``; a resumed run
+      continues;
     - ``checkpoint: true``: save ``control-{step}.ckpt`` where ``ModelCheckpoint`` saves, else in ``default_root_dir``;
-      where gradients are being accumulated, after their step; a validation ordered with it comes first;
-    - ``validate: true``: a validation run right after this batch, run by the Trainer itself: it counts as a check for
-      early stopping, the plateau rule and ``ModelCheckpoint``, and those that are due come when they would have;
-    - ``id``: any value; a new one makes the file a new order, so that an order can be repeated.
+      during gradient accumulation, after the optimizer step; a validation in the same order runs first;
+    - ``validate: true``: a validation right after this batch, run by the Trainer itself. It counts as a check for early
+      stopping, the plateau rule and ``ModelCheckpoint``, and does not move the regular validations;
+    - ``id``: any value; a new value makes the file a new order, so that an order can be repeated.
 
     Any other key, or a file that is not plain YAML, changes nothing and raises one warning with the line.
 
     Use when: you watch a run, and the loss stalls, diverges or is good enough before any rule reacts.
 
     Where it acts: every ``every_n_steps`` optimizer steps (``on_train_batch_end``) and at the end of each validation
-    run, if the file has not changed for half a second. A thread of rank 0 reads it, the other ranks need not see it;
-    all ranks join one small broadcast at these points and none elsewhere. An order that is older than the run is
-    ignored, and this is logged. ``fast_dev_run`` reads nothing. No two runs share a file: while another run watches it,
-    this one takes ``control-2.yaml``, and so on. A hidden file next to it records which run watches it; it is removed
-    when the fit ends.
+    run, if the file has not changed for half a second. A thread of rank 0 reads the file; the other ranks need no
+    access to it. At these points, and only there, all ranks take part in one small broadcast. An order that is older
+    than the run is ignored, and this is logged. ``fast_dev_run`` reads nothing. No two runs share a file: while another
+    run watches it, this one uses ``control-2.yaml``, and so on. A hidden file next to it records which run watches it;
+    it is removed when the fit ends.
 
-    Interacts with: every other LR callback, whose factors multiply in any order, until a number is ordered:
-    from then on only the factors by layer apply. A module that returns a scheduler of its own is refused, unless
+    Interacts with: every other LR callback, whose factors multiply in any order until a number is ordered; after that
+    only the factors by layer apply. A module that returns its own scheduler raises an error, unless
     ``replace_scheduler=True``.
 
     Args:
         path: the file; a relative path is resolved in the run's folder.
-        every_n_steps: optimizer steps between two reads of the file, >= 1; 50 take a few seconds in most runs. Each
-            read is a broadcast.
+        every_n_steps: optimizer steps between two reads of the file, >= 1; 50 steps take a few seconds in most runs.
+            Each read is a broadcast.
         log_factors: log the factor as ``LiveControl/lr_factor``, every ``log_every_n_steps``.
-        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
+        replace_scheduler: drop the scheduler that the module returns instead of raising an error.
         name: distinguishes several callbacks of this class in checkpoints and logs.
 
     Attributes:
         applied: one ``{"step": 150, "content": {"lr": "x0.5"}}`` per order; saved, so that a resumed run keeps its
             learning rate and does not apply the last order again.
         lr_factor: product of all orders, by which the learning rates are multiplied.
-        overrides_others: a number was ordered, so that the factors of schedules, warm-ups and plateaus no longer apply.
-        stopping_reason_message: when the run was ordered to stop, ``None`` if it was not.
+        overrides_others: whether a number was ordered, so that schedules, warm-ups and plateaus no longer apply.
+        stopping_reason_message: when the run was ordered to stop; ``None`` if it was not.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -84,7 +83,7 @@ class LiveControl(LRFactor):
 
         With Hydra: ``tricks=[live_control] tricks.live_control.every_n_steps=20``
 
-    See :func:`lightning_tricks.functional.live_orders.factor_after` for what an order does to the learning rate.
+    See :func:`lightning_tricks.functional.live_orders.factor_after` for the effect of an order on the learning rate.
 
     References:
         A. Ng, Hyperparameter tuning in practice: pandas vs. caviar, deeplearning.ai course 2, week 3.
@@ -106,7 +105,7 @@ class LiveControl(LRFactor):
         self.replace_scheduler = check_flag("replace_scheduler", replace_scheduler)
         self.name = check_name("name", name)
         self._file: ControlFile | None = None
-        self._job_folder = hydra_job_folder()  # a process that a strategy spawns knows of no job
+        self._job_folder = hydra_job_folder()  # a process that a strategy spawns has no job
         self._undo: list[Callable[[], None]] = []
         self.reset()
 
@@ -121,20 +120,20 @@ class LiveControl(LRFactor):
         self._step = 0
 
     def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
-        """Return what all orders together multiply by."""
+        """Return the combined factor of all orders."""
         return {"lr_factor": self.lr_factor}
 
-    # -- the run ----------------------------------------------------------------------------------------------------
+    # -- during training --------------------------------------------------------------------------------------------
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Watch the file from here on."""
+        """Start to watch the file."""
         self._step = trainer.global_step
         self._watches = not trainer.fast_dev_run  # type: ignore[attr-defined]
         if self._watches and trainer.is_global_zero:
             self._file = self._watch(trainer)
 
     def _watch(self, trainer: Trainer) -> ControlFile:
-        """Claim the file in the run's folder, and say where it is."""
+        """Claim the file in the run's folder, and log its path."""
         own, *others = run_folders(trainer, hydra_job_folder() or self._job_folder)
         path, marker = os.path.join(own, self.path), None
         try:
@@ -179,10 +178,10 @@ class LiveControl(LRFactor):
             self._file.close()
             self._file = None
 
-    # -- the orders -------------------------------------------------------------------------------------------------
+    # -- orders -------------------------------------------------------------------------------------------------
 
     def _obey_new_order(self, trainer: Trainer, pl_module: LightningModule, validated: bool = False) -> None:
-        """Obey an order that is new, on all ranks together."""
+        """Apply a new order on all ranks."""
         order: Order | None = trainer.strategy.broadcast(self._new_order())
         if order is None:
             return
@@ -196,13 +195,13 @@ class LiveControl(LRFactor):
             hook = "on_validation_end" if validated or validates else "on_train_batch_end"
             self._save_after(trainer, pl_module, hook)
         elif order.get("checkpoint"):
-            self._save_due = True  # checkpoints do not contain half accumulated gradients
+            self._save_due = True  # checkpoints do not contain partially accumulated gradients
         if order.get("stop"):
             trainer.should_stop = True
             self.stopping_reason_message = f"stop ordered at step {trainer.global_step}"
 
     def _new_order(self) -> Order | None:
-        """Return the file's order, on the rank that reads it, if it is new."""
+        """Return the order in the file if it is new, on the rank that reads it."""
         if self._file is None:
             return None
         try:
@@ -212,7 +211,7 @@ class LiveControl(LRFactor):
             self._handled = text
             order = parse_order(text)
         except ValueError as error:
-            self._warn_once(f"{self._file.path} changes nothing: {error}")
+            self._warn_once(f"{self._file.path} has no effect: {error}")
             return None
         is_new = bool(order) and not (self.applied and self.applied[-1]["content"] == order)
         return order if is_new else None
@@ -223,32 +222,34 @@ class LiveControl(LRFactor):
             rank_zero_warn(f"`{self.state_key}`: {message}")
 
     def _set_factor(self, lr: str | float) -> None:
-        """Put the factor into force from the next step on."""
+        """Apply the factor from the next step on."""
         if self.product is None:
             return
         largest = max(peak for peaks in self.product.group_base_lrs() for peak in peaks)
         try:
             self.lr_factor = factor_after(self.lr_factor, lr, largest)
         except ValueError as error:
-            rank_zero_warn(f"`{self.state_key}`: the learning rate stays as it is: {error}")
+            rank_zero_warn(f"`{self.state_key}`: the learning rate is not changed: {error}")
         else:
             self.overrides_others |= not isinstance(lr, str)
         self.product.rewrite()
 
     def _validate_next(self, trainer: Trainer) -> bool:
-        """Have the Trainer find, after this batch, that a validation is due; return whether there is anything to run.
+        """Make a validation due after this batch; return whether there is anything to validate.
 
-        The loop itself then runs it, where it runs those that are due: gradients that are being accumulated stay, a
-        checkpoint saved meanwhile resumes, and nothing is counted that a validation that was due would not count.
+        The training loop itself runs it, like a regular validation: accumulated gradients are kept, a checkpoint saved
+        in between can be resumed, and all counters change as in a regular validation.
         """
         if not trainer.enable_validation:
-            rank_zero_warn(f"`{self.state_key}`: there is nothing to validate with: no `validation_step`, or no data.")
+            rank_zero_warn(
+                f"`{self.state_key}`: validation is not possible: there is no `validation_step` or no validation data."
+            )
             return False
         self._undo.append(validate_next(trainer))
         return True
 
     def _save_after(self, trainer: Trainer, pl_module: LightningModule, hook: str) -> None:
-        """Save once all callbacks and the module have had the hook, so that nothing of it is lost on resume."""
+        """Save after all callbacks and the module have run the hook, so that nothing is lost on resume."""
         self._save_due = False
 
         def save() -> None:
@@ -265,15 +266,15 @@ class LiveControl(LRFactor):
         try:
             trainer.save_checkpoint(path)
         except OSError as error:
-            trainer.strategy.barrier("Trainer.save_checkpoint")  # where the other ranks wait
+            trainer.strategy.barrier("Trainer.save_checkpoint")  # where the other ranks would wait
             rank_zero_warn(f"`{self.state_key}`: no checkpoint was saved, training continues: {error}")
         else:
             rank_zero_info(f"{self.state_key} saved {path}.")
 
-    # -- the state --------------------------------------------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the orders so far and what they came to, and the state that all LR callbacks share."""
+        """Return the orders so far, their combined effect, and the state that all LR callbacks share."""
         live = {"lr_factor": self.lr_factor, "overrides_others": self.overrides_others}
         return {"applied": copy.deepcopy(self.applied), **live, **super().plain_state()}
 

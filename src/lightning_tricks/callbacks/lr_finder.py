@@ -1,4 +1,4 @@
-"""LR finder: try rising learning rates, leave the run as it was, and start it from the rate that they suggest."""
+"""LR finder: try increasing learning rates, restore the run, and start it from the suggested rate."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ _MOST_STEPS = 10_000
 
 
 class LRFinder(Trick):
-    """Find the learning rate before training: a hundred steps at rising rates, after which all state is restored.
+    """Find the learning rate before training: a hundred steps at increasing rates, after which all state is restored.
 
     Use when: the optimizer, the model or the batch size is new, so that a suitable rate is unknown; use it before any
     other tuning.
@@ -37,38 +37,41 @@ class LRFinder(Trick):
     weights, buffers, optimizers, schedulers, scaler, metrics, attributes, random generators and loaders are restored
     bit by bit.
 
-    Interacts with: every LR callback, in any order: the found rate is their new base, a plateau's factor returns to 1.
-    The module's own scheduler continues from it. Parameter groups, and several optimizers, keep their ratios.
+    Interacts with: every LR callback, in any order: the found rate becomes their new base, and a plateau's factor
+    returns to 1. The module's own scheduler continues from it. The ratios between parameter groups and between
+    optimizers are kept.
 
     Args:
         min_lr: the first rate, > 0; typically 1e-8 to 1e-6.
         max_lr: the last rate, above ``min_lr``; typically 1 to 10. A sweep that diverges ends earlier.
         num_steps: optimizer steps of the sweep, 10 to 10,000; typically 100.
-        mode: ``"exponential"``, equal ratios between the rates, or ``"linear"``, equal distances.
-        suggestion: the rule: ``"auto"``, ``"valley"``, ``"steep"``, ``"minimum"`` or ``"slide"``.
-        smoothing: weight of the past in the average of the losses, in ``[0, 1)``; typically 0.9 to 0.98.
-        stop_factor: the sweep ends when the loss exceeds this multiple of the best one, > 1; typically 4 to 5;
-            ``inf``: only at one that is not finite.
-        refine: steps of a short training at each of 3 to 7 rates around the suggestion, to move it towards the best of
-            them, further if the trials are long compared with the training; 0: the sweep alone; at most ``num_steps``,
-            typically half of it. The best is that by the loss of ``validation_step``, if the run validates and the step
-            logs or returns a loss; else by the training loss, which means little after the first pass over the data.
-        apply: train with the suggestion; False: only report it.
+        mode: ``"exponential"`` for equal ratios between the rates, ``"linear"`` for equal differences.
+        suggestion: the rule that chooses the rate: ``"auto"``, ``"valley"``, ``"steep"``, ``"minimum"`` or ``"slide"``.
+        smoothing: weight of the previous losses in the moving average, in ``[0, 1)``; typically 0.9 to 0.98.
+        stop_factor: the sweep ends when the loss exceeds this multiple of the best loss, > 1; typically 4 to 5;
+            ``inf``: only when the loss is not finite.
+        refine: number of steps of a short trial training at each of 3 to 7 rates around the suggestion, which is then
+            moved towards the best of them, further if the trials are long compared with the training; 0: no trials; at
+            most ``num_steps``, typically half of it. Trials are compared by the loss of ``validation_step`` if the run
+            validates and the step logs or returns a loss, otherwise by the training loss, which means little after the
+            first pass over the data.
+        apply: train with the suggestion; with False, only report it.
         at_epochs: epochs that start with a search, counted from 0.
         log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow); if none of them accepts figures, it is
             written to the run's folder.
 
     Attributes:
-        result: the :class:`LRFinderResult` of the last sweep, ``None`` before.
+        result: the :class:`LRFinderResult` of the last sweep; ``None`` before.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: an argument is out of range; at run time, an empty loader.
-        ModuleNotFoundError: ``log_figure`` without matplotlib, which the extra ``plot`` installs.
-        RuntimeError: at run time, a loss without gradient, or not finite from the first step.
+        ValueError: an argument is out of range; at run time, the loader is empty.
+        ModuleNotFoundError: ``log_figure`` without matplotlib, which is part of the extra ``plot``.
+        RuntimeError: at run time, the loss has no gradient or is not finite in the first step.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: under DeepSpeed, whose engine cannot be
             restored; a ``training_step`` that fetches its own batches; no optimizer, or one without a learning rate;
-            uninitialized parameters, and what can be read only once (see the page "What is restored, what is refused").
+            uninitialized parameters, or data that can be read only once (see the page "What is restored, what is
+            refused").
 
     Example:
         >>> from lightning_tricks import LRFinder
@@ -110,7 +113,7 @@ class LRFinder(Trick):
         self.apply = check_flag("apply", apply)
         self.log_figure = check_flag("log_figure", log_figure)
         if self.log_figure:
-            new_figure((1.0, 1.0))  # without matplotlib this raises an error, before the sweep
+            new_figure((1.0, 1.0))  # without matplotlib this raises an error before the sweep
         self.reset()
 
     def reset(self) -> None:
@@ -119,17 +122,17 @@ class LRFinder(Trick):
         self._untouched = True
 
     def begin_fit(self, run: Run) -> None:
-        """Refuse an engine that keeps the state to itself."""
+        """Raise an error for an engine that does not expose its state."""
         if run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
-                "`LRFinder` cannot act under DeepSpeed, whose engine does not expose weights and optimizer state (ZeRO "
-                "in particular), so that they cannot be restored. Find the rate with another strategy, with "
+                "`LRFinder` cannot act under DeepSpeed, whose engine does not expose weights and optimizer state (in "
+                "particular with ZeRO), so they cannot be restored. Find the rate with another strategy, with "
                 "`find_lr(model, ...)`, and give it to the optimizer; or use the engine's own scheduler `LRRangeTest`."
             )
         check_has_rates(run.trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look for a rate, once in each epoch of the list, also over a restart."""
+        """Search for a rate, once in each listed epoch, also across a restart."""
         epoch, first, self._untouched = trainer.current_epoch, self._untouched, False
         dry = bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
         if epoch not in self.at_epochs or epoch in self._done or dry:
@@ -141,12 +144,12 @@ class LRFinder(Trick):
             apply_lr(trainer, self.result.suggestion)
 
     def search(self, trainer: Trainer, pl_module: LightningModule, first: bool) -> LRFinderResult:
-        """Sweep, refine where that was asked for, and return what was found; the run is as before.
+        """Sweep, refine if requested, and return the result; the run is restored.
 
         Args:
-            trainer: a Trainer that fits, between two steps.
+            trainer: a fitting Trainer, between two steps.
             pl_module: its module.
-            first: the run has not taken a step of its own in this process.
+            first: whether the run has not taken a step in this process yet.
         """
         with TrialRun(trainer, pl_module, rate_shares(trainer), first, validates=bool(self.refine)) as run:
             with progress_of(trainer, "LR finder", self.num_steps) as show:
@@ -160,12 +163,12 @@ class LRFinder(Trick):
             return refine(run, result, self.refine, 3 * self.num_steps)
 
     def planned_steps(self, trainer: Trainer) -> int | None:
-        """Return how many optimizer steps the run has left, ``None`` if that is open."""
+        """Return the number of optimizer steps left in the run; ``None`` if unbounded."""
         left = trainer.estimated_stepping_batches - trainer.global_step
         return int(left) if math.isfinite(left) and left > 0 else None
 
     def _sweep(self, run: TrialRun, show: Callable[[int], None]) -> tuple[list[float], list[float], bool]:
-        """Return rates, losses and whether the sweep diverged."""
+        """Return the rates, the losses, and whether the sweep diverged."""
         tried: list[float] = []
         losses: list[float] = []
         waiting: list[Tensor] = []
@@ -176,7 +179,7 @@ class LRFinder(Trick):
                 if not run.has_broken():
                     _say_where(error, place, lr)
                     raise
-                # a callback that fails on a loss that is not finite ends the sweep
+                # a callback that raises on a non-finite loss ends the sweep
                 losses += run.read(waiting) if waiting else []
                 return (*self._cut(tried, losses), True)
             if loss is not None:
@@ -189,7 +192,7 @@ class LRFinder(Trick):
                 if not math.isfinite(losses[0]):
                     raise RuntimeError(
                         f"The loss is {losses[0]} at the first step of the range test, at a learning rate of {lr:g}, "
-                        "before any weight has changed. Look for the fault in the data or the loss."
+                        "before any weight has changed. Check the data and the loss."
                     )
                 if self._divergence(losses) is not None:
                     return (*self._cut(tried, losses), True)
@@ -201,7 +204,7 @@ class LRFinder(Trick):
         return find_divergence(smooth(losses, self.smoothing), self.stop_factor, skip=self.num_steps // 10)
 
     def _cut(self, lrs: list[float], losses: list[float]) -> tuple[list[float], list[float]]:
-        """Return the sweep up to where it diverged: a chunk of steps is taken before anyone looks."""
+        """Truncate the sweep where it diverged: losses are checked only after each chunk of steps."""
         place = self._divergence(losses)
         end = len(losses) if place is None else place + bool(math.isfinite(losses[place]))
         return lrs[:end], losses[:end]
@@ -210,13 +213,13 @@ class LRFinder(Trick):
         if result.suggestion is not None:
             rank_zero_info(f"LRFinder: learning rate {result.suggestion:.3g}: {result.reason}.")
         elif self.apply:
-            rank_zero_warn(f"LRFinder suggests no learning rate: {result.reason}. The rate stays as it is.")
+            rank_zero_warn(f"LRFinder suggests no learning rate: {result.reason}. The rate is not changed.")
         else:
             rank_zero_info(f"LRFinder suggests no learning rate: {result.reason}.")
         if self.apply and result.suggestion is not None and result.still_falls:
             rank_zero_warn(
-                f"LRFinder applies a learning rate of {result.suggestion:.3g} although the loss still falls at the "
-                f"highest rate that was tried, {result.lrs[-1]:.3g}: the best may be higher. Raise `max_lr`."
+                f"LRFinder applies a learning rate of {result.suggestion:.3g} although the loss is still falling at "
+                f"the highest rate tried, {result.lrs[-1]:.3g}: the best rate may be higher. Raise `max_lr`."
             )
         texts = {"reason": result.reason}
         log_results(trainer, self, {} if result.suggestion is None else {"suggestion": result.suggestion}, texts)
@@ -224,17 +227,17 @@ class LRFinder(Trick):
             publish_result(trainer, result)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hand the suggestion to whoever started the run in another process."""
+        """Pass the suggestion to the process that started this one."""
         if self.result is not None and "MultiProcessing" in type(trainer.strategy.launcher).__name__:
             found = math.nan if self.result.suggestion is None else self.result.suggestion
             trainer.callback_metrics[f"{self.state_key}/suggestion"] = Tensor([found])[0]
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the last result and the epochs that are done."""
+        """Return the last result and the epochs already searched."""
         return {"done": list(self._done), "result": self.result.to_dict() if self.result else None}
 
     def load_plain_state(self, state: dict[str, Any]) -> None:
-        """Know what an interrupted run has found, so as not to look again."""
+        """Load the results of an interrupted run, so that its searches are not repeated."""
         self._done = list(state["done"])
         self.result = LRFinderResult.from_dict(state["result"]) if state["result"] else None
 

@@ -1,4 +1,4 @@
-"""LR preview: compute, before training, the learning rates that callbacks will produce, by asking them."""
+"""LR preview: compute the learning rates that callbacks will produce, before training."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,8 @@ class LRPreview(Sequence[float]):
         lrs: the learning rate that each step will use.
         epochs: the time before each step, in epochs.
         factors: the multipliers of each step as ``<callback>/<factor>``; ``lrs`` is their product times the base.
-        unforeseen: the LR callbacks whose factors are known only during the run, such as a plateau rule: taken as 1.
+        unforeseen: the LR callbacks whose factors are known only during the run, such as a plateau rule; they count as
+        1.
     """
 
     lrs: list[float]
@@ -65,8 +66,8 @@ class LRPreview(Sequence[float]):
 def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *, lr: float = 1.0) -> LRPreview:
     """Compute the learning rates that a Trainer with these callbacks would use, without a Trainer.
 
-    The factors come from the callbacks' own code, so the run will use the same values. Factors known only
-    during the run (a plateau rule, a finder, live control, layer multipliers) are taken as 1 and listed.
+    The factors come from the callbacks' own code, so the run will use the same values. Factors that are known only
+    during the run (a plateau rule, a finder, live control, layer multipliers) count as 1 and are listed.
 
     Args:
         callbacks: a Trainer's list; those that do not change learning rates are ignored.
@@ -75,7 +76,7 @@ def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *
         lr: the base learning rate, with which the optimizer is built.
 
     Returns:
-        The learning rate of each of the ``epochs * steps_per_epoch`` steps, with the factors apart.
+        The learning rate of each of the ``epochs * steps_per_epoch`` steps, and its factors.
 
     Raises:
         ValueError: an argument is out of range, or a length cannot be measured on this run.
@@ -99,7 +100,7 @@ def preview_lr(callbacks: Iterable[object], epochs: int, steps_per_epoch: int, *
         if keys.count(trick.state_key) > 1:
             raise MisconfigurationException(trick.same_key_message())
     writers = [writer for trick in tricks if (writer := contributor_of(trick))]
-    # asked in a copy, so that the callback itself stays as it is
+    # on a copy, so that the callback itself does not change
     known = {writer.state_key: copy.copy(writer) for writer in writers if writer.follows_clock}
     for writer in known.values():
         writer.prepare(RunLength(epochs, None), steps_per_epoch)

@@ -1,4 +1,4 @@
-"""LR schedule: multiply the learning rate by a function of time, with a warm-up of its own."""
+"""LR schedule: multiply the learning rate by a function of time and a warm-up."""
 
 import inspect
 import math
@@ -31,24 +31,24 @@ from lightning_tricks.functional.schedules import Schedule, linear_warmup
 class LRSchedule(LRFactor):
     """Multiply the learning rate by any function of time.
 
-    Use when: no named schedule fits, but your own function or a combination by :func:`join` and :func:`product` does.
+    Use when: no named schedule fits, but your own function or a combination with :func:`join` and :func:`product` does.
 
     Where it acts: the rate of a step is set right after the step before it (``on_train_batch_end``; the first in
     ``on_train_start``), from the Trainer's own progress; under manual optimization also in
     ``on_before_optimizer_step``. Accumulation does not advance it.
 
-    Interacts with: every other LR callback, whose factors multiply in any order. A module that
-    returns a scheduler of its own is refused, unless ``replace_scheduler=True``.
+    Interacts with: every other LR callback, whose factors multiply in any order. A module that returns its own
+    scheduler raises an error, unless ``replace_scheduler=True``.
 
     Args:
         schedule: called with a time, returns a multiplier: a :class:`Schedule` or any function, which must be
             picklable under ``ddp_spawn``.
         unit: unit of the schedule's time, ``"ep"`` epochs or ``"st"`` optimizer steps.
         warmup: length of a linear warm-up that multiplies the schedule and does not shift it, a Duration; typically
-            0 to 5 epochs, or ``"0.05dur"`` (Goyal et al. 2017 take 5 epochs).
+            0 to 5 epochs, or ``"0.05dur"`` (Goyal et al. 2017 use 5 epochs).
         warmup_start: the multiplier at the first step of the warm-up, in ``[0, 1]``.
         log_factors: log each factor as ``<callback>/<factor>``, every ``log_every_n_steps``.
-        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
+        replace_scheduler: drop the scheduler that the module returns instead of raising an error.
         name: distinguishes several callbacks of this class in checkpoints and logs.
 
     Raises:
@@ -90,7 +90,7 @@ class LRSchedule(LRFactor):
     def _init_common(
         self, warmup: Duration, warmup_start: float, log_factors: bool, replace_scheduler: bool, name: str | None
     ) -> None:
-        """Check and store the arguments that all schedules have."""
+        """Check and store the arguments shared by all schedules."""
         super().__init__()
         parse_duration(warmup, "warmup")
         self.warmup = warmup
@@ -101,7 +101,7 @@ class LRSchedule(LRFactor):
 
     @property
     def purpose(self) -> Purpose | None:
-        """A run has one schedule; a warm-up alone, or a function of the user's own, goes with any."""
+        """A run has one schedule; a warm-up alone or a user-defined function can be combined with any."""
         rule = getattr(getattr(self, "schedule", None), "rule", None)
         return None if rule in (None, linear_warmup(0).rule) else "schedule"
 
@@ -110,18 +110,18 @@ class LRSchedule(LRFactor):
         return self.schedule, self.unit
 
     def plan_warmup(self, run: RunLength) -> tuple[Callable[[float], float], Unit]:
-        """Return the warm-up and its clock: a factor of its own, whose clock may be another."""
+        """Return the warm-up and its clock: a separate factor, which may have a different clock."""
         lengths, unit = measure_together(run, warmup=self.warmup)
         return linear_warmup(lengths["warmup"], self.warmup_start), unit
 
     def prepare(self, run: RunLength, steps_per_epoch: int | None) -> None:
-        """Measure the lengths; refuse a schedule of epochs that moves inside the first one if its end is not known."""
+        """Measure the lengths; raise an error if the schedule changes inside a first epoch of unknown length."""
         self._plans = {"schedule": self.plan(run), "warmup": self.plan_warmup(run)}
         for factor, (rule, unit) in self._plans.items():
             if steps_per_epoch is None and unit == "ep" and moves_early(rule):
                 raise MisconfigurationException(
                     f"The {factor} of `{self.state_key}` changes inside an epoch, but the training loader has no "
-                    "length, so that a time inside the first epoch is not known. Give its lengths in optimizer steps "
+                    f"length, so a time inside the first epoch is unknown. Give its lengths in optimizer steps "
                     '("500st"), or give the loader a length (`limit_train_batches`, or `__len__` of its dataset).'
                 )
         rule, unit = self._plans["schedule"]
@@ -129,32 +129,32 @@ class LRSchedule(LRFactor):
             self._plans["schedule"] = (_CheckedSchedule(rule, self.state_key), unit)
 
     def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
-        """Return the schedule's and the warm-up's multiplier."""
+        """Return the multipliers of the schedule and the warm-up."""
         times: dict[Unit, float] = {"ep": moment.time("ep"), "st": moment.step}
         return {name: rule(times[unit]) for name, (rule, unit) in self._plans.items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what to do where a process that is being spawned cannot be handed the schedule."""
+        """Raise an error if the schedule cannot be sent to a spawned process."""
         if get_spawning_popen() is not None:
             try:
                 pickle.dumps(getattr(self, "schedule", None))
             except (pickle.PicklingError, AttributeError, TypeError) as error:
                 raise TypeError(
                     f"`schedule` of `{self.state_key}` cannot be sent to another process ({error}). Under "
-                    "`ddp_spawn` define it at the top level of a module or take one of "
+                    "`ddp_spawn`, define it at the top level of a module or use one of "
                     "`lightning_tricks.functional.schedules`; or use `strategy='ddp'`, which starts the script again."
                 ) from error
         return self.__dict__.copy()
 
 
 class _CheckedSchedule:
-    """A schedule of the user's, whose values are turned into multipliers.
+    """A user-defined schedule whose values are converted to multipliers.
 
-    The first value must be one; a later one that is not leaves the multiplier as it was, with one warning, for an
-    error would end the training.
+    The first value must be a multiplier. A later value that is not leaves the multiplier unchanged, with one warning,
+    because an error would end the training.
 
     Args:
-        schedule: returns any real number: of Python's, of NumPy's, or a tensor of one element.
+        schedule: returns a real number of Python or NumPy, or a tensor with one element.
         owner: the callback, for messages.
     """
 
@@ -173,7 +173,7 @@ class _CheckedSchedule:
     def _convert(self, value: Any, t: float) -> float:
         try:
             number = math.nan if isinstance(value, str) else float(value)
-        except (TypeError, ValueError, RuntimeError):  # torch raises the last for a tensor of several elements
+        except (TypeError, ValueError, RuntimeError):  # torch raises the last one for a tensor with several elements
             number = math.nan
         if 0 <= number < math.inf:
             return number
@@ -190,21 +190,21 @@ class _CheckedSchedule:
 
 
 class NamedSchedule(LRSchedule):
-    """A schedule of the library under its own name: the arguments of a pure schedule, with Durations for its lengths.
+    """A named schedule of the library: the arguments of a pure schedule, with Durations for its lengths.
 
-    A subclass names the pure schedule and which of its arguments are lengths, and has a constructor that stores all of
-    them and ends in ``_init_common``, so that Hydra, LightningCLI and a reader see the whole signature. The arguments
-    that all schedules share are documented at :class:`LRSchedule`.
+    A subclass defines the pure schedule and which of its arguments are lengths. Its constructor stores all of them and
+    ends with ``_init_common``, so that Hydra, LightningCLI and readers see the whole signature. The arguments that all
+    schedules share are documented at :class:`LRSchedule`.
     """
 
     form: ClassVar[Callable[..., Schedule]]
-    """The pure schedule; its arguments are this class's."""
+    """The pure schedule; this class has the same arguments."""
     lengths: ClassVar[tuple[str, ...]] = ()
-    """Those arguments that are Durations here and times there."""
+    """The arguments that are Durations here and times in the pure schedule."""
 
     @property
     def purpose(self) -> Purpose | None:
-        """It is a schedule of the whole run."""
+        """A named schedule covers the whole run."""
         return "schedule"
 
     def __init_subclass__(cls) -> None:
@@ -212,18 +212,18 @@ class NamedSchedule(LRSchedule):
         cls.__doc__ = inherit_arguments(cls.__doc__ or "", lambda name: LRSchedule.__doc__ or "")
 
     def durations(self) -> dict[str, Duration]:
-        """Return the lengths as they were given, by name."""
+        """Return the lengths as given, by name."""
         return {length: getattr(self, length) for length in self.lengths}
 
     def make(self, measured: dict[str, float]) -> Schedule:
-        """Return the pure schedule for lengths that are measured."""
+        """Return the pure schedule for measured lengths."""
         form = type(self).form
         return form(**{name: measured.get(name, getattr(self, name)) for name in inspect.signature(form).parameters})
 
     def _init_common(
         self, warmup: Duration, warmup_start: float, log_factors: bool, replace_scheduler: bool, name: str | None
     ) -> None:
-        """Check everything that can be known before the run: the pure schedule refuses what it cannot take."""
+        """Check everything that can be checked before the run, by building the pure schedule."""
         super()._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
         self.make(placeholder_lengths(self.durations()))
 

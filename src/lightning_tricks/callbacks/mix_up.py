@@ -9,28 +9,28 @@ from lightning_tricks.functional.mixing import blend_rows
 
 
 class MixUp(BatchMixer):
-    """Blend each row of a training batch with another, and their targets alike.
+    """Blend each row of a training batch, and its target, with another row.
 
-    Use when: few rows are there to learn from, and blends of two inputs make sense: images, spectra, tables of numbers.
+    Use when: training data are scarce, and blends of two inputs are meaningful: images, spectra, numeric tables.
 
-    Where it acts: on training batches after their transfer, after normalization and augmentation; validation sees none
-    of it. Targets given as class indices become probabilities ``(N, C)``, which ``cross_entropy`` takes; probabilities
-    and regression values are blended as they are. Several targets are blended alike.
+    Where it acts: on training batches after their transfer, after normalization and augmentation; validation batches
+    are not changed. Targets given as class indices become probabilities ``(N, C)``, which ``cross_entropy`` accepts;
+    probabilities and regression values are blended directly. Several targets are blended in the same way.
 
     Interacts with: metrics of the training step that expect class indices: compare with ``target.argmax(1)``. Losses
-    without soft targets (``nll_loss``) fail. :class:`CutMix` in the same list mixes the mixed rows once more.
+    without soft targets (``nll_loss``) fail. :class:`CutMix` in the same list mixes the rows a second time.
 
     Args:
-        alpha: both parameters of the Beta distribution of the share that a row keeps, > 0; typical 0.1 to 0.4, larger
-            blends more (Zhang et al. 2018, section 3.1).
-        num_classes: number of classes of integer targets, a list for several of them; ``None``: integer targets are
-            refused.
+        alpha: both parameters of the Beta distribution of the weight of a row itself, > 0; typically 0.1 to 0.4; larger
+            values blend more (Zhang et al. 2018, section 3.1).
+        num_classes: number of classes of integer targets, or a list for several targets; ``None``: integer targets
+            raise an error.
         key: the entry that is the input: a name, a place, or both joined by dots, as in ``"labeled.0"``; ``None``: the
             first floating tensor.
-        targets: the entries that are mixed with it; ``None``: every entry after the input.
+        targets: the entries that are mixed with the input; ``None``: every entry after the input.
         p: share of the batches that are mixed, in [0, 1].
-        seed: of the draws, >= 0; each process draws its own.
-        name: tells two callbacks of this class apart, in checkpoints.
+        seed: seed of the draws, >= 0; each process draws its own.
+        name: distinguishes several callbacks of this class in checkpoints.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -60,7 +60,7 @@ class MixUp(BatchMixer):
         super().__init__(alpha, num_classes, key, targets, p, seed, name)
 
     def draw(self, values: Tensor, dice: random.Random, share: float) -> tuple[int, float]:
-        """Return the distance of the partner and the share that a row keeps."""
+        """Return the distance of the partner row and the weight of a row itself."""
         return dice.randrange(1, len(values)), share
 
     def mix_input(self, values: Tensor, drawn: tuple[int, float]) -> Tensor:

@@ -46,25 +46,25 @@ class NormalizeInputs(Trick):
     its transfer and after the module's own ``on_after_batch_transfer``, before augmentation. A resumed run, and
     ``validate``, ``test`` and ``predict`` (also with ``ckpt_path``), use the saved statistics.
 
-    Interacts with: :class:`lightning_tricks.InputNormalizer`: where the module holds one, it is fitted and batches are
-    not changed, so that a checkpoint is enough for inference. Random transforms of the data set are part of what is
-    measured. A module that takes ``dataloader_iter`` is refused.
+    Interacts with: :class:`lightning_tricks.InputNormalizer`: if the module contains one, it is fitted and batches are
+    not changed, so that a checkpoint is sufficient for inference. The measurement includes random transforms of the
+    dataset. A module that takes ``dataloader_iter`` raises an error.
 
     Args:
         key: the entry of the batch that holds the input: its name, its index, or both joined by dots, as in
             ``"labeled.0"``. ``None``: the first floating-point tensor. Integer inputs, such as images of bytes, must be
-            named and become floating-point.
+            named and are converted to floating point.
         dim: dimension of the features, not 0: 1 for tables and images, -1 for sequences ``(N, L, C)``.
-        eps: features with a smaller standard deviation are centered and not divided, > 0.
+        eps: features with a smaller standard deviation are only centered, > 0.
         mask: the entry that is true where the input is not padding, in the shape of the input without ``dim``; padding
-            is neither measured nor changed. ``None``: everywhere.
+            is neither measured nor changed. ``None``: no padding.
         limit_batches: measure at most this many batches of each process; ``None``: all.
         name: distinguishes several callbacks of this class in checkpoints.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: an argument is out of range; when fit starts, an input that is sparse, not finite, without rows, or
-            of changing size.
+        ValueError: an argument is out of range; when fit starts, the input is sparse, not finite, empty or of varying
+        size.
 
     Example:
         >>> from lightning.pytorch import Trainer
@@ -100,15 +100,15 @@ class NormalizeInputs(Trick):
 
     def reset(self) -> None:
         self.statistics: FeatureStatistics | None = None
-        """What was measured; ``None`` before."""
+        """The measured statistics; ``None`` before."""
         self._path: Path | None = None
         self._normalizer: InputNormalizer | None = None
         self._on_device: tuple[Tensor, Tensor] | None = None
 
-    # -- a fit --------------------------------------------------------------------------------------------------------
+    # -- fit --------------------------------------------------------------------------------------------------------
 
     def begin_fit(self, run: Run) -> None:
-        """Join the pipeline, or find the normalizer in the module."""
+        """Register as a batch step, or find the normalizer in the module."""
         twins = [other for other in run.members_of(NormalizeInputs) if other is not self and other.key == self.key]
         if twins:
             raise MisconfigurationException(self.same_key_message())
@@ -117,18 +117,18 @@ class NormalizeInputs(Trick):
         run.part(BatchPipeline).join(Stage.NORMALIZE, step, lambda: self._measure(run))
 
     def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure before the sanity check, which is to see normalized batches."""
+        """Measure before the sanity check, which must see normalized batches."""
         if self._run is not None:
             self._measure(self._run)
 
     def _measure(self, run: Run) -> None:
-        """Measure the training rows of all processes, unless a checkpoint has brought the statistics."""
+        """Measure the training rows of all processes, unless a checkpoint contained the statistics."""
         if self.statistics is not None:
             return
         try:
             with run.part(BatchPipeline).paused():
                 mine: Any = _to_plain(self._measure_own_rows(run))
-        except ValueError as error:  # raised on all processes, or the others would wait for this one
+        except ValueError as error:  # raised on all processes; otherwise the others would wait for this one
             mine = str(error)
         found = gather_objects(mine)
         errors = [part for part in found if isinstance(part, str)]
@@ -152,11 +152,11 @@ class NormalizeInputs(Trick):
             values, mask = read_entry(batch, path), named_entry(batch, self.mask)
             left = count_own_rows(trainer) - rows
             rows += len(values)
-            if left < len(values):  # the rest are copies, which fill this process up
+            if left < len(values):  # the remaining rows are copies that pad this process's share
                 values, mask = values[: int(left)], None if mask is None else mask[: int(left)]
             parts.append(measure_features(values, dim, mask))
         if not parts:
-            raise ValueError("the training loader is empty, so that there is nothing to measure. Check the data set.")
+            raise ValueError("the training loader is empty, so there is nothing to measure. Check the dataset.")
         return merge_features(parts)
 
     def _find(self, batch: Any) -> Path | None:
@@ -170,7 +170,7 @@ class NormalizeInputs(Trick):
         self._path = path
         return path
 
-    # -- the batches --------------------------------------------------------------------------------------------------
+    # -- batches --------------------------------------------------------------------------------------------------
 
     def apply(self, batch: Any) -> Any:
         """Return a batch with its input normalized."""
@@ -196,7 +196,7 @@ class NormalizeInputs(Trick):
     # -- validate, test and predict alone -----------------------------------------------------------------------------
 
     def begin_evaluation(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Normalize with the statistics of an earlier fit, or of the checkpoint that is loaded."""
+        """Normalize with the statistics of an earlier fit or of the loaded checkpoint."""
         self.end_evaluation()
         if find_normalizer(pl_module) is not None:
             return
@@ -213,14 +213,14 @@ class NormalizeInputs(Trick):
     def _warn_if_unfitted(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self._detach and self.statistics is None:
             rank_zero_warn(
-                f"`{self.state_key}` has no statistics, so that inputs are not normalized. Fit first, with this "
-                "object, or give the `ckpt_path` of a run that had it."
+                f"`{self.state_key}` has no statistics, so inputs are not normalized. Fit first with this object, or "
+                f"give the `ckpt_path` of a run that had it."
             )
 
     on_validation_start = on_test_start = on_predict_start = _warn_if_unfitted
 
     def end_evaluation(self) -> None:
-        """Take the step off again."""
+        """Remove the batch step."""
         for detach in self._detach:
             detach()
         self._detach = []
@@ -231,7 +231,7 @@ class NormalizeInputs(Trick):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self.end_evaluation()
 
-    # -- the state ----------------------------------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
         """Return the statistics."""
@@ -243,7 +243,7 @@ class NormalizeInputs(Trick):
 
 
 def _unchanged(batch: Any) -> Any:
-    """Return a batch as it is: the module normalizes it."""
+    """Return a batch unchanged, because the module normalizes it."""
     return batch
 
 
@@ -256,7 +256,7 @@ def _from_plain(plain: dict[str, Any]) -> FeatureStatistics:
 
 
 def find_normalizer(pl_module: LightningModule) -> InputNormalizer | None:
-    """Return the normalizer that a module holds.
+    """Return the normalizer in a module.
 
     Raises:
         MisconfigurationException: there are several.
@@ -264,7 +264,8 @@ def find_normalizer(pl_module: LightningModule) -> InputNormalizer | None:
     found = {path: module for path, module in pl_module.named_modules() if isinstance(module, InputNormalizer)}
     if len(found) > 1:
         raise MisconfigurationException(
-            f"`NormalizeInputs` fits one `InputNormalizer`, but {type(pl_module).__name__} holds {', '.join(found)}. "
+            f"`NormalizeInputs` fits one `InputNormalizer`, but {type(pl_module).__name__} contains "
+            f"{', '.join(found)}. "
             "Fit each with `fit_(loader, key=...)` and remove the callback."
         )
     return next(iter(found.values()), None)

@@ -12,24 +12,24 @@ from lightning_tricks.functional.schedules import Schedule, one_cycle
 
 
 class OneCycle(NamedSchedule):
-    """Raise the learning rate to its base and decay it far below the start, once; the momentum does the opposite.
+    """Raise the learning rate to its base once, then decay it far below the start; the momentum moves the opposite way.
 
-    Use when: the length of the run is known and short; the base rate may then be the highest that still trains
-    (Smith & Topin 2018), several times a constant one.
+    Use when: the length of the run is known and short; the base rate can then be the highest that still trains, several
+    times that of a constant rate (Smith & Topin 2018).
 
     Where it acts: as :class:`LRSchedule`, before each optimizer step.
 
-    Interacts with: as :class:`LRSchedule`; every other LR callback multiplies; only this one changes the momentum. It
-    is ``momentum`` of SGD and RMSprop, the first of ``betas`` of the Adam family; a group built without it
-    (``momentum=0``) stays without. Like the rate it follows the clock, also in a resumed run, and stays where it was
-    when the fit ends.
+    Interacts with: as :class:`LRSchedule`; every other LR callback multiplies; only this one changes the momentum:
+    ``momentum`` in SGD and RMSprop, the first of ``betas`` in the Adam family. A group built without momentum
+    (``momentum=0``) keeps none. Like the rate, the momentum follows the clock, also in a resumed run, and keeps its
+    last value when the fit ends.
 
     Args:
         total: length of the cycle, a Duration > 0; ``"1dur"`` is the run.
         pct_start: fraction of the cycle in which the rate rises, in ``[0, 1)``; typically 0.25 to 0.45.
-        div_factor: ratio of the peak, which is the base rate, to the start, >= 1; typically 10 to 25.
+        div_factor: ratio of the peak (the base rate) to the start, >= 1; typically 10 to 25.
         final_div_factor: ratio of the start to the end, > 0; typically 1e2 to 1e5.
-        cycle_momentum: cycle the momentum too.
+        cycle_momentum: also cycle the momentum.
         base_momentum: the momentum at the peak of the rate, in ``[0, max_momentum]``.
         max_momentum: the momentum at both ends, in ``[0, 1)``.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
@@ -77,14 +77,14 @@ class OneCycle(NamedSchedule):
         self._init_common(warmup, warmup_start, log_factors, replace_scheduler, name)
 
     def prepare(self, run: RunLength, steps_per_epoch: int | None) -> None:
-        """Measure the cycle, for the momentum too."""
+        """Measure the cycle, also for the momentum."""
         super().prepare(run, steps_per_epoch)
         measured, unit = measure_together(run, total=self.total)
         momentum = one_cycle_momentum(measured["total"], self.pct_start, self.base_momentum, self.max_momentum)
         self._momentum: tuple[Schedule, Unit] = (momentum, unit)
 
     def begin_fit(self, run: Run) -> None:
-        """Note which groups were built with a momentum; in a resumed run it may stand at 0 later."""
+        """Record which groups were built with a momentum; in a resumed run it may be 0 later."""
         super().begin_fit(run)
         self.optimizers_replaced(run)
 

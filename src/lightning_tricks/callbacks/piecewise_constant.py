@@ -1,4 +1,4 @@
-"""Piecewise constant: a table of factors, each from one fixed time to the next."""
+"""Piecewise constant: factors that each apply from one fixed time to the next."""
 
 from collections.abc import Callable, Sequence
 
@@ -26,7 +26,8 @@ class PiecewiseConstant(NamedSchedule):
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: an argument is out of range, a wrong number of factors, boundaries out of order or in two units.
+        ValueError: an argument is out of range, the number of factors is wrong, or boundaries are out of order or in
+        different units.
 
     Example:
         >>> from lightning.pytorch import Trainer
@@ -60,15 +61,15 @@ class PiecewiseConstant(NamedSchedule):
         """Return the schedule with its boundaries measured, and their clock."""
         try:
             return super().plan(run)
-        except ValueError:  # a dry run's single epoch puts shares and lengths in another order than the true run
+        except ValueError:  # the order may differ in the single epoch of a dry run
             if self._run is None or not self._run.is_dry:
                 raise
             return self.make(placeholder_lengths(self.durations())), "ep"
 
     def durations(self) -> dict[str, Duration]:
-        """Return the boundaries by their places."""
+        """Return the boundaries by their positions."""
         return {f"boundaries[{place}]": boundary for place, boundary in enumerate(self.boundaries)}
 
     def make(self, measured: dict[str, float]) -> Schedule:
-        """Return the pure schedule for boundaries that are measured."""
+        """Return the pure schedule for measured boundaries."""
         return piecewise_constant(list(measured.values()), self.factors)

@@ -11,18 +11,18 @@ class PlacementCheck(Doctor):
 
     Use when: a custom model combines dropout and BatchNorm, or its test scores are far below its training scores.
 
-    Where it acts: as :class:`Doctor`, but only with the PLC rules: before the first step and not after it.
+    Where it acts: as :class:`Doctor`, but only with the PLC rules: before the first step only.
 
     Interacts with: as :class:`Doctor`, which includes these rules: use one of the two.
 
     Args:
-        ignore: codes and names of PLC rules to skip; ``"PLC001:encoder.*"`` skips one place.
+        ignore: codes and names of PLC rules to skip; ``"PLC001:encoder.*"`` skips a rule for matching modules.
         options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
         fail_on: stop the fit on every process if there is a finding of at least this severity: ``"warning"`` or
             ``"error"``.
 
     Attributes:
-        report: the :class:`Report` of the last fit, ``None`` before.
+        report: the :class:`Report` of the last fit; ``None`` before.
 
     Raises:
         TypeError: an argument has the wrong type.

@@ -1,4 +1,4 @@
-"""Polynomial decay: a straight line or a power of the time that is left."""
+"""Polynomial decay: linear, or a power of the remaining time."""
 
 from lightning_tricks.callbacks.lr_schedule import NamedSchedule
 from lightning_tricks.core.durations import Duration
@@ -6,7 +6,7 @@ from lightning_tricks.functional.schedules import polynomial_decay
 
 
 class PolynomialDecay(NamedSchedule):
-    """Decay the learning rate linearly, or with a power of the remaining time.
+    """Decay the learning rate linearly or with a power of the remaining time.
 
     Use when: the length of the run is known and the rate should decay linearly (power 1), or mostly early (above 1).
 
@@ -17,7 +17,7 @@ class PolynomialDecay(NamedSchedule):
     Args:
         decay_steps: length of the decay, a Duration > 0; ``"1dur"`` is the run.
         end_factor: the multiplier at the end and after it, in ``[0, 1]``; typically 0 to 0.1.
-        power: > 0; 1 is a straight line, 0.9 is common in segmentation, 2 decays fast at first.
+        power: > 0; 1 is linear, 0.9 is common in segmentation, 2 decays fast at first.
         cycle: restart after each ``decay_steps``, at lower and lower peaks, instead of staying at the end.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 

@@ -1,4 +1,4 @@
-"""Reduce on plateau: no improvement in n checks, cut the learning rate; at the floor, stop."""
+"""Reduce on plateau: reduce the learning rate after n checks without improvement, and stop at the floor."""
 
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -27,7 +27,7 @@ from lightning_tricks.functional.plateau import at_floor, observe
 
 
 class PlateauCheck(NamedTuple):
-    """One check of a run: optimizer steps before it, its score, and the factor that applies from then on."""
+    """One check of a run: optimizer steps before it, its score, and the factor that applies after it."""
 
     step: int
     score: float
@@ -41,43 +41,45 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
 
     Where it acts: one check per validation run (``on_validation_end``), at any interval; without validation, or for
     a metric that training logs, one per training epoch, after the module's own ``on_train_epoch_end``. The score is
-    averaged over all ranks first. The cut is a factor of the learning-rate product, in force from the next step.
+    averaged over all ranks first. The reduction is a factor of the learning-rate product and applies from the next step
+    on.
 
     Interacts with: every other LR callback, whose factors multiply in any order; ``LRFinder``,
     whose result resets the factor to 1; ``min_epochs`` and ``min_steps``, which delay the stop. An
-    ``EarlyStopping`` of the same monitor and patience, both defaults for instance, waits until no cut is left; a
-    shorter one stops before the first cut, with a warning. A module that returns a scheduler of its own is refused,
-    unless ``replace_scheduler=True``.
+    ``EarlyStopping`` with the same monitor and patience (for instance both defaults) waits until no reduction is left;
+    one with less patience stops before the first reduction, with a warning. A module that returns its own scheduler
+    raises an error, unless ``replace_scheduler=True``.
 
     Args:
         monitor: key of a logged metric.
         mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
-        patience: consecutive checks without a new best before a cut, >= 1; typically 5 to 20 (Nielsen 2015: 10).
-        factor: factor by which each cut multiplies the learning rate, in ``(0, 1)``; typically 0.5 or 0.1.
+        patience: consecutive checks without a new best before a reduction, >= 1; typically 5 to 20 (Nielsen 2015: 10).
+        factor: multiplier of each reduction, in ``(0, 1)``; typically 0.5 or 0.1.
         min_factor: the floor, as a fraction of the initial learning rate, in ``(0, 1)``; 1/1024 is ten halvings.
         min_delta: a new best must be better by more than this, >= 0; NaN never is.
-        cooldown: checks after a cut that do not count towards ``patience``, >= 0.
-        stop_at_min: stop when the rate reaches the floor; False: continue there.
-        restore_best: restore the weights and buffers of the best check after each cut, before the next batch, and
-            when training ends; the optimizer's moments stay. They are kept in host memory and in checkpoints.
+        cooldown: checks after a reduction that do not count towards ``patience``, >= 0.
+        stop_at_min: stop when the rate reaches the floor; with False, training continues at the floor.
+        restore_best: restore the weights and buffers of the best check after each reduction, before the next batch, and
+            when training ends; the optimizer's moments are not changed. The weights are kept in host memory and in
+            checkpoints.
         strict: raise if the metric is not logged; False: warn once.
-        verbose: log each cut.
+        verbose: log each reduction.
         log_factors: log the factor as ``<callback>/lr_factor``, every ``log_every_n_steps``.
-        replace_scheduler: drop the scheduler that the module returns instead of refusing the module.
+        replace_scheduler: drop the scheduler that the module returns instead of raising an error.
         name: distinguishes several callbacks with the same ``monitor`` and ``mode`` in checkpoints and logs.
 
     Attributes:
         best_score: the best score so far.
-        wait_count: checks without a new best since the last one or the last cut.
-        lr_factor: product of all cuts.
-        num_reductions: cuts so far.
+        wait_count: checks without a new best since the last best or the last reduction.
+        lr_factor: product of all reductions.
+        num_reductions: number of reductions so far.
         history: one :class:`PlateauCheck` per check, for :func:`lightning_tricks.reports.plateau.plot_plateau`.
 
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range.
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: at fit start, another callback takes the
-            same monitor in the other mode, or the module has a scheduler; with ``restore_best`` under DeepSpeed.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: at fit start, another callback uses the same
+            monitor with the other mode, or the module has a scheduler, or ``restore_best`` is used under DeepSpeed.
         RuntimeError: at the first check, the metric is not logged or not a single number.
 
     Example:
@@ -134,37 +136,37 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
 
     @property
     def lr_factor(self) -> float:
-        """Product of all cuts: what the learning rate is multiplied by."""
+        """Product of all reductions, by which the learning rate is multiplied."""
         return self.state.lr_factor
 
     @property
     def num_reductions(self) -> int:
-        """Cuts so far."""
+        """Number of reductions so far."""
         return self.state.num_reductions
 
     def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
-        """Return the product of all cuts."""
+        """Return the product of all reductions."""
         return {"lr_factor": self.state.lr_factor}
 
     def reset_factor(self) -> None:
-        """Return to a factor of 1 and count afresh, because the base has changed; the best score stays."""
+        """Reset the factor to 1 and the count to 0, because the base has changed; the best score is kept."""
         self.state = replace(self.state, wait_count=0, lr_factor=1.0, num_reductions=0, cooldown_left=0)
         if self.product is not None:
             self.product.rewrite()
 
     def begin_fit(self, run: Run) -> None:
-        """Contribute the cuts to the learning rate, and warn about a stop that comes before the first of them."""
+        """Contribute the reductions to the learning rate, and warn about a stop that comes before the first of them."""
         super().begin_fit(run)
         run.part(LRProduct).join(self)
         if self.restore_best and run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
-                "`ReduceLROnPlateau(restore_best=True)` restores weights in the middle of a run, but DeepSpeed's "
-                "engine continues from its own master weights. Set `restore_best=False`."
+                "`ReduceLROnPlateau(restore_best=True)` restores weights during a run, but DeepSpeed's engine "
+                "continues from its own master weights. Set `restore_best=False`."
             )
         warn_of_early_stops(run.trainer, self.monitor, self.mode, self.patience)
 
     def observe(self, trainer: Trainer, reading: Reading) -> None:
-        """Count the check, and cut if that was one too many."""
+        """Count the check, and reduce the rate if patience has run out."""
         self._before = self.state
         self.state = observe(
             self.state,
@@ -182,7 +184,7 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
             self._cut(trainer)
 
     def could_cut(self, position: int) -> bool:
-        """Return whether a cut was left before the check at that position, wherever this callback is in the list."""
+        """Return whether a reduction was left before the check at that position, whatever the order of callbacks."""
         state = self._before if self._record.position == position else self.state
         return not at_floor(state, self.min_factor)
 
@@ -193,19 +195,20 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
         if self.verbose:
             rank_zero_info(
                 f"{self.monitor} has not improved in {self.patience} checks (best {self.best_score:.4g}): "
-                f"learning rate x {self.lr_factor:.3g}, cut number {self.num_reductions}."
+                f"learning rate x {self.lr_factor:.3g}, reduction number {self.num_reductions}."
             )
 
     def reason(self, value: float) -> str | None:
-        """Stop on the floor, where that was asked for."""
+        """Stop at the floor, if requested."""
         if not self.stop_at_min or not at_floor(self.state, self.min_factor):
             return None
         return (
-            f"no better {self.monitor} in {self.patience} checks with the learning rate cut {self.num_reductions} times"
+            f"no better {self.monitor} in {self.patience} checks after {self.num_reductions} reductions of the "
+            f"learning rate"
         )
 
     def outcome(self) -> dict[str, float]:
-        """Return best score, factor and number of cuts."""
+        """Return the best score, the factor and the number of reductions."""
         return {
             "best_score": self.best_score,
             "lr_factor": self.lr_factor,
@@ -213,12 +216,12 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
         }
 
     def summary_sentences(self) -> list[str]:
-        """Return the path of the learning rate, and how often it was cut."""
-        cuts = f"{self.num_reductions} cut{'s' * (self.num_reductions != 1)}."
-        return [*self.lr_sentences(), cuts]
+        """Return the path of the learning rate and the number of reductions."""
+        reductions = f"{self.num_reductions} reduction{'s' * (self.num_reductions != 1)}."
+        return [*self.lr_sentences(), reductions]
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the watch's state, and the one that all LR callbacks share."""
+        """Return the state of the watch and the state that all LR callbacks share."""
         history = [list(check) for check in self.history]
         return {**super().plain_state(), "lr": self.lr_state(), "history": history}
 

@@ -1,4 +1,4 @@
-"""Run report: write on one page what happened in a run, at its end, every n epochs and after an exception."""
+"""Run report: write a one-page report of a run at its end, every n epochs and after an exception."""
 
 import time
 from collections.abc import Callable
@@ -34,31 +34,31 @@ _Result = TypeVar("_Result")
 
 
 class RunReport(Trick):
-    """Write what happened in a run on one page, with its data as JSON.
+    """Write a one-page report of a run, with its data as JSON.
 
-    Use when: a run is to be understood or compared later: losses and their gap, learning rate by factor, gradient norm,
-    updates by weight, findings of the doctor, best score, settings and versions.
+    Use when: a run should be understood or compared later: losses and their gap, learning rate by factor, gradient
+    norm, relative size of updates, findings of the doctor, best score, settings and versions.
 
-    Where it acts: every ``log_every_n_steps`` it notes the loss, new metrics, learning rates, gradient norm and
+    Where it acts: every ``log_every_n_steps`` it records the loss, new metrics, learning rates, gradient norm and
     relative updates (``on_train_batch_start``, ``on_before_optimizer_step`` before any clipping,
     ``on_train_batch_end``), and after each validation and epoch the metrics. Values stay on their device until the end
-    of an epoch. It writes ``report.html``, ``report.json`` and ``curves.png`` when the fit ends, also by Ctrl-C or an
-    exception, each under a temporary name that is then renamed. Loggers that take pictures (TensorBoard, Weights &
+    of an epoch. It writes ``report.html``, ``report.json`` and ``curves.png`` when the fit ends, also after Ctrl-C or
+    an exception, each under a temporary name that is then renamed. Loggers that accept figures (TensorBoard, Weights &
     Biases, MLflow) get ``curves.png`` with each report. ``trainer.test`` with the Trainer of the fit adds its metrics.
-    A failure of its own is one warning and never ends a fit.
+    An internal failure raises one warning and never ends a fit.
 
-    Interacts with: the tricks of the run, whose results it shows: :class:`LRFinder`, :class:`Doctor`, schedules,
+    Interacts with: the tricks of the run, whose results it includes: :class:`LRFinder`, :class:`Doctor`, schedules,
     clipping, :class:`EarlyStopping`, :class:`GradualUnfreezing`. Under several processes process 0 writes, and metrics
     are means over the processes. With several optimizers there is no gradient norm. A resumed run continues the series;
     its duration counts from the resume. Nothing is written under ``fast_dev_run``.
 
     Args:
-        dirpath: the folder; by default that of the logger, else ``trainer.default_root_dir``.
-        every_n_epochs: write also after so many epochs, >= 1.
-        curves: whether to draw ``curves.png``, where matplotlib is installed.
+        dirpath: the folder; by default the logger's folder, or ``trainer.default_root_dir`` if there is none.
+        every_n_epochs: also write every this many epochs, >= 1; ``None``: only at the end.
+        curves: whether to draw ``curves.png``, if matplotlib is installed.
 
     Attributes:
-        report: the :class:`RunRecord` of the last fit, ``None`` before; set on process 0.
+        report: the :class:`RunRecord` of the last fit, set on process 0; ``None`` before.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -97,7 +97,7 @@ class RunReport(Trick):
         self._clock = time.monotonic()
 
     def _attempt(self, what: str, action: Callable[[], _Result]) -> _Result | None:
-        """Return what a part of the work returns, nothing where it fails: a report never ends a fit."""
+        """Return the result of an action, or ``None`` if it fails: a report must never end a fit."""
         try:
             return action()
         except Exception as error:
@@ -106,13 +106,13 @@ class RunReport(Trick):
                 rank_zero_warn(f"`RunReport` could not {what}: {type(error).__name__}: {error}")
             return None
 
-    # -- the samples --------------------------------------------------------------------------------------------------
+    # -- samples --------------------------------------------------------------------------------------------------
 
     def begin_fit(self, run: Run) -> None:
-        """Read epoch metrics after the module's own ``on_train_epoch_end``, which may log some."""
+        """Read epoch metrics after the module's own ``on_train_epoch_end``, which may log more."""
         self._sampling.note_seen(run)
         probe = GradientProbe(lambda optimizer: self._measure(run, optimizer))
-        run.trainer.callbacks = [probe, *run.trainer.callbacks]  # a new list: Lightning goes through the old one
+        run.trainer.callbacks = [probe, *run.trainer.callbacks]  # a new list: Lightning iterates the old one
         run.on_end(lambda: _remove(run.trainer, probe))
         run.call_with(run.module, "on_train_epoch_end", lambda: self._end_epoch(run))
 
@@ -163,10 +163,10 @@ class RunReport(Trick):
         if self.every_n_epochs is not None and epochs % self.every_n_epochs == 0:
             self._write(run, has_ended=False)
 
-    # -- what was sampled ---------------------------------------------------------------------------------------------
+    # -- series ---------------------------------------------------------------------------------------------
 
     def _share(self, run: Run) -> None:
-        """Add what all processes have sampled since the last time; each of them has to call this."""
+        """Add what all processes have sampled since the last call; every process has to call this."""
         mine = self._attempt("read what was sampled", self._take) or ([], [])
         if run.trainer.world_size > 1 and torch.distributed.is_initialized():
             everyone: list[Any] = [None] * torch.distributed.get_world_size()
@@ -192,10 +192,10 @@ class RunReport(Trick):
             if isinstance(getattr(member, "thawed", None), list):
                 self._history.note_thawed(step, member.thawed)
 
-    # -- the end ------------------------------------------------------------------------------------------------------
+    # -- end of the run -----------------------------------------------------------------------------------------------
 
     def end_fit(self, run: Run) -> None:
-        """Write the report; after an exception without the other processes, which may no longer answer."""
+        """Write the report; after an exception, without the other processes, which may no longer respond."""
         mine = self._attempt("read what was sampled", self._take)
         if mine is not None:
             self._attempt("keep what was sampled", lambda: self._keep(run, [mine]))
@@ -205,7 +205,7 @@ class RunReport(Trick):
     def _write(self, run: Run, has_ended: bool) -> None:
         has_trained = run.trainer.global_step > 0 or bool(self._history.series)
         if run.trainer.is_global_zero and has_trained and not run.is_dry:
-            self.report = self._attempt("put its report together", lambda: self._record(run, has_ended)) or self.report
+            self.report = self._attempt("assemble its report", lambda: self._record(run, has_ended)) or self.report
             if self.report is not None:
                 if has_ended:
                     rank_zero_info(self.report.summary())
@@ -242,7 +242,7 @@ class RunReport(Trick):
         )
 
     def _parts(self, run: Run) -> dict[str, Any]:
-        """Return what is read from the run when it is written; what cannot be read is left out, with one warning."""
+        """Return the parts that are read at the time of writing; unreadable parts are omitted with a warning."""
         readers = part_readers(run)
         found = {name: self._attempt(f"read its part `{name}`", reader) for name, reader in readers.items()}
         return {name: value for name, value in found.items() if value is not None}
@@ -259,10 +259,10 @@ class RunReport(Trick):
         self.report = replace(record, test=tested or {}, looks=record.looks if looks is None else looks)
         self._attempt("write its files", lambda: write_files(folder, self.report, curves=False))  # type: ignore[arg-type]
 
-    # -- the state ----------------------------------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the series, and what was sampled since they were last extended; this process waits for its device."""
+        """Return the series, and the samples since they were last extended; synchronizes with the device."""
         waiting = [[step, dict(values)] for step, values in self._sampling.peek()]
         return {"history": self._history.to_plain(), "waiting": waiting, "watch": self._watch.plain_state()}
 
@@ -277,12 +277,12 @@ def _remove(trainer: Any, callback: object) -> None:
 
 
 def _distance(trainer: Any) -> int:
-    """Return after how many batches, and steps, there is a sample."""
+    """Return the intervals between samples, in batches and in steps."""
     return trainer.log_every_n_steps or 50
 
 
 def mean_samples(everyone: list[list[tuple[int, dict[str, float]]]]) -> list[tuple[int, dict[str, float]]]:
-    """Return the mean over the processes of samples that each took at the same places.
+    """Return the mean over the processes of samples that each took at the same points.
 
     Example:
         >>> mean_samples([[(1, {"loss": 1.0})], [(1, {"loss": 3.0, "only here": 5.0})]])

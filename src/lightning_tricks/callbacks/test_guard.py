@@ -19,14 +19,14 @@ from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.reports.look_ledger import Look, add_look, fingerprint, finite_or_none
 
 _NOT_A_CHOICE = re.compile(r"ckpt|checkpoint|seed|_dir$|(^|[._])dir$")
-"""Names of settings by which runs differ that train the same way."""
+"""Names of settings that may differ between runs that train in the same way."""
 
 
 class TestGuard(Trick):
     """Record every use of the test set, and warn when several configurations have been tested.
 
-    Use when: a test set is held back. Choosing settings by the test score makes it another validation score; using
-    it once, at the end, keeps it an estimate of performance on new data (Hastie et al. 2009, section 7.2).
+    Use when: a test set is held back. If settings are chosen by the test score, it becomes another validation score;
+    used once, at the end, it estimates performance on new data (Hastie et al. 2009, section 7.2).
 
     Where it acts: ``on_test_end``: each ``trainer.test`` adds an entry with the time, the origin and a digest of the
     weights, a fingerprint of configuration and hyper-parameters, and the metrics. Only process 0 writes. A dry
@@ -35,11 +35,11 @@ class TestGuard(Trick):
     Interacts with: every callback and scheduler with a ``monitor``: a name that begins with ``test`` raises when the
     fit starts. The fingerprint covers the class of the module, its ``hparams``, the shapes of its parameters, the data
     module's class and ``hparams`` and the overrides of a Hydra job, all without seeds, folders and checkpoints; a
-    change of the code is not detected. The ledger
-    belongs to a folder: give runs that share a test set the same ``default_root_dir``, or ``ledger`` an absolute path.
+    change of the code is not detected. The ledger belongs to a folder: give runs that share a test set the same
+    ``default_root_dir``, or ``ledger`` an absolute path.
 
     Args:
-        ledger: the file; a relative path is resolved in ``trainer.default_root_dir``. A file that cannot be read as a
+        ledger: the file; a relative path is resolved in ``trainer.default_root_dir``. A file that is not a readable
             ledger is kept under another name.
         max_looks: configurations that may be tested, >= 1; each further one raises a warning. Testing the same
             configuration again does not warn.
@@ -47,7 +47,8 @@ class TestGuard(Trick):
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range.
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: at fit start, a ``monitor`` of the test set.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: at fit start, a ``monitor`` is a metric of the
+        test set.
 
     Example:
         >>> from lightning.pytorch import Trainer
@@ -59,7 +60,7 @@ class TestGuard(Trick):
     See :func:`lightning_tricks.reports.look_ledger.read_looks` for reading a ledger.
     """
 
-    __test__ = False  # test collectors take classes of this name for tests
+    __test__ = False  # test runners would collect a class with this name as a test
 
     def __init__(self, ledger: str = "test_looks.json", *, max_looks: int = 1) -> None:
         super().__init__()
@@ -67,7 +68,7 @@ class TestGuard(Trick):
         self.max_looks = check_count("max_looks", max_looks, 1)
 
     def begin_fit(self, run: Run) -> None:
-        """Refuse callbacks and schedulers that follow a metric of the test set."""
+        """Raise an error for callbacks and schedulers that follow a metric of the test set."""
         configs = [(type(config.scheduler).__name__, config.monitor) for config in run.trainer.lr_scheduler_configs]
         watched = [(type(callback).__name__, getattr(callback, "monitor", None)) for callback in run.trainer.callbacks]
         for name, monitor in (*watched, *configs):
@@ -78,7 +79,7 @@ class TestGuard(Trick):
                 )
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Add this look to the ledger."""
+        """Add this use of the test set to the ledger."""
         if trainer.fast_dev_run or not trainer.is_global_zero:  # type: ignore[attr-defined]
             return
         path = self.ledger_path(trainer)
@@ -95,14 +96,18 @@ class TestGuard(Trick):
     def _add(self, path: Path, look: Look) -> None:
         looks, moved = add_look(path, look)
         if moved is not None:
-            rank_zero_warn(f"`TestGuard` could not read {path} as a ledger. It is kept as {moved}; a new one begins.")
+            rank_zero_warn(
+                f"`TestGuard` could not read {path} as a ledger. The file is kept as {moved}, and a new "
+                f"ledger is started."
+            )
         tested = {entry.fingerprint for entry in looks}
         is_new = all(entry.fingerprint != look.fingerprint for entry in looks[:-1])
         if is_new and len(tested) > self.max_looks:
             rank_zero_warn(
                 f"{len(tested)} different configurations have been tested on the test set, more than "
-                f"`max_looks={self.max_looks}` ({len(looks)} looks in {path}). If its scores decide which one is kept, "
-                "the best of them is too optimistic: choose by the validation set, or test the choice on new data."
+                f"`max_looks={self.max_looks}` ({len(looks)} looks in {path}). If its scores decide which "
+                f"configuration is kept, the best score is too optimistic: choose by the validation set, or test the "
+                f"choice on new data."
             )
 
 
@@ -119,7 +124,7 @@ def _describe_look(trainer: Any, pl_module: LightningModule) -> Look:
 
 
 def _settings(trainer: Any, pl_module: LightningModule) -> dict[str, str]:
-    """Return what distinguishes configurations, as text, without paths of weights and files or the seed."""
+    """Return what distinguishes configurations, as text, without seeds and paths of files."""
     found = {"module": type(pl_module).__qualname__, **_hparams("hparams", pl_module)}
     if trainer.datamodule is not None:
         found |= {"datamodule": type(trainer.datamodule).__qualname__, **_hparams("data", trainer.datamodule)}
@@ -129,14 +134,14 @@ def _settings(trainer: Any, pl_module: LightningModule) -> dict[str, str]:
 
 
 def _hparams(prefix: str, owner: Any) -> dict[str, str]:
-    """Return saved hyper-parameters as text, without those that choose nothing."""
+    """Return saved hyper-parameters as text, without seeds and paths."""
     saved = {str(name): value for name, value in dict(owner.hparams).items()}
     return {f"{prefix}.{name}": str(plain(saved[name])) for name in saved if not _NOT_A_CHOICE.search(name)}
 
 
 @torch.no_grad()
 def _digest(pl_module: LightningModule) -> str:
-    """Return a digest of the weights of this process, from two sums of each: it distinguishes two sets of weights."""
+    """Return a digest of this process's weights, computed from two sums of each tensor."""
     digest = hashlib.sha256()
     for name, parameter in pl_module.named_parameters():
         local = parameter.to_local() if hasattr(parameter, "to_local") else parameter

@@ -27,16 +27,17 @@ class WeightPenalty(Trick):
     that was processed, as in a loss. Under manual optimization the whole penalty counts once per step of each
     optimizer; a module that clips by hand before it calls ``optimizer.step()`` clips without it.
 
-    Interacts with: ``weight_decay``, which is added to it (in SGD ``l2`` equals ``weight_decay=2 * l2``; AdamW's decay
-    is not part of the loss). The logged loss does not contain the penalty. LBFGS with a line search is refused, because
-    it reads the loss; without one its ``tolerance_change`` still considers the loss alone.
+    Interacts with: ``weight_decay``, which acts in addition (in SGD, ``l2`` equals ``weight_decay=2 * l2``; AdamW's
+    decay is not part of the loss). The logged loss does not contain the penalty. LBFGS with a line search raises an
+    error, because it reads the loss; without a line search, its ``tolerance_change`` still considers only the loss
+    without the penalty.
 
     Args:
-        l1: factor of the sum of absolute weights, >= 0; typical 1e-5 to 1e-3.
-        l2: factor of the sum of squared weights, >= 0; typical 1e-5 to 1e-2 (Goodfellow et al. 2016, section 7.1).
+        l1: factor of the sum of absolute weights, >= 0; typically 1e-5 to 1e-3.
+        l2: factor of the sum of squared weights, >= 0; typically 1e-5 to 1e-2 (Goodfellow et al. 2016, section 7.1).
         include: glob patterns on parameter names; biases and the parameters of normalization layers are excluded unless
             a pattern names them without a wildcard.
-        exclude: glob patterns on parameter names that are excluded.
+        exclude: glob patterns on parameter names to exclude.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -69,11 +70,11 @@ class WeightPenalty(Trick):
 
     def reset(self) -> None:
         self._weights: dict[str, Any] = {}
-        self._share = 0.0  # of an accumulation window, since the penalty was last added
+        self._share = 0.0  # share of an accumulation window since the penalty was last added
         self._had_backward = False
 
     def begin_fit(self, run: Run) -> None:
-        """Find the weights, and refuse gradients out of reach and optimizers that read the loss."""
+        """Find the weights; raise an error for inaccessible gradients and for optimizers that read the loss."""
         if run.strategy_is("DeepSpeedStrategy"):
             raise MisconfigurationException(
                 "`WeightPenalty` cannot act under DeepSpeed, whose engine does not expose the gradients. Use "
@@ -87,7 +88,7 @@ class WeightPenalty(Trick):
         self._refuse_line_search(run)
         self._weights = dict(select_weights(run.module, self.include, self.exclude))
         if not (self.l1 or self.l2):
-            rank_zero_warn("`WeightPenalty` has `l1=0` and `l2=0` and changes nothing. Give one of them.")
+            rank_zero_warn("`WeightPenalty` has `l1=0` and `l2=0` and has no effect. Give one of them.")
         run.act_first(self)
 
     def optimizers_replaced(self, run: Run) -> None:
@@ -106,11 +107,11 @@ class WeightPenalty(Trick):
         self._had_backward = False
 
     def on_before_zero_grad(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Forget what belongs to gradients that are dropped."""
+        """Reset the share when the gradients are dropped."""
         self._share = 0.0
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count the share of a window that this batch is."""
+        """Add this batch's share of an accumulation window."""
         self._had_backward = True
         self._share += 1.0 / trainer.accumulate_grad_batches
 
@@ -123,12 +124,12 @@ class WeightPenalty(Trick):
             has_gradient = any(p.grad is not None for group in optimizer.param_groups for p in group["params"])
             share = float(has_gradient)
         elif not self._had_backward and active_scaler(trainer) is not None:
-            return  # `training_step` returned None: the gradients stay scaled, and no step follows
+            return  # `training_step` returned None: the gradients stay scaled and no step follows
         scaler = active_scaler(trainer)
         if scaler is not None and weights and share:
             unscale_gradients(scaler, optimizer)
         add_penalty_grads_(weights, self.l1, self.l2, share)
 
     def end_fit(self, run: Run) -> None:
-        """Hold nothing of the module."""
+        """Release the weights."""
         self._weights = {}

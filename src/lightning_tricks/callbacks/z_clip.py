@@ -1,4 +1,4 @@
-"""ZClip: bound the gradient's norm where it is an outlier among the norms seen."""
+"""ZClip: clip gradient norms that are outliers among the norms so far."""
 
 from collections.abc import Sequence
 
@@ -26,8 +26,8 @@ class ZClip(Clipper):
     for each optimizer; also under manual optimization, fp16-AMP with fused optimizers and FSDP2.
 
     Interacts with: ``Trainer(gradient_clip_val=...)``, which it refuses. The statistics are part of the checkpoint;
-    norms that are not finite are not added to them. A skipped step changes neither weights nor the optimizer's state.
-    Fused optimizers skip without a host synchronisation, others read one flag per step; under a GradScaler the scaler
+    non-finite norms are not added to them. A skipped step changes neither weights nor the optimizer's state.
+    Fused optimizers skip without a host synchronization, others read one flag per step; under a GradScaler the scaler
     skips. LBFGS: each evaluation is clipped, the first of a step is recorded; ``skip_nonfinite`` is refused.
 
     Args:
@@ -89,11 +89,11 @@ class ZClip(Clipper):
         return scale_to(measured, state.thresholds)
 
     def restore_rule(self, tensors: dict[str, Tensor]) -> NormStatistics:
-        """Return the statistics as they were."""
+        """Return the statistics unchanged."""
         return NormStatistics(**tensors)
 
     def more_to_log(self, state: ClipState) -> dict[str, Tensor]:
-        """Return the norm from which on the next step would be clipped; infinite during the warm-up."""
+        """Return the norm above which the next step would be clipped; infinite during the warm-up."""
         levels = {group: outlier_level(rule, self.z, self.warmup) for group, rule in state.rules.items()}
         if self.max_norm is not None:
             levels = {group: level.clamp(max=self.max_norm) for group, level in levels.items()}

@@ -1,16 +1,17 @@
 """The doctor: find problems of a model, its data and its training, and suggest remedies.
 
-Measure once, judge many times: a model and a batch become evidence, rules read the evidence, findings become a report.
+Measure once, judge many times: a model and a batch become evidence, rules read the evidence, and findings become a
+report.
 
 ============  ======================================================================================================
 ``facts/``    the evidence: frozen numbers of a model, a batch, a step and a run, and their JSON; ``graph.py`` walks the
               traced operations, ``contracts.py`` the user's contracts, ``own_failures.py`` the doctor's exceptions
-``reading/``  measures existing objects: loaders, data sets, optimizers, parameters, comments in the source
+``reading/``  measures existing objects: loaders, datasets, optimizers, parameters, comments in the source
 ``tracing/``  ``examine.py`` runs one step and records its operations; everything is restored afterwards
 ``rules/``    one pure function for each rule, in the folder of its code's family; ``rule.py``: how one is written;
               ``registry.py``: find and choose rules; ``finding.py`` and ``outcome.py``: the results of a rule
 ``judging/``  ``diagnose.py`` does everything in one call; ``project.py`` plans the checks, from the arguments and from
-              ``pyproject.toml``; ``own_rules.py`` loads rules that are not packaged; ``judge.py`` asks the rules;
+              ``pyproject.toml``; ``own_rules.py`` loads rules that are not packaged; ``judge.py`` runs the rules;
               ``consequences.py`` groups and orders findings; ``baseline.py`` accepts known ones; ``report.py``: all
 ``show/``     a report as text, HTML, annotations and SARIF
 ============  ======================================================================================================

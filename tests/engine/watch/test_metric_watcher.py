@@ -190,8 +190,8 @@ def test_the_last_line_says_what_stopped_the_run_the_best_score_and_the_path_of_
         fit_scripted(Scripted(endless(2.0, 1.0)), *rules)
     lines = [record.message for record in caplog.records if record.message.startswith("Training ")]
     expected = (
-        "Training stopped by ReduceLROnPlateau: no better score in 2 checks with the learning rate cut 10 times "
-        "(epoch 21, step 22). Best score 1 (epoch 1, step 2), restored. LR 1e-1 -> 2e-4. 10 cuts."
+        "Training stopped by ReduceLROnPlateau: no better score in 2 checks after 10 reductions of the learning rate "
+        "(epoch 21, step 22). Best score 1 (epoch 1, step 2), restored. LR 1e-1 -> 2e-4. 10 reductions."
     )
     assert lines == [expected]
 

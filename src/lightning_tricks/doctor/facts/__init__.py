@@ -1,1 +1,1 @@
-"""What is known of a model, a batch, a step and a run, as frozen numbers, and the words in which rules ask for it."""
+"""Facts about a model, a batch, a step and a run as frozen numbers, and the vocabulary in which rules read them."""

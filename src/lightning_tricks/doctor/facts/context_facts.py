@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ColumnsFact:
-    """The columns of a float tensor of the batch: features of ``(N, F)``, channels of ``(N, C, ...)`` images.
+    """The columns of a floating-point tensor of the batch: features of ``(N, F)``, channels of ``(N, C, ...)`` images.
 
     Attributes:
-        rows: how many numbers each column was measured on.
-        columns: how many there are.
-        constant: how many of them hold one value only.
-        std_ratio: the largest standard deviation over the smallest, constant columns left out.
+        rows: the number of values measured per column.
+        columns: the number of columns.
+        constant: how many of them contain a single value.
+        std_ratio: the largest standard deviation over the smallest, without constant columns.
         shares: shares of the values below -1, below 0 and above 1, in this order.
     """
 
@@ -24,21 +24,21 @@ class ColumnsFact:
 
 @dataclass(frozen=True)
 class RowsFacts:
-    """Rows of the training and validation sets, read at even distances; ``None``: not measured, see ``reasons``.
+    """Evenly spaced rows of the training and validation sets; ``None``: not measured, see ``reasons``.
 
     Attributes:
-        read: how many training rows were read.
-        complete: these are all of them.
-        duplicates: the share of them that equal an earlier one, targets included.
+        read: the number of training rows that were read.
+        complete: whether all rows were read.
+        duplicates: the share of them that equal an earlier one, including targets.
         overlap: the share of the validation rows that are in the training set, estimated if not all were read.
-        overlapping: how many were found.
-        overlap_by: ``indices`` where both are parts of one data set, ``rows`` where contents were compared.
-        classes: rows by class, where targets are classes.
+        overlapping: the number of such rows that were found.
+        overlap_by: ``indices`` if both are subsets of one dataset, ``rows`` if contents were compared.
+        classes: the number of rows per class, if targets are classes.
         target_variance: the mean square error of always predicting the mean target, where targets are a few numbers.
         target_deviation: the mean absolute error of always predicting the median.
-        sorted: classes come one after the other.
-        windows: each row is the one before, shifted: windows over a series.
-        reasons: for what is ``None``, why.
+        sorted: whether rows are sorted by class.
+        windows: whether each row is the previous one, shifted: windows over a series.
+        reasons: why an attribute is ``None``, by name.
     """
 
     read: int
@@ -57,16 +57,16 @@ class RowsFacts:
 
 @dataclass(frozen=True)
 class ShiftFact:
-    """A float input in rows of the training and of the validation set, by column; medians over the columns.
+    """A floating-point input in rows of the training and validation sets; medians over its columns.
 
     Attributes:
         path: its place in a row.
-        shift: the distance of the means in standard deviations of training.
+        shift: the distance between the means, in standard deviations of training.
         ratio: the standard deviation of validation over that of training.
         means: over all columns, of training and validation.
-        stds: likewise.
+        stds: the standard deviations, likewise.
         negatives: the shares of negative values, likewise.
-        reversed: three channels whose means fit in the opposite order, and only so.
+        reversed: whether the means of three channels match only in reverse order.
     """
 
     path: str
@@ -80,14 +80,14 @@ class ShiftFact:
 
 @dataclass(frozen=True)
 class SplitFacts:
-    """Rows of the training and the validation set, read at even distances and compared.
+    """Evenly spaced rows of the training and the validation set, compared.
 
     Attributes:
-        rows: how many of each.
-        shifts: of each float input.
-        train_classes: the classes in the training rows, where targets are classes.
-        val_classes: likewise.
-        unknown: the share of the validation rows whose class is not among those of training.
+        rows: the number of rows of each set.
+        shifts: the differences of each floating-point input.
+        train_classes: the classes in the training rows, if targets are classes.
+        val_classes: the classes in the validation rows, likewise.
+        unknown: the share of validation rows whose class does not occur in training.
     """
 
     rows: tuple[int, ...]
@@ -99,12 +99,12 @@ class SplitFacts:
 
 @dataclass(frozen=True)
 class RateCurve:
-    """Learning rates that a scheduler gives, read off a copy of it.
+    """The learning rates of a scheduler, measured on a copy of it.
 
     Attributes:
-        calls: how often the run steps it; ``None`` if that is not known.
-        calls_per_epoch: how often an epoch does; 0 if that is not known.
-        rates: after so many calls, the highest rate of any group; calls beyond the run's end among them.
+        calls: how often the run steps it; ``None`` if unknown.
+        calls_per_epoch: how often an epoch steps it; 0 if unknown.
+        rates: pairs of a number of calls and the highest rate of any group after them, also beyond the end of the run.
     """
 
     calls: int | None
@@ -125,10 +125,10 @@ class PlanFacts:
     """The planned run of a Trainer.
 
     Attributes:
-        epochs: how many; ``None`` without end.
-        steps: how many optimizer steps; ``None`` without end.
-        accumulate: batches before a step.
-        devices: of all nodes.
+        epochs: number of epochs; ``None`` if unbounded.
+        steps: number of optimizer steps; ``None`` if unbounded.
+        accumulate: batches per optimizer step.
+        devices: number of devices on all nodes.
         done: steps that the Trainer has already taken.
         monitors: the metrics that its callbacks and schedulers monitor.
     """

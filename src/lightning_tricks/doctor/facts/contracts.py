@@ -12,7 +12,7 @@ class Contracts:
         frozen: patterns (``backbone.*``) of parameters that must not train, and of modules whose batch norms must not
             update their statistics.
         output_shape: the shape of the model's first output on a batch; ``None`` or a name (``"N"``) allows any size.
-        output_range: the smallest and the largest value that this output may hold, in eval mode.
+        output_range: the smallest and the largest value allowed in this output, in eval mode.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -40,7 +40,7 @@ class Contracts:
 
     @property
     def stated(self) -> tuple[str, ...]:
-        """The names of the contracts that were stated."""
+        """The names of the contracts that are set."""
         given = {
             "frozen": bool(self.frozen),
             "output_shape": self.output_shape is not None,

@@ -19,7 +19,7 @@ from lightning_tricks.doctor.facts.run_facts import RunFacts
 from lightning_tricks.doctor.facts.trace_facts import Scalar, TensorFact, TraceFacts
 
 CONFIGURE_OPTIMIZERS = "`configure_optimizers`"
-"""The phase of an :class:`ErrorFact` that was raised there."""
+"""The phase of an :class:`ErrorFact` raised in ``configure_optimizers``."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,10 @@ class GroupFact:
     """One parameter group.
 
     Attributes:
-        settings: ``lr``, ``weight_decay``, ``momentum``, ``eps`` …; pairs such as betas as ``betas.0``, ``betas.1``.
-        parameters: names in the model.
-        foreign: how many of its tensors are not the model's.
+        settings: ``lr``, ``weight_decay``, ``momentum``, ``eps``, ...; pairs such as betas as ``betas.0`` and
+        ``betas.1``.
+        parameters: their names in the model.
+        foreign: how many of its tensors do not belong to the model.
     """
 
     settings: dict[str, Scalar]
@@ -50,7 +51,7 @@ class SchedulerFact:
 
 @dataclass(frozen=True)
 class OptimizerFact:
-    """One optimizer; ``defaults`` as ``GroupFact.settings``, ``home`` the module that defines its class."""
+    """One optimizer; ``defaults`` is like ``GroupFact.settings``, ``home`` is the module that defines its class."""
 
     kind: str
     home: str
@@ -67,13 +68,13 @@ class LoaderFact:
     Attributes:
         kind: its class.
         dataset: the class of its dataset.
-        rows: ``len(dataset)``, ``None`` without length.
-        batches: ``len(loader)``, ``None`` without length.
+        rows: ``len(dataset)``; ``None`` without a length.
+        batches: ``len(loader)``; ``None`` without a length.
         batch_size: as given; ``None`` with a custom batch sampler.
-        sampler: the sampler's class, ``None`` for iterable data.
-        shuffles: whether rows come in random order; ``None``: unknown.
+        sampler: the sampler's class; ``None`` for iterable data.
+        shuffles: whether rows come in random order; ``None`` if unknown.
         drop_last: as given.
-        iterable: an iterable dataset, or no ``DataLoader`` at all.
+        iterable: whether the dataset is iterable-style, or the loader is not a ``DataLoader``.
     """
 
     kind: str
@@ -89,7 +90,7 @@ class LoaderFact:
 
 @dataclass(frozen=True)
 class LeafFact:
-    """One leaf of the batch: its place (``0``, ``labels``, ``1.boxes``), and what a tensor's columns look like."""
+    """One leaf of the batch: its place (``0``, ``labels``, ``1.boxes``) and, for a tensor, facts about its columns."""
 
     path: str
     kind: str
@@ -108,7 +109,7 @@ class BatchFacts:
 
 @dataclass(frozen=True)
 class GradientFact:
-    """The gradient of a trainable parameter after one backward pass; ``norm`` is ``None`` where there is none."""
+    """The gradient of a trainable parameter after one backward pass; ``norm`` is ``None`` if it has no gradient."""
 
     name: str
     norm: float | None
@@ -122,10 +123,10 @@ class StepFacts:
     Attributes:
         loss: its value; ``None`` if the step returned none.
         requires_grad: whether the loss is connected to a trainable parameter.
-        manual: the module optimizes manually.
-        backwards: how many backward passes were run.
-        gradients: of every trainable parameter.
-        logged: what was logged, by name.
+        manual: whether the module uses manual optimization.
+        backwards: the number of backward passes.
+        gradients: the gradient of every trainable parameter.
+        logged: the logged values, by name.
         stepped: the optimizers, by index, that the module stepped itself.
     """
 
@@ -140,7 +141,7 @@ class StepFacts:
 
 @dataclass(frozen=True)
 class OverfitFacts:
-    """A short training on the batch alone: the loss before, the smallest since, and the steps taken."""
+    """A short training on the batch alone: the loss before it, the smallest loss, and the number of steps."""
 
     first: float
     smallest: float
@@ -161,14 +162,15 @@ class BehaviourFacts:
     """Changes of the outputs in eval mode, relative to the size of the outputs; ``None``: not measured.
 
     Attributes:
-        module: the path of what was run: the model, or its largest part where the step calls parts.
+        module: the path of the module that was run: the model, or its largest part if the step calls parts.
         repeat_change: two passes over the same batch.
         input_change: one sample is replaced by another; if that changes nothing, all samples in another order.
         mixing_change: the largest change of any other sample's output when one sample is replaced.
-        roll_change: how far the outputs are from the first pass's, moved by one sample, when the inputs are moved so.
-        always_on: dropout calls that were active.
-        random: functions that draw random numbers in eval mode (``randn_like`` …).
-        outputs: the floating-point tensors that are returned, with exact extremes.
+        roll_change: the difference from the first pass's outputs, shifted by one sample, if the inputs are shifted
+        likewise.
+        always_on: active dropout calls.
+        random: functions that draw random numbers in eval mode (such as ``randn_like``).
+        outputs: the returned floating-point tensors, with exact extremes.
         reason: why something was not measured.
     """
 
@@ -185,7 +187,7 @@ class BehaviourFacts:
 
 @dataclass(frozen=True)
 class ErrorFact:
-    """An exception of the user's code: its last line, and the deepest place in the user's source."""
+    """An exception of the user's code: its last line, and the innermost place in the user's source."""
 
     phase: str
     kind: str
@@ -201,13 +203,13 @@ class Evidence:
     """All facts; each part is measured separately.
 
     Attributes:
-        model: always there.
-        optimizers: ``None`` where they could not be built.
-        train_loader: the first one.
-        val_loader: the first one.
-        rows: what rows of the two data sets have in common.
-        splits: rows of the two data sets, compared.
-        test_rows: what rows of the test set are in the training and validation sets, by these words.
+        model: always present.
+        optimizers: ``None`` if they could not be built.
+        train_loader: the first training loader.
+        val_loader: the first validation loader.
+        rows: what rows of the two datasets have in common.
+        splits: how rows of the two datasets differ.
+        test_rows: which rows of the test set are in the training and validation sets, by the name of the set.
         plan: the planned length of the run.
         batch: ``None`` without a batch.
         trace: the operations of one step or forward pass in training mode.
@@ -215,10 +217,10 @@ class Evidence:
         behaviour: passes in eval mode.
         overfit: measured only if a selected rule needs it.
         errors: exceptions of the user's code: of the model on the batch, of ``configure_optimizers``, of the loader.
-        run: what training showed, if it was watched.
+        run: observations of training, if it was watched.
         influence: the inputs that change an output in eval mode.
         held: attributes that keep the graph of a step and cause a problem.
-        numerics: of a step that is not finite, the operations that made it so; ``None`` where no step was run.
+        numerics: for a non-finite step, the operations that caused it; ``None`` if no step was run.
         contracts: the contracts of the user.
         rates_measured_by: the callback that measured the learning rates in this run, or empty.
         missing: for each part that is ``None``, the reason.
@@ -250,12 +252,12 @@ class Evidence:
 
     @property
     def error(self) -> ErrorFact | None:
-        """The first exception, ``None`` if there was none."""
+        """The first exception; ``None`` if there was none."""
         return self.errors[0] if self.errors else None
 
     @cached_property
     def graph(self) -> Graph:
-        """The traced operations, to walk over; for rules that need ``trace``."""
+        """The graph of the traced operations, for rules that need ``trace``."""
         if self.trace is None:
             raise LookupError(f"there is no trace: {self.missing.get('trace')}")
         return Graph(self.trace)

@@ -1,4 +1,4 @@
-"""Graph: walk over the operations of a trace, back to what fed one and on to what it feeds."""
+"""Graph: walk over the operations of a trace, to the inputs of an operation and to the uses of its result."""
 
 from collections.abc import Callable, Collection, Iterator
 
@@ -32,17 +32,17 @@ class Graph:
         return self.operations[index]
 
     def find(self, *names: str) -> Iterator[tuple[int, Operation]]:
-        """Yield the operations of these names, in order, with their indices."""
+        """Yield the operations with these names, in order, with their indices."""
         return ((i, operation) for i, operation in enumerate(self.operations) if operation.op in names)
 
     def source(self, index: int, through: Collection[str] = SHAPES) -> int:
-        """Go back from an operation, along first arguments, while it is one of ``through``; return where that ends."""
+        """Go back from an operation along first arguments while it is one of ``through``; return the last one."""
         while self[index].op in through and self[index].inputs:
             index = self[index].inputs[0]
         return index
 
     def reached_by(self, index: int, through: Collection[str] = SHAPES) -> list[int]:
-        """Return the first operations that use the result, each path followed on through those in ``through``."""
+        """Return the first operations that use the result, following each path past those in ``through``."""
         found: list[int] = []
         waiting, seen = [index], set()
         while waiting:
@@ -54,7 +54,7 @@ class Graph:
         return sorted(found)
 
     def before(self, *indices: int, stops: Collection[int] = ()) -> set[int]:
-        """Return all operations that these depend on, on ways that end at some of them."""
+        """Return all operations that these depend on, along paths that end at given operations."""
         return self._closure(indices, lambda index: () if index in stops else self[index].inputs)
 
     def after(self, *indices: int) -> set[int]:

@@ -1,16 +1,16 @@
-"""Influence facts: which inputs, and which features of them, change an output; what a step keeps of its graph."""
+"""Influence facts: which inputs, and which of their features, change an output; which graphs a step keeps."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class InfluenceFact:
-    """An input of the model, a tensor with a row for each sample, and what of it changes an output.
+    """An input of the model, a tensor with one row per sample, and which parts of it change an output.
 
     Attributes:
-        path: its place in the batch, else the name of the argument.
-        features: how many it has: columns of ``(N, F)`` and ``(N, T, F)``, channels of images; 1 for ids and masks.
-        ignored: those that change nothing.
+        path: its place in the batch, or the name of the argument.
+        features: their number: columns of ``(N, F)`` and ``(N, T, F)``, channels of images; 1 for ids and masks.
+        ignored: the features that change no output.
     """
 
     path: str
@@ -20,12 +20,12 @@ class InfluenceFact:
 
 @dataclass(frozen=True)
 class CustomGradient:
-    """An ``autograd.Function`` whose gradient differs from differences.
+    """An ``autograd.Function`` whose gradient differs from finite differences.
 
     Attributes:
         function: its name.
-        error: the largest difference of a directional derivative, relative to the largest derivative.
-        designed: the function is a step or the identity, whose gradient is another one on purpose.
+        error: the largest error of a directional derivative, relative to the largest derivative.
+        designed: whether the function is a step function or the identity, whose gradient differs on purpose.
     """
 
     function: str
@@ -35,7 +35,7 @@ class CustomGradient:
 
 @dataclass(frozen=True)
 class InfluenceFacts:
-    """A module of the model in eval mode: its path, what of each input counts, and gradients that are wrong."""
+    """A module of the model in eval mode: its path, the influence of each input, and wrong custom gradients."""
 
     module: str
     inputs: tuple[InfluenceFact, ...] = ()
@@ -44,13 +44,13 @@ class InfluenceFacts:
 
 @dataclass(frozen=True)
 class HeldGraph:
-    """An attribute that holds tensors with their graph after a step.
+    """An attribute that keeps tensors with their graph after a step.
 
     Attributes:
         module: the path of the module that has it.
         attribute: its name.
-        fails: the next step runs backward through the graph of this one, and raises.
-        growth: how many more tensors it holds after the next step.
+        fails: whether the next step runs backward through this graph and raises an error.
+        growth: the number of additional tensors after the next step.
     """
 
     module: str

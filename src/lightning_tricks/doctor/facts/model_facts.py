@@ -14,15 +14,15 @@ class ModuleFact:
 
     Attributes:
         path: its name in the model; ``""`` is the model.
-        kind: its class, ``BatchNorm2d``.
-        home: the module that defines its class, ``torch.nn.modules.batchnorm``.
-        bases: the names of its class and all classes above it: a subclass of ``Dropout`` is a dropout.
-        training: its flag.
-        settings: its own public attributes that are plain (``p``, ``eps``, ``num_features``, ``in_features`` …).
-        parameters: the names, in the model, of its own parameters, not its children's.
-        ignores: codes and names in ``# lt: ignore[...]`` comments of its class's source.
-        file: the source of its class, if that is the user's.
-        line: where the class starts there.
+        kind: its class, such as ``BatchNorm2d``.
+        home: the module that defines its class, such as ``torch.nn.modules.batchnorm``.
+        bases: the names of its class and all base classes: a subclass of ``Dropout`` is a dropout.
+        training: its ``training`` flag.
+        settings: its own public attributes that are plain (``p``, ``eps``, ``num_features``, ``in_features``, ...).
+        parameters: the names, in the model, of its own parameters, without those of its children.
+        ignores: codes and names in ``# lt: ignore[...]`` comments in the source of its class.
+        file: the source file of its class, if it is user-defined.
+        line: the line where the class starts.
     """
 
     path: str
@@ -43,18 +43,18 @@ class ModuleFact:
 
 @dataclass(frozen=True)
 class ParameterFact:
-    """One parameter, under the first of its names.
+    """One parameter, under its first name.
 
     Attributes:
         name: its name in the model.
         aliases: its other names, if it is tied.
         module: the path of the module that holds it.
-        shape: its shape; empty too while it is lazy.
-        dtype: ``torch.float32`` …
-        requires_grad: whether it is to train.
-        statistics: of its values; ``None`` while it is lazy or on no device.
+        shape: its shape; also empty while it is lazy.
+        dtype: such as ``torch.float32``.
+        requires_grad: whether it trains.
+        statistics: statistics of its values; ``None`` while it is lazy or on the meta device.
         duplicate_rows: the share of its rows (first dimension) that equal an earlier one; ``None`` for vectors.
-        has_grad: it holds a gradient before the step.
+        has_grad: whether it has a gradient before the step.
         zero_rows: how many of its rows are exactly zero.
     """
 
@@ -72,7 +72,7 @@ class ParameterFact:
 
 @dataclass(frozen=True)
 class BufferFact:
-    """A float buffer: its name in the model, and how many of its values are NaN and how many infinite."""
+    """A floating-point buffer: its name in the model, and the numbers of NaN and infinite values."""
 
     name: str
     nan: int
@@ -92,17 +92,17 @@ class HiddenFact:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The model: modules in registration order, parameters each once, parts that were trained before.
+    """The model: modules in registration order, each parameter once, and pretrained parts.
 
     Attributes:
         kind: its class.
         modules: in registration order.
-        parameters: each once.
-        hidden: what PyTorch does not register.
-        pretrained: parts that were trained before.
-        is_lightning: it is a LightningModule.
-        copies: paths of parts that hold nearly the same numbers as another part of their class.
-        nonfinite_buffers: buffers with values that are not finite.
+        parameters: each parameter once.
+        hidden: modules and parameters that PyTorch does not register.
+        pretrained: pretrained parts.
+        is_lightning: whether it is a LightningModule.
+        copies: paths of parts with nearly the same numbers as another part of the same class.
+        nonfinite_buffers: buffers with non-finite values.
     """
 
     kind: str
@@ -115,27 +115,27 @@ class ModelFacts:
     nonfinite_buffers: tuple[BufferFact, ...] = ()
 
     def is_pretrained(self, path: str) -> bool:
-        """Return whether a module lies in a part that was trained before."""
+        """Return whether a module is in a pretrained part."""
         return any(not part.module or f"{path}.".startswith(f"{part.module}.") for part in self.pretrained)
 
     def is_copy(self, path: str) -> bool:
-        """Return whether a module lies in a part that nearly equals another one."""
+        """Return whether a module is in a part that nearly equals another one."""
         return any(f"{path}.".startswith(f"{copy}.") for copy in self.copies)
 
     @cached_property
     def pretrained_share(self) -> float:
-        """The share of all numbers in parameters that was trained before, in [0, 1]."""
+        """The pretrained share of all numbers in parameters, in [0, 1]."""
         sizes = {True: 0, False: 0}
         for parameter in self.parameters:
             sizes[self.is_pretrained(parameter.module)] += math.prod(parameter.shape)
         return sizes[True] / max(1, sum(sizes.values()))
 
     def module(self, path: str) -> ModuleFact | None:
-        """Return the module of that path."""
+        """Return the module with a path."""
         return self._by_path.get(path)
 
     def is_layer(self, path: str) -> bool:
-        """Return whether the path is that of a module without children."""
+        """Return whether a path is that of a module without children."""
         return path in self._by_path and path not in self._parents
 
     @cached_property
@@ -147,7 +147,7 @@ class ModelFacts:
         return {module.path.rpartition(".")[0] for module in self.modules if module.path}
 
     def parameter(self, name: str) -> ParameterFact | None:
-        """Return the parameter of that name."""
+        """Return the parameter with a name."""
         return self._by_name.get(name)
 
     @cached_property

@@ -5,7 +5,7 @@ from lightning_tricks.doctor.facts.trace_facts import Operation
 
 
 def rate_of(made: Operation) -> float | None:
-    """Return the rate of a dropout call; of a mask made by hand it is not known."""
+    """Return the rate of a dropout call; unknown for a manually computed mask."""
     for key in ("p", "dropout_p", "dropout"):
         value = made.settings.get(key)
         if isinstance(value, (int, float)):
@@ -14,17 +14,17 @@ def rate_of(made: Operation) -> float | None:
 
 
 def kind_of(evidence: Evidence, operation: Operation) -> str:
-    """Return the class of the module that made a call, or the function where the module is more than that call."""
+    """Return the class of the module that made a call, or the function if the module does more than this call."""
     module = evidence.model.module(operation.module)
     if module is not None and evidence.model.is_layer(operation.module):
         return module.kind
-    return "a mask made by hand" if operation.op in ("mul", "div", "where", "masked_fill") else f"`{operation.op}`"
+    return "a manually computed mask" if operation.op in ("mul", "div", "where", "masked_fill") else f"`{operation.op}`"
 
 
 def call_of(evidence: Evidence, operation: Operation) -> str:
-    """Return the class and path of the module that made a call, or the function and where it was called.
+    """Return the class and path of the module that made a call, or the function and its module.
 
-    ``Dropout drop``, ```softmax` in head``.
+    For example ``Dropout drop`` or ```softmax` in head``.
     """
     kind = kind_of(evidence, operation)
     if kind.startswith("`"):

@@ -1,20 +1,20 @@
-"""Numeric facts: the operation that made the first value that is not finite, forward and backward."""
+"""Numeric facts: the operation that produced the first non-finite value, forward and backward."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ArgumentFact:
-    """A tensor that an operation was given; ``low`` and ``high`` are of its finite values.
+    """An argument of an operation; ``low`` and ``high`` refer to its finite values.
 
     Attributes:
-        name: of the argument.
+        name: the name of the argument.
         shape: its shape.
         low: the smallest value.
         high: the largest value.
         zeros: how many values are exactly 0.
-        infinite: how many are infinite.
-        closed_rows: how many rows of the last dimension hold ``-inf`` alone.
+        infinite: how many values are infinite.
+        closed_rows: how many rows of the last dimension contain only ``-inf``.
     """
 
     name: str
@@ -28,15 +28,15 @@ class ArgumentFact:
 
 @dataclass(frozen=True)
 class FaultyOperation:
-    """An operation with finite inputs, or gradients, and a result that is not finite.
+    """An operation with finite inputs or gradients and a non-finite result.
 
     Attributes:
         op: its name.
-        module: in whose forward it was called.
+        module: the module in whose ``forward`` it was called.
         result: ``NaN`` or ``infinite``.
-        arguments: what it was given.
-        place: the line of the user's source that called it, ``model.py:12``; empty if none did.
-        unused: of a backward pass, the gradient that arrived was 0 where the result is not finite: the value was
+        arguments: its arguments.
+        place: the line of the user's source that called it, such as ``model.py:12``; empty if unknown.
+        unused: in a backward pass, the incoming gradient was 0 where the result is not finite, because the value was
             masked out afterwards.
     """
 
@@ -50,13 +50,13 @@ class FaultyOperation:
 
 @dataclass(frozen=True)
 class NumericFacts:
-    """Where the first value that is not finite was made in a step.
+    """Where the first non-finite value of a step was produced.
 
     Attributes:
-        forward: in the step itself; ``None`` if the loss is finite, or no operation was found.
-        backward: in the backward pass of a finite loss.
-        parameters: those whose gradients are not finite at a finite loss.
-        step: the Trainer's, of a step in the middle of a run.
+        forward: the operation in the step itself; ``None`` if the loss is finite or no operation was found.
+        backward: the operation in the backward pass of a finite loss.
+        parameters: the parameters whose gradients are not finite at a finite loss.
+        step: the Trainer's step number, for a step during a run.
     """
 
     forward: FaultyOperation | None = None

@@ -1,4 +1,4 @@
-"""Operations: one name for each torch function whatever its spelling, and the families that rules speak of."""
+"""Operations: one name for each torch function in all its spellings, and the families that rules refer to."""
 
 
 def words(text: str) -> frozenset[str]:
@@ -6,7 +6,7 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# a layer's weights, or a product of two tensors, stand between its input and its output
+# a layer's weights, or a product of two tensors, are between the input and the output
 WEIGHTS = words("""
     linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d conv_tbc convolution bilinear
     matmul mm bmm addmm addbmm baddbmm addmv addr mv einsum tensordot dot inner outer scaled_dot_product_attention
@@ -38,5 +38,5 @@ LOSSES = words("""
     ctc_loss
 """)
 LEAVES = words("parameter buffer batch constant")
-# draws: of these masks are made
+# random draws, from which masks are computed
 RANDOM = words("bernoulli rand randn random exponential randint randperm multinomial poisson normal randint_like")

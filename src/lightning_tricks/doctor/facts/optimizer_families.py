@@ -1,7 +1,7 @@
 """Optimizer families: the typical ranges of an optimizer, found by its class and the keys of its defaults.
 
 The keys also identify optimizers of other libraries (``transformers``, ``timm``, bitsandbytes): an optimizer with
-``betas`` and ``eps`` steps like Adam, whatever its name. Optimizers with other update rules (LBFGS, Rprop, LARS,
+``betas`` and ``eps`` steps like Adam, independent of its name. Optimizers with other update rules (LBFGS, Rprop, LARS,
 Prodigy, D-Adaptation) have no typical range of learning rates and are not judged.
 """
 
@@ -16,7 +16,7 @@ class Family:
     """A family: its typical range of learning rates for training from scratch, and its kind of weight decay.
 
     Attributes:
-        name: ``SGD``, ``Adam`` …
+        name: ``SGD``, ``Adam``, ...
         low: the lower end of the typical range.
         high: the upper end of the range.
         decoupled: the decay is not added to the gradient; ``None`` if unknown.

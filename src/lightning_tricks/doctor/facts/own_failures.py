@@ -16,7 +16,7 @@ class OwnFailures:
     only place that catches them. Exceptions of the user's code are evidence, and are caught where that code is called.
 
     Attributes:
-        notes: a line for each failure, in the order of their occurrence.
+        notes: one line per failure, in order of occurrence.
 
     Example:
         >>> failures = OwnFailures()
@@ -33,9 +33,9 @@ class OwnFailures:
         """Return the result of an action, or a substitute if it raises.
 
         Args:
-            what: the action, as it completes "The doctor could not …".
+            what: the action; completes "The doctor could not ...".
             action: a part of the doctor's work.
-            otherwise: returned after an exception.
+            otherwise: the substitute.
         """
         try:
             return action()
@@ -44,14 +44,14 @@ class OwnFailures:
             return otherwise
 
     def note(self, what: str, error: BaseException) -> None:
-        """Keep a note of an exception."""
+        """Record a note about an exception."""
         note = f"The doctor could not {what}: {describe_failure(error)} Please report this."
         if note not in self.notes:
             self.notes.append(note)
 
 
 def describe_failure(error: BaseException) -> str:
-    """Return an exception's class and first line, and the deepest place in this package."""
+    """Return an exception's class and first line, and the innermost place in this package."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
     place = f" ({Path(frames[-1].filename).relative_to(_PACKAGE)}:{frames[-1].lineno})" if frames else ""
     lines = str(error).strip().splitlines() or ["no message"]

@@ -1,4 +1,4 @@
-"""Plain: frozen dataclasses of numbers, strings, tuples and dicts, to JSON's types and back without loss."""
+"""Plain: convert frozen dataclasses of numbers, strings, tuples and dicts to JSON types and back without loss."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def to_plain(value: Any) -> Any:
-    """Return ``value`` in JSON's own types; NaN and the infinities, which JSON lacks, become strings.
+    """Return ``value`` in JSON types; NaN and infinities, which JSON does not have, become strings.
 
     Example:
         >>> to_plain({"p": (0.5, float("inf"))})

@@ -1,7 +1,7 @@
 """Provenance: find the dropout noise in each tensor of a trace, and the batch norms that it reaches.
 
-Dropout changes the variance of its output in training but not at inference; a batch norm after it learns the variance
-of training (Li et al., Disharmony between Dropout and Batch Normalization, 2018). A fact contains how much of the noise
+Dropout changes the variance of its output in training but not at inference; a batch norm after it learns the training
+variance (Li et al., Disharmony between Dropout and Batch Normalization, 2018). A fact records how much of the noise
 remains: level 0 before any weights, 1 after weights or after a sum of products; diluted if an input without dropout was
 added.
 """
@@ -16,7 +16,7 @@ from lightning_tricks.doctor.facts.trace_facts import Operation
 
 Mask = Literal["element", "channel", "sample"]
 
-# the variance behind these does not depend on the variance before
+# the variance after these does not depend on the variance before
 _STOPS = LOSSES | words("""
     layer_norm group_norm instance_norm rms_norm softmax log_softmax argmax argsort sort topk embedding normalize
     one_hot eq ne lt gt le ge isnan isfinite nonzero sign
@@ -33,13 +33,13 @@ class Fact:
     """One dropout's noise in a tensor.
 
     Attributes:
-        source: the operation that made the noise.
-        level: 0, or 1 behind weights.
-        diluted: something without dropout was added.
-        mask: what is dropped together.
-        drawn: of a mask made by hand, the operation that drew it; one mask may be used many times.
-        by_rand: it was drawn from uniform numbers.
-        path: the operations passed.
+        source: the operation that produced the noise.
+        level: 0, or 1 after weights.
+        diluted: whether an input without dropout was added.
+        mask: the unit that is dropped together.
+        drawn: the operation that drew a manually computed mask; one mask may be used many times.
+        by_rand: whether it was drawn from uniform numbers.
+        path: the operations in between.
     """
 
     source: int
@@ -52,13 +52,13 @@ class Fact:
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """The worst first: pure before diluted, before weights before behind them."""
+        """A sort key with the worst first: pure before diluted, then without weights before with weights."""
         return self.diluted, self.level
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A fact at a batch norm that learns: operations, not modules."""
+    """A fact at a batch norm that updates its statistics, by operations, not modules."""
 
     batchnorm: int
     fact: Fact
@@ -68,7 +68,7 @@ Facts = dict[int, Fact]
 
 
 def find_arrivals(graph: Graph) -> list[Arrival]:
-    """Return what noise reaches which batch norm; beyond a batch norm it is forgotten."""
+    """Return the noise that reaches each batch norm; noise is not followed past a batch norm."""
     facts = follow_dropout(graph)
     found = []
     for index, norm in graph.find("batch_norm"):
@@ -84,9 +84,9 @@ def learns(batchnorm: Operation) -> bool:
     return bool(batchnorm.settings.get("training", True))
 
 
-@lru_cache(maxsize=2)  # several rules ask, of one graph
+@lru_cache(maxsize=2)  # several rules ask for the same graph
 def follow_dropout(graph: Graph) -> list[Facts]:
-    """Return for each operation the noise in its result, by the dropout that made it."""
+    """Return for each operation the noise in its result, by the dropout that produced it."""
     facts: list[Facts] = []
     masks: list[_Drawn | None] = []
     data: list[bool] = []
@@ -99,7 +99,7 @@ def follow_dropout(graph: Graph) -> list[Facts]:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A mask of zeros and ones made by hand: what it drops together, what drew it, and whether that was ``rand``."""
+    """A manually computed mask: the unit it drops, the operation that drew it, and whether that was ``rand``."""
 
     together: Mask
     by: int
@@ -123,7 +123,7 @@ def _after(index: int, operation: Operation, facts: list[Facts], masks: list[_Dr
 
 
 def active_dropout(operation: Operation) -> tuple[Mask, int] | None:
-    """Return what a dropout call drops together and the level of its noise; ``None`` if it is none or inactive."""
+    """Return the unit that a dropout call drops and the level of its noise; ``None`` if it is not an active dropout."""
     settings = operation.settings
     if operation.op in DROPOUTS:
         p, active = settings.get("p", 0.5), settings.get("training", settings.get("train", True))

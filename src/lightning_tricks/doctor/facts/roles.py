@@ -1,4 +1,4 @@
-"""Roles: which parts of the evidence are inputs, targets, output layers, norms: shared by many rules."""
+"""Roles: which parts of the evidence are inputs, targets, output layers and norms, for use by many rules."""
 
 from lightning_tricks.doctor.facts.evidence import Evidence, LeafFact
 from lightning_tricks.doctor.facts.graph import Graph
@@ -21,7 +21,7 @@ def is_normalized(evidence: Evidence) -> bool:
 
 
 def weights(evidence: Evidence) -> list[ParameterFact]:
-    """Return the weights of layers: matrices and kernels, no embeddings, no norms."""
+    """Return the weights of layers: matrices and kernels, without embeddings and norms."""
     found = []
     for parameter in evidence.model.parameters:
         owner = evidence.model.module(parameter.module)
@@ -38,11 +38,11 @@ def weights(evidence: Evidence) -> list[ParameterFact]:
 
 
 def output_weights(evidence: Evidence) -> set[str]:
-    """Return the names of the weights after which there is no other layer; the last registered one without a trace."""
+    """Return the names of the weights that no other layer follows; without a trace, the last registered one."""
     if evidence.trace is not None:
         graph = evidence.graph
         leads_on = [False] * len(graph.operations)
-        for i in reversed(range(len(leads_on))):  # what uses a result comes after it
+        for i in reversed(range(len(leads_on))):  # operations that use a result come after it
             leads_on[i] = any(leads_on[user] or graph[user].op in WEIGHTS for user in graph.users[i])
         last = (i for i, _ in graph.find(*WEIGHTS) if not leads_on[i])
         names = {name for i in last for name in parameters_of(graph, i) if _is_matrix(evidence.model.parameter(name))}
@@ -57,7 +57,7 @@ def _is_matrix(parameter: ParameterFact | None) -> bool:
 
 
 def parameters_of(graph: Graph, index: int) -> list[str]:
-    """Return the names of the parameters that an operation takes, directly or reshaped."""
+    """Return the names of the parameters that an operation uses, directly or reshaped."""
     sources = (graph[graph.source(each)] for each in graph[index].inputs)
     return [source.module for source in sources if source.op == "parameter"]
 
@@ -92,7 +92,7 @@ def inputs(evidence: Evidence) -> list[LeafFact]:
 
 
 def targets(evidence: Evidence) -> list[LeafFact]:
-    """Return the leaves of the batch that are targets: what a loss takes as such, what is named so, the last of two."""
+    """Return the leaves of the batch that are targets: by their use in a loss, by name, or as the last of two."""
     leaves = _leaves(evidence)
     by_loss = _targets_of_losses(evidence)
     if by_loss:

@@ -1,7 +1,8 @@
-"""Run facts: observations of training, in a bounded number of plain numbers for a run of any length.
+"""Run facts: observations of training, as a bounded amount of plain numbers for a run of any length.
 
-The callback observes (floats in, facts out), rules judge: neither needs the other. The loss is kept as a curve of equal
-windows, which are joined in pairs when there are too many; evaluations and steps as the first, the best and the last.
+The callback observes (floats in, facts out) and rules judge; neither depends on the other. The loss is kept as a curve
+of equal windows, which are joined in pairs when there are too many. Of evaluations and steps, the first, the best and
+the last are kept.
 """
 
 import math
@@ -22,8 +23,9 @@ class StartFact:
     """Facts from the examination before the first step that are needed to judge the run.
 
     Attributes:
-        trained: the model, or a part of it, was trained before: where the loss starts is not where nothing was learnt.
-        dropout: the model has some.
+        trained: whether the model or a part of it is pretrained, so that the loss does not start at that of an
+        untrained model.
+        dropout: whether the model contains dropout.
         guess: the loss of the best constant prediction: how frequent the classes are, or the mean (median) of the
             targets; ``None`` where the loss is of another kind.
         guess_is: what that prediction is, in words.
@@ -41,13 +43,13 @@ class StartFact:
 
 @dataclass(frozen=True)
 class Window:
-    """Steps in a row.
+    """Consecutive steps.
 
     Attributes:
-        steps: how many.
-        mean: of their losses.
-        spread: the standard deviation of these.
-        lr: the highest learning rate of any group at their end.
+        steps: the number of steps.
+        mean: the mean of their losses.
+        spread: the standard deviation of their losses.
+        lr: the highest learning rate of any group at the end.
     """
 
     steps: int
@@ -62,8 +64,8 @@ class LossCurve:
 
     Attributes:
         first: the first 64 losses.
-        windows: all of them, in windows of ``size``; the last may be shorter.
-        size: batches in a window.
+        windows: all losses, in windows of ``size``; the last may be shorter.
+        size: batches per window.
     """
 
     first: tuple[float, ...] = ()
@@ -72,14 +74,15 @@ class LossCurve:
 
     @property
     def steps(self) -> int:
-        """How many losses there were."""
+        """The number of losses."""
         return sum(window.steps for window in self.windows)
 
     def start(self, precision: float) -> float | None:
-        """Return the loss before anything was learnt: the mean of so few first losses as noise allows.
+        """Return the loss before training: the mean of as few initial losses as the noise permits.
 
         Args:
-            precision: the standard error that it may have, relative to the loss; ``None`` where 64 are too few.
+            precision: the largest standard error, relative to the loss; the result is ``None`` if 64 losses are too
+            few.
         """
         if not self.first or not self.first[0]:
             return None
@@ -101,7 +104,7 @@ class LossCurve:
 
 
 def observe_losses(curve: LossCurve, losses: Sequence[float], lr: float) -> LossCurve:
-    """Return the curve extended by some losses; non-finite losses are left out.
+    """Return the curve extended by some losses; non-finite losses are omitted.
 
     Example:
         >>> curve = observe_losses(LossCurve(size=2), [4.0, 2.0, 1.0], lr=0.1)
@@ -129,7 +132,7 @@ def _window(losses: Sequence[float], lr: float) -> Window:
 
 
 def join(first: Window, second: Window) -> Window:
-    """Return one window of two that follow each other."""
+    """Merge two consecutive windows."""
     steps = first.steps + second.steps
     mean = (first.steps * first.mean + second.steps * second.mean) / steps
     squares = sum(window.steps * (window.spread**2 + (window.mean - mean) ** 2) for window in (first, second))
@@ -141,9 +144,8 @@ class EvaluationFact:
     """One validation run.
 
     Attributes:
-        step: the Trainer's.
-        epoch: in which it was run, from 0.
-        train: the mean training loss since the one before.
+        step: the Trainer's step number. epoch: the epoch in which it was run, from 0.
+        train: the mean training loss since the previous evaluation.
         val: the validation loss.
     """
 
@@ -154,7 +156,7 @@ class EvaluationFact:
 
 
 def observe_evaluation(seen: tuple[EvaluationFact, ...], new: EvaluationFact) -> tuple[EvaluationFact, ...]:
-    """Return what is kept of the evaluations: the first, the best and the last 30, in their order."""
+    """Return the evaluations that are kept: the first, the best and the last 30, in order."""
     kept = (*seen, new)
     best = min(kept, key=lambda evaluation: evaluation.val)
     return tuple(
@@ -166,12 +168,12 @@ def observe_evaluation(seen: tuple[EvaluationFact, ...], new: EvaluationFact) ->
 
 @dataclass(frozen=True)
 class StepFact:
-    """One optimizer step that was measured.
+    """One measured optimizer step.
 
     Attributes:
         step: the Trainer's.
         loss: the largest of the losses read at that time.
-        lr: the highest rate of any group.
+        lr: the highest learning rate of any group.
         norm: the norm of all gradients, before Lightning clips them.
         weights: for each matrix or kernel the root mean square of its gradient, and that of its update relative to
             that of its values; NaN where it was not measured.
@@ -185,7 +187,7 @@ class StepFact:
 
 
 def observe_step(seen: tuple[StepFact, ...], new: StepFact) -> tuple[StepFact, ...]:
-    """Return what is kept of the steps: the first and the last 20."""
+    """Return the steps that are kept: the first and the last 20."""
     return (*seen[:1], *seen[1:][-(_STEPS - 2) :], new)
 
 
@@ -242,22 +244,23 @@ class ClipFact:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What training showed.
+    """Observations of training.
 
     Attributes:
-        start: what was known before the first step.
-        first_bad_step: the first step whose loss was not finite, ``None`` if there was none.
-        unchanged: trainable parameters that are as they were, to the last bit: after the first epoch those without a
-            gradient in the traced step, after the second one all others.
-        not_zeroed: optimizers, by index, that stepped twice with gradients which still held those of the step before.
+        start: facts from before the first step.
+        first_bad_step: the first step with a non-finite loss; ``None`` if there was none.
+        unchanged: trainable parameters that did not change in any bit: after the first epoch those without a gradient
+            in the traced step, after the second epoch all others.
+        not_zeroed: optimizers, by index, that stepped twice with gradients that still contained those of the previous
+        step.
         training_modes: batch norms and dropouts that were in training mode at the end of a validation batch.
-        losses: of the training batches, where one optimizer makes them smaller.
-        evaluations: of runs with a validation loss, the first, the best and the last ones.
-        steps: some of the optimizer's steps, the first and the last ones.
-        clip: what cuts the gradients of every step, if it is known.
+        losses: the losses of the training batches, if one optimizer minimizes them.
+        evaluations: the first, the best and the last evaluations, if there is a validation loss.
+        steps: the first and the last measured optimizer steps.
+        clip: the gradient clipping of every step, if known.
         forward: of the forward passes of some batches, the last reading.
-        numerics: of the first step that was not finite, the operations that made it so, where it was looked at.
-        ended: the fit is over.
+        numerics: the operations that caused the first non-finite step, if it was examined.
+        ended: whether the fit has ended.
     """
 
     start: StartFact = StartFact()

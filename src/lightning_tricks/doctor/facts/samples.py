@@ -1,6 +1,7 @@
-"""Samples: how many a batch holds, and whether a step uses all of each row: rows of a data set are not always samples.
+"""Samples: how many a batch contains, and whether a step uses all of each row.
 
-One row may be a graph with many nodes, a series or a set; what a loss compares counts.
+Rows of a dataset are not always samples: a row may be a graph with many nodes, a series or a set. The units that the
+loss compares are counted.
 """
 
 import math
@@ -15,7 +16,7 @@ _WHOLE = SHAPES - _PARTS - _SPLITS
 
 
 def loss_rows(evidence: Evidence) -> int | None:
-    """Return how many predictions the loss compares: all dimensions but that of classes or features.
+    """Return the number of predictions that the loss compares: all dimensions except classes or features.
 
     ``None`` without a loss.
     """
@@ -34,7 +35,7 @@ def _rows(op: str, shape: tuple[int, ...]) -> int:
 
 
 def _rows_of_own_loss(graph: Graph, loss: int) -> int | None:
-    """Return the rows of the last tensor of several dimensions on the way to a loss that is written by hand."""
+    """Return the rows of the last multi-dimensional tensor on the way to a manually computed loss."""
     index = loss
     while graph[index].inputs:
         shape = graph[index].input_shapes[0] if graph[index].input_shapes else ()
@@ -45,23 +46,23 @@ def _rows_of_own_loss(graph: Graph, loss: int) -> int | None:
 
 
 def samples_per_row(evidence: Evidence) -> float:
-    """Return how many samples a row of the training set holds, at least 1."""
+    """Return the number of samples in a row of the training set, at least 1."""
     rows = loss_rows(evidence)
     in_batch = _rows_per_batch(evidence.train_loader) or (evidence.batch.size if evidence.batch else None)
     return max(1.0, rows / in_batch) if rows and in_batch else 1.0
 
 
 def _rows_per_batch(loader: LoaderFact | None) -> int | None:
-    """Return how many rows of the set a loader puts into a batch: its own number, or what its length comes to."""
+    """Return the number of rows per batch: the loader's own value, or that implied by its length."""
     if loader is None or loader.batch_size:
         return loader.batch_size if loader is not None else None
     return math.ceil(loader.rows / loader.batches) if loader.rows and loader.batches else None
 
 
 def what_uses_parts_of_rows(evidence: Evidence) -> str:
-    """Return which leaf of the batch the training step uses in part only, by a mask or a slice; empty if none.
+    """Return the leaf of the batch of which the training step uses only a part (mask or slice); empty if none.
 
-    Rows of which training uses only a part may be split internally: validation may use the other part.
+    If training uses only a part of each row, rows may be split internally: validation may use the other part.
     """
     if evidence.trace is None or evidence.batch is None:
         return ""
@@ -77,7 +78,7 @@ def what_uses_parts_of_rows(evidence: Evidence) -> str:
 
 
 def _elements_used(graph: Graph, index: int) -> int | None:
-    """Return how many elements are picked out of a tensor; ``None`` where it is used as a whole, or not at all."""
+    """Return the number of elements selected from a tensor; ``None`` if it is used as a whole or not at all."""
     picked = 0
     for user in graph.users[index]:
         operation = graph[user]

@@ -70,7 +70,7 @@ def _draws_evenly(loader: LoaderFact | None) -> bool:
 
 
 def _loss_of_prior(evidence: Evidence) -> float | None:
-    """Return the loss of always predicting how frequent the classes are, if it is a plain cross entropy of classes."""
+    """Return the loss of always predicting the class frequencies, if it is a plain cross entropy of classes."""
     counts, trace, loader = evidence.rows and evidence.rows.classes, evidence.trace, evidence.train_loader
     if not counts or trace is None or trace.loss is None or loader is None:
         return None
@@ -81,6 +81,6 @@ def _loss_of_prior(evidence: Evidence) -> float | None:
         return None
     shape = loss.input_shapes[0] if loss.input_shapes else ()
     if len(shape) > 2 or (loss.op == "cross_entropy") != (len(shape) == 2 and shape[1] > 1):
-        return None  # many targets a row
+        return None  # many targets per row
     rows = sum(counts.values())
     return -sum(count / rows * math.log(count / rows) for count in counts.values())

@@ -1,7 +1,7 @@
-"""Trace facts: the operations of one pass, in order, and what fed each of them.
+"""Trace facts: the operations of one pass, in order, and the inputs of each.
 
-A trace is a graph: an operation's ``inputs`` are the indices of the operations that made its tensors. What rules say of
-dropout, losses and activations they read from this graph (``graph.py`` walks it).
+A trace is a graph: an operation's ``inputs`` are the indices of the operations that produced its tensors. Rules about
+dropout, losses and activations read this graph (``graph.py`` walks it).
 """
 
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ Scalar = bool | int | float | str | None
 
 @dataclass(frozen=True)
 class Statistics:
-    """A tensor in numbers. Large tensors are sampled at even distances, but for ``nonfinite``.
+    """Statistics of a tensor. Large tensors are sampled evenly, except for ``nonfinite``.
 
     Attributes:
-        count: its elements.
-        nonfinite: how many of them are NaN or infinite; the other numbers are about the finite ones.
+        count: the number of elements.
+        nonfinite: how many of them are NaN or infinite; all other statistics are of the finite ones.
         mean: their mean.
         std: their standard deviation.
-        low: the smallest.
-        high: the largest.
+        low: the smallest value.
+        high: the largest value.
         zeros: the share of exact zeros, in [0, 1].
-        whole: all are whole numbers; looked at for integers and for what a loss takes as its target.
-        distinct: how many different ones there are, for what a loss takes as its target.
+        whole: whether all are whole numbers; determined for integers and for targets of a loss.
+        distinct: the number of distinct values, for targets of a loss.
     """
 
     count: int
@@ -40,7 +40,7 @@ class Statistics:
 
 @dataclass(frozen=True)
 class TensorFact:
-    """What a tensor looks like; ``statistics`` only of numbers that were measured."""
+    """A tensor; ``statistics`` only if its values were measured."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -49,25 +49,26 @@ class TensorFact:
 
 @dataclass(frozen=True)
 class Operation:
-    """One call of a torch function, or a tensor that was there before.
+    """One call of a torch function, or a tensor that existed before.
 
     Attributes:
-        op: its name without marks: ``add`` for ``+``, ``add_`` and ``torch.add``; ``dropout``, ``batch_norm``,
-            ``linear``, ``cross_entropy`` … For tensors that no operation made: ``parameter``, ``buffer``, ``batch``,
-            ``constant``.
-        module: the path of the module in whose forward it was called; for a leaf the name of the parameter or place.
-        inputs: the indices of the operations that made its tensors, in the order of its arguments.
-        names: the names of those arguments where they are known (``input``, ``target``, ``weight``, ``bias``).
+        op: its normalized name: ``add`` for ``+``, ``add_`` and ``torch.add``; ``dropout``, ``batch_norm``,
+            ``linear``, ``cross_entropy``, ... For tensors that no operation produced: ``parameter``, ``buffer``,
+            ``batch``, ``constant``.
+        module: the path of the module in whose ``forward`` it was called; for a leaf, the name of the parameter or
+        entry.
+        inputs: the indices of the operations that produced its tensors, in the order of its arguments.
+        names: the names of those arguments, if known (``input``, ``target``, ``weight``, ``bias``).
         input_shapes: the shapes of those arguments.
-        settings: its plain arguments by name: ``p``, ``training``, ``dim``, ``reduction`` …
-        shape: of its first result.
-        dtype: of its first result.
-        requires_grad: whether its first result does.
-        inplace: it wrote into its first argument.
-        wrote: what it wrote into, where that was there before: ``parameter``, ``buffer``, ``batch``.
-        statistics: of its result, for activations, weight layers, losses and what feeds these.
-        dead: of an activation, the share of units (channels) that are 0 on every sample.
-        saturated: of a sigmoid or tanh, the share of units at their limits on more than 90 % of the samples.
+        settings: its plain arguments by name: ``p``, ``training``, ``dim``, ``reduction``, ...
+        shape: the shape of its first result.
+        dtype: the dtype of its first result.
+        requires_grad: whether its first result requires a gradient.
+        inplace: whether it wrote into its first argument.
+        wrote: the kind of an existing tensor that it wrote into: ``parameter``, ``buffer``, ``batch``.
+        statistics: statistics of its result, for activations, weight layers, losses and their inputs.
+        dead: for an activation, the share of units (channels) that are 0 on every sample.
+        saturated: for a sigmoid or tanh, the share of units at their limits on more than 90 % of the samples.
     """
 
     op: str
@@ -86,20 +87,20 @@ class Operation:
     saturated: float | None = None
 
     def fed_by(self, name: str) -> int | None:
-        """Return the index of what was given as the argument of that name."""
+        """Return the index of the operation that produced the argument with this name."""
         return next((index for index, known in zip(self.inputs, self.names, strict=False) if known == name), None)
 
 
 @dataclass(frozen=True)
 class BatchNormFact:
-    """A batch norm that learnt its statistics in the pass.
+    """A batch norm that updated its statistics in the pass.
 
     Attributes:
         module: its path.
-        samples: samples in the batch.
+        samples: the number of samples in the batch.
         values: values per channel, samples times positions.
-        variance_ratio: variance of its input without dropout (test) over that with it (train), the median over the
-            channels; ``None`` where no dropout reaches it.
+        variance_ratio: the variance of its input without dropout (test) over that with dropout (train), as the median
+            over the channels; ``None`` if no dropout reaches it.
     """
 
     module: str
@@ -110,13 +111,13 @@ class BatchNormFact:
 
 @dataclass(frozen=True)
 class ArrivalFact:
-    """What arrives at the first weights on a way from the batch: as it came, or as the step has scaled it.
+    """The values that reach the first weights on a path from the batch: unchanged, or as scaled by the step.
 
     Attributes:
-        input: the operation that made it, or the leaf itself.
-        module: in whose forward the weights are used.
-        tensor: what it looks like.
-        columns: what its columns look like.
+        input: the operation that produced them, or the leaf itself.
+        module: the module in whose ``forward`` the weights are used.
+        tensor: facts about the tensor.
+        columns: facts about its columns.
     """
 
     input: int
@@ -131,12 +132,12 @@ class TraceFacts:
 
     Attributes:
         entry: ``training_step`` or ``forward``.
-        technique: ``hybrid``, or ``functions`` where only torch functions could be followed.
+        technique: ``hybrid``, or ``functions`` if only torch functions could be followed.
         operations: leaves and calls, in order.
-        outputs: the operations that made the outputs of the model's ``forward``.
-        loss: the operation that made the loss, ``None`` after ``forward`` alone.
-        batchnorms: those whose statistics were being learnt.
-        arrivals: what of the batch arrives at weights.
+        outputs: the operations that produced the outputs of the model's ``forward``.
+        loss: the operation that produced the loss; ``None`` after ``forward`` alone.
+        batchnorms: batch norms that updated their statistics.
+        arrivals: the values of the batch that reach weights.
     """
 
     entry: str

@@ -16,7 +16,7 @@ def assert_healthy(model: nn.Module, batch: Any, *, ignore: Iterable[str] = (), 
     Args:
         model: a LightningModule or any module.
         batch: the argument of its ``training_step``, or of its ``forward``.
-        ignore: codes, prefixes and names of rules; ``"PLC001:encoder.*"`` in one place.
+        ignore: codes, prefixes and names of rules to skip; ``"PLC001:encoder.*"`` skips a rule in one place.
         fail_on: the lowest severity that fails.
 
     Raises:

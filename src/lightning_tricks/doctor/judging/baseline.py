@@ -18,7 +18,7 @@ _NEVER = ("DOC001",)  # a model that cannot be checked hides all its other findi
 
 @dataclass(frozen=True)
 class Accepted:
-    """An entry of a baseline; ``fingerprint`` as :attr:`Finding.fingerprint`, the rest as in the finding."""
+    """An entry of a baseline: :attr:`Finding.fingerprint` and the other attributes of the finding."""
 
     fingerprint: str
     code: str
@@ -76,8 +76,9 @@ def apply_baseline(report: Report, entries: Iterable[Accepted], name: str) -> Re
     """Return a report whose findings are those that the baseline does not accept.
 
     Args:
-        report: of a diagnosis; a note is added for each entry that is no longer found although its rule was checked.
-        entries: of the baseline. An entry accepts one finding; a second one of the same kind is new.
+        report: the report of a diagnosis; a note is added for each entry that is no longer found although its rule was
+        checked.
+        entries: the entries of the baseline. An entry accepts one finding; a second finding of the same kind is new.
         name: the name of the baseline in the report.
     """
     left = list(entries)

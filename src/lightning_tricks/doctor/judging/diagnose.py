@@ -40,7 +40,7 @@ def diagnose(
         test_dataloaders: as for ``Trainer.test``; only used to check whether its rows are in the other sets.
         datamodule: replaces all loaders.
         select: codes (``PLC001``), prefixes (``PLC``) and names (``dropout-before-batchnorm``) of the rules to check.
-        ignore: those not to check; ``"PLC001:encoder.*"`` ignores findings of modules whose path matches. A comment
+        ignore: rules to skip; ``"PLC001:encoder.*"`` ignores findings of modules whose path matches. A comment
             ``# lt: ignore[PLC001]`` in the source of a class does the same for that module.
         options: thresholds by rule, ``{"PLC005": {"high": 0.7}}``.
         preview: also check rules in preview.

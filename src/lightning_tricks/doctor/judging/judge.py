@@ -36,7 +36,7 @@ def judge(
     Args:
         evidence: the measured facts.
         rules: the rules to check.
-        options: by code, as :func:`lightning_tricks.doctor.rules.registry.options_by_code` returns them.
+        options: options by code, as returned by :func:`lightning_tricks.doctor.rules.registry.options_by_code`.
         ignore: only entries about a place, ``"PLC001:encoder.*"``, are used; comments in the source also count.
         notes: lines to include in the report.
         contracts: the contracts of the model.
@@ -91,7 +91,7 @@ def _ask(
         return found, failures.notes
     try:
         return list(rule.check(evidence, **options)), []
-    except Exception as error:  # a user-defined rule may raise anything
+    except Exception as error:  # a user-defined rule may raise any exception
         frame = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"the rule raised {type(error).__name__}: {error}"
         return [NotChecked(reason)], [f"Rule {rule.code} failed: {reason} ({frame.filename}:{frame.lineno})."]

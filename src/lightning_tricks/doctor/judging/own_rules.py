@@ -64,7 +64,7 @@ def _from_entry_points(notes: list[str]) -> Iterator[tuple[str, Iterable[Any]]]:
     for point in entry_points(group=GROUP):
         try:
             loaded = point.load()
-        except Exception as error:  # another package's code may raise anything
+        except Exception as error:  # the code of another package may raise any exception
             notes.append(
                 f"Rules of the entry point {point.name} ({point.value}) could not be loaded: {_describe(error)}."
             )
@@ -78,7 +78,7 @@ def _from_folder(folder: Path | None, notes: list[str]) -> Iterator[tuple[str, I
             continue
         try:
             yield str(file), vars(_load(file, file.stat().st_mtime_ns)).values()
-        except Exception as error:  # user code may raise anything
+        except Exception as error:  # user code may raise any exception
             notes.append(f"Rules of {file} could not be loaded: {_describe(error)}.")
 
 
@@ -89,7 +89,7 @@ def _load(file: Path, changed: int) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} cannot be imported")
     module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses look up their module
     sys.path.insert(0, str(file.parent))
     try:
         spec.loader.exec_module(module)

@@ -44,7 +44,7 @@ _KEYS = ("select", "ignore", "options", "rules", "contracts")
 
 @dataclass(frozen=True)
 class ProjectSettings:
-    """The contents of the table; ``file`` is the file that contains it, ``None`` without such a table."""
+    """The contents of the table; ``file`` is the file that contains it, or ``None`` if there is none."""
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Checks(NamedTuple):
 
     Attributes:
         rules: the rules to check.
-        options: the given values, by code; all others have the default of the rule.
+        options: the given values, by code; all others have the rule's default.
         ignore: the entries of ``ignore``; those about a place are applied to findings.
         notes: rules that could not be loaded.
         contracts: the contracts of the user.
@@ -83,11 +83,11 @@ def plan_checks(
     """Return the checks of a call, with the settings of the project as defaults.
 
     Args:
-        select: replaces that of the project.
-        ignore: in addition to that of the project.
-        options: override those of the project, option by option.
+        select: replaces the project's ``select``.
+        ignore: added to the project's ``ignore``.
+        options: override the project's options, one by one.
         preview: also check rules in preview.
-        contracts: replaces that of the project.
+        contracts: replaces the project's contracts.
 
     Raises:
         ValueError: an unknown rule, option or key, here or in the file (the message names the file), or two rules with
@@ -121,7 +121,7 @@ def _is_stated(rule: Rule, contracts: Contracts | None) -> bool:
 
 
 def _words_of(own: Iterable[Rule]) -> dict[str, dict[str, Any]]:
-    """Return the option that makes the words of own rules known to the rule on unknown words in comments."""
+    """Return the option that tells the rule on unknown rules in comments about custom rules."""
     words = tuple(word for rule in own for word in (rule.code, rule.family, rule.name))
     return {"DOC002": {"also_known": words}} if words else {}
 

@@ -26,7 +26,7 @@ class Report:
         evidence: the facts that the rules read; not part of the JSON.
         outcomes: the result of each selected rule: passed, found, ignored, or not checked with the reason.
         known: findings that a baseline accepts; they are not in ``findings``.
-        baseline: the name of the baseline file, ``None`` without one.
+        baseline: the name of the baseline file; ``None`` without one.
         rules: the selected rules; not part of the JSON.
 
     Example:

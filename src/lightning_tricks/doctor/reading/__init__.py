@@ -1,1 +1,1 @@
-"""Measure loaders, data sets, optimizers, parameters and source code."""
+"""Measure loaders, datasets, optimizers, parameters and source code."""

@@ -1,4 +1,4 @@
-"""Compare splits: read rows of the training and the validation set, and measure how they differ."""
+"""Compare splits: read rows of the training and the validation set and measure how they differ."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _COLORS = (1, 3, 4)
 def compare_splits(train: Any, val: Any) -> SplitFacts | str:
     """Return the differences between the rows of two loaders, or the reason why they are unknown.
 
-    Rows are drawn from the data sets and put together by each loader's ``collate_fn``; no worker is started.
+    Rows are read from the datasets and combined by each loader's ``collate_fn``; no worker is started.
 
     Example:
         >>> from torch.utils.data import DataLoader, TensorDataset
@@ -32,10 +32,10 @@ def compare_splits(train: Any, val: Any) -> SplitFacts | str:
         return "no validation loader was given" if train is not None else "no training loader was given"
     try:
         first, second = _draw(train), _draw(val)
-    except Exception as error:  # data sets and collate functions are the user's own code
-        return f"rows of the two sets could not be drawn: {type(error).__name__}: {error}"
+    except Exception as error:  # datasets and collate functions are user code
+        return f"rows of the two sets could not be read: {type(error).__name__}: {error}"
     if first is None or second is None:
-        return "a data set is iterable-style, or has too few rows"
+        return "a dataset is iterable-style, or has too few rows"
     (inputs, targets), (val_inputs, val_targets) = split_row(first), split_row(second)
     count = len(first[0][1]), len(second[0][1])
     train_classes, val_classes = _classes(targets), _classes(val_targets)
@@ -50,13 +50,13 @@ def compare_splits(train: Any, val: Any) -> SplitFacts | str:
 
 
 def _draw(loader: Any) -> Row | None:
-    """Return rows at even distances as one batch, as many as can be read in a twentieth of a second."""
+    """Return evenly spaced rows as one batch, as many as can be read in 0.05 seconds."""
     dataset, collate = getattr(loader, "dataset", None), getattr(loader, "collate_fn", None)
     if dataset is None or isinstance(dataset, IterableDataset) or collate is None or not hasattr(dataset, "__len__"):
         return None
     count, rows = len(dataset), []
     end = time.monotonic() + _SECONDS
-    for place in torch.randperm(min(count, _ROWS)).tolist():  # whatever the time allows is spread over the set
+    for place in torch.randperm(min(count, _ROWS)).tolist():  # spread over the whole set
         rows.append(dataset[place * count // min(count, _ROWS)])
         if time.monotonic() > end:
             break
@@ -67,7 +67,7 @@ def _draw(loader: Any) -> Row | None:
 
 
 def _classes(targets: Row) -> Tensor:
-    """Return the class of each row, nothing if targets are not classes."""
+    """Return the class of each row; empty if targets are not classes."""
     none = torch.zeros(0, dtype=torch.int64)
     if len(targets) != 1:
         return none
@@ -87,7 +87,7 @@ def _shifts(inputs: Row, others: dict[str, Any]) -> Iterator[ShiftFact]:
 
 
 def _columns(values: Tensor) -> Tensor:
-    """Return ``(C, rows)``: features of tables, channels of images, all else as one column."""
+    """Return ``(C, rows)``: features of tables, channels of images, anything else as one column."""
     values = values.float().nan_to_num()
     if values.dim() == 4:
         return values.movedim(3 if values.shape[3] in _COLORS and values.shape[1] not in _COLORS else 1, 0).flatten(1)

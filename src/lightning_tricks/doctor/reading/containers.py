@@ -1,4 +1,4 @@
-"""Containers: look into whatever holds tensors, a batch or what a module returns, and rebuild it with other tensors."""
+"""Containers: list the tensors in a batch or in a module's return value, and rebuild it with other tensors."""
 
 import copy
 import dataclasses
@@ -11,9 +11,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 
 def members_of(value: Any) -> list[tuple[str, Any]] | None:
-    """Return what a container holds, by name; ``None`` for what holds nothing, such as tensors and modules.
+    """Return the entries of a container by name; ``None`` for anything else, such as tensors and modules.
 
-    Tuples, lists, mappings and dataclasses are containers, and so are other libraries' objects that behave like them
+    Tuples, lists, mappings and dataclasses are containers, as are objects of other libraries that behave like them
     (graphs, model outputs). A container whose entries cannot be listed counts as one value.
 
     Example:
@@ -30,7 +30,7 @@ def members_of(value: Any) -> list[tuple[str, Any]] | None:
         return [(str(i), item) for i, item in enumerate(value)]
     try:
         return _listed(value)
-    except Exception:  # the code of a user-defined class: if it cannot list its members, they stay unknown
+    except Exception:  # a user-defined class that cannot list its members: they stay unknown
         return None
 
 
@@ -48,7 +48,7 @@ def _listed(value: Any) -> list[tuple[str, Any]] | None:
 
 
 def walk_batch(batch: Any, path: str = "", depth: int = 8) -> Iterator[tuple[str, Any]]:
-    """Yield each leaf of a container with its place; of a bare tensor the place is empty."""
+    """Yield each leaf of a container with its place; the place of a single tensor is empty."""
     members = members_of(batch) if depth else None
     if members is None:
         yield path, batch
@@ -67,7 +67,7 @@ def packed_in(value: Any, depth: int = 8) -> Iterator[PackedSequence]:
 
 
 def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
-    """Yield the tensors in a value and in the containers in it; lazy ones, which have no shape, are left out."""
+    """Yield the tensors in a value and its nested containers, without lazy tensors, which have no shape."""
     if isinstance(value, Tensor):
         if not nn.parameter.is_lazy(value):
             yield value
@@ -77,15 +77,15 @@ def tensors_in(value: object, depth: int = 3) -> Iterator[Tensor]:
 
 
 def changeable_tensors_in(value: object) -> list[Tensor]:
-    """Return the tensors that :func:`with_tensors_changed` changes: those of packed sequences are left out."""
+    """Return the tensors that :func:`with_tensors_changed` changes, without those of packed sequences."""
     packed = {id(part) for sequence in packed_in(value) for part in sequence}
     return [tensor for tensor in tensors_in(value) if id(tensor) not in packed]
 
 
 def with_tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """Return a tensor, or a container of tensors, with each tensor changed; what holds none is returned as it is.
+    """Return a tensor, or a container of tensors, with each tensor changed; other objects are returned unchanged.
 
-    Packed sequences are left alone.
+    Packed sequences are not changed.
 
     Example:
         >>> with_tensors_changed({"x": (torch.ones(1), "a")}, torch.neg)
@@ -94,7 +94,7 @@ def with_tensors_changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     members = members_of(value)
-    if members is None or isinstance(value, PackedSequence):  # whose rows are steps of several samples
+    if members is None or isinstance(value, PackedSequence):  # its rows are steps of several samples
         return value
     items = [with_tensors_changed(item, change) for _, item in members]
     if all(new is old for new, (_, old) in zip(items, members, strict=True)):
@@ -126,8 +126,8 @@ def _copy_of_mapping(value: Any, entries: dict[Any, Any]) -> Any:
 def move(batch: Any, device: torch.device) -> Any:
     """Return a batch on a device, as Lightning moves it.
 
-    Whatever has a method ``to`` is asked, also one that works in
-    place and returns nothing; other containers are searched.
+    Objects with a ``to`` method are moved by it, even if it works in place and returns nothing; other containers are
+    searched.
     """
     if hasattr(batch, "to") and not isinstance(batch, type):
         moved = batch.to(device)

@@ -1,4 +1,4 @@
-"""Measure tensors: the numbers that evidence keeps of them."""
+"""Measure tensors: the statistics that are kept in the evidence."""
 
 import math
 from typing import Any
@@ -12,11 +12,11 @@ _SAMPLE = 1 << 14
 
 
 def measure(tensor: Tensor, *, distinct: bool = False) -> Statistics | None:
-    """Return the statistics of a tensor, ``None`` of one without values (lazy, meta, complex, empty).
+    """Return the statistics of a tensor; ``None`` if it has no real values (lazy, meta, complex, empty).
 
     Args:
-        tensor: any.
-        distinct: count its different values, too.
+        tensor: any tensor.
+        distinct: also count its distinct values.
 
     Example:
         >>> found = measure(torch.tensor([0.0, 1.0, float("nan")]))
@@ -43,12 +43,12 @@ def measure(tensor: Tensor, *, distinct: bool = False) -> Statistics | None:
 
 
 def _is_finite(flat: Tensor, mean: float) -> bool:
-    """Return whether all numbers are finite, by the mean of those that were sampled, and by the sum of all."""
+    """Return whether all values are finite, by the mean of the sampled ones and by the sum of all."""
     return math.isfinite(mean) and (flat.numel() <= _SAMPLE or bool(torch.isfinite(flat.sum())))
 
 
 def _sample(flat: Tensor) -> Tensor:
-    # an odd step: an even one would see the same few columns of every row
+    # an odd step; an even one would sample the same few columns of every row
     return flat[:: (flat.numel() // _SAMPLE) | 1] if flat.numel() > _SAMPLE else flat
 
 
@@ -57,24 +57,24 @@ def _numbers(flat: Tensor) -> list[float]:
     std, mean = torch.std_mean(values, correction=0)
     low, high = torch.aminmax(values)
     nonzero = torch.count_nonzero(values) / values.numel()
-    found: list[float] = torch.stack([mean, std, low, high, nonzero]).tolist()  # one transfer from a device
+    found: list[float] = torch.stack([mean, std, low, high, nonzero]).tolist()  # a single transfer from the device
     return found
 
 
 def describe(tensor: Tensor, *, values: bool = True) -> TensorFact:
-    """Return what a tensor looks like."""
+    """Return the facts about a tensor."""
     return TensorFact(shape_of(tensor), str(tensor.dtype), measure(tensor) if values else None)
 
 
 def shape_of(tensor: Tensor) -> tuple[int, ...]:
-    """Return a tensor's shape; empty of one that has none: lazy or nested."""
+    """Return a tensor's shape; empty if it has none (lazy or nested)."""
     return () if nn.parameter.is_lazy(tensor) or tensor.is_nested else tuple(tensor.shape)
 
 
 def share_of_duplicate_rows(tensor: Tensor) -> float | None:
     """Return the share of rows, of the first dimension, that equal an earlier one; ``None`` below two dimensions.
 
-    The first 512 rows speak for all.
+    Only the first 512 rows are compared.
     """
     tensor = local_part(tensor)
     if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.dim() < 2 or not tensor.numel():
@@ -82,13 +82,13 @@ def share_of_duplicate_rows(tensor: Tensor) -> float | None:
     with torch.no_grad():
         rows = tensor.detach()[:512].flatten(1)
         rows = (rows.cpu() if rows.device.type == "mps" else rows).double()  # MPS has no float64
-        # equal rows have equal products with a vector whose numbers have nothing in common
+        # equal rows have equal products with a vector of unrelated numbers
         marks = rows @ torch.arange(1, rows.shape[1] + 1, dtype=torch.float64, device=rows.device).sqrt()
         return 1 - len(torch.unique(marks)) / len(marks)
 
 
 def count_zero_rows(tensor: Tensor) -> int:
-    """Return how many rows, of the first dimension, hold nothing but zeros; 0 below two dimensions.
+    """Return the number of rows, of the first dimension, that are all zeros; 0 below two dimensions.
 
     Example:
         >>> count_zero_rows(torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
@@ -102,13 +102,13 @@ def count_zero_rows(tensor: Tensor) -> int:
 
 
 def local_part(tensor: Any) -> Tensor:
-    """Return this process's shard of a distributed tensor, any other tensor as it is."""
+    """Return this process's shard of a distributed tensor, or any other tensor unchanged."""
     shard: Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
     return shard
 
 
 def plain_settings(values: dict[str, Any]) -> dict[str, Scalar]:
-    """Keep what is plain: numbers, words and flags; of pairs of numbers such as betas each under its own key.
+    """Keep plain settings: numbers, strings and flags; each number of a pair such as betas has its own key.
 
     Example:
         >>> plain_settings({"lr": 0.1, "betas": (0.9, 0.999), "params": [], "_step": 1})

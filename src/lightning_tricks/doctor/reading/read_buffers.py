@@ -1,4 +1,4 @@
-"""Read buffers: which of them are not finite."""
+"""Read buffers: find non-finite values."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from lightning_tricks.doctor.reading.measure_tensors import local_part
 
 
 def read_nonfinite_buffers(model: nn.Module) -> Iterator[BufferFact]:
-    """Yield the float buffers that hold a value that is not finite.
+    """Yield the floating-point buffers with a non-finite value.
 
     Example:
         >>> norm = nn.BatchNorm1d(2)

@@ -11,7 +11,7 @@ _ROWS, _COLUMNS = 2048, 4096
 def read_columns(tensor: Tensor) -> ColumnsFact | None:
     """Measure the columns of ``(N, F)`` and the channels of ``(N, C, H, W)`` and ``(N, C, D, H, W)``.
 
-    Of anything else, sequences for instance, the layout cannot be known, and it is one column.
+    For anything else, such as sequences, the layout is unknown, and the tensor counts as one column.
 
     Example:
         >>> read_columns(torch.tensor([[1.0, 5.0, 100.0], [2.0, 5.0, 300.0]]))

@@ -1,4 +1,4 @@
-"""Read copies: find modules that hold nearly the same numbers as another one: teachers, targets, moving averages."""
+"""Read copies: find modules with nearly the same numbers as another one: teachers, target networks, moving averages."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _DEPTH, _COMPARED = 2, 4096
 
 
 def read_copies(model: nn.Module) -> tuple[str, ...]:
-    """Return the paths of the model's parts that are copies of each other, or nearly so.
+    """Return the paths of parts of the model that are copies, or near copies, of each other.
 
     Example:
         >>> import copy
@@ -34,7 +34,7 @@ def read_copies(model: nn.Module) -> tuple[str, ...]:
 
 
 def kind_and_matrix(module: nn.Module) -> tuple[Any, Tensor] | None:
-    """Return what two copies have in common, class, names and shapes, and a module's first matrix, if it has one."""
+    """Return what two copies have in common (class, names and shapes), and the module's first matrix if it has one."""
     own = list(module.named_parameters())
     if any(nn.parameter.is_lazy(value) for _, value in own):
         return None
@@ -43,7 +43,7 @@ def kind_and_matrix(module: nn.Module) -> tuple[Any, Tensor] | None:
 
 
 def follows(matrix: Tensor, other: Tensor) -> bool:
-    """Return whether a matrix is nearly another one: a copy, or a moving average of it."""
+    """Return whether a matrix nearly equals another one: a copy or a moving average."""
     if matrix.is_meta or other.is_meta or matrix.dtype != other.dtype or matrix.is_complex():
         return False
     first, second = (local_part(each).detach().float().flatten()[:_COMPARED] for each in (matrix, other))

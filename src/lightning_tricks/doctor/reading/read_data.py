@@ -1,4 +1,4 @@
-"""Read data: a loader's attributes and a batch's leaves."""
+"""Read data: the attributes of a loader and the leaves of a batch."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from lightning_tricks.doctor.reading.read_columns import read_columns
 
 
 def first_loader(loaders: Any) -> Any:
-    """Return the first loader of whatever Lightning accepts: one, a list, a dict, a ``CombinedLoader``."""
+    """Return the first loader of anything that Lightning accepts: a loader, a list, a dict or a ``CombinedLoader``."""
     loaders = getattr(loaders, "iterables", loaders)
     if isinstance(loaders, Mapping):
         loaders = list(loaders.values())
@@ -33,7 +33,7 @@ def first_loader(loaders: Any) -> Any:
 
 
 def first_batch(loaders: Any) -> Any:
-    """Return what a step is given first: of several loaders a batch of each, in the same shape, as Lightning does.
+    """Return the first batch of a step; for several loaders, one of each in the same structure.
 
     Raises:
         StopIteration: one of them is empty.
@@ -42,7 +42,7 @@ def first_batch(loaders: Any) -> Any:
         >>> first_batch({"a": iter([1, 2]), "b": [iter([3])]})
         {'a': 1, 'b': [3]}
     """
-    if getattr(loaders, "_mode", None) == "sequential":  # a CombinedLoader: one loader after the other
+    if getattr(loaders, "_mode", None) == "sequential":  # a CombinedLoader, one loader after another
         return next(iter(first_loader(loaders)))
     loaders = getattr(loaders, "iterables", loaders)
     if isinstance(loaders, Mapping):
@@ -55,10 +55,10 @@ def first_batch(loaders: Any) -> Any:
 
 
 def read_loader(loader: Any) -> LoaderFact:
-    """Return what can be seen of a loader without drawing from it.
+    """Return the facts about a loader that do not require reading from it.
 
-    The attributes of a loader with an iterator of its own, and of one that wraps other loaders, say nothing about what
-    it yields: they are unknown.
+    The attributes of a loader with a custom iterator, or of one that wraps other loaders, do not describe what it
+    yields, so they count as unknown.
     """
     dataset = getattr(loader, "dataset", None)
     own = not isinstance(loader, DataLoader) or type(loader).__iter__ is not DataLoader.__iter__
@@ -78,7 +78,7 @@ def read_loader(loader: Any) -> LoaderFact:
 
 
 def _sampler(loader: Any) -> Any:
-    """Return what decides about the order of the rows: a batch sampler of the user's own, else the sampler."""
+    """Return the object that determines the order of the rows: a user-defined batch sampler, or the sampler."""
     batch_sampler = loader.batch_sampler
     if batch_sampler is None:
         return loader.sampler
@@ -93,7 +93,7 @@ def _batch_size(loader: Any) -> int | None:
 
 
 def agrees(loader: LoaderFact, batch: BatchFacts) -> bool:
-    """Return whether a batch that a loader yielded has as many rows, somewhere in it, as the loader's batch size."""
+    """Return whether any part of a batch has as many rows as the loader's batch size."""
     size = loader.batch_size
     if size is None or (loader.rows is not None and loader.rows < size):
         return True
@@ -116,7 +116,7 @@ def _shuffles(sampler: Any) -> bool | None:
 
 
 def read_batch(batch: Any) -> BatchFacts:
-    """Return what a batch is made of.
+    """Return the facts about a batch.
 
     Example:
         >>> import torch

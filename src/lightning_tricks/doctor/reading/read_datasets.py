@@ -1,4 +1,4 @@
-"""Read data sets: what rows of the training and validation sets have in common."""
+"""Read datasets: find what rows of the training and validation sets have in common."""
 
 import math
 import statistics
@@ -23,7 +23,7 @@ _ROWS, _VAL_ROWS, _CLASSES = 2048, 1024, 1000
 
 
 def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
-    """Return what rows of the data sets of two loaders have in common, or the reason why it is unknown.
+    """Return what rows of the datasets of two loaders have in common, or the reason why it is unknown.
 
     Example:
         >>> import torch
@@ -41,7 +41,7 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
         return "the training data is iterable-style: only the batch was checked"
     count = _length(dataset)
     if not count:
-        return f"the data set, {type(dataset).__name__}, has no rows or no length"
+        return f"the dataset, {type(dataset).__name__}, has no rows or no length"
     reasons: dict[str, str] = {}
     marks: list[Mark] | None = None
     windows = False
@@ -77,7 +77,7 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
 
 
 def _overlap(train: Any, val_loader: Any, marks: list[Mark] | None, problem: str) -> tuple[float, int, str]:
-    """Return the share of validation rows that are training rows, how many were found, and by what."""
+    """Return the share of validation rows that are training rows, the number found, and the method."""
     val = getattr(val_loader, "dataset", None)
     if val is None or isinstance(val, IterableDataset) or not _length(val):
         raise UnreadableRowsError("there is no validation set with a length")
@@ -92,7 +92,7 @@ def _overlap(train: Any, val_loader: Any, marks: list[Mark] | None, problem: str
     different = {mark.inputs for mark in read_marks(val, _even(len(val), _VAL_ROWS), "validation") if not mark.blank}
     found = len(different & known)
     share = found / len(different) if different else 0.0
-    return min(1.0, share * len(train) / len(marks)), found, "rows"  # of what was not read, as many again
+    return min(1.0, share * len(train) / len(marks)), found, "rows"  # unread rows: the same share
 
 
 def _error_of_constant(marks: list[Mark] | None, error: Callable[[list[float]], float]) -> float | None:
@@ -122,6 +122,6 @@ def _even(count: int, limit: int) -> range:
 
 
 def _is_sorted_by_class(labels: Sequence[Any]) -> bool:
-    """Return whether all rows of a class stand together, and there is more than one class."""
+    """Return whether the rows are sorted by class and there is more than one class."""
     changes = sum(label != other for label, other in pairwise(labels))
     return len(labels) >= 32 and 0 < changes == len(set(labels)) - 1

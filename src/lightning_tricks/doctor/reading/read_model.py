@@ -1,4 +1,4 @@
-"""Read a model: its modules, parameters and what it hides from PyTorch."""
+"""Read a model: its modules, its parameters, and what PyTorch does not register."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from lightning_tricks.doctor.reading.read_source import Source, read_source
 
 
 def read_model(model: nn.Module) -> ModelFacts:
-    """Return what can be seen of a model without running it.
+    """Return the facts about a model that do not require running it.
 
     Example:
         >>> facts = read_model(nn.Sequential(nn.Linear(2, 3), nn.Dropout(0.3)))
@@ -39,7 +39,7 @@ def read_model(model: nn.Module) -> ModelFacts:
 
 
 def is_lightning(model: nn.Module) -> bool:
-    """Return whether it is a LightningModule of either package, by what it can do."""
+    """Return whether it is a LightningModule of either package, by its attributes."""
     return all(callable(getattr(model, name, None)) for name in ("training_step", "configure_optimizers", "log"))
 
 

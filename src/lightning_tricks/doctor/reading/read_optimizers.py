@@ -1,4 +1,4 @@
-"""Read optimizers: what ``configure_optimizers`` returns, in all the shapes that Lightning allows."""
+"""Read optimizers: parse the return value of ``configure_optimizers`` in all forms that Lightning accepts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -48,15 +48,16 @@ def read_optimizers(
     plan: PlanFacts | None = None,
     batches: int | None = None,
 ) -> tuple[OptimizerFact, ...]:
-    """Return what can be seen of optimizers and their schedulers.
+    """Return the facts about optimizers and their schedulers.
 
     Args:
-        model: names their parameters.
-        optimizers: torch's or Lightning's.
+        model: the model, which provides the names of the parameters.
+        optimizers: torch optimizers, or Lightning's wrappers.
         schedulers: as Lightning's dicts.
-        peaks: for each group the rate that it is to reach, if callbacks know it: what it has may be a warm-up's first.
-        plan: the run, over which schedulers are simulated.
-        batches: of the training loader, where that is known.
+        peaks: the highest planned rate of each group, if callbacks know it; the current rate may be the start of a
+        warm-up.
+        plan: the run over which schedulers are simulated.
+        batches: the length of the training loader, if known.
     """
     names: dict[int, str] = {}
     for name, value in model.named_parameters(remove_duplicate=False):

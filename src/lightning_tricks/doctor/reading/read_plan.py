@@ -1,4 +1,4 @@
-"""Read the plan: how long the Trainer of a module means to train, on how many devices."""
+"""Read the plan: how long the Trainer of a module will train, and on how many devices."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from lightning_tricks.doctor.facts.evidence import LoaderFact
 
 
 def read_plan(model: Any, loader: LoaderFact | None) -> PlanFacts | None:
-    """Return the plan of the Trainer that a LightningModule is attached to, ``None`` if it is attached to none."""
+    """Return the plan of the Trainer that a LightningModule is attached to; ``None`` if there is no Trainer."""
     trainer = getattr(model, "_trainer", None)
     if trainer is None or not hasattr(trainer, "max_epochs"):
         return None

@@ -1,8 +1,8 @@
-"""Read pre-training: find the parts of a model that were trained before.
+"""Read pretraining: find the pretrained parts of a model.
 
-A tensor does not record its origin, but there is evidence: a library's own note of the checkpoint, batch norms that
-have counted batches and were trained, parts that are frozen, and weights that no initializer draws, whose rows
-differ in size by more than chance allows.
+A tensor does not record its origin, but there is evidence: the checkpoint that a library records, batch norms that have
+counted batches and were trained, frozen parts, and weights that no initializer draws, whose rows differ in size by more
+than chance explains.
 """
 
 import math
@@ -16,7 +16,7 @@ from lightning_tricks.doctor.facts.context_facts import PretrainedFact
 from lightning_tricks.doctor.reading.measure_tensors import local_part
 from lightning_tricks.doctor.reading.read_copies import follows, kind_and_matrix
 
-# drawn matrices of 16 rows and more reach 1.4, briefly trained ones 2 to 7
+# randomly drawn matrices with 16 rows or more reach 1.4, briefly trained ones 2 to 7
 _BEYOND_CHANCE = 1.8
 _PASSES = 10
 _NORMS = ("LayerNorm", "BatchNorm", "GroupNorm", "RMSNorm", "InstanceNorm")
@@ -44,7 +44,7 @@ def read_pretraining(model: nn.Module) -> tuple[PretrainedFact, ...]:
 
 
 def _named_checkpoints(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """``transformers`` notes in the configuration where the weights came from."""
+    """Yield models of ``transformers``, whose configuration records the origin of the weights."""
     for path, module in model.named_modules():
         source = getattr(getattr(module, "config", None), "_name_or_path", "")
         if isinstance(source, str) and source:
@@ -52,9 +52,9 @@ def _named_checkpoints(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _counted_batches(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Batch norms that have counted batches and whose scale and shift were trained: a forward pass alone counts, too.
+    """Yield batch norms that have counted batches and have a trained scale and shift; forward passes count.
 
-    Without a scale or shift the count decides: a few passes in a constructor do not count as training.
+    Without scale and shift the count decides: a few passes in a constructor are not training.
     """
     for path, module in model.named_modules():
         counted = getattr(module, "num_batches_tracked", None)
@@ -67,17 +67,16 @@ def _counted_batches(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _is_moved(scale: Any, shift: Any) -> bool:
-    """Return whether a norm's scale and shift are no longer those that it was made with."""
+    """Return whether a norm's scale or shift has changed since its construction."""
     return bool((local_part(scale).detach() != local_part(scale).detach().flatten()[0]).any()) or bool(
         (local_part(shift).detach() != 0).any()
     )
 
 
 def _frozen(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
-    """Frozen matrices next to trainable ones: their part, where they are half of it, else the layers themselves.
+    """Yield frozen matrices next to trainable ones: the whole part if they are half of it, otherwise the layers.
 
-    A frozen vector or table of positions does not count, nor does a frozen twin of a trainable part, its momentum
-    copy.
+    Frozen vectors and position tables do not count, nor does a frozen momentum copy of a trainable part.
     """
     kinds = [(path, module.weight) for path, module in _weighted(model)]
     frozen = [(path, value) for path, value in kinds if not value.requires_grad]
@@ -133,7 +132,7 @@ def _trained_parts(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
 
 
 def _some(found: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    """Return forty of them at most, at even distances: deep nets repeat themselves."""
+    """Return at most forty of them, evenly spaced, because deep networks are repetitive."""
     return found[:: -(-len(found) // 40) or 1]
 
 
@@ -145,10 +144,10 @@ def _is_norm(module: Any) -> bool:
 
 
 def looks_trained(weight: Tensor) -> bool | None:
-    """Return whether the rows or columns of a matrix differ in size by far more than those of one drawn at random.
+    """Return whether the rows or columns of a matrix differ in size far more than those of a random matrix.
 
-    For identically distributed numbers, the mean square of n of them varies by a share of sqrt((kurtosis - 1) / n) for
-    any distribution; training makes some units much larger than others. ``None`` if there are too few numbers.
+    For identically distributed numbers of any distribution, the mean square of n of them has a relative deviation of
+    sqrt((kurtosis - 1) / n); training makes some units much larger than others. ``None`` if there are too few numbers.
 
     Example:
         >>> import torch
@@ -183,7 +182,7 @@ def _weighted(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _trunk(model: nn.Module) -> str:
-    """Go down while all parameters are below one child: ``model`` of a module that only wraps another."""
+    """Descend while all parameters are below one child, such as ``model`` in a module that only wraps another."""
     path, module = "", model
     while True:
         children = [(name, child) for name, child in module.named_children() if any(True for _ in child.parameters())]

@@ -1,4 +1,4 @@
-"""Read rows: what is kept of a row of a data set, so that rows can be compared and counted without holding them."""
+"""Read rows: hashes of dataset rows, so that rows can be compared and counted without keeping them."""
 
 import math
 import time
@@ -23,14 +23,14 @@ class UnreadableRowsError(Exception):
 
 
 class Mark(NamedTuple):
-    """What is kept of a row.
+    """Hashes of a row.
 
     Attributes:
-        whole: a hash of all that is in it.
+        whole: a hash of the whole row.
         inputs: a hash of its inputs.
         label: its class, if its target is one whole number.
         target: its target, if it is a few numbers.
-        blank: its inputs hold one value again and again: masked or empty rows are necessarily equal.
+        blank: whether its inputs repeat a single value, because masked or empty rows are necessarily equal.
     """
 
     whole: int
@@ -41,10 +41,10 @@ class Mark(NamedTuple):
 
 
 def read_marks(dataset: Any, indices: Sequence[int], name: str) -> list[Mark]:
-    """Read rows, for a quarter of a second at most, and return their marks.
+    """Read rows, for at most 0.25 seconds, and return their hashes.
 
     Raises:
-        UnreadableRowsError: they cannot be.
+        UnreadableRowsError: the rows cannot be read or compared.
     """
     marks: list[Mark] = []
     end = time.monotonic() + _SECONDS
@@ -60,7 +60,7 @@ def read_marks(dataset: Any, indices: Sequence[int], name: str) -> list[Mark]:
 
 
 def mark(row: Row) -> Mark:
-    """Return what is kept of a row.
+    """Return the hashes of a row.
 
     Example:
         >>> one, other = [("0", torch.ones(2)), ("1", 0)], [("0", torch.ones(2)), ("1", 1)]
@@ -79,7 +79,7 @@ def mark(row: Row) -> Mark:
 
 
 def split_row(row: Row) -> tuple[Row, Row]:
-    """Part inputs from targets: what is named as a target, else the last of several."""
+    """Separate inputs from targets: entries named as targets, otherwise the last of several."""
     named = [leaf for leaf in row if leaf[0].rpartition(".")[2].lower() in TARGET_NAMES]
     if named or len(row) < 2 or not row[-1][0].isdigit():
         paths = {path for path, _ in named}
@@ -88,14 +88,14 @@ def split_row(row: Row) -> tuple[Row, Row]:
 
 
 def base_of(dataset: Any) -> Any:
-    """Go through ``Subset``s to the data set that holds the rows."""
+    """Follow ``Subset``s to the dataset that contains the rows."""
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
     return dataset
 
 
 def places_in_base(dataset: Any) -> Sequence[int]:
-    """Return which rows of the data set that holds them these are."""
+    """Return the indices of these rows in the underlying dataset."""
     if not isinstance(dataset, Subset):
         return range(len(dataset))
     indices: Any = dataset.indices
@@ -105,7 +105,7 @@ def places_in_base(dataset: Any) -> Sequence[int]:
 
 
 def are_windows(dataset: Any) -> bool:
-    """Return whether the second row is the first, moved by one step in time."""
+    """Return whether the second row is the first, shifted by one time step."""
     if len(dataset) < 2:
         return False
     first, second = (_series(split_row(row)[0]) for row in _rows(dataset, [0, 1], "training"))
@@ -133,7 +133,7 @@ def _rows(dataset: Any, indices: Sequence[int], name: str) -> Iterator[Row]:
     for index in indices:
         try:
             row = list(walk_batch(dataset[index]))
-        except Exception as error:  # a data set is the user's own code
+        except Exception as error:  # a dataset is user code
             raise UnreadableRowsError(
                 f"row {index} of the {name} set raised {type(error).__name__}: {error}"
             ) from error
@@ -141,7 +141,7 @@ def _rows(dataset: Any, indices: Sequence[int], name: str) -> Iterator[Row]:
 
 
 def _is_plain(dataset: Any) -> bool:
-    """Return whether it holds tensors and no more happens on the way to a row than indexing: a subclass may do more."""
+    """Return whether a dataset only indexes tensors; a subclass may do more."""
     while type(dataset) is Subset:
         dataset = dataset.dataset
     return type(dataset) is TensorDataset
@@ -155,7 +155,7 @@ def _place(dataset: Any, index: int) -> int:
 
 def _array(tensor: Tensor) -> Any:
     if tensor.layout is not torch.strided:
-        raise UnreadableRowsError(f"rows that hold {tensor.layout} tensors cannot be compared")
+        raise UnreadableRowsError(f"rows that contain {tensor.layout} tensors cannot be compared")
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
 
@@ -167,7 +167,7 @@ def _content(value: Any) -> bytes:
         return repr(value).encode()
     if callable(getattr(value, "tobytes", None)):  # arrays, images
         return bytes(value.tobytes())
-    raise UnreadableRowsError(f"rows that hold {type(value).__name__} cannot be compared")
+    raise UnreadableRowsError(f"rows that contain {type(value).__name__} objects cannot be compared")
 
 
 def _label(value: Any) -> int | None:
@@ -188,6 +188,6 @@ def _numbers(value: Any) -> tuple[float, ...] | None:
 
 
 def _is_blank(value: Any, content: bytes) -> bool:
-    """Return whether an array holds one number again and again."""
+    """Return whether an array repeats a single number."""
     size = getattr(value, "itemsize", len(content))
     return len(content) > size and content == content[:size] * (len(content) // size)

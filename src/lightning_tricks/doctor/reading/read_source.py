@@ -1,7 +1,7 @@
 """Read source: the file of a user-defined class, and the rules that comments in it ignore.
 
-``# lt: ignore[PLC001, dropout-order]`` behind (or inside) ``self.head = ...`` is about what lies at ``head``, anywhere
-else in a class about the whole module. Codes, their prefixes and names may stand in the brackets.
+``# lt: ignore[PLC001, dropout-order]`` after (or inside) ``self.head = ...`` applies to ``head``; anywhere else in a
+class it applies to the whole module. The brackets may contain codes, prefixes of codes, and names.
 """
 
 import ast
@@ -20,9 +20,9 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 
 @dataclass(frozen=True)
 class Source:
-    """Where a class starts, ``None`` if it is a library's, and the entries of its comments.
+    """Where a class starts (``None`` for a library class), and the entries of its comments.
 
-    An entry is ``PLC001``, or ``PLC001:head`` where it is about one attribute alone.
+    An entry is ``PLC001``, or ``PLC001:head`` if it applies to one attribute only.
     """
 
     file: str | None = None
@@ -39,7 +39,7 @@ def read_source(cls: type) -> Source:
 
 
 def _place(cls: type) -> tuple[str | None, int | None]:
-    """Return file and line of a class that belongs to no library."""
+    """Return the file and line of a class that does not belong to a library."""
     file = getattr(sys.modules.get(cls.__module__), "__file__", None) or _file_of_methods(cls)
     if file is None or file.startswith(_LIBRARIES):
         return None, None
@@ -49,7 +49,7 @@ def _place(cls: type) -> tuple[str | None, int | None]:
 
 
 def _file_of_methods(cls: type) -> str | None:
-    """Return the file of a class in ``__main__`` without one: the cells of a notebook."""
+    """Return the source of a class in a notebook, whose ``__main__`` has no file."""
     codes = (getattr(value, "__code__", None) for value in vars(cls).values())
     return next((code.co_filename for code in codes if code and linecache.getlines(code.co_filename)), None)
 
@@ -65,7 +65,7 @@ def _entries(cls: type, file: str) -> Iterator[str]:
     found = [node for name, node in _classes(body) if name == cls.__qualname__]
     if not found:
         return
-    node = found[-1]  # of two of a name the later one is in force
+    node = found[-1]  # of two classes with the same name, the later one counts
     inner = [inner for inner in ast.walk(node) if isinstance(inner, ast.ClassDef) and inner is not node]
     for number, words in _comments(lines):
         if _holds(node, number) and not any(_holds(child, number) for child in inner):

@@ -10,7 +10,7 @@ from lightning_tricks.doctor.reading.read_test_set import read_test_rows
 
 
 def add_split_facts(evidence: Evidence, train: Any, val: Any, test: Any) -> Evidence:
-    """Return the evidence, with what the loaders' sets have in common and do not; what is missing has its reason."""
+    """Return the evidence with the differences and overlaps of the datasets, and a reason for each missing part."""
     splits = compare_splits(first_loader(train), first_loader(val))
     missing = dict(evidence.missing)
     if isinstance(splits, str):

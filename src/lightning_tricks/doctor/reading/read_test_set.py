@@ -8,10 +8,10 @@ from lightning_tricks.doctor.reading.read_datasets import read_datasets
 
 
 def read_test_rows(train: Any, val: Any, test: Any) -> dict[str, RowsFacts]:
-    """Return what rows of the test loader's set the training and the validation set hold, by these words.
+    """Return the rows that the test set shares with the training and the validation set, by the name of the set.
 
     Args:
-        train: what Lightning accepts as a loader, or None.
+        train: any loader that Lightning accepts, or None.
         val: likewise.
         test: likewise.
     """
@@ -25,12 +25,12 @@ def read_test_rows(train: Any, val: Any, test: Any) -> dict[str, RowsFacts]:
 
 
 def test_loaders_of(owner: Any) -> Any:
-    """Return the test loaders of a module or data module; ``None`` if it has none yet, or cannot build them."""
+    """Return the test loaders of a module or data module; ``None`` if it has none yet or cannot build them."""
     build = getattr(owner, "test_dataloader", None)
     home = getattr(getattr(build, "__func__", build), "__module__", "") or ""
     if not callable(build) or home.partition(".")[0] in ("lightning", "pytorch_lightning"):
         return None
     try:
         return build()
-    except Exception:  # the test set may not be there before `setup("test")`
+    except Exception:  # the test set may not exist before `setup("test")`
         return None

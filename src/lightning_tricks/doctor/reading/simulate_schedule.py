@@ -1,4 +1,4 @@
-"""Simulate a schedule: the learning rates that a scheduler gives over a run, read off a copy of it."""
+"""Simulate a schedule: compute the learning rates of a scheduler over a run on a copy of it."""
 
 import copy
 import time
@@ -12,12 +12,12 @@ _SECONDS, _POINTS = 0.02, 32
 
 
 def simulate_schedule(scheduler: Any, calls: int | None, calls_per_epoch: int) -> RateCurve | None:
-    """Return the highest rate of any group at a number of calls, during the run and up to four times as long.
+    """Return the highest rate of any group at several numbers of calls, during the run and up to four times as long.
 
     Args:
-        scheduler: torch's or one like it; it and its optimizer are left alone.
-        calls: how often the run steps it; None if that is not known.
-        calls_per_epoch: how often an epoch does; 0 if that is not known.
+        scheduler: a torch scheduler or a similar one; it and its optimizer are not changed.
+        calls: how often the run steps it; None if unknown.
+        calls_per_epoch: how often an epoch steps it; 0 if unknown.
 
     Returns:
         ``None`` for a scheduler that cannot be simulated: one that needs a metric, or cannot be copied.
@@ -38,7 +38,7 @@ def simulate_schedule(scheduler: Any, calls: int | None, calls_per_epoch: int) -
         try:
             twin = copy.deepcopy(scheduler, _shared(scheduler))
             rates = _read(twin, wanted)
-        except Exception:  # schedulers are the user's own code as often as not, and may hold anything
+        except Exception:  # schedulers are often user code and may contain anything
             return None
     return RateCurve(calls, calls_per_epoch, tuple(rates)) if len(rates) > 1 else None
 
@@ -64,7 +64,7 @@ def calls_of(plan: PlanFacts | None, batches: int | None, interval: str, frequen
 
 
 def _shared(scheduler: Any) -> dict[int, Any]:
-    """Return what a copy is to share with the original: tensors, and the optimizer's state."""
+    """Return what a copy shares with the original: tensors and the optimizer's state."""
     optimizer = scheduler.optimizer
     kept = [value for group in optimizer.param_groups for value in group["params"]]
     return {id(value): value for value in [*kept, optimizer.state]}
@@ -88,7 +88,7 @@ def _read(scheduler: Any, wanted: list[int]) -> list[tuple[int, float]]:
     for call in range(1, wanted[-1] + 1):
         try:
             scheduler.step()
-        except ValueError:  # a one-cycle schedule refuses more calls than it was built for
+        except ValueError:  # a one-cycle schedule raises after the calls it was built for
             break
         if call in goals:
             rates.append((call, _highest(scheduler)))

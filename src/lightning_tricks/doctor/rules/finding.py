@@ -6,7 +6,7 @@ from typing import Literal
 
 Severity = Literal["error", "warning", "info"]
 
-# From worst to mildest: an index is a rank.
+# From most to least severe; the index is the rank.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 
@@ -15,11 +15,11 @@ class Finding:
     """A problem that a rule found.
 
     Attributes:
-        code: the rule's code, ``PLC001``.
-        name: the rule's name, ``dropout-before-batchnorm``.
+        code: the rule's code, such as ``PLC001``.
+        name: the rule's name, such as ``dropout-before-batchnorm``.
         severity: ``error`` (the result is wrong), ``warning`` (likely worse) or ``info``.
-        where: a module's path, ``""`` for the model itself; else ``batch``, ``loss``, ``optimizer 0`` …; a repeated
-            block is ``encoder.layers.*``.
+        where: a module's path, ``""`` for the model itself; otherwise ``batch``, ``loss``, ``optimizer 0``, ...; a
+            repeated block is ``encoder.layers.*``.
         message: the class, the observed number, the threshold.
         try_next: the remedy: an option to paste (``tricks=[gradient_clipping]``) or a change of one line.
 
@@ -42,7 +42,7 @@ class Finding:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the rule and the place, without the numbers of blocks: it is stable while the model is edited.
+        """A hash of the rule and the place, without block numbers, that is stable while the model is edited.
 
         Numbers in the message, the order of findings, lines of the source and the number of repeats do not change it.
 

@@ -54,9 +54,10 @@ def choose_rules(
     """Return the rules to check.
 
     Args:
-        select: codes, prefixes of codes (``PLC``) and names; nothing selects all. The rules ``DOC`` are always
-            selected: a model that cannot be checked is not healthy.
-        ignore: likewise; it takes precedence. ``"PLC001:encoder.*"`` keeps the rule: it is about one place.
+        select: codes, prefixes of codes (``PLC``) and names; an empty list selects all. The ``DOC`` rules are always
+            selected, because a model that cannot be checked is not healthy.
+        ignore: the rules to skip, in the same form; takes precedence. ``"PLC001:encoder.*"`` keeps the rule, because it
+        concerns one place.
         preview: also include rules in preview.
         among: the rules to select from; None: the packaged rules.
 

@@ -29,10 +29,10 @@ class Symptom:
     """A problem that a rule yields; the rule's code and name are added to make a finding.
 
     Attributes:
-        where: as ``Finding.where``.
-        message: as ``Finding.message``.
-        try_next: as ``Finding.try_next``.
-        severity: if it differs from that of the rule.
+        where: see ``Finding.where``.
+        message: see ``Finding.message``.
+        try_next: see ``Finding.try_next``.
+        severity: the severity, if it differs from that of the rule.
         repeats: the number of places that ``where`` stands for, if the rule has grouped them itself.
     """
 
@@ -45,14 +45,14 @@ class Symptom:
 
 @dataclass(frozen=True)
 class NotChecked:
-    """A rule yields this if it could not check: the reason, as it completes "not checked: …"."""
+    """A rule yields this if it could not check; the reason completes "not checked: ..."."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Observed:
-    """A rule yields this to report the number that it judged, ``"p = 0.1 to 0.5"``; shown if there is no finding."""
+    """A rule yields this to report the number that it judged (``"p = 0.1 to 0.5"``); shown without a finding."""
 
     text: str
 
@@ -65,13 +65,13 @@ class Rule:
     """One rule.
 
     Attributes:
-        code: ``PLC001``; never used again.
-        name: ``dropout-before-batchnorm``: the fault, so that it reads well after "allow".
-        severity: of its findings, unless a symptom has another one.
+        code: such as ``PLC001``; codes are never reused.
+        name: the fault, such as ``dropout-before-batchnorm``, worded so that it reads well after "allow".
+        severity: the severity of its findings, unless a symptom has a different one.
         kind: ``static``, from one ``batch``, or during a ``run``.
-        needs: the parts of the evidence that it requires: ``trace``, ``step``, ``contracts.frozen`` …
-        preview: off unless asked for.
-        explains: codes of rules whose findings follow from a finding of this rule: they become notes.
+        needs: the parts of the evidence that it requires: ``trace``, ``step``, ``contracts.frozen``, ...
+        preview: whether it is off by default.
+        explains: codes of rules whose findings follow from a finding of this rule and become notes.
         check: the function.
         in_run: for a rule of a batch, a function with the same options that checks the facts of a training run.
     """
@@ -117,7 +117,7 @@ class Rule:
 
     @property
     def family(self) -> str:
-        """The letters of its code."""
+        """The letters of its code, such as ``PLC``."""
         return self.code.rstrip("0123456789")
 
 

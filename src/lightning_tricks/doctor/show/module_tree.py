@@ -1,4 +1,4 @@
-"""Module tree: a model's modules as a tree with the findings in their places, repeated blocks as one."""
+"""Module tree: the modules of a model as a tree with their findings; repeated blocks are merged."""
 
 import re
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ class Branch:
     """A module, or several consecutive equal ones.
 
     Attributes:
-        name: its name in its parent, ``0–11`` of several; empty of the model.
+        name: its name in its parent, ``0–11`` for several modules; empty for the model.
         module: the module, the first of several.
-        repeats: how many there are.
-        findings: what was found there; of repeated blocks ``encoder.layers.*`` stands at each.
-        children: what is below it.
+        repeats: the number of modules.
+        findings: the findings at this module; those at ``encoder.layers.*`` belong to each of the blocks.
+        children: the branches below it.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Branch:
 
     @property
     def has_findings(self) -> bool:
-        """Whether something was found here or below."""
+        """Whether there are findings here or below."""
         return bool(self.findings) or any(child.has_findings for child in self.children)
 
 
@@ -38,7 +38,7 @@ def module_tree(model: ModelFacts, findings: Sequence[Finding]) -> Branch:
 
     Args:
         model: its modules.
-        findings: each is put to the modules it names, one that names none (``loss``) to the model itself.
+        findings: each is assigned to the modules it names, or to the model if it names none (``loss``).
 
     Example:
         >>> from torch import nn
@@ -74,7 +74,7 @@ def home_of(where: str, model: ModelFacts) -> ModuleFact | None:
 
 
 def _places(where: str, paths: set[str]) -> list[str]:
-    """Return the paths that ``where`` matches, or else the nearest parent."""
+    """Return the paths that ``where`` matches, or the nearest parent."""
     if where in paths:
         return [where]
     pattern = re.compile(re.escape(where).replace(r"\*", r"[^.]+"))

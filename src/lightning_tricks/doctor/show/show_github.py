@@ -12,8 +12,8 @@ def show_github(report: Shown, otherwise: str | None = None) -> str:
     """Return one workflow command for each finding, ``::error file=model.py,line=12,title=…::…``, and the verdict.
 
     Args:
-        report: what the doctor found.
-        otherwise: a file for findings that are in no class of the user's.
+        report: the report.
+        otherwise: a file for findings that are not in a user-defined class.
 
     Example:
         >>> from lightning_tricks.doctor.judging.report import Report

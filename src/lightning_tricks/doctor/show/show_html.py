@@ -1,6 +1,7 @@
-"""Show HTML: a report as a self-contained page, or as the fragment that a notebook shows.
+"""Show HTML: a report as a self-contained page, or as a fragment for a notebook.
 
-Colours come from the page around it, but for those of the severities, so that it is readable on dark and on light.
+Colors are inherited from the page, except those of the severities, so that it is readable on dark and light
+backgrounds.
 """
 
 import re
@@ -55,7 +56,7 @@ def show_html(report: Shown) -> str:
 
 
 def show_fragment(report: Shown) -> str:
-    """Return the fragment that a notebook shows."""
+    """Return a fragment for a notebook."""
     chip = _chip("ok", "healthy") if report.ok else _chip(report.findings[0].severity, "not healthy")
     parts = [
         f"<style>{_STYLE}</style>",
@@ -124,7 +125,7 @@ def _show_branch(branch: Branch) -> str:
 
 
 def _settings(module: ModuleFact) -> str:
-    """Return the first numbers of a torch layer, ``(in_features=4, out_features=8)``."""
+    """Return the main settings of a torch layer, such as ``(in_features=4, out_features=8)``."""
     if not module.home.startswith("torch."):
         return ""
     given = [f"{key}={value:g}" for key, value in module.settings.items() if type(value) in (int, float)]

@@ -28,9 +28,9 @@ def show_sarif(report: Shown, version: str, otherwise: str | None = None) -> str
     Findings that a baseline accepts are also results: unchanged and suppressed.
 
     Args:
-        report: what the doctor found.
-        version: of this package.
-        otherwise: a file for findings that are in no class of the user's.
+        report: the report.
+        version: the version of this package.
+        otherwise: a file for findings that are not in a user-defined class.
 
     Example:
         >>> from lightning_tricks.doctor.judging.report import Report

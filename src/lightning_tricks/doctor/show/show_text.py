@@ -63,9 +63,9 @@ def show_text(report: Shown, width: int | None = None, *, verbose: bool = False)
     """Return a report as text: the verdict, the findings, most severe first, and what was not checked.
 
     Args:
-        report: what the doctor found.
-        width: columns; None takes the terminal's.
-        verbose: add a line for each rule: what became of it, and the number that it saw.
+        report: the report.
+        width: number of columns; None uses the terminal's width.
+        verbose: add a line for each rule with its outcome and the number that it observed.
     """
     columns = min(max((width or shutil.get_terminal_size().columns) - 1, _NARROWEST), _WIDEST)
     new = report.baseline is not None

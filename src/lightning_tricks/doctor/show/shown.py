@@ -22,7 +22,7 @@ class Shown(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was not checked and why; a line each."""
+        """What was not checked and why, one line each."""
 
     @property
     def checked(self) -> Sequence[str]:
@@ -42,11 +42,11 @@ class Shown(Protocol):
 
     @property
     def rules(self) -> Sequence[Rule]:
-        """The selected rules, if they were kept."""
+        """The selected rules, if kept."""
 
     @property
     def evidence(self) -> Evidence | None:
-        """What the rules read, if it was kept."""
+        """The evidence, if it was kept."""
 
     @property
     def ok(self) -> bool:

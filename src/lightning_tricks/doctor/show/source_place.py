@@ -10,19 +10,19 @@ from lightning_tricks.doctor.show.module_tree import home_of
 
 
 class SourcePlace(NamedTuple):
-    """A file, from the root of the checkout, and a line in it; ``None`` if unknown."""
+    """A file, relative to the root of the checkout, and a line in it; ``None`` if unknown."""
 
     file: str | None = None
     line: int | None = None
 
 
 def source_place(finding: Finding, evidence: Evidence | None, otherwise: str | None = None) -> SourcePlace:
-    """Return the line that raised, or else the innermost user-defined class around the finding.
+    """Return the line that raised, or the innermost user-defined class around the finding.
 
     Args:
-        finding: what was found.
-        evidence: what the rules read.
-        otherwise: a file for findings that are in no class of the user's.
+        finding: the finding.
+        evidence: the evidence of the rules.
+        otherwise: a file for findings that are not in a user-defined class.
     """
     fallback = SourcePlace(_relative(otherwise)) if otherwise else SourcePlace()
     if evidence is None:
@@ -41,7 +41,7 @@ def _parent(module: ModuleFact, evidence: Evidence) -> ModuleFact | None:
 
 
 def _relative(file: str) -> str:
-    """Return a path from the root of the checkout, with slashes."""
+    """Return a path relative to the root of the checkout, with slashes."""
     root = os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or os.getcwd()
     try:
         path = os.path.relpath(file, root)

@@ -68,7 +68,7 @@ def run_passes(setup: StepSetup, partial: PartialEvidence, *, datamodule: Any, o
 def _bring_batch(setup: StepSetup, datamodule: Any) -> Traced | None:
     try:
         setup.batch = bring_to_model(setup.batch, setup.model, datamodule)
-    except Exception as error:  # a hook of the user's, or a `to` of the batch's own class
+    except Exception as error:  # a user-defined hook, or the `to` method of the batch's class
         return Traced(error=describe_error(error, "the transfer of the batch", ""))
     return None
 
@@ -101,7 +101,7 @@ def _find_influence(setup: StepSetup, passes: BatchPasses) -> InfluenceFacts | s
     with without_compile(), single_process(), torch.inference_mode(False), setup.context():
         try:
             return measure_influence(setup.model, passes.traced.calls, setup.batch, facts.size, behaviour.module)
-        except Exception as error:  # eval mode, or other values, may not be what the model is made for
+        except Exception as error:  # the model may not support eval mode or other values
             return f"a pass with other inputs raised {type(error).__name__}: {error}"
 
 
@@ -109,15 +109,15 @@ def _observe(setup: StepSetup, passes: BatchPasses) -> BehaviourFacts:
     size = passes.batch.size if passes.batch is not None else None
     try:
         return observe_behaviour(setup.model, passes.traced.calls, size)
-    except Exception as error:  # eval mode may ask for more than training does
+    except Exception as error:  # eval mode may require more than training does
         return BehaviourFacts(reason=f"a pass in eval mode raised {type(error).__name__}: {error}")
 
 
 def _overfit(setup: StepSetup, partial: PartialEvidence) -> OverfitFacts | None:
-    partial.missing["overfit"] = "there is no loss that Adam could make smaller"
+    partial.missing["overfit"] = "there is no loss that Adam could minimize"
     setup.model.train()
     try:
         return overfit_batch_(setup.model, find_entry(setup.model, setup.batch))
-    except Exception as error:  # what a first step bears, a second need not
+    except Exception as error:  # a second step may fail although the first one did not
         partial.missing["overfit"] = f"training on the batch raised {type(error).__name__}: {error}"
         return None

@@ -1,4 +1,4 @@
-"""Custom gradients: compare the backward pass of an ``autograd.Function`` of the user's with differences."""
+"""Custom gradients: compare the backward pass of a user-defined ``autograd.Function`` with finite differences."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _LIBRARIES = ("torch", "torchvision", "torchaudio", "torch_geometric", "transfor
 
 @contextmanager
 def noting_functions(found: dict[type, tuple[Any, ...]]) -> Iterator[None]:
-    """While entered, keep the arguments of the first call of each ``autograd.Function`` that is user-defined."""
+    """While entered, keep the arguments of the first call of each user-defined ``autograd.Function``."""
     function: Any = torch.autograd.Function
     original = vars(function)["apply"]
 
@@ -32,13 +32,13 @@ def noting_functions(found: dict[type, tuple[Any, ...]]) -> Iterator[None]:
 
 
 def check_functions(calls: dict[type, tuple[Any, ...]]) -> tuple[CustomGradient, ...]:
-    """Return the functions whose gradient differs from differences in double precision, with the ratio of the two."""
+    """Return the functions whose gradient differs from finite differences, with the relative error."""
     found = (_check(function, args) for function, args in calls.items())
     return tuple(each for each in found if each is not None)
 
 
 def _check(function: Any, args: tuple[Any, ...]) -> CustomGradient | None:
-    """Return what is wrong with a function; ``None`` also where that cannot be known: it draws, kinks or refuses."""
+    """Return the fault of a function; ``None`` if it has none or cannot be checked (random numbers, kinks, errors)."""
     try:
         inputs = [each.double().requires_grad_(True) if _is_float(each) else each for each in args]
         leaves = [each for each in inputs if _is_float(each)]
@@ -65,7 +65,7 @@ def _check(function: Any, args: tuple[Any, ...]) -> CustomGradient | None:
 def _compare(
     function: Any, inputs: list[Any], leaves: list[Tensor], gradients: Any, weights: Tensor, seed: int
 ) -> tuple[float, float] | None:
-    """Return the derivative along a random direction, by the gradient and by differences; ``None`` near a kink."""
+    """Return the derivative along a random direction, by gradient and by differences; ``None`` near a kink."""
     generator = torch.Generator().manual_seed(seed)
     ways = [torch.randn(each.shape, generator=generator, dtype=torch.float64).to(each.device) for each in leaves]
     analytic = sum(float((g * way).sum()) for g, way in zip(gradients, ways, strict=True) if g is not None)

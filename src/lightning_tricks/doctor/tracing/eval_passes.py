@@ -1,4 +1,4 @@
-"""Eval passes: what the outputs do when nothing, everything, or one sample of the inputs changes."""
+"""Eval passes: how the outputs change when nothing, all inputs, or one sample of the inputs changes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 
 Change = Callable[[Tensor], Tensor]
 
-# relative: what rounding does
+# relative size of rounding errors
 _EQUAL = 1e-6
 
 
@@ -25,9 +25,9 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
 
     Args:
         model: it is left in eval mode.
-        calls: the arguments with which it was called, or, where a step calls its parts instead, those of the parts;
-            then the largest of them is looked at.
-        size: the number of samples in the batch, where it is known.
+        calls: the arguments with which it was called or, if a step calls its parts instead, those of the parts, of
+            which the largest is run.
+        size: the number of samples in the batch, if known.
     """
     path = "" if "" in calls else max(calls, key=lambda call: _size_of(model.get_submodule(call)), default=None)
     if path is None:
@@ -35,7 +35,7 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
     target, (args, kwargs) = model.get_submodule(path), calls[path]
 
     def outputs(change: Change | None = None, *, seed: bool = True) -> list[Tensor]:
-        if seed:  # passes with other inputs draw the same numbers; the caller restores the generators
+        if seed:  # passes with other inputs draw the same random numbers; the caller restores the generators
             torch.manual_seed(0)
         given = (args, kwargs) if change is None else with_tensors_changed((args, kwargs), change)
         returned = target(*given[0], **given[1])
@@ -53,7 +53,7 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
         known = BehaviourFacts(module=path, always_on=always_on, random=random, outputs=_measured(first))
         other = _most_different_row(inputs) if size and size > 1 else None
         if other is None:
-            reason = "all samples of the batch are equal, or their number is not known"
+            reason = "all samples of the batch are equal, or their number is unknown"
             return replace(known, repeat_change=_change(first, outputs(seed=False)), reason=reason)
         second = outputs(lambda item: _with_first_replaced(item, other) if _has_rows(item, size) else item)
         rows = [i for i, leaf in enumerate(first) if _has_rows(leaf, size) and leaf.shape[1:2] != (size,)]
@@ -68,7 +68,7 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
         if repeated > _EQUAL:
             return replace(known, reason="two passes in eval mode differ")
         changed = _change([output for output, _ in same], [output for _, output in same])
-        if changed is None or changed <= _EQUAL:  # of one sample by chance, perhaps
+        if changed is None or changed <= _EQUAL:  # a single sample may lack an effect by chance
             # rolling all rows together does not change a model that pools them by an index, which is also rolled
             changes = (_change(first, rolled), _change(first, second))
             changed = max((each for each in changes if each is not None), default=None)
@@ -79,7 +79,7 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
 
 
 def _measured(outputs: list[Tensor]) -> tuple[TensorFact, ...]:
-    """Return what outputs look like; a contract on their range is about every value, so none is left out."""
+    """Return the facts about outputs, from all values, because a contract on their range covers every value."""
     facts = []
     for output in outputs:
         found = measure(output)
@@ -91,7 +91,7 @@ def _measured(outputs: list[Tensor]) -> tuple[TensorFact, ...]:
 
 
 def _attempt(run: Callable[[], list[Tensor]]) -> list[Tensor]:
-    """Return the outputs of a pass, none if it refuses its inputs: lengths may have to be in order."""
+    """Return the outputs of a pass; none if it does not accept the inputs (lengths may have to be sorted)."""
     try:
         return run()
     except (RuntimeError, ValueError, IndexError):
@@ -115,7 +115,7 @@ def _relates_rows(tensor: Tensor, size: int | None) -> bool:
 
 
 def _most_different_row(inputs: list[Tensor]) -> int | None:
-    """Return the sample, of the first eight, that differs from the first one in most inputs."""
+    """Return the sample, among the first eight, that differs from the first one in most inputs."""
     if not inputs:
         return None
     rows = range(1, min(8, len(inputs[0])))
@@ -125,7 +125,7 @@ def _most_different_row(inputs: list[Tensor]) -> int | None:
 
 
 def _with_first_replaced(tensor: Tensor, row: int) -> Tensor:
-    """Return the batch with another sample in the place of the first: whatever the numbers mean, it is valid."""
+    """Return the batch with the first sample replaced by another one, which is valid data of any kind."""
     tensor = tensor.clone()
     tensor[0] = tensor[row]
     return tensor

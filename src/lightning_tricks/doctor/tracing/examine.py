@@ -1,4 +1,4 @@
-"""Examine: measure a model, its loaders and one batch, and leave all of them as they were."""
+"""Examine: measure a model, its loaders and one batch without changing them."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -47,24 +47,25 @@ def examine(
     overfit: bool = False,
     is_drawn: bool = False,
 ) -> Evidence:
-    """Return all evidence that can be had.
+    """Return all evidence that can be measured.
 
-    Nothing is raised: exceptions of the user's code are ``errors`` of the evidence, exceptions of the doctor's own are
-    its ``own_failures``, and the part that was being measured is missing.
+    Nothing is raised: exceptions of the user's code become ``errors`` of the evidence, exceptions of the doctor become
+    its ``own_failures``, and the affected part is missing.
 
     Args:
-        model: any module; of a compiled one what was compiled is looked at.
-        batch: what its ``training_step`` takes, else its ``forward``.
-        train_dataloaders: what Lightning accepts; the first batch is drawn from the first one if ``batch`` is None.
+        model: any module; for a compiled module, the original module is examined.
+        batch: the argument of its ``training_step``, or of its ``forward``.
+        train_dataloaders: loaders in any form that Lightning accepts; the first batch is taken from them if ``batch``
+        is None.
         val_dataloaders: likewise, for static rules.
-        test_dataloaders: likewise; their rows alone are looked at.
-        datamodule: in place of all of them; its hooks of the transfer are called, too.
-        optimizers: those of a Trainer; None builds them by ``configure_optimizers``.
-        peaks: for each of their groups the rate that it is to reach, if callbacks know it.
-        context: what passes run in, such as autocast.
-        not_traced: a reason not to run the model: it is read alone.
-        overfit: train on the batch, too.
-        is_drawn: ``batch`` is one that the training loader yielded.
+        test_dataloaders: likewise; only their rows are read.
+        datamodule: replaces all loaders; its transfer hooks are also called.
+        optimizers: the Trainer's optimizers; None calls ``configure_optimizers``.
+        peaks: the highest planned rate of each of their groups, if callbacks know it.
+        context: the context in which passes run, such as autocast.
+        not_traced: a reason not to run the model, which is then only read.
+        overfit: also train on the batch.
+        is_drawn: whether the training loader yielded ``batch``.
 
     Example:
         >>> import torch
@@ -89,9 +90,9 @@ class _Examination:
 
     def run(self) -> Evidence:
         failures = self._partial.failures
-        restore = failures.attempt("remember the model's state", self._remember, None)
+        restore = failures.attempt("record the model's state", self._remember, None)
         if restore is None:  # a model that cannot be restored is not run
-            self._given = replace(self._given, not_traced="the model's state could not be remembered")
+            self._given = replace(self._given, not_traced="the model's state could not be recorded")
             restore = _do_nothing
         self._restore = restore
         empty = Evidence(ModelFacts(type(self._model).__name__, (), ()))
@@ -120,7 +121,7 @@ class _Examination:
         train, val, test = find_loaders(self._model, self._given, partial)
         train_facts = read_given_loader("train_loader", train, partial)
         val_facts = read_given_loader("val_loader", val, partial)
-        # before anything stands in for the Trainer
+        # before a stand-in replaces the Trainer
         plan = partial.attempt("plan", lambda: read_plan(self._model, train_facts))
         if plan is None:
             partial.missing.setdefault("plan", "no Trainer is attached, so the length of the run is unknown")
@@ -191,9 +192,9 @@ def _bare(model: nn.Module) -> ModelFacts:
 
 
 def _do_nothing() -> None:
-    """There is nothing to restore."""
+    """Do nothing, because there is nothing to restore."""
 
 
 def _configs(schedulers: list[dict[str, Any]]) -> list[Any]:
-    """Return schedulers as a Trainer shows them."""
+    """Return schedulers in the form that a Trainer provides."""
     return [SimpleNamespace(**{"interval": "epoch", "frequency": 1, "name": None, **each}) for each in schedulers]

@@ -1,4 +1,4 @@
-"""Held graphs: attributes that keep tensors with their graph after a step, and what the next step does with them."""
+"""Held graphs: find attributes that keep tensors with their graph after a step, and their effect on the next step."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,12 +14,12 @@ from lightning_tricks.doctor.tracing.one_pass import find_entry, find_loss
 def find_held_graphs(
     model: nn.Module, batch: Any, context: Callable[[], AbstractContextManager[Any]]
 ) -> tuple[HeldGraph, ...]:
-    """Return what a step that has just been run keeps, if the next one raises or keeps more; it is run to find out.
+    """Return the graphs that the last step keeps, if the next step, which is run here, raises or keeps more.
 
     Args:
         model: after one step with its backward pass; the caller restores it.
-        batch: of that step.
-        context: what a pass runs in.
+        batch: the batch of that step.
+        context: the context in which a pass runs.
     """
     before = dict(_held(model))
     if not before or getattr(model, "automatic_optimization", True) is False:
@@ -41,7 +41,7 @@ def find_held_graphs(
 
 
 def _held(model: nn.Module) -> Iterator[tuple[tuple[str, str], int]]:
-    """Yield module and attribute of what holds tensors with a graph, with their number in a list; 0 for one alone."""
+    """Yield each module and attribute that keep a graph, with the number of tensors (0 if not a list)."""
     for path, module in model.named_modules():
         for name, value in vars(module).items():
             if name.startswith("_"):

@@ -23,17 +23,18 @@ _FEWEST, _NOISE = 4, 0.02
 def measure_influence(
     model: nn.Module, calls: Mapping[str, tuple[Any, Any]], batch: Any, size: int | None, path: str
 ) -> InfluenceFacts | str:
-    """Return which parts of each input change an output, or why that is unknown; the caller restores the model.
+    """Return which parts of each input change an output, or why this is unknown; the caller restores the model.
 
-    Features of floats are measured by gradients, ids and masks by moving them one sample on. What seems to be ignored
-    is changed by a lot, and once more with noise on all weights, which opens layers and gates that start at zero.
+    Floating-point features are measured by gradients, ids and masks by shifting them by one sample. Features that seem
+    to be ignored are changed by a large amount, and again with noise on all weights, which opens layers and gates that
+    start at zero.
 
     Args:
-        model: it is left in eval mode, and may have other weights.
-        calls: the arguments with which its parts were called.
-        batch: names the inputs.
+        model: it is left in eval mode, possibly with other weights.
+        calls: the arguments of the calls of its parts.
+        batch: provides the names of the inputs.
         size: the number of samples.
-        path: of the part to look at.
+        path: the path of the part to examine.
     """
     if path not in calls or size is None or size < _FEWEST:
         return "fewer than four samples, or a step that calls no module"
@@ -69,7 +70,7 @@ def measure_influence(
 
 
 def _arguments(target: nn.Module, args: Any, kwargs: Any) -> dict[int, str]:
-    """Return the names of tensors that are given by keyword."""
+    """Return the names of tensors passed by keyword."""
     return {id(value): name for name, value in kwargs.items() if isinstance(value, Tensor)}
 
 
@@ -80,7 +81,7 @@ def _features(tensor: Tensor) -> int:
 
 
 def _ignored(run: Run, tensor: Tensor, first: list[Tensor]) -> list[int]:
-    """Return the features of an input that change no output: neither by their gradient nor by another value."""
+    """Return the features of an input that change no output, neither by their gradient nor with another value."""
     if not bool((tensor != tensor[:1]).any()):
         return []  # all samples are equal
     if not tensor.is_floating_point():
@@ -98,19 +99,19 @@ def _ignored(run: Run, tensor: Tensor, first: list[Tensor]) -> list[int]:
         return []
     try:
         after = run(tensor, _changed(tensor, silent, dim))
-    except (IndexError, RuntimeError, ValueError):  # a column of ids: what refuses other values reads them
+    except (IndexError, RuntimeError, ValueError):  # a column of ids: a module that rejects other values reads it
         return []
     return [] if _differ(after, first) else silent
 
 
 def _root(outputs: list[Tensor]) -> Tensor:
-    """Return one number that no symmetry of the outputs cancels: a softmax sums to 1."""
+    """Return one number in which outputs do not cancel, as the sum of a softmax would."""
     weights = (torch.linspace(0.5, 1.5, each.numel(), device=each.device).view(each.shape) for each in outputs)
     return torch.stack([(each * weight).sum() for each, weight in zip(outputs, weights, strict=True)]).sum()
 
 
 def _changed(tensor: Tensor, features: list[int], dim: int) -> Tensor:
-    """Return an input with larger values in some of its features: a maximum may have passed over the old ones."""
+    """Return an input with larger values in some features, because a maximum may have ignored the old ones."""
     new = tensor.detach().clone()
     if tensor.dim() < 2:
         return new.roll(1, 0) * 3

@@ -1,4 +1,4 @@
-"""Interventions: run a pass with dropout switched off, or listen for what must be silent in eval mode."""
+"""Interventions: run a pass without dropout, or detect dropout and random numbers in eval mode."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,10 +19,11 @@ _RATES = {"scaled_dot_product_attention": "dropout_p", "multi_head_attention_for
 
 
 class WithoutDropout(TorchFunctionMode):
-    """While entered, dropout passes everything on, and masks drawn by ``bernoulli`` are their own mean.
+    """While entered, dropout is the identity, and masks drawn by ``bernoulli`` are replaced by their mean.
 
     Attributes:
-        channel_variances: of the input of each batch norm, in the order of their calls; the last ones fit a recorder's.
+        channel_variances: variances of the input of each batch norm, in call order; the last ones correspond to a
+        recorder's.
 
     Example:
         >>> with WithoutDropout():
@@ -64,14 +65,14 @@ def _with_argument(func: Any, name: str, args: Any, kwargs: Any, argument: str, 
 
 
 class Listener(TorchFunctionMode):
-    """While entered, notes dropout that is active and draws of random numbers.
+    """While entered, records active dropout and draws of random numbers.
 
     Args:
-        stack: the module whose forward makes a call.
+        stack: knows the module whose ``forward`` makes a call.
 
     Attributes:
-        dropouts: active ones.
-        random: names of functions that drew.
+        dropouts: active dropout calls.
+        random: names of functions that drew random numbers.
     """
 
     def __init__(self, stack: ModuleStack) -> None:

@@ -1,4 +1,4 @@
-"""Lazy memory: let lazy modules be lazy again after a pass that gave their parameters shapes."""
+"""Lazy memory: make lazy modules lazy again after a pass that initialized their parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from torch import nn
 
 
 def remember_lazy(model: nn.Module) -> Callable[[], None]:
-    """Return a function that takes the shapes of lazy parameters away again.
+    """Return a function that makes initialized lazy parameters lazy again.
 
     Example:
         >>> model = nn.LazyLinear(1)
@@ -23,7 +23,7 @@ def remember_lazy(model: nn.Module) -> Callable[[], None]:
     lazy = [(tensor, type(tensor)) for tensor in tensors if nn.parameter.is_lazy(tensor)]
 
     def restore() -> None:
-        # what `materialize` and the first call of a lazy module do, backwards
+        # undoes `materialize` and the first call of a lazy module
         for tensor, uninitialized in lazy:
             if not nn.parameter.is_lazy(tensor):
                 tensor.data = torch.empty(0, device=tensor.device, dtype=tensor.dtype)

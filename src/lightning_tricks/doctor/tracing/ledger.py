@@ -1,6 +1,6 @@
-"""Ledger: which operation made a tensor, or wrote into it last.
+"""Ledger: record which operation produced a tensor, or wrote into it last.
 
-A tensor is known by its identity, and by its storage for what is written through another view of it.
+A tensor is identified by its identity, and by its storage for writes through other views.
 """
 
 from torch import Tensor
@@ -8,7 +8,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 
 class Ledger:
-    """Remembers for living tensors the index of an operation.
+    """Maps live tensors to the index of an operation.
 
     Example:
         >>> import torch
@@ -24,43 +24,43 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._made = WeakIdKeyDictionary()  # tensor -> (operation, the latest one that it has seen)
+        self._made = WeakIdKeyDictionary()  # tensor -> (operation, latest operation at that time)
         self._storages: dict[int, int] = {}
 
     def find(self, tensor: Tensor) -> int | None:
-        """Return the operation that made what the tensor holds now."""
+        """Return the operation that produced the tensor's current values."""
         made, seen = self._made.get(tensor, (None, -1))  # type: ignore[no-untyped-call]
         wrote = self._storages.get(storage_of(tensor))
         return wrote if made is None or (wrote is not None and wrote > seen) else made
 
     def note(self, tensor: Tensor, index: int, *, is_view: bool = False) -> None:
-        """Note that an operation made a tensor; a view of another tensor leaves its storage as it is."""
+        """Record that an operation produced a tensor; the storage entry of a view is not changed."""
         self._made[tensor] = (index, index)
         if not is_view:
-            self._storages[storage_of(tensor)] = index  # over what an older storage at this address held, too
+            self._storages[storage_of(tensor)] = index  # also replaces the entry of an older storage at this address
 
     def note_write(self, tensor: Tensor, index: int, whole: int) -> None:
-        """Note that an operation wrote into a tensor.
+        """Record that an operation wrote into a tensor.
 
         Args:
-            tensor: what was written into.
+            tensor: the tensor that was written into.
             index: the operation.
-            whole: what stands for the whole storage from now on: the same, if the tensor is all of it.
+            whole: the operation that represents the whole storage; the same if the tensor covers all of it.
         """
         self._made[tensor] = (index, whole)
         self._storages[storage_of(tensor)] = whole
 
 
 def storage_of(tensor: Tensor) -> int:
-    """Return a number for the memory that a tensor is a view of."""
+    """Return a number that identifies the memory of a tensor."""
     try:
         return int(tensor.untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):  # sparse tensors and function transforms have none
+    except (NotImplementedError, RuntimeError):  # sparse tensors and function transforms have no storage
         return id(tensor)
 
 
 def covers_storage(tensor: Tensor) -> bool:
-    """Return whether a tensor is all of its storage."""
+    """Return whether a tensor covers all of its storage."""
     try:
         return tensor.numel() * tensor.element_size() >= tensor.untyped_storage().nbytes()
     except (NotImplementedError, RuntimeError):

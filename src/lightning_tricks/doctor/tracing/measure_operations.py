@@ -1,4 +1,4 @@
-"""Measure operations: which of them are worth numbers, and which numbers."""
+"""Measure operations: choose which operations to measure, and which statistics."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +15,7 @@ _CUTTING = words("relu relu6 leaky_relu threshold hardtanh hardswish")
 
 
 def measure_arguments(operation: Operation, given: Sequence[tuple[str, Tensor]]) -> list[tuple[Tensor, Statistics]]:
-    """Return the statistics of what a loss compares, and of what a batch norm normalizes."""
+    """Return the statistics of the arguments of a loss and of the input of a batch norm."""
     if operation.op == "batch_norm":
         given_to_norm = measure(given[0][1])
         return [(given[0][1], given_to_norm)] if given_to_norm is not None else []
@@ -42,7 +42,7 @@ def channel_variance(tensor: Tensor) -> Tensor:
 
 
 def measure_result(operation: Operation, result: Tensor, before: Sequence[Operation]) -> Operation:
-    """Return the operation with the numbers of its result, if it is one whose numbers rules speak of."""
+    """Return the operation with statistics of its result, if rules use them."""
     name = operation.op
     masks = name in RANDOM or any(before[index].op in RANDOM for index in operation.inputs)
     scalar = not operation.shape and result.is_floating_point()
@@ -68,7 +68,7 @@ def _other_dims(dim: int, tensor: Tensor) -> tuple[int, ...]:
 
 
 def _unit_dim(operation: Operation, before: Sequence[Operation]) -> int | None:
-    """Return the dimension of the units: channels after a convolution, else the last."""
+    """Return the dimension of the units: channels after a convolution, otherwise the last dimension."""
     if len(operation.shape) < 2:
         return None
     source = before[operation.inputs[0]] if operation.inputs else None

@@ -12,17 +12,18 @@ from torch.utils.hooks import RemovableHandle
 
 
 class ModuleStack(AbstractContextManager["ModuleStack"]):
-    """While entered, follows which modules are being called.
+    """While entered, tracks which modules are being called.
 
-    PyTorch's global hooks are used: a hook on a module would have to be taken off, and TorchScript allows none.
+    PyTorch's global hooks are used, because hooks on modules would have to be removed and TorchScript does not allow
+    them.
 
     Args:
-        root: the model; modules that are not in it count as their caller's.
+        root: the model; a module outside of it counts as part of its caller.
 
     Attributes:
-        calls: the arguments of the first call, by path, of the root and of modules that nothing but the root calls.
-        results: what the root returned, call by call.
-        failed: the innermost module whose forward raised, ``None`` if none did.
+        calls: the arguments of the first call, by path, of the root and of modules that only the root calls.
+        results: the return values of the root, call by call.
+        failed: the innermost module whose ``forward`` raised; ``None`` if none did.
 
     Example:
         >>> import torch
@@ -45,7 +46,7 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
 
     @property
     def path(self) -> str:
-        """The module whose forward is running."""
+        """The module whose ``forward`` is running."""
         return self._entered[-1] if self._entered else ""
 
     def __enter__(self) -> "ModuleStack":
@@ -63,7 +64,7 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
         self._entered.append(self._paths.get(id(module), self.path))
 
     def _leave_module(self, module: nn.Module, args: Any, *rest: Any) -> None:
-        kwargs, result = rest if len(rest) == 2 else ({}, rest[0])  # PyTorch forgets the kwargs after an exception
+        kwargs, result = rest if len(rest) == 2 else ({}, rest[0])  # no kwargs after an exception
         if sys.exc_info()[1] is not None and self.failed is None:
             self.failed = self.path
         if self._entered:
@@ -76,6 +77,6 @@ class ModuleStack(AbstractContextManager["ModuleStack"]):
 
 
 def _with_kwargs() -> dict[str, bool]:
-    """Return the argument that hands keyword arguments to a global hook; torch 2.4 does not have it."""
+    """Return the option that passes keyword arguments to a global hook; torch 2.4 does not have it."""
     known = inspect.signature(hooks.register_module_forward_hook).parameters
     return {"with_kwargs": True} if "with_kwargs" in known else {}

@@ -1,4 +1,4 @@
-"""Nonfinite search: run a step that is known to go wrong once more, and find the operation that made the first NaN."""
+"""Non-finite search: repeat a step with a non-finite result, and find the operation that produced the first NaN."""
 
 import math
 import re
@@ -21,7 +21,7 @@ _OF_NUMBERS = re.compile(r"\b(nan|inf|finite|constraint|invalid values)\b", re.I
 
 
 def is_suspect(step: StepFacts | None, error: ErrorFact | None) -> bool:
-    """Return whether a step's loss or gradients are not finite, or it raised because of such numbers."""
+    """Return whether a step's loss or gradients are not finite, or it raised an error because of such numbers."""
     if error is not None:
         return bool(_OF_NUMBERS.search(error.message))
     if step is None:
@@ -30,9 +30,9 @@ def is_suspect(step: StepFacts | None, error: ErrorFact | None) -> bool:
 
 
 def search_nonfinite(setup: StepSetup) -> NumericFacts:
-    """Run the step again and return where the first value that is not finite was made; the caller restores it.
+    """Run the step again and return where the first non-finite value was produced; the caller restores the model.
 
-    The pass keeps all of its tensors and reads each of them: it takes several times as long as the step.
+    The pass keeps and reads all of its tensors, which takes several times as long as the step.
     """
     setup.restore()
     model = setup.model
@@ -51,13 +51,13 @@ def search_nonfinite(setup: StepSetup) -> NumericFacts:
             entry = find_entry(model, setup.batch)
             returned = entry.call()
             loss = find_loss(entry, returned)
-            if loss is None:  # as in the trace: the sum of the outputs stands in for it
+            if loss is None:  # as in the trace, the sum of the outputs replaces a missing loss
                 loss = _sum(returned)
         is_finite = loss is not None and bool(torch.isfinite(loss.detach()).all())
         is_manual = getattr(model, "automatic_optimization", True) is False
         if loss is not None and is_finite and loss.requires_grad and not is_manual:
             loss.float().mean().backward()  # type: ignore[no-untyped-call]
-    except Exception:  # the model's own, which the trace has reported
+    except Exception:  # the model's own exception, which the trace has already reported
         return NumericFacts(watch.first_forward(None))
     if not is_finite:
         return NumericFacts(watch.first_forward(loss))

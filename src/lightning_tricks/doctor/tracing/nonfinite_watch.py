@@ -1,4 +1,4 @@
-"""Nonfinite watch: note for each operation of a pass, and its backward pass, whether its numbers are finite."""
+"""Non-finite watch: record for each operation of a pass, and of its backward pass, whether its values are finite."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ _MASKING = words("masked_fill where full full_like fill new_full setitem tril tr
 
 @dataclass
 class _Call:
-    """One call of a torch function: what it was given, by name, and what it returned, all kept alive."""
+    """One call of a torch function: its arguments by name and its result, all kept alive."""
 
     op: str
     module: str
@@ -41,7 +41,7 @@ class _Call:
 
 @dataclass
 class NonfiniteWatch(TorchFunctionMode):
-    """While entered, keeps every call and its tensors: for one pass that is known to go wrong.
+    """While entered, keeps every call and its tensors; meant for one pass with a known non-finite result.
 
     Args:
         stack: the module whose forward makes a call.
@@ -84,7 +84,7 @@ class NonfiniteWatch(TorchFunctionMode):
             self._follow(result.grad_fn, index)
 
     def _follow(self, node: Any, index: int) -> None:
-        """Give the nodes of the backward pass that a call has added to the call, and watch them."""
+        """Assign the backward nodes that a call has added to the call, and watch them."""
         waiting = [node]
         while waiting:
             each = waiting.pop()
@@ -107,11 +107,11 @@ class NonfiniteWatch(TorchFunctionMode):
         return look
 
     def first_backward(self) -> FaultyOperation | None:
-        """Return the first operation whose backward pass turned finite gradients into ones that are not."""
+        """Return the first operation whose backward pass turned finite gradients into non-finite ones."""
         return self._backward
 
     def first_forward(self, loss: Tensor | None) -> FaultyOperation | None:
-        """Return the operation that made the first NaN on the way to the loss, or the infinite value that led to it."""
+        """Return the operation that produced the first NaN before the loss, or the infinite value that led to it."""
         end = None if loss is None else self._made.get(id(loss))
         calls = self._before(end) if end is not None else range(len(self._calls))
         for index in calls:
@@ -144,7 +144,7 @@ def _floats(call: _Call) -> list[tuple[str, Tensor]]:
 
 
 def values_of(tensor: Tensor) -> Tensor:
-    """Return the values of a tensor, of a sparse one those that it holds."""
+    """Return the values of a tensor; for a sparse tensor, the stored ones."""
     return tensor.coalesce().values() if tensor.is_sparse else tensor.detach()
 
 
@@ -154,7 +154,7 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def _is_unused(made: Tensor, came: Tensor) -> bool:
-    """Return whether the gradient that arrived is 0 wherever the one that left is not finite."""
+    """Return whether the incoming gradient is 0 wherever the outgoing one is not finite."""
     if made.shape != came.shape:
         return False
     return bool((came[~torch.isfinite(made)] == 0).all()) and not _is_finite(made)
@@ -171,7 +171,7 @@ def _argument(name: str, tensor: Tensor) -> ArgumentFact:
 
 
 def _place() -> str:
-    """Return the deepest line of the user's source that is running."""
+    """Return the innermost line of the user's source that is running."""
     for frame in reversed(traceback.extract_stack()):
         if is_own_source(frame.filename):
             return f"{frame.filename.replace(chr(92), '/').rpartition('/')[2]}:{frame.lineno}"

@@ -1,4 +1,4 @@
-"""Obtain a batch: ask a data module for its loaders, draw the first batch, bring it to the model as Lightning does."""
+"""Obtain a batch: get the loaders of a data module, read the first batch, and transfer it as Lightning does."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def loaders_of(datamodule: Any, trainer: Any) -> tuple[Any, Any, ErrorFact | Non
 
     Args:
         datamodule: a LightningDataModule, or any object with its hooks.
-        trainer: what it finds as its Trainer meanwhile.
+        trainer: its Trainer during the call.
     """
     known = vars(datamodule).get("trainer")
     try:
@@ -25,7 +25,7 @@ def loaders_of(datamodule: Any, trainer: Any) -> tuple[Any, Any, ErrorFact | Non
         _call(datamodule, "prepare_data")
         _call(datamodule, "setup", "fit")
         return _call(datamodule, "train_dataloader"), _call(datamodule, "val_dataloader"), None
-    except Exception as error:  # the user's own
+    except Exception as error:  # user code
         return None, None, describe_error(error, "the data module", "")
     finally:
         if hasattr(datamodule, "trainer"):
@@ -38,17 +38,17 @@ def _call(holder: Any, name: str, *arguments: Any) -> Any:
 
 
 def draw(loaders: Any) -> tuple[Any, ErrorFact | None]:
-    """Return the first batch, or why there is none."""
+    """Return the first batch, or the reason why there is none."""
     try:
         return first_batch(loaders), None
     except StopIteration:
         return None, ErrorFact("the training loader", "StopIteration", "it has no batch", "", "", 0, "")
-    except Exception as error:  # a data set's own
+    except Exception as error:  # the dataset's own exception
         return None, describe_error(error, "the training loader", "")
 
 
 def bring_to_model(batch: Any, model: nn.Module, datamodule: Any = None) -> Any:
-    """Return a batch as a ``training_step`` gets it: through the hooks of the transfer, on the model's device."""
+    """Return a batch as ``training_step`` receives it: after the transfer hooks, on the model's device."""
     device = _device_of(model)
     for name in ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"):
         hook = _hook(datamodule, name) or _hook(model, name)

@@ -1,4 +1,4 @@
-"""One pass: call the model's ``training_step`` or ``forward`` on a batch, and say where it raised."""
+"""One pass: call the model's ``training_step`` or ``forward`` on a batch, and report where it raised."""
 
 import inspect
 import traceback
@@ -22,7 +22,7 @@ class Entry:
 
     Attributes:
         name: ``training_step`` or ``forward``.
-        call: runs it once and returns what it returns.
+        call: runs it once and returns its result.
     """
 
     name: str
@@ -47,7 +47,7 @@ def find_entry(model: Any, batch: Any) -> Entry:
 
 
 def has_training_step(model: Any) -> bool:
-    """Return whether the module has one that does something; Lightning's default only warns."""
+    """Return whether the module overrides ``training_step``; Lightning's default only warns."""
     step = getattr(model, "training_step", None)
     return callable(step) and not is_lightning_default(step)
 
@@ -80,7 +80,7 @@ def _step_arguments(step: Callable[..., Any], batch: Any) -> tuple[Any, ...]:
 
 
 def _number_of_inputs(model: nn.Module) -> int | None:
-    """Return how many positional arguments ``forward`` takes: a batch may hold labels that it does not."""
+    """Return the number of positional arguments of ``forward``; a batch may also contain labels."""
     try:
         parameters = inspect.signature(model.forward).parameters.values()
     except (TypeError, ValueError):  # TorchScript
@@ -93,7 +93,7 @@ def _number_of_inputs(model: nn.Module) -> int | None:
 
 
 def find_loss(entry: Entry, returned: Any) -> Tensor | None:
-    """Return the loss in what a step, or a model that computes its own, returned."""
+    """Return the loss in the return value of a step, or of a model that computes its own loss."""
     if isinstance(returned, Tensor):
         return returned if entry.name == "training_step" else None
     loss = returned.get("loss") if isinstance(returned, Mapping) else getattr(returned, "loss", None)
@@ -101,7 +101,7 @@ def find_loss(entry: Entry, returned: Any) -> Tensor | None:
 
 
 def describe_error(error: BaseException, phase: str, module: str) -> ErrorFact:
-    """Return an exception's last line, and the deepest place that is neither PyTorch's nor ours."""
+    """Return an exception's last line, and the innermost place that is neither in PyTorch nor in this package."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if is_own_source(frame.filename)]
     place = own[-1] if own else None
@@ -118,5 +118,5 @@ def describe_error(error: BaseException, phase: str, module: str) -> ErrorFact:
 
 
 def is_own_source(filename: str) -> bool:
-    """Return whether a file is neither PyTorch's nor the doctor's."""
+    """Return whether a file belongs neither to PyTorch nor to the doctor."""
     return not filename.startswith(_ROOMS) and not filename.startswith("<")

@@ -18,7 +18,7 @@ def with_gradients_of_other_seeds(setup: StepSetup, step: StepFacts) -> StepFact
     """Return the facts of a step with the gradients that missing parameters get with other random numbers.
 
     Args:
-        setup: restored afterwards.
+        setup: the model and its batch; restored afterwards.
         step: facts of the traced step; those of manual optimization, and without any gradient, are returned unchanged.
     """
     for seed in _SEEDS:
@@ -28,7 +28,7 @@ def with_gradients_of_other_seeds(setup: StepSetup, step: StepFacts) -> StepFact
         setup.restore()
         try:
             norms = _gradients(setup, seed)
-        except Exception:  # raised by the model: a step may fail with another seed
+        except Exception:  # raised by the model; a step may fail with another seed
             norms = {}
         setup.restore()
         gradients = (replace(each, norm=norms.get(each.name)) if each.norm is None else each for each in step.gradients)
@@ -37,7 +37,7 @@ def with_gradients_of_other_seeds(setup: StepSetup, step: StepFacts) -> StepFact
 
 
 def _gradients(setup: StepSetup, seed: int) -> dict[str, float]:
-    """Run the step with a seed and return the norms of the available gradients."""
+    """Run the step with a seed and return the norms of the existing gradients."""
     model = setup.model
     _drop_gradients_(model)
     stand_in_(model, Step(setup.optimizers, setup.schedulers), setup.trainer)

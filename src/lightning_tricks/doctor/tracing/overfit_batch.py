@@ -12,14 +12,14 @@ _LEARNT = 0.05
 
 
 def overfit_batch_(model: nn.Module, entry: Entry) -> OverfitFacts | None:
-    """Train a model on one batch without dropout, by Adam, until its loss is almost 0; the caller restores it.
+    """Train a model on one batch with Adam and without dropout until its loss is almost 0; the caller restores it.
 
     Args:
         model: in training mode; its weights are changed.
-        entry: how it is called.
+        entry: how the model is called.
 
     Returns:
-        ``None`` for a model that gives no loss, or optimizes manually.
+        The result; ``None`` for a model that returns no loss or uses manual optimization.
     """
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trainable or getattr(model, "automatic_optimization", True) is False:

@@ -31,7 +31,7 @@ class PartialEvidence:
         self.failures = OwnFailures()
 
     def attempt(self, part: str, measure: Callable[[], Any]) -> Any:
-        """Return a part of the evidence; without it, where the doctor fails to measure it."""
+        """Return a part of the evidence, or a substitute if the doctor fails to measure it."""
         failed = object()
         found = self.failures.attempt(f"measure the {_NAMES.get(part, part)}", measure, failed)
         if found is failed:

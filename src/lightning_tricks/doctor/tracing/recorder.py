@@ -1,7 +1,7 @@
-"""Recorder: write down the operations of a pass while it runs.
+"""Recorder: record the operations of a pass while it runs.
 
-A function mode sees calls by name, dropout and losses with their arguments; a dispatch mode below it sees what no
-function shows, such as the inside of TorchScript. Calls inside of a call are not recorded.
+A function mode sees calls by name, including dropout and losses with their arguments. A dispatch mode below it sees
+operations inside other code, such as TorchScript. Nested calls are not recorded.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,12 +24,12 @@ from lightning_tricks.doctor.tracing.measure_operations import channel_variance,
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.signatures import argument_names, name_of, name_of_overload
 
-# their results are not followed; and a backward pass may compute a forward pass again
+# their results are not followed; a backward pass may also repeat a forward pass
 _UNRECORDED = words("""
     backward grad size dim stride numel item tolist is_floating_point is_complex is_contiguous storage_offset data_ptr
     untyped_storage element_size get_device is_tensor ndimension nelement is_same_size has_torch_function
 """)
-# the numbers of their tensors do not reach the result
+# the values of their arguments do not affect the result
 _FORGETFUL = words("""
     empty_like zeros_like ones_like full_like randint_like new_empty new_zeros new_ones new_full new_tensor zero fill
     rand randn random exponential empty zeros ones full arange
@@ -42,13 +42,13 @@ class Recorder:
     """The operations of one pass.
 
     Args:
-        leaves: tensors that are there before, as ``(kind, name, tensor)``: parameters, buffers, the batch.
-        stack: the module whose forward makes a call.
+        leaves: existing tensors as ``(kind, name, tensor)``: parameters, buffers, the batch.
+        stack: knows the module whose ``forward`` makes a call.
 
     Attributes:
-        operations: what was written down so far.
-        channel_variances: of the input of each batch norm, from the first random number on.
-        arrivals: what of the batch arrives at weights, by the operation that made it.
+        operations: the operations recorded so far.
+        channel_variances: variances of the input of each batch norm, after the first random number.
+        arrivals: values of the batch that reach weights, by the operation that produced them.
 
     Example:
         >>> import torch
@@ -72,8 +72,8 @@ class Recorder:
         self._is_noisy = False
         self.channel_variances: dict[int, Tensor] = {}
         self.arrivals: dict[int, ArrivalFact] = {}
-        self._raw: set[int] = set()  # made of the batch alone
-        self._learned: set[int] = set()  # made of parameters, too
+        self._raw: set[int] = set()  # computed from the batch alone
+        self._learned: set[int] = set()  # also computed from parameters
 
     def recording(self, technique: str) -> ExitStack:
         """Return a context in which everything is recorded."""
@@ -85,7 +85,7 @@ class Recorder:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """While entered, nothing is recorded: our own work in the middle of a pass."""
+        """While entered, nothing is recorded; for the doctor's own work during a pass."""
         before, self._busy = self._busy, True
         try:
             yield
@@ -93,11 +93,11 @@ class Recorder:
             self._busy = before
 
     def find(self, value: object) -> tuple[int, ...]:
-        """Return the operations that made the tensors in a value."""
+        """Return the operations that produced the tensors in a value."""
         return tuple(dict.fromkeys(self._index(tensor) for tensor in tensors_in(value)))
 
     def run(self, function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> Any:
-        """Call a function and write it down; what it calls in turn is not."""
+        """Call a function and record it, but not the functions that it calls."""
         if self._busy:
             return function(*args, **kwargs)
         with self.paused():
@@ -112,11 +112,11 @@ class Recorder:
         operation = self._describe(name, named, given)
         if name in WEIGHTS and not self._learned.isdisjoint(operation.inputs):
             self._measure_arrivals(given)
-        # it may refuse what it is given, and that is evidence
+        # the call may raise, which is evidence as well
         announced = self._announce(operation, given) if name in _ANNOUNCED else None
         result = function(*args, **kwargs)
         written = [tensor for (_, tensor), before in zip(given, versions, strict=True) if _version(tensor) != before]
-        if _writes_lists(function):  # such functions do not count versions
+        if _writes_lists(function):  # such functions do not increase the version
             written = list(tensors_in(named[0][1]))
         self._note(operation, given, written, result, kwargs.get("out"), announced)
         return result
@@ -187,7 +187,7 @@ class Recorder:
             self._note_write(tensor, index)
 
     def _append_part(self, index: int, output: Tensor) -> int:
-        """Note one of several results that is of another kind than the first: the places of a maximum."""
+        """Record an additional result of a different kind, such as the indices of a maximum."""
         dtype = str(output.dtype)
         return self._append(Operation("getitem", self._stack.path, (index,), shape=shape_of(output), dtype=dtype))
 
@@ -234,7 +234,7 @@ class _Functions(TorchFunctionMode):
 class _Dispatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # else the first use imports the compiler, which takes seconds
+        return False  # otherwise the first use imports the compiler, which takes seconds
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

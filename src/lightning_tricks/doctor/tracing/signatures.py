@@ -1,6 +1,6 @@
-"""Signatures: what a torch function is called, and the names of its arguments.
+"""Signatures: the name of a torch function and the names of its arguments.
 
-PyTorch spells one operation many ways (``+``, ``torch.add``, ``Tensor.add_``, ``aten::add``); a trace knows one.
+PyTorch has several spellings of one operation (``+``, ``torch.add``, ``Tensor.add_``, ``aten::add``); a trace uses one.
 """
 
 import inspect
@@ -21,7 +21,7 @@ _ONE_NAME = {
     "uniform": "rand", "rand_like": "rand", "normal": "randn", "randn_like": "randn", "index_put": "setitem",
 }  # fmt: skip
 
-# of functions written in C, whose signatures Python cannot read
+# for functions written in C, whose signatures Python cannot read
 _BUILTIN = {
     "linear": "input weight bias",
     "bilinear": "input1 input2 weight bias",
@@ -59,7 +59,7 @@ _PLAIN = ("input", "other", "dim", "keepdim")
 
 @cache
 def name_of(function: Callable[..., Any]) -> str:
-    """Return the one name of a torch function, ``""`` for the getter of an attribute that is not a tensor.
+    """Return the normalized name of a torch function; ``""`` for the getter of an attribute that is not a tensor.
 
     Example:
         >>> import torch
@@ -75,13 +75,13 @@ def name_of(function: Callable[..., Any]) -> str:
         return tensors.get(owner, "") if name == "__get__" else ""
     name = _DUNDERS.get(name, name)
     if name.startswith("__") and name.endswith("__") and name[2:-2] not in _OPERATORS:
-        return name  # `__float__` reads a number, `float` makes a tensor
+        return name  # `__float__` reads a number, `float` creates a tensor
     return _canonical(name)
 
 
 @cache
 def name_of_overload(overload: Any) -> str:
-    """Return the one name of an operator below autograd, ``aten::add_.Tensor``."""
+    """Return the normalized name of an operator below autograd, such as ``aten::add_.Tensor``."""
     return _canonical(overload._schema.name.partition("::")[2])
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins: the methods that a ``training_step`` calls on its module, so that it can run once and leave no trace.
+"""Stand-ins: replacements of the methods that a ``training_step`` calls, so that it can run once without side effects.
 
 Nothing is logged, and no optimizer steps.
 """
@@ -15,11 +15,11 @@ from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 
 
 class OptimizerStandIn:
-    """An optimizer that shows the real one's groups and never steps.
+    """An optimizer with the groups of the real one that never steps.
 
     Args:
-        optimizer: the real one.
-        before_step: called in place of a step.
+        optimizer: the real optimizer.
+        before_step: called instead of a step.
     """
 
     def __init__(self, optimizer: Any, before_step: Callable[[], None]) -> None:
@@ -31,11 +31,11 @@ class OptimizerStandIn:
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """A class for which ``isinstance`` behaves as for Lightning's wrapper and for the optimizer in it."""
+        """The class for ``isinstance``, which behaves like Lightning's wrapper and the optimizer in it."""
         return type("OptimizerStandIn", (*_lightning_optimizers(), type(self.__dict__["optimizer"])), {})
 
     def step(self, closure: Callable[[], Any] | None = None, **kwargs: object) -> Any:
-        """Run the closure alone."""
+        """Run only the closure."""
         with torch.enable_grad():
             result = closure() if closure is not None else None
         self._before_step()
@@ -49,12 +49,12 @@ class OptimizerStandIn:
 
     @contextmanager
     def toggle_model(self, sync_grad: bool = True) -> Iterator[None]:
-        """Do nothing: Lightning's optimizers have it."""
+        """Do nothing; Lightning's optimizers have this method."""
         yield
 
 
 def _lightning_optimizers() -> tuple[type, ...]:
-    """Return Lightning's optimizer wrappers, of the packages that are loaded."""
+    """Return the optimizer wrappers of the imported Lightning packages."""
     packages = ("lightning.pytorch", "pytorch_lightning")
     modules: list[Any] = [sys.modules.get(f"{package}.core.optimizer") for package in packages]
     return tuple(module.LightningOptimizer for module in modules if module is not None)
@@ -72,18 +72,18 @@ class _SchedulerStandIn:
 
 
 class Step:
-    """The methods that a LightningModule calls in its ``training_step``, and what they were given.
+    """The methods that a LightningModule calls in its ``training_step``, and a record of their arguments.
 
     Args:
-        optimizers: the real ones.
-        schedulers: the real ones, in Lightning's dicts.
-        on_step: called where an optimizer would step.
-        unseen: a context for what the step itself would not do.
+        optimizers: the real optimizers.
+        schedulers: the real schedulers, in Lightning's dicts.
+        on_step: called when an optimizer would step.
+        unseen: a context for work that is not part of the step.
 
     Attributes:
-        logged: values by name.
+        logged: the logged values, by name.
         backwards: how often ``manual_backward`` was called.
-        stepped: the optimizers, by index, that were stepped.
+        stepped: the stepped optimizers, by index.
     """
 
     def __init__(
@@ -110,11 +110,11 @@ class Step:
 
     @property
     def has_optimizers(self) -> bool:
-        """Whether there are any: none could be built, otherwise."""
+        """Whether there are optimizers; if not, they could not be built."""
         return bool(self._optimizers)
 
     def log(self, name: str, value: Any, *args: object, **kwargs: object) -> None:
-        """Keep a value that is a number."""
+        """Record a value if it is a number."""
         if isinstance(value, Tensor) and value.numel() == 1:
             with self._unseen():
                 value = value.detach().item()
@@ -122,7 +122,7 @@ class Step:
             self.logged[name] = float(value)
 
     def log_dict(self, dictionary: Any, *args: object, **kwargs: object) -> None:
-        """Keep values that are numbers."""
+        """Record values that are numbers."""
         for name, value in dictionary.items():
             self.log(name, value)
 
@@ -133,17 +133,17 @@ class Step:
             loss.backward(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def optimizers(self, *args: object, **kwargs: object) -> Any:
-        """Return what Lightning would: one, or a list."""
+        """Return one optimizer or a list, as Lightning does."""
         return self._optimizers[0] if len(self._optimizers) == 1 else self._optimizers
 
     def lr_schedulers(self) -> Any:
-        """Return what Lightning would: none, one, or a list."""
+        """Return None, one scheduler or a list, as Lightning does."""
         if not self._schedulers:
             return None
         return self._schedulers[0] if len(self._schedulers) == 1 else self._schedulers
 
     def all_gather(self, data: Any, *args: object, **kwargs: object) -> Any:
-        """Return what it would on one process."""
+        """Return the result for one process."""
         return data
 
     def nothing(self, *args: object, **kwargs: object) -> None:
@@ -151,11 +151,11 @@ class Step:
 
 
 def stand_in_(model: nn.Module, step: Step, trainer: TrainerStandIn) -> None:
-    """Put stand-ins on a model and the LightningModules in it; the caller takes them off again."""
+    """Install stand-ins on a model and its LightningModules; the caller removes them."""
     for module in model.modules():
         if not hasattr(type(module), "manual_backward"):
             continue
-        # straight into the dict: instance attributes come before the class's methods, and no setter is asked
+        # directly into `__dict__`: instance attributes precede the class's methods, and no setter is called
         vars(module).update(
             _trainer=trainer,
             log=step.log,

@@ -1,4 +1,4 @@
-"""Trace a step: one pass in training mode, recorded, with the loss and gradients that come of it."""
+"""Trace a step: record one pass in training mode, with its loss and gradients."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -22,19 +22,19 @@ from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
 from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 
 TECHNIQUES = ("hybrid", "functions")
-_FOLLOWED = (*TECHNIQUES, "modules")  # the last follows calls of modules, and no operations
+_FOLLOWED = (*TECHNIQUES, "modules")  # the last technique follows calls of modules but no operations
 
 
 @dataclass(frozen=True)
 class Traced:
-    """What one step showed.
+    """The result of one traced step.
 
     Attributes:
         trace: its operations; up to the exception, if there was one.
         step: its loss and gradients.
-        error: the model's own exception.
+        error: the model's exception.
         calls: the arguments of the first call of the model, and of the modules that it calls itself, by path.
-        missing: why there is no trace.
+        missing: the reason why there is no trace.
     """
 
     trace: TraceFacts | None = None
@@ -50,12 +50,12 @@ class StepSetup:
 
     Attributes:
         model: any module.
-        batch: on its device.
-        optimizers: real ones, for manual optimization.
-        schedulers: real ones.
-        trainer: what it takes for its Trainer.
+        batch: the batch, on the model's device.
+        optimizers: the real optimizers, for manual optimization.
+        schedulers: the real schedulers.
+        trainer: the object that it uses as its Trainer.
         restore: restores the state from before the first pass.
-        context: what a pass runs in: autocast.
+        context: the context in which a pass runs, such as autocast.
     """
 
     model: nn.Module
@@ -70,7 +70,8 @@ class StepSetup:
 def trace_step(setup: StepSetup, failures: OwnFailures) -> Traced:
     """Run one step with the best technique that works for the model.
 
-    A technique under which it raises is given up for the next; if it raises without any, the exception is its own.
+    If the step raises under one technique, the next one is tried; if it raises without any, the exception is the
+    model's own.
     """
     partial: Traced | None = None
     for technique in _FOLLOWED:
@@ -117,7 +118,7 @@ class _Pass:
             returned = self._forward(entry, technique)
             loss = find_loss(entry, returned)
             step = self._backward(returned, loss)
-        except Exception as error:  # the model's own, or that of a technique which it does not bear
+        except Exception as error:  # the model's own exception, or one of a technique that it does not support
             described = describe_error(error, self._phase, self._stack.failed or "")
             name = "training_step" if has_training_step(setup.model) else "forward"
             return Traced(trace=self._facts(name, technique, None), error=described)
@@ -127,7 +128,7 @@ class _Pass:
         model = self._setup.model
         for parameter in model.parameters():
             parameter.grad = None
-        if not model.training:  # parts of a model in training mode stay as they are: they may be frozen
+        if not model.training:  # if the model is in training mode, its parts keep their modes: they may be frozen
             model.train()
         stand_in_(model, self._step, self._setup.trainer)
 
@@ -143,7 +144,7 @@ class _Pass:
 
     def _backward(self, returned: Any, loss: Tensor | None) -> StepFacts:
         manual = self._is_manual
-        # without a loss the sum of the outputs stands in, for its gradients
+        # without a loss, the sum of the outputs is used for the gradients
         root = loss if loss is not None else _sum(returned)
         self._phase = "the backward pass"
         leads_back = root is not None and root.requires_grad
@@ -222,7 +223,7 @@ class _Pass:
         return tuple(found.values())
 
     def _variance_ratios(self, trace: TraceFacts) -> dict[int, float]:
-        """Return, for batch norms that dropout reaches, the variance of their input without it over that with it."""
+        """Return, for batch norms that dropout reaches, the ratio of input variances without and with dropout."""
         reached = {each.batchnorm for each in find_arrivals(Graph(trace)) if not each.fact.by_rand}
         with_dropout = self._recorder.channel_variances
         without = self._rerun_without_dropout() if reached else []
@@ -242,7 +243,7 @@ class _Pass:
         try:
             with self._setup.context(), torch.set_grad_enabled(self._is_manual), mode:
                 find_entry(self._setup.model, self._setup.batch).call()
-        except Exception:  # a model that needs its dropout is judged without the measurement
+        except Exception:  # a model that fails without its dropout is judged without this measurement
             return []
         return mode.channel_variances
 

@@ -1,4 +1,4 @@
-"""Trainer stand-in: what a module finds in ``self.trainer`` where it is attached to none, as on a run's first step."""
+"""Trainer stand-in: the object in ``self.trainer`` of a module without a Trainer, as in the first step of a run."""
 
 import sys
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _EPOCHS, _BATCHES = 10, 100
 
 
 class NullObject:
-    """Answers every call and attribute with itself, and does nothing: a logger, its experiment."""
+    """Returns itself for every call and attribute and does nothing, like a disabled logger."""
 
     def __getattr__(self, name: str) -> "NullObject":
         if name.startswith("__"):
@@ -31,19 +31,19 @@ class NullObject:
 
 
 class TrainerStandIn:
-    """What modules ask of ``self.trainer``; a real Trainer's answers where there is one.
+    """The attributes that modules read from ``self.trainer``; those of the real Trainer if there is one.
 
     Args:
-        trainer: the real one, or None.
-        batches: of the training loader, where that is known.
+        trainer: the real Trainer, or None.
+        batches: the length of the training loader, if known.
         model: the module.
         train_dataloaders: as for ``Trainer.fit``.
         val_dataloaders: as for ``Trainer.fit``.
         datamodule: as for ``Trainer.fit``.
 
     Attributes:
-        unanswered: names that were asked for and are not known here. An exception after such a request does not
-            count against the module.
+        unanswered: attributes that were requested but are unknown here. An exception after such a request is not
+            attributed to the module.
     """
 
     logger = NullObject()
@@ -74,7 +74,7 @@ class TrainerStandIn:
         self._answers["fit_loop"] = self._fit_loop()
 
     def _fit_loop(self) -> SimpleNamespace:
-        """Return the loop that modules go through to reach the loader and the length of the run."""
+        """Return the loop through which modules access the loader and the length of the run."""
         answers = self._answers
         source = SimpleNamespace(dataloader=lambda: answers["train_dataloader"], instance=answers["train_dataloader"])
         epoch_loop = SimpleNamespace(batch_idx=0, global_step=0, max_steps=-1, total_batch_idx=0)
@@ -86,25 +86,25 @@ class TrainerStandIn:
         )  # fmt: skip
 
     def is_overridden(self, *args: object) -> bool:
-        """Say no: there is no hook to call."""
+        """Return False: there is no hook to call."""
         return False
 
     def print(self, *args: object, **kwargs: object) -> None:
         """Print nothing."""
 
     def answer(self, **answers: Any) -> None:
-        """Let it know more: optimizers, once they are built."""
+        """Add attributes, such as optimizers once they are built."""
         self._answers.update(answers)
 
     def refuse(self, name: str) -> NoReturn:
-        """Note that a name was asked for that is not known, and raise.
+        """Record that an unknown attribute was requested, and raise.
 
         Raises:
             AttributeError: always.
         """
         self.unanswered.append(name)
         raise AttributeError(
-            f"the module asks for `{name}` of its Trainer, but no Trainer is attached: use the `Doctor` callback"
+            f"the module uses `{name}` of its Trainer, but no Trainer is attached: use the `Doctor` callback"
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -177,7 +177,7 @@ class _Strategy(NullObject):
 
 
 def _state() -> Any:
-    """Return what ``trainer.state`` shows while a model is fitted, of Lightning's own class where that is loaded."""
+    """Return ``trainer.state`` as it is during a fit, of Lightning's own class if that is imported."""
     for package in ("lightning.pytorch", "pytorch_lightning"):
         states: Any = sys.modules.get(f"{package}.trainer.states")
         if states is not None:

@@ -1,4 +1,4 @@
-"""Eager: let compiled modules and functions run as they were written, for what is compiled cannot be followed."""
+"""Without compile: run compiled modules and functions eagerly, because compiled code cannot be traced."""
 
 import sys
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_compile() -> Iterator[None]:
-    """While entered, whatever ``torch.compile`` returned runs uncompiled.
+    """While entered, the results of ``torch.compile`` run uncompiled.
 
     Example:
         >>> with without_compile():
         ...     pass
     """
-    if "torch._dynamo" not in sys.modules:  # nothing was compiled, and importing it takes seconds
+    if "torch._dynamo" not in sys.modules:  # nothing was compiled, and importing the compiler takes seconds
         yield
         return
     import torch

@@ -105,7 +105,7 @@ def output_range_mismatch(evidence: Evidence, *, limit: float = 0.05) -> Iterato
 
     What it looks at:  a ReLU, sigmoid, tanh or softplus as the last operation before a regression loss, and the share
                        of targets outside its range.
-    Why it matters:    the model cannot learn these targets, whatever its weights are.
+    Why it matters:    the model cannot learn these targets with any weights.
     Options:           ``limit``: the share of targets above which it is reported.
     Try:               no activation after the last layer, or targets that are scaled into its range.
     False alarms:      targets that are clipped on purpose.

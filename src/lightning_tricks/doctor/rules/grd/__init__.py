@@ -1,1 +1,1 @@
-"""DAT: data and loaders."""
+"""GRD: custom gradients."""

@@ -10,8 +10,8 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 def missing_zero_grad(evidence: Evidence) -> Iterator[Symptom]:
     """Gradients that are not zeroed between steps under manual optimization.
 
-    What it looks at:  whether the gradients of an optimizer are gone or zero before a backward pass between two of its
-                       steps; reported if they were not for two steps of the first epoch. Only without
+    What it looks at:  whether the gradients of an optimizer are None or zero before a backward pass between two of its
+                       steps; reported if they were not at two steps of the first epoch. Only without
                        ``automatic_optimization``.
     Why it matters:    each step uses the sum of all gradients so far: the loss falls at first, then training breaks.
     Try:               ``optimizer.zero_grad()`` before ``manual_backward``, once per step.

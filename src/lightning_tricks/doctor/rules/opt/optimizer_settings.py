@@ -11,7 +11,12 @@ from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 @rule("OPT003", "warning", kind="static", needs=("optimizers",))
 def weight_decay_out_of_range(
-    evidence: Evidence, *, coupled: float = 1e-2, usual: float = 1e-3, decoupled: float = 0.5, customary: float = 0.1
+    evidence: Evidence,
+    *,
+    coupled: float = 1e-2,
+    coupled_info: float = 1e-3,
+    decoupled: float = 0.5,
+    decoupled_info: float = 0.1,
 ) -> Symptoms:
     """Weight decay far from the typical range.
 
@@ -19,7 +24,8 @@ def weight_decay_out_of_range(
                        Adam) is judged separately from decoupled decay (AdamW), which is multiplied by the learning
                        rate.
     Why it matters:    with too much decay, the weights follow the decay rather than the loss.
-    Options:           ``coupled``, ``decoupled``: a warning above it; ``usual``, ``customary``: info above it.
+    Options:           ``coupled``, ``decoupled``: a warning above it; ``coupled_info``, ``decoupled_info``: info above
+    it.
     Try:               1e-4 to 5e-4 with SGD; 1e-2 to 0.1 with AdamW.
     False alarms:      the limits are ten times higher for Lion, whose decay is three to ten times larger; if the kind
                        of decay is unknown, the wider limits apply.
@@ -31,7 +37,7 @@ def weight_decay_out_of_range(
             continue
         tight = family.decoupled is False
         room = 10 if family.name == "Lion" else 1
-        limit, high = (coupled, usual) if tight else (decoupled * room, customary * room)
+        limit, high = (coupled, coupled_info) if tight else (decoupled * room, decoupled_info * room)
         if decay <= high * (1 + 1e-6):
             yield Observed(f"{where}: weight_decay = {decay:g}, at most {high:g}")
             continue

@@ -1,1 +1,1 @@
-"""DAT: data and loaders."""
+"""SIZ: sizes of layers and models."""

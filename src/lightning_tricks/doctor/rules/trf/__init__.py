@@ -1,1 +1,1 @@
-"""DAT: data and loaders."""
+"""TRF: transfer learning."""
