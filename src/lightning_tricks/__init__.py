@@ -1,7 +1,7 @@
-"""Reusable PyTorch Lightning callbacks over pure functions, Hydra options that compose them, and a command.
+"""Reusable PyTorch Lightning callbacks built on pure functions, Hydra options that compose them, and a command.
 
-Names load on first use: importing this package imports neither torch nor lightning, so that a Hydra application that
-only composes its configuration does not pay for them.
+Names are loaded on first use: importing this package imports neither torch nor lightning, so that a Hydra application
+that only composes its configuration starts quickly.
 """
 
 __version__ = "0.1.0"
@@ -116,7 +116,7 @@ _ROOMS = (
 
 __all__ = [*_HOMES]
 
-# Type checkers take any variable of this name for true; the import of typing alone would double the cost of this file.
+# Type checkers treat any variable of this name as true; importing typing would double the import time of this file.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lightning_tricks.callbacks.adaptive_gradient_clipping import (
@@ -214,12 +214,12 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name, or a room of the library, when it is first asked for."""
+    """Load a public name, or a subpackage, on first access."""
     from importlib import import_module
 
     if name in _HOMES:
         value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-        globals()[name] = value  # the next look-up is a plain one
+        globals()[name] = value  # the next access is a plain lookup
         return value
     if name in _ROOMS:
         return import_module(f"{__name__}.{name}")

@@ -70,7 +70,11 @@ def test_a_pattern_that_matches_nothing_is_refused_with_the_names_there_are() ->
         ({"clip_factor": 0}, ValueError, "`clip_factor` must be finite and > 0, got 0"),
         ({"clip_factor": math.nan}, ValueError, "`clip_factor` must be finite and > 0, got nan"),
         ({"eps": 0.0}, ValueError, "`eps` must be finite and > 0, got 0.0"),
-        ({"exclude": "head.*"}, TypeError, r"`exclude` must be a list of glob patterns, as \['head.\*'\], got 'head"),
+        (
+            {"exclude": "head.*"},
+            TypeError,
+            r"must be a list of glob patterns such as \['head.\*'\], got 'head",
+        ),
         ({"exclude": [1]}, TypeError, r"`exclude` must be a list of glob patterns.*got \[1\]"),
     ],
 )

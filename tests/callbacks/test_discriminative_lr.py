@@ -138,7 +138,7 @@ def test_a_modules_own_scheduler_keeps_the_ratios_in_a_resumed_run_too(kind: str
 
 def test_a_floor_that_a_scheduler_has_for_all_groups_is_warned_about() -> None:
     net = Plain(lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 3, eta_min=0.01))
-    with pytest.warns(UserWarning, match=r"CosineAnnealingLR\(eta_min=0\.01\) holds one rate for all"):
+    with pytest.warns(UserWarning, match=r"CosineAnnealingLR\(eta_min=0\.01\) has a single rate for all"):
         fit(DiscriminativeLR(groups=GROUPS), net=net)
 
 
@@ -196,9 +196,9 @@ def test_the_table_names_groups_and_multipliers_before_and_after_fit_starts() ->
         ({"decay": 0}, ValueError, r"`decay` must be finite and > 0, got 0\."),
         ({"groups": "head.*"}, TypeError, "`groups` must be a list, got 'head"),
         ({"groups": []}, ValueError, "`groups` must not be empty"),
-        ({"groups": ["a", ["a", "b"]]}, ValueError, "`groups` holds 'a' twice"),
+        ({"groups": ["a", ["a", "b"]]}, ValueError, "`groups` contains 'a' twice"),
         ({"groups": [3]}, TypeError, "`groups` must be a list, got 3"),
-        ({"groups": [["a", 3]]}, TypeError, "glob patterns or lists of them, got 3"),
+        ({"groups": [["a", 3]]}, TypeError, "glob patterns or lists of glob patterns, got 3"),
         ({"groups": ["a"], "multipliers": [1, 2]}, ValueError, "`multipliers` has 2 entries for 1 `groups`"),
         ({"multipliers": [1, -2]}, ValueError, "`multipliers` must be finite and >= 0, got -2"),
         ({"multipliers": {"a": 1}, "groups": ["a"]}, ValueError, "is a mapping whose patterns define the groups"),
@@ -215,11 +215,11 @@ def test_wrong_arguments_raise_at_construction(arguments: Any, error: type[Excep
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"groups": ["boody.*", "*"]}, r"'boody\.\*' matches no remaining parameter.*There is: body\.0\.weight"),
+        ({"groups": ["boody.*", "*"]}, r"'boody\.\*' matches no remaining parameter.*Parameters: body\.0\.weight"),
         ({"groups": ["*", "head.*"]}, r"'head\.\*' matches no remaining parameter"),
         (
             {"groups": ["body.0.*", "head.*"]},
-            r"body\.1\.weight, body\.1\.bias are in no group\. Given.*\* \| head",
+            r"body\.1\.weight, body\.1\.bias are in no group\. Patterns.*\* \| head",
         ),
         ({"multipliers": [1.0, 2.0]}, "`multipliers` has 2 entries, but the model has 3 groups"),
     ],
@@ -242,11 +242,11 @@ def test_optimizers_over_a_subset_or_over_strangers_are_refused_with_the_table()
         def configure_optimizers(self) -> Any:
             return torch.optim.LBFGS(self.parameters())
 
-    with pytest.raises(MisconfigurationException, match=r"No optimizer holds body\.0\.weight(?s:.*)body\.0\.\*"):
+    with pytest.raises(MisconfigurationException, match=r"No optimizer contains body\.0\.weight(?s:.*)body\.0\.\*"):
         fit(DiscriminativeLR(groups=GROUPS), net=Subset())
     with pytest.raises(MisconfigurationException, match=r"of shape \(7,\)\) that do not belong to the module"):
         fit(DiscriminativeLR(groups=GROUPS), net=Strange())
-    with pytest.raises(MisconfigurationException, match="LBFGS allows only one"):
+    with pytest.raises(MisconfigurationException, match="LBFGS supports only one"):
         fit(DiscriminativeLR(groups=GROUPS), net=Lbfgs())
 
 

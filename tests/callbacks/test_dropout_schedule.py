@@ -110,7 +110,7 @@ def test_a_finder_steps_with_dropout_and_leaves_the_masks_as_they_were(first: bo
 
 
 def test_two_on_one_layer_are_refused_and_two_on_two_layers_are_not() -> None:
-    with pytest.raises(MisconfigurationException, match="Two `DropoutSchedule` would drop the inputs of head"):
+    with pytest.raises(MisconfigurationException, match="`DropoutSchedule` callbacks would drop the inputs of head"):
         fit(DropoutSchedule(name="a"), DropoutSchedule(name="b"))
     fit(DropoutSchedule(name="a"), DropoutSchedule(name="b", include=["body.0"]), max_epochs=1)
 
@@ -118,7 +118,7 @@ def test_two_on_one_layer_are_refused_and_two_on_two_layers_are_not() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"include": ["hed"]}, "`include`: 'hed' matches no module of Net. Its modules: body, body.0"),
+        ({"include": ["hed"]}, "`include`: 'hed' matches no module of Net. Modules: body, body.0"),
         ({"include": []}, "`include`: an empty list matches no module"),
     ],
 )

@@ -281,7 +281,7 @@ def test_a_checkpoint_without_best_weights_is_resumed_with_a_warning(tmp_path: P
     fit_scripted(Scripted([1.0]), EarlyStopping("score", restore_best=False), keep, max_epochs=2)
     net, seen = Scripted([4.0, 3.0, 9.0]), Recorder(on_validation_batch_end=weights_now)
     with pytest.warns(
-        UserWarning, match="continues with a best `score` of 1, but the checkpoint does not hold the wei"
+        UserWarning, match="continues with a best `score` of 1, but the checkpoint does not contain the wei"
     ):
         trainer(EarlyStopping("score"), seen, max_epochs=5, limit_val_batches=1).fit(
             net, ckpt_path=str(tmp_path / "epoch=1.ckpt")
@@ -347,9 +347,9 @@ def test_verbose_says_each_new_best_and_the_stop(caplog: Any) -> None:
         fit_scripted(Scripted([3.0, 2.0]), EarlyStopping("score", patience=2, verbose=True))
     said = [record.message for record in caplog.records if "best" in record.message][:3]
     assert said == [
-        "score has a new best score: 3.",
-        "score improved by 1 and has a new best score: 2.",
-        "EarlyStopping: no better score in 2 checks; the best is 2.",
+        "score reached a new best score: 3.",
+        "score improved by 1 and reached a new best score: 2.",
+        "EarlyStopping: no better score in 2 checks; the best score is 2.",
     ]
 
 

@@ -300,7 +300,7 @@ def test_an_optimizer_over_a_subset_and_a_list_of_another_length_are_refused() -
         def configure_optimizers(self) -> Any:
             return torch.optim.SGD(self.head.parameters(), lr=0.1)
 
-    with pytest.raises(MisconfigurationException, match=r"No optimizer holds body\.0\.weight"):
+    with pytest.raises(MisconfigurationException, match=r"No optimizer contains body\.0\.weight"):
         fit(GradualUnfreezing(groups=GROUPS), net=Subset())
     with pytest.raises(ValueError, match=r"`schedule` needs one time per group, .* it has 2 for 3 groups"):
         fit(GradualUnfreezing([0, 1], groups=GROUPS), net=Deep())
@@ -311,8 +311,8 @@ def test_an_optimizer_over_a_subset_and_a_list_of_another_length_are_refused() -
     [
         ({"schedule": "thirds"}, ValueError, "`schedule` must be one of 'halves', 'one_per_epoch', got 'thirds'"),
         ({"schedule": 3}, TypeError, "`schedule` must be a list, got 3"),
-        ({"schedule": []}, ValueError, r"`schedule` must begin with 0, the head's time, got \[\]"),
-        ({"schedule": [1, 2]}, ValueError, r"must begin with 0, the head's time, got \[1, 2\]"),
+        ({"schedule": []}, ValueError, r"`schedule` must begin with 0, the time of the head, got \[\]"),
+        ({"schedule": [1, 2]}, ValueError, r"must begin with 0, the time of the head, got \[1, 2\]"),
         ({"every": 0}, ValueError, "`every` must be a duration > 0, got 0"),
         ({"every": "2 weeks"}, ValueError, "`every` must be a duration"),
         ({"rewarmup": -1}, ValueError, "`rewarmup` must be a duration >= 0, got -1"),
@@ -370,5 +370,5 @@ def test_a_module_that_toggles_its_optimizers_keeps_what_is_frozen_frozen() -> N
 def test_an_optimizer_that_would_idle_under_a_grad_scaler_is_refused_with_the_reason() -> None:
     runner = trainer(GradualUnfreezing(groups=GROUPS, every="2st"))
     runner.precision_plugin.scaler = torch.amp.GradScaler("cpu")
-    with pytest.raises(MisconfigurationException, match=r"freezes all that optimizer 0 holds \(groups \[0, 1\]\)"):
+    with pytest.raises(MisconfigurationException, match=r"freezes all parameters of optimizer 0 \(groups \[0, 1\]\)"):
         runner.fit(Net(manual=True))

@@ -87,10 +87,10 @@ def test_a_file_that_is_no_order_changes_nothing_and_is_warned_about_once_with_i
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         net = fit(live, OrderWriter({1: bad, 4: None, 6: bad, 8: "stop: [true"}))
-    found = [str(w.message) for w in caught if "changes nothing" in str(w.message)]
+    found = [str(w.message) for w in caught if "has no effect" in str(w.message)]
     assert len(found) == 2
-    assert "control.yaml changes nothing: line 2 ('learning_rate: 0.1'): `learning_rate` is not an order" in found[0]
-    assert "line 1 ('stop: [true'): no YAML" in found[1]
+    assert "control.yaml has no effect: line 2 ('learning_rate: 0.1'): `learning_rate` is not an order" in found[0]
+    assert "line 1 ('stop: [true'): invalid YAML" in found[1]
     assert net.trace == fit().trace
     assert live.applied == []
 

@@ -361,7 +361,7 @@ def test_a_rate_below_which_the_loss_only_falls_is_applied_with_a_warning(max_lr
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit(finder, net=Large())
-    said = [str(warning.message) for warning in caught if "still falls at the highest rate" in str(warning.message)]
+    said = [str(warning.message) for warning in caught if "still falling at the highest rate" in str(warning.message)]
     assert finder.result is not None
     assert finder.result.suggestion is not None
     assert finder.result.still_falls == (max_lr < 1)

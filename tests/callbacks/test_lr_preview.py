@@ -47,7 +47,7 @@ def test_a_rule_that_follows_the_run_is_taken_as_one_and_said_so() -> None:
     both = preview_lr([Plateau(), ExponentialDecay(0.5)], epochs=2, steps_per_epoch=2)
     assert list(both) == list(preview_lr([ExponentialDecay(0.5)], epochs=2, steps_per_epoch=2))
     assert both.unforeseen == ["Plateau"]
-    assert "Plateau is known only in the run: taken as 1 here." in str(both)
+    assert "Plateau is known only during the run; it counts as 1 here." in str(both)
 
 
 def test_without_any_callback_the_rate_is_the_base() -> None:

@@ -117,7 +117,7 @@ def test_targets_become_probabilities_where_nothing_is_mixed(arguments: Any) -> 
         ((X, CLASSES, CLASSES), {"num_classes": [3]}, "without `num_classes`"),
         ((X, ["a"] * 12), {}, "the entry 1 of the batch, a list of str.* Name the entries to mix with `targets`"),
         ((X, torch.ones(5)), {}, r"cannot mix the entry 1 of the batch, \(5,\) float32: it is not a tensor of 12 rows"),
-        ((CLASSES, X), {"key": 0}, "mixes floating inputs, got .* Add `NormalizeInputs`"),
+        ((CLASSES, X), {"key": 0}, "mixes floating-point inputs, got .* Add `NormalizeInputs`"),
         ((CLASSES,), {}, "no floating-point tensor"),
     ],
 )
@@ -135,7 +135,7 @@ def test_what_cannot_be_mixed_is_refused_at_the_first_batch(
         ({"p": 1.5}, ValueError, r"`p` must lie in \[0, 1\], got 1.5"),
         ({"num_classes": 1}, ValueError, "`num_classes` must be at least 2"),
         ({"num_classes": 2.0}, TypeError, "`num_classes` must be a list"),
-        ({"targets": [None]}, TypeError, "`targets` must be names or places"),
+        ({"targets": [None]}, TypeError, "`targets` must be names or indices"),
         ({"seed": -1}, ValueError, "`seed` must be at least 0"),
     ],
 )

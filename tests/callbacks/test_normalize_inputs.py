@@ -152,7 +152,7 @@ def test_a_module_that_holds_a_normalizer_has_it_fitted_and_its_batches_left_alo
 
 def test_two_normalizers_in_a_module_are_refused() -> None:
     net = Watching(nn.Sequential(InputNormalizer(4), InputNormalizer(4)))
-    with pytest.raises(MisconfigurationException, match=r"holds normalizer.0, normalizer.1. Fit each with `fit_"):
+    with pytest.raises(MisconfigurationException, match=r"contains normalizer.0, normalizer.1. Fit each with `fit_"):
         fit(NormalizeInputs(), net=net)
 
 
@@ -237,7 +237,7 @@ class Empty(IterableDataset):
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        (Batches(torch.tensor([[1.0, torch.nan, 2.0, torch.inf]])), "Features 1, 3 of the input hold NaN"),
+        (Batches(torch.tensor([[1.0, torch.nan, 2.0, torch.inf]])), "Features 1, 3 of the input contain NaN"),
         (Batches(torch.eye(4).to_sparse()), "sparse input"),
         (Batches(torch.ones(2, 4), torch.ones(2, 5)), "changes between batches: 4, then 5"),
         (DataLoader(Empty(), 8), "the training loader is empty"),

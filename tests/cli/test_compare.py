@@ -47,7 +47,7 @@ def test_it_prints_the_best_job_first_and_how_far_the_sweep_is(swept: Path, caps
     assert "ValueError: no" in lines[5]
     assert "6 jobs: 4 completed, 1 failed, 1 waiting; best val_loss 1e-05 (job 4, step 9)" in lines
     assert lines[-2] == f"best overrides: lr=1e-05 momentum={1 - 0.5**5!r} width=20 net=cnn"
-    assert lines[-1] == "(the importance of the parameters is shown from 8 jobs on)"
+    assert lines[-1] == "(the importance of the parameters is shown for 8 or more jobs)"
 
 
 def test_from_eight_jobs_on_it_says_what_mattered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +68,7 @@ def test_the_only_candidate_is_the_metric_and_an_accuracy_is_the_better_the_high
     for file in swept.rglob("metrics.csv"):
         file.write_text(file.read_text().replace("val_acc", "score"))
     assert main(["compare", str(swept)]) == 2
-    assert "Choose by --metric among score, train_loss." in capsys.readouterr().err
+    assert "Choose with --metric among score, train_loss." in capsys.readouterr().err
 
 
 def test_csv_and_json_have_the_values_in_full(swept: Path, tmp_path: Path) -> None:
@@ -101,9 +101,14 @@ def test_the_picture_has_each_parameter_on_its_own_scale(swept: Path, tmp_path: 
     ("folder", "options", "status", "message"),
     [
         ("nowhere", [], 2, "There is no folder"),
-        (".", [], 2, "is not a sweep, but holds 1; name one of them"),
+        (".", [], 2, "is not a sweep itself. Name one of its sweeps (1)"),
         ("sweep/0", [], 2, "is a single run"),
-        ("sweep", ["--metric", "val_f1"], 1, "no job has logged `val_f1`. Choose by --metric among val_acc, val_loss."),
+        (
+            "sweep",
+            ["--metric", "val_f1"],
+            1,
+            "no job has logged `val_f1`. Choose with --metric among val_acc, val_loss.",
+        ),
     ],
 )
 def test_where_there_is_nothing_to_compare_it_says_why_and_writes_no_picture(
@@ -122,7 +127,7 @@ def test_a_sweep_that_has_only_begun_has_nothing_to_complain_of(
     for number in (0, 1, 2, 4):
         shutil.rmtree(swept / str(number))
     assert main(["compare", str(swept)]) == 0
-    assert "no job has come to its first `val_loss` yet" in capsys.readouterr().out
+    assert "no job has logged `val_loss` yet" in capsys.readouterr().out
 
 
 def test_jobs_without_metrics_are_listed_all_the_same(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:

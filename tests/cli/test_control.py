@@ -52,7 +52,7 @@ def test_each_order_is_a_new_one_and_replaces_the_file_as_a_whole(
     assert file.stat().st_mode & stat.S_IRUSR
     out = capsys.readouterr().out
     assert f"{file}: lr: x0.5, stop: true, id: order-" in out
-    assert "in place of: lr: x0.5 stop: true id: order-" in out
+    assert "replaces: lr: x0.5 stop: true id: order-" in out
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_several_runs_are_listed_and_none_is_written_to(file: Path, capsys: pyte
     other = RunMarker(str(file.parent.with_name("version_1") / "control.yaml"))
     assert main(["control", "logs", "stop=true"]) == 2
     said = capsys.readouterr().err
-    assert "2 runs are in logs; name one of them:" in said
+    assert "There are 2 runs in logs; name one of them:" in said
     assert str(file) in said
     assert other.path in said
     assert not file.exists()

@@ -60,7 +60,7 @@ def test_without_a_suggestion_it_ends_with_one(file: Path, capsys: pytest.Captur
         ("mine.py", "is not of the form"),
         ("nowhere.py:make", "There is no file nowhere.py"),
         ("{file}:nothing", "has no attribute 'nothing'"),
-        ("{file}:many", "got 3 things"),
+        ("{file}:many", "got 3 values"),
         ("no_such_module:make", "No module named"),
     ],
 )

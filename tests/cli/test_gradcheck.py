@@ -1,4 +1,4 @@
-"""`lightning-tricks gradcheck`: 0 right, 1 wrong, 2 cannot tell."""
+"""`lightning-tricks gradcheck`: 0 correct, 1 wrong, 2 cannot be checked."""
 
 import json
 from pathlib import Path

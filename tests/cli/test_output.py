@@ -34,4 +34,4 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 def test_the_help_has_the_exit_statuses() -> None:
     run = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True)
-    assert "exit status: 0 done, 1 done and the answer is bad" in " ".join(run.stdout.split())
+    assert "exit status: 0 success, 1 negative result" in " ".join(run.stdout.split())

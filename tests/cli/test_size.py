@@ -73,9 +73,9 @@ def test_the_table_has_rows_widths_capacity_batch_sizes_and_memory(
         "rows         3,000, in batches of 32",
         "features     4 per row",
         "outputs      3 per row",
-        "parameters   67 trainable, 0.00744 for each output of a row",
+        "parameters   67 trainable, 0.00744 per output of a row",
         "hidden width 6 by inputs and outputs (2/3 of the inputs + outputs)",
-        "             42 to 214 by rows (a = 10 to 2 rows for each weight)",
+        "             42 to 214 by rows (a = 10 to 2 rows per weight)",
         "batch sizes  64, 128, 256, 512",
     ]
 
@@ -87,7 +87,7 @@ def test_few_rows_are_one_batch_and_memory_counts_weights_and_rows(
     lines = capsys.readouterr().out.splitlines()
     assert lines[6] == "batch sizes  100"
     # 67 weights of 4 bytes, four times; a row of 4 floats, a label, and the results of two layers and a ReLU
-    assert lines[7] == "memory       1.07 kB for weights, gradients and two moments, 100 B for each row"
+    assert lines[7] == "memory       1.07 kB for weights, gradients and two moments, 100 B per row"
     assert lines[8].strip() == "11.1 kB at 100"
 
 
@@ -99,7 +99,7 @@ def test_sizes_that_exceed_the_memory_are_left_out(file: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("stream", [], "number of training rows is not known"),
+        ("stream", [], "number of training rows is unknown"),
         ("wrong", [], "`training_step` raised RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
         ("make", ["--memory-gb", "1e-6"], "the weights alone need 1.07 kB"),
         ("make", ["--memory-gb", "-1"], "`--memory-gb` must be finite and > 0"),

@@ -291,7 +291,7 @@ ROWS = DataLoader(data(), batch_size=4)
     ("model", "loader", "arguments", "error", "message"),
     [
         (Backbone(), [1, 2], {}, TypeError, r"`loader` must be a DataLoader, got \[1, 2\]"),
-        (Backbone(), DataLoader(Stream()), {}, TypeError, "map-style dataset, got a stream"),
+        (Backbone(), DataLoader(Stream()), {}, TypeError, "map-style dataset, got an iterable-style one"),
         (Backbone(), DataLoader(data(), 4, shuffle=True), {}, ValueError, "dataset's order.*has a RandomSampler"),
         (Backbone(), DataLoader(data(), None), {}, ValueError, "batches of `batch_size` rows"),
         (Backbone(), DataLoader(data(3), 4, drop_last=True), {}, ValueError, "at least one batch, got none of 3"),
@@ -299,9 +299,9 @@ ROWS = DataLoader(data(), batch_size=4)
         (Backbone(), ROWS, {"copies": 0}, ValueError, "`copies` must be at least 1"),
         (Backbone(), ROWS, {"shard_rows": 0}, ValueError, "`shard_rows` must be at least 1"),
         (len, ROWS, {}, TypeError, "`model` must be a module"),
-        (NeedsLabels(), ROWS, {}, TypeError, "needs x, labels, and gets the first part.*without labels"),
+        (NeedsLabels(), ROWS, {}, TypeError, "needs x, labels, but receives only the first part.*without labels"),
         (NeedsLabels(), DataLoader([{"x": 1.0, "labels": 2}]), {}, TypeError, "NeedsLabels needs labels"),
-        (nn.Identity(), DataLoader([{"x": 1.0, "y": 2}]), {}, TypeError, "needs input, the batch has x, y"),
+        (nn.Identity(), DataLoader([{"x": 1.0, "y": 2}]), {}, TypeError, "needs input, but the batch has x, y"),
         (nn.Identity(), DataLoader(Fails(torch.zeros(3)), 4), {}, ValueError, r"changes its shape.*from row 8 on"),
         (nn.Identity(), DataLoader(Fails(torch.tensor([1.0, float("nan")])), 4), {}, ValueError, "must be finite"),
         (nn.LSTM(2, 2), DataLoader(torch.zeros(4, 3, 2)), {}, TypeError, "must be a tensor, got tuple.*`layer`"),
@@ -343,7 +343,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_the_work(tmp_path: Path, mon
     old = build(tmp_path)[0][0]
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100))
-    with pytest.raises(OSError, match=r"needs 616 B for .*cache, 100 B are free; choose another disk"):
+    with pytest.raises(OSError, match=r"needs 616 B for .*cache, but only 100 B are free; choose another disk"):
         build(tmp_path, Backbone(1))
     assert leftovers(tmp_path) == {"cache"}
     assert torch.equal(FeatureDataset(tmp_path / "cache")[0][0], old)
@@ -369,7 +369,7 @@ def test_damage_is_refused_by_the_reader_and_mended_by_the_writer(tmp_path: Path
         file.unlink()
     else:
         file.write_bytes(content if damage == "flip" else content[:-1])
-    with pytest.raises(RuntimeError, match=r"is damaged: .*call `cache_features` to build it anew"):
+    with pytest.raises(RuntimeError, match=r"is damaged: .*call `cache_features` to rebuild it"):
         FeatureDataset(tmp_path / "cache")
     features = build(tmp_path)
     assert features.manifest["reason"].startswith("it is damaged")
@@ -380,7 +380,7 @@ def test_a_cache_of_another_version_is_refused_and_built_anew(tmp_path: Path) ->
     build(tmp_path)
     manifest = tmp_path / "cache" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 99'))
-    with pytest.raises(RuntimeError, match="has format 99, this version reads 1"):
+    with pytest.raises(RuntimeError, match="has format 99, but this version reads 1"):
         FeatureDataset(tmp_path / "cache")
     assert build(tmp_path).manifest["reason"] == "it has format 99, not 1"
 

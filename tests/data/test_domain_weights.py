@@ -85,7 +85,7 @@ def test_a_weighted_classifier_beats_the_unweighted_one_on_the_target(seed: int)
 
 
 def test_domains_that_hardly_overlap_are_warned_about() -> None:
-    with pytest.warns(UserWarning, match="source rows; the domains hardly overlap"):
+    with pytest.warns(UserWarning, match="source rows are effective; the domains hardly overlap"):
         weights = domain_weights(gaussian(1000, [0.0]), gaussian(1000, [4.0], seed=1), max_weight=1000.0)
     assert weights.isfinite().all()
 

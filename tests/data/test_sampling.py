@@ -40,7 +40,7 @@ def test_class_weights_take_the_targets_of_a_segmentation_and_booleans() -> None
         ([0, -100], ValueError, r"must not be negative, got -100.*targets\[targets >= 0\]"),
         ([0.0, 1.0], TypeError, r"use `targets.long\(\)`"),
         (torch.eye(3).long(), ValueError, r"one-hot rows \(3, 3\); use `targets.argmax\(1\)`"),
-        (["a"], TypeError, "must hold numbers"),
+        (["a"], TypeError, "must contain numbers"),
     ],
 )
 def test_class_weights_refuse(targets: Any, error: type[Exception], message: str) -> None:

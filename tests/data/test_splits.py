@@ -63,7 +63,7 @@ def test_groups_meet_the_share_as_closely_as_they_can() -> None:
 
 @pytest.mark.parametrize("val", [0.05, 0.5])
 def test_an_unusual_share_is_warned_about_and_used(val: float) -> None:
-    with pytest.warns(UserWarning, match=rf"`val={val:g}` is outside of \[0.1, 0.3\]"):
+    with pytest.warns(UserWarning, match=rf"`val={val:g}` is outside \[0.1, 0.3\]"):
         assert len(train_val_split(rows(100), val)[1]) == 100 * val
 
 

@@ -81,10 +81,13 @@ def test_what_the_script_gives_wins(ask: Any) -> None:
     ("value", "message"),
     [
         ("cosine_dekay", r"LIGHTNING_TRICKS='cosine_dekay'.*no trick named 'cosine_dekay'. Did you mean cosine_decay"),
-        ("zzzz", "`lightning-tricks list` shows all"),
+        ("zzzz", "`lightning-tricks list` lists all"),
         ("cosine_decay,cosine_decay", "`cosine_decay` is named twice"),
         ("lr_schedule", r"no default and must be given: tricks.lr_schedule.schedule"),
-        ("lr_monitor", "LearningRateMonitor, not of this library: give it to the Trainer itself"),
+        (
+            "lr_monitor",
+            "LearningRateMonitor, which does not belong to this library: pass it to the Trainer",
+        ),
         ("@nowhere.yaml", r"No such file or directory: .*nowhere.yaml"),
         ("@typo.yaml", r"`cosine_decay` has no setting `end_faktor`. Did you mean end_factor"),
         ("@wrong.yaml", r"(?s)`end_factor` must lie in \[0, 1\], got 7"),

@@ -160,7 +160,7 @@ def test_a_lightning_without_the_name_is_an_error_that_says_so(monkeypatch: pyte
     original = fabric_launcher._hydra_subprocess_cmd
     monkeypatch.delattr(pytorch_launcher, "_hydra_subprocess_cmd")
     callback = DDPMultirun()
-    with pytest.raises(RuntimeError, match=r"lightning.pytorch.*has no `_hydra_subprocess_cmd` any more.*ddp_spawn"):
+    with pytest.raises(RuntimeError, match=r"lightning.pytorch.*no longer has `_hydra_subprocess_cmd`.*ddp_spawn"):
         callback.on_job_start(hydra_config(), task_function=lambda cfg: None)
     callback.on_job_end(hydra_config(), SimpleNamespace(status=JobStatus.FAILED))  # type: ignore[arg-type]
     assert fabric_launcher._hydra_subprocess_cmd is original

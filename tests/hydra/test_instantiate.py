@@ -59,7 +59,7 @@ def test_a_finder_comes_first_and_the_rest_stays_as_written() -> None:
 
 def test_a_bare_string_says_that_the_options_were_not_found_and_what_to_do() -> None:
     cfg = OmegaConf.create({"tricks": ["lr_finder"]})
-    with pytest.raises(ValueError, match=r"`tricks` holds the bare string 'lr_finder'.*--info searchpath") as error:
+    with pytest.raises(ValueError, match=r"`tricks` contains the bare string 'lr_finder'.*--info searchpath") as error:
         instantiate_callbacks(cfg.tricks)
     assert "hydra.searchpath=[pkg://lightning_tricks.conf]" in str(error.value)
 
@@ -71,9 +71,9 @@ def test_all_missing_values_are_named_at_once_with_their_override() -> None:
 
 
 def test_settings_of_an_option_that_is_not_selected_are_passed_over_with_a_warning() -> None:
-    with pytest.warns(UserWarning, match=r"`tricks.lr_finder` has no `_target_` and is passed over"):
+    with pytest.warns(UserWarning, match=r"`tricks.lr_finder` has no `_target_` and is skipped"):
         assert names({"lr_finder": {"num_steps": 77}, "a": COSINE}) == ["CosineDecay"]
-    with pytest.raises(ValueError, match=r"`tricks.lr_finder` has no `_target_`.*Select the option of that name"):
+    with pytest.raises(ValueError, match=r"`tricks.lr_finder` has no `_target_`.*Select the option with that name"):
         instantiate_callbacks({"lr_finder": {"num_steps": 77}})
 
 

@@ -181,7 +181,7 @@ def test_another_sweep_in_the_same_folder_is_refused(changed: tuple[str, ...], m
         (["model.lr=interval(0, 1)", "hydra.sweeper.method=halton"], "'halton'"),
         (["model.lr=0.1"], "nothing to draw"),
         (["model.lr=interval(0, 1)", "hydra.sweep.subdir=same"], "share a folder"),
-        (["hydra.sweeper.ablate=model.nothing"], "nothing at `model.nothing` to switch off"),
+        (["hydra.sweeper.ablate=model.nothing"], "nothing to disable at `model.nothing`"),
         (["hydra.sweeper.stages=[{a: 'interval(0, 1)'}]", "model.lr=interval(0, 1)"], "Could not override 'a'"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_folder_is_swept_by_one_process_at_a_time(tmp_path: Path) -> None:
     with only_sweep_in(tmp_path):
         status, text = sweep(tmp_path, *TWO)
     assert status == 1
-    assert "is running the sweep" in text
+    assert "is currently running the sweep" in text
 
 
 def test_a_job_that_still_runs_is_not_run_beside_itself(tmp_path: Path) -> None:

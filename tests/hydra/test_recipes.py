@@ -37,7 +37,7 @@ def test_each_recipe_trains_in_an_experiment_of_the_demo(recipe: str, monkeypatc
     callbacks = instantiate_callbacks(cfg.tricks)
     trainer = instantiate(cfg.trainer, callbacks=callbacks)
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*(writes it too|stops before|never checked).*")
+        warnings.filterwarnings("error", message=".*(also writes it|stops before|never checked).*")
         trainer.fit(instantiate(cfg.model), instantiate(cfg.data))
     assert trainer.current_epoch == 4
     assert math.isfinite(trainer.callback_metrics["val_loss"])

@@ -38,7 +38,7 @@ def test_a_stage_that_was_begun_keeps_its_start_though_a_failed_job_turns_out_be
     monkeypatch.setenv("FAIL", ",".join(str(i) for i in range(3)))
     status, text = sweep(tmp_path, *options)
     assert status == 1
-    assert "No job of the first 3" in text
+    assert "None of the first 3" in text
     better = [i for i, job in enumerate(overrides_in(tmp_path)) if job == ["model.lr=0.1"]]
     monkeypatch.setenv("FAIL", ",".join(map(str, better)))
     assert sweep(tmp_path, *options)[0] == 1

@@ -75,7 +75,7 @@ def test_wrong_inputs_and_outputs_are_named() -> None:
     model = ConcatBackbones([nn.Linear(2, 3), nn.Linear(2, 3), nn.Linear(2, 3)], 4)
     with pytest.raises(ValueError, match="one per backbone, 3; got 2"):
         model(torch.zeros(1, 2), torch.zeros(1, 2))
-    with pytest.raises(ValueError, match="the same rows"):
+    with pytest.raises(ValueError, match="the same number of rows"):
         model(torch.zeros(1, 2), torch.zeros(2, 2), torch.zeros(1, 2))
     with pytest.raises(TypeError, match="must be a tensor, got tuple; name an inner layer with `layer`"):
         ConcatBackbones([nn.LSTM(2, 3)], 4)(torch.zeros(1, 2, 2))

@@ -47,7 +47,7 @@ def test_the_figure_has_a_panel_for_the_rate_and_one_for_each_factor_that_moves(
     factors = {"a/schedule": [1.0, 0.5], "a/warmup": [1.0, 1.0], "b/schedule": [0.2, 0.4]}
     panels = plot_lr([0, 0.5], [0.2, 0.2], factors, ["Plateau"]).axes
     assert [panel.get_title(loc="left") for panel in panels] == [
-        "Learning rate over 2 steps: first 0.2, highest 0.2, last 0.2\nknown only in the run, taken as 1: Plateau",
+        "Learning rate over 2 steps: first 0.2, highest 0.2, last 0.2\nknown only during the run, counts as 1: Plateau",
         "× a/schedule",
         "× b/schedule",
     ]

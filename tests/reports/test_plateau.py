@@ -21,7 +21,7 @@ def test_score_best_and_rate_are_drawn_and_each_cut_is_marked_in_both_frames(tmp
     assert list(below.lines[0].get_ydata()) == pytest.approx([0.1, 0.1, 0.1, 0.05, 0.025, 0.025, 0.025])
     for axes in (above, below):
         assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [30, 40]
-    assert "cut (2)" in lines(above)
+    assert "reduction (2)" in lines(above)
     assert (tmp_path / "plot.png").stat().st_size > 10_000
 
 
@@ -33,5 +33,5 @@ def test_the_best_of_a_score_that_rises_rises_and_starts_at_the_first_number() -
 
 
 def test_a_run_without_a_check_has_no_picture() -> None:
-    with pytest.raises(ValueError, match="`history` must hold at least one check"):
+    with pytest.raises(ValueError, match="`history` must contain at least one check"):
         plot_plateau([])

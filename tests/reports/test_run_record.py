@@ -45,7 +45,7 @@ def test_a_field_that_a_later_version_adds_is_ignored_and_a_missing_one_is_empty
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 1}', '{"schema_version": 99, "model": "A"}'])
 def test_what_is_not_a_report_is_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match=r"not the report.json|newer lightning-tricks"):
+    with pytest.raises(ValueError, match=r"not the report.json|newer version of lightning-tricks"):
         RunRecord.from_json(text)
 
 

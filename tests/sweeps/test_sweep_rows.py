@@ -112,7 +112,7 @@ def test_a_folder_of_sweeps_names_them(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name / "0" / ".hydra").mkdir(parents=True)
         (tmp_path / name / "multirun.yaml").write_text("")
-    with pytest.raises(ValueError, match=r"holds 2; name one of them:\n.*a\n.*b"):
+    with pytest.raises(ValueError, match=r"Name one of its sweeps \(2\):\n.*a\n.*b"):
         read_rows(tmp_path)
 
 

@@ -63,5 +63,5 @@ def test_what_is_kept_of_the_projects_early_stopping_is_kept_in_silence_and_else
 def test_a_selection_that_the_project_does_not_build_is_named_with_both_cures(project: Path) -> None:
     run = typed(["python", "src/train.py", "+tricks=[cosine_decay]"], project)
     assert run.returncode == 0, run.stderr
-    assert "selects `tricks=[cosine_decay]`, and the Trainer has none of these callbacks" in run.stderr
+    assert "selects `tricks=[cosine_decay]`, but the Trainer has none of these callbacks" in run.stderr
     assert "+tricks@callbacks=[cosine_decay]" in run.stderr

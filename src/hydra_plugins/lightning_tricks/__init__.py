@@ -1,6 +1,6 @@
 """Put the packaged options of lightning-tricks on the search path of every Hydra application.
 
-Hydra imports this file at each start of any Hydra application in the environment: it imports hydra and nothing else.
+Hydra imports this file at each start of any Hydra application in the environment, so it imports only hydra.
 """
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -8,10 +8,10 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 
 class LightningTricksSearchPathPlugin(SearchPathPlugin):
-    """Append ``pkg://lightning_tricks.conf``, behind the application's own folders."""
+    """Append ``pkg://lightning_tricks.conf`` after the application's own folders."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append the packaged options; an application's file of the same name wins.
+        """Append the packaged options; an application's file with the same name takes precedence.
 
         Errors in how a command line selects them suggest close matches from here on.
         """

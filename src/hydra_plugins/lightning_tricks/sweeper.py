@@ -1,6 +1,7 @@
-"""The sweeper ``hydra/sweeper=lightning_tricks_random``: what Hydra must see of it.
+"""The sweeper ``hydra/sweeper=lightning_tricks_random``: the class that Hydra loads.
 
-Hydra imports this file at each start of any Hydra application in the environment: the work is imported when it begins.
+Hydra imports this file at each start of any Hydra application in the environment, so the implementation is imported
+late.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,18 +14,18 @@ from omegaconf import DictConfig
 
 
 class LightningTricksRandomSweeper(Sweeper):
-    """Draw the values of all jobs before the first one starts, and run those jobs that are not done yet.
+    """Draw the values of all jobs before the first one starts, and run the jobs that are not done yet.
 
     Args:
-        n_trials: how many jobs, for each stage if there are stages; ``method="grid"`` runs every combination.
-        seed: of the values; ``None``: drawn once, and recorded in the sweep's folder.
+        n_trials: number of jobs, per stage if there are stages; ``method="grid"`` runs every combination.
+        seed: seed of the values; ``None``: drawn once and recorded in the sweep's folder.
         method: ``"random"``, ``"sobol"`` or ``"grid"``.
-        params: overrides, by key, that every command line has; those that are typed win.
+        params: overrides by key that apply to every command line; overrides on the command line take precedence.
         stages: parameters by name and stage; each stage starts from the best job so far, judged by what the
             application returns.
-        keys: the application's keys for the names in ``stages``; ``None`` leaves a parameter out.
-        ablate: a node with tricks, of which each is switched off in turn, then all.
-        direction: ``"minimize"`` or ``"maximize"``: which result is best.
+        keys: the application's keys for the names in ``stages``; ``None`` omits a parameter.
+        ablate: a node with tricks; each of them is disabled in turn, and finally all of them.
+        direction: ``"minimize"`` or ``"maximize"`` the result.
         capacity: grow a network instead: ``units``, ``max_units``, ``layers``, ``max_layers`` and ``seeds``.
     """
 
@@ -45,7 +46,7 @@ class LightningTricksRandomSweeper(Sweeper):
         self.capacity = capacity
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Build the launcher, for jobs that leave a record."""
+        """Build the launcher, for jobs that write a record."""
         from lightning_tricks.hydra.recorded_job import RecordedJob
 
         self.hydra_context, self.config = hydra_context, config
@@ -54,7 +55,7 @@ class LightningTricksRandomSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the sweep that the arguments describe; return what the launcher returned."""
+        """Run the sweep that the arguments describe; return the launcher's results."""
         from lightning_tricks.hydra.capacity_sweep import CapacitySweep
         from lightning_tricks.hydra.random_sweep import RandomSweep
 

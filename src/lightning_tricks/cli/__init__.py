@@ -1,1 +1,1 @@
-"""The lightning-tricks command: one file a subcommand."""
+"""The lightning-tricks command: one file per subcommand."""

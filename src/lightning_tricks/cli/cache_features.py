@@ -1,4 +1,4 @@
-"""`lightning-tricks cache-features pkg.module:callable`: run a backbone once over a dataset and keep its features."""
+"""`lightning-tricks cache-features pkg.module:callable`: run a backbone once over a dataset and store its features."""
 
 import argparse
 import sys
@@ -11,16 +11,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the arguments."""
     parser = subparsers.add_parser(
         "cache-features",
-        help="run a frozen backbone once over a dataset and keep its features on disk",
+        help="run a frozen backbone once over a dataset and store its features on disk",
         description="Write the outputs of a model, or of one of its layers, for each row of a dataset. Called again, "
-        "it continues what was interrupted, and builds anew only if the weights, the data or the layer changed.",
+        "it continues an interrupted run, and rebuilds the cache only if the weights, the data or the layer "
+        "changed.",
         epilog="example: lightning-tricks cache-features project.model:backbone_and_loader --layer pool --out features",
     )
     parser.add_argument("target", metavar="MODULE:CALLABLE", help=f"{TARGET_HELP}(module, dataloader), not shuffled")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the cache")
-    parser.add_argument("--layer", metavar="NAME", help="take the output of this submodule (default: the module's)")
-    parser.add_argument("--copies", type=int, default=1, help="passes through augmented data (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, help="of the augmentation (default: 0)")
+    parser.add_argument(
+        "--layer", metavar="NAME", help="use the output of this submodule (default: of the whole module)"
+    )
+    parser.add_argument("--copies", type=int, default=1, help="number of passes through augmented data (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the augmentation (default: 0)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         model, loader = load_target(args.target)
         features = cache_features(model, loader, args.out, layer=args.layer, copies=args.copies, seed=args.seed)
-    except Exception as error:  # whatever the user's own code raises belongs on one line too
+    except Exception as error:  # exceptions of user code are also shown on one line
         print(f"lightning-tricks cache-features: {error or type(error).__name__}", file=sys.stderr)
         return 2
     parts = ", ".join(f"{part['name']} {tuple(part['shape'])} {part['dtype']}" for part in features.manifest["parts"])

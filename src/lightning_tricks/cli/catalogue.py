@@ -1,6 +1,6 @@
-"""Catalogue: read what the tricks say of themselves, from their options and docstrings, without importing them.
+"""Catalogue: read the options and docstrings of the tricks without importing them.
 
-Reading the source text takes milliseconds; importing it would take the seconds that torch and Lightning take.
+Reading the source takes milliseconds; importing it would take seconds, because of torch and Lightning.
 """
 
 import ast
@@ -19,10 +19,10 @@ class Card:
     """One trick.
 
     Attributes:
-        option: its name for Hydra, ``tricks=[option]``.
+        option: its name in Hydra, ``tricks=[option]``.
         target: the callback it builds, as a dotted name.
-        title: what it does, in a line.
-        docstring: the callback's method card; empty for a callback that is not ours.
+        title: a one-line summary.
+        docstring: the callback's method card; empty for callbacks of other libraries.
         yaml: the text of the option.
     """
 
@@ -52,7 +52,7 @@ def find_card(name: str, cards: list[Card]) -> Card:
     """Return the card of an option or a callback.
 
     Raises:
-        LookupError: there is none; the message offers the closest names.
+        LookupError: an unknown name; the message suggests close matches.
     """
     for card in cards:
         if name in (card.option, card.callback):
@@ -81,7 +81,7 @@ def _docstring(public_name: str) -> str:
 
 
 def plain_text(docstring: str) -> str:
-    """Drop the mark-up of a docstring that a terminal does not render.
+    """Remove docstring markup that a terminal does not render.
 
     Example:
         >>> plain_text("See :func:`lightning_tricks.functional.schedules.cosine_decay`, with ``t_0``.")

@@ -10,7 +10,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "checklist",
         help="print the six-step checklist of a run",
-        description="Judge a run by the six steps from a loss to the real world: done, missing, not applicable or "
+        description="Judge a run by the six steps from the loss to the real world: done, missing, not applicable or "
         "unknown, with the evidence and what to try next.",
         epilog="example: lightning-tricks checklist lightning_logs/version_3",
     )

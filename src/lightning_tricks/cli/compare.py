@@ -1,4 +1,4 @@
-"""`lightning-tricks compare DIR`: the jobs of a sweep as a table, a picture, CSV and JSON, while it runs or after."""
+"""`lightning-tricks compare DIR`: the jobs of a sweep as a table, a figure, CSV and JSON, during or after the sweep."""
 
 import argparse
 import json
@@ -10,23 +10,27 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the arguments."""
     parser = subparsers.add_parser(
         "compare",
-        help="compare the jobs of a sweep: table, importance of each parameter, picture",
-        description="Read the overrides and metrics of a Hydra sweep, finished or not, and show one row a job, the "
-        "best first, and how much each parameter mattered.",
+        help="compare the jobs of a sweep: table, importance of each parameter, figure",
+        description="Read the overrides and metrics of a Hydra sweep, finished or not, and show one row per job, the "
+        "best first, and the importance of each parameter.",
         epilog="example: lightning-tricks compare multirun/2026-11-21/16-00-00 --metric val_accuracy --mode max",
     )
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the sweep's folder, what hydra.sweep.dir was")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder of the sweep (hydra.sweep.dir)")
     parser.add_argument(
-        "--metric", help="a column of the jobs' metrics.csv (default: val_loss, else the only one of validation)"
+        "--metric", help="a column of the jobs' metrics.csv (default: val_loss, or the only validation metric)"
     )
-    parser.add_argument("--mode", choices=["min", "max"], help="which is best (default: max for accuracies, else min)")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row a job, values in full")
+    parser.add_argument(
+        "--mode",
+        choices=["min", "max"],
+        help="whether low or high is best (default: max for accuracies, otherwise min)",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row per job, with all digits")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write rows, importances and scales")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure: .png, .pdf, .svg ...")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the sweep; 1 if no job has the metric, 2 if there is no sweep to show."""
+    """Show the sweep; 1 if no job has the metric, 2 if there is no sweep."""
     from lightning_tricks.sweeps.capacity_curve import plot_sizes
     from lightning_tricks.sweeps.metric_choice import choose_metric, choose_mode
     from lightning_tricks.sweeps.sweep_plots import plot_rows
@@ -52,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         return 2
     states = {row.status for row in sweep.rows}
     if not has_metric and states & {"running", "waiting"} and not states & {"completed", "no record"}:
-        print(f"no job has come to its first `{metric}` yet")
+        print(f"no job has logged `{metric}` yet")
         return 0
     if not has_metric:
         print(f"lightning-tricks compare: {_why_no_metric(metric, sweep.metrics)}", file=sys.stderr)
@@ -63,5 +67,5 @@ def _why_no_metric(metric: str, metrics: list[str]) -> str:
     if metric in metrics:
         return f"no job has a finite `{metric}`."
     if metrics:
-        return f"no job has logged `{metric}`. Choose by --metric among {', '.join(sorted(metrics))}."
+        return f"no job has logged `{metric}`. Choose with --metric among {', '.join(sorted(metrics))}."
     return "no metrics.csv below any job: give the Trainer `lightning.pytorch.loggers.CSVLogger` in the job's folder."

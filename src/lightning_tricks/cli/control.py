@@ -1,4 +1,4 @@
-"""`lightning-tricks control RUN lr=x0.5`: give an order to a running training, through the file LiveControl watches."""
+"""`lightning-tricks control RUN lr=x0.5`: give an order to a running training, through the file of LiveControl."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "control",
         help="change the learning rate, save, validate or stop during a run",
-        description="Write the file that LiveControl watches; the run obeys at its next look, within every_n_steps. "
+        description="Write the file that LiveControl watches; the run applies the order within every_n_steps steps. "
         "Without an order, list the runs that can be controlled.",
         epilog="example: lightning-tricks control outputs/2026-11-21/17-05-00 lr=x0.5 checkpoint=true",
     )
@@ -47,15 +47,15 @@ def run(args: argparse.Namespace) -> int:
         return 2
     print(f"{path}: {', '.join(write_order(order).splitlines())}")
     if before:
-        print(f"in place of: {' '.join(before)}")
+        print(f"replaces: {' '.join(before)}")
     return 0
 
 
 def read_order(words: Sequence[str]) -> Order:
-    """Return the order that ``key=value`` words give, with an ``id`` that makes it a new one.
+    """Return the order of ``key=value`` arguments, with an ``id`` that makes it a new order.
 
     Raises:
-        ValueError: no such key or value, or a key given twice; the message is the callback's own.
+        ValueError: an unknown key, an invalid value, or a repeated key; with the message of the callback.
 
     Example:
         >>> order = read_order(["lr=x0.5", "stop=true"])
@@ -75,26 +75,26 @@ def read_order(words: Sequence[str]) -> Order:
 
 
 def find_run(run: Path) -> WatchedFile:
-    """Return the file that the LiveControl of a run watches at this moment.
+    """Return the file that the LiveControl of a run currently watches.
 
     Args:
-        run: the control file, or a folder by which the run is known, or one above it.
+        run: the control file, or a folder that identifies the run, or one above it.
 
     Raises:
-        ValueError: no run is there, or several; the message lists those that can be seen.
+        ValueError: there is no run, or there are several; the message lists the runs found.
     """
     runs = _runs_of(run)
     if len(runs) == 1:
         return runs[0]
     if runs:
-        raise ValueError(f"{len(runs)} runs are in {run}; name one of them:\n{_table(runs)}")
+        raise ValueError(f"There are {len(runs)} runs in {run}; name one of them:\n{_table(runs)}")
     others = watched_files(Path())
-    seen = f"Runs below the current folder:\n{_table(others)}" if others else "None is below the current folder either."
+    seen = f"Runs below the current folder:\n{_table(others)}" if others else "There is none below it either."
     raise ValueError(f"No run with LiveControl is training in {run}. {seen}")
 
 
 def _runs_of(run: Path) -> list[WatchedFile]:
-    """Return the runs that are in a folder; logs elsewhere, but below the current folder, are found as well."""
+    """Return the runs in a folder; runs with logs elsewhere below the current folder are also found."""
     here = run.resolve()
     if run.is_file() or run.suffix in (".yaml", ".yml"):
         return [watched for watched in watched_files(here.parent) if watched.path == here]
@@ -116,7 +116,7 @@ def _table(runs: Sequence[WatchedFile]) -> str:
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    """Replace the file in one go: whoever reads it sees the old order or the new one."""
+    """Replace the file atomically: a reader sees either the old order or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8")

@@ -39,7 +39,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=_words,
         default=[],
         metavar="RULES",
-        help=f"skip these: {words}; PLC001:encoder.* ignores one place",
+        help=f"skip these: {words}; PLC001:encoder.* ignores matching modules",
     )
     parser.add_argument("--fail-on", choices=["error", "warning", "info"], default="error", help="default: error")
     parser.add_argument("--preview", action="store_true", help="also check rules in preview")
@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.update_baseline and args.baseline is None:
             raise ValueError("`--update-baseline` needs `--baseline FILE`.")
-        accepted = _read_accepted(args)  # first: reading a file is faster than a diagnosis
-        with redirect_stdout(sys.stderr):  # output of user code does not belong to the report
+        accepted = _read_accepted(args)  # first, because reading a file is faster than a diagnosis
+        with redirect_stdout(sys.stderr):  # output of user code is not part of the report
             report = _diagnose(args)
         report = _with_baseline(report, accepted, args)
         shown = _render(report, args)

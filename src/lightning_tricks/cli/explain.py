@@ -1,4 +1,4 @@
-"""`lightning-tricks explain NAME`: the card of a trick, the file of a recipe, or the page of a rule."""
+"""`lightning-tricks explain NAME`: the documentation of a trick, a recipe or a rule."""
 
 import argparse
 import re
@@ -14,15 +14,17 @@ from lightning_tricks.doctor.rules.registry import find_rule
 from lightning_tricks.doctor.rules.rule import Rule
 
 _KINDS = {
-    "static": "from the model, the optimizers and the loaders as they are",
+    "static": "from the model, the optimizers and the loaders",
     "batch": "from one batch: a training step is traced",
-    "run": "during training: by the callback `Doctor`",
+    "run": "during training, by the callback `Doctor`",
 }
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the arguments."""
-    parser = subparsers.add_parser("explain", help="print what a trick or a recipe does, or what a doctor's rule means")
+    parser = subparsers.add_parser(
+        "explain", help="print the documentation of a trick, a recipe or a rule of the doctor"
+    )
     parser.add_argument(
         "name",
         help="an option, a callback, a recipe, or a rule: cosine_decay, CosineDecay, fine_tune, PLC001, "
@@ -31,7 +33,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the card or the page; 2 if there is none."""
+    """Print the page; 2 if there is none."""
     try:
         print(explain(args.name))
     except (LookupError, ValueError) as error:
@@ -41,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def explain(name: str) -> str:
-    """Return what there is to say about a rule, a recipe or a trick.
+    """Return the documentation of a rule, a recipe or a trick.
 
     Raises:
-        LookupError: nothing has this name; the message offers the closest names.
+        LookupError: an unknown name; the message suggests close matches.
         ValueError: the project's settings are wrong.
     """
     rules = known_rules()
@@ -55,7 +57,7 @@ def explain(name: str) -> str:
 
 
 def explain_trick(card: Card) -> str:
-    """Return the method card of a trick, complete in itself, and its option."""
+    """Return the complete method card of a trick, and its option."""
     page = full_card(card.docstring, _docstring_of) or card.title
     return (
         f"{card.callback} (tricks=[{card.option}])\n\n{page}\n\n"
@@ -64,7 +66,7 @@ def explain_trick(card: Card) -> str:
 
 
 def explain_recipe(recipe: Recipe) -> str:
-    """Return what a recipe is for, what each of its tricks does, and its file."""
+    """Return the purpose of a recipe, a line for each of its tricks, and its file."""
     titles = {card.option: card.title for card in read_cards()}
     width = max(map(len, recipe.tricks), default=0)
     tricks = "\n".join(f"    {option:<{width}}  {titles[option]}" for option in recipe.tricks)
@@ -75,13 +77,13 @@ def explain_recipe(recipe: Recipe) -> str:
 
 
 def explain_rule(rule: Rule) -> str:
-    """Return the page of a rule, with its options and how to leave it out."""
+    """Return the page of a rule, with its options and how to ignore it."""
     lines = [f"{rule.code} {rule.name}: {rule.severity}{', in preview' if rule.preview else ''}", "", _page(rule), ""]
     lines.append(f"Checked {_KINDS[rule.kind]}.")
     if rule.options:
         given = ", ".join(f"{key!r}: {value!r}" for key, value in rule.options.items())
         lines.append(f"Defaults: options={{{rule.code!r}: {{{given}}}}}.")
-    lines.append(f"Left out by a comment in the class's source, `# lt: ignore[{rule.code}]`, or by --ignore.")
+    lines.append(f"Ignore it with a comment in the source of the class, `# lt: ignore[{rule.code}]`, or with --ignore.")
     return "\n".join(lines)
 
 
@@ -106,7 +108,7 @@ def _indent(text: str) -> str:
 
 
 def _card(name: str, recipes: list[str]) -> Card:
-    """Return a card; a name that is spelt like a rule or a recipe is answered with the closest of these."""
+    """Return a card; for a name similar to a rule or recipe, the error suggests these."""
     try:
         return find_card(name, read_cards())
     except LookupError:

@@ -13,27 +13,29 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "find-lr",
         help="find a learning rate with a range test",
-        description="Train for a hundred steps at rising learning rates and say which of them to train with.",
+        description="Train for a hundred steps at increasing learning rates and suggest one of them.",
         epilog="example: lightning-tricks find-lr project.model:make --plot lr.png",
     )
     parser.add_argument(
         "target",
         metavar="MODULE:CALLABLE",
-        help=f"{TARGET_HELP}(module, dataloader), (module, datamodule), or a module with a train_dataloader of its own",
+        help=f"{TARGET_HELP}(module, dataloader), (module, datamodule), or a module with its own train_dataloader",
     )
     parser.add_argument("--min-lr", type=float, default=1e-7, help="the first rate (default: 1e-7)")
     parser.add_argument("--max-lr", type=float, default=10.0, help="the last rate (default: 10)")
     parser.add_argument("--num-steps", type=int, default=100, help="optimizer steps of the sweep (default: 100)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of the training to come (default: not known)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="epochs of the coming training (default: unknown)")
     parser.add_argument("--seed", type=int, metavar="S", help="seed of the random generators during the sweep")
-    parser.add_argument("--refine", type=int, default=0, metavar="K", help="then train K steps at a few rates around")
+    parser.add_argument(
+        "--refine", type=int, default=0, metavar="K", help="then train for K steps at a few rates around it"
+    )
     parser.add_argument("--suggestion", default="auto", help="auto, valley, steep, minimum or slide (default: auto)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure: .png, .pdf, .svg ...")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write rates, losses and the suggestion")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Find a rate and show it; 1 if there is no suggestion, 2 if it cannot be looked for."""
+    """Find a rate and show it; 1 if there is no suggestion, 2 if the search is not possible."""
     from lightning_tricks.callbacks.find_lr import find_lr
 
     try:
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             args.json.write_text(json.dumps(result.to_dict(), indent=1))
             print(f"numbers: {args.json}")
-    except Exception as error:  # whatever the user's own code raises belongs on one line too
+    except Exception as error:  # exceptions of user code are also shown on one line
         print(f"lightning-tricks find-lr: {error}", file=sys.stderr)
         return 2
     return 0 if result.suggestion is not None else 1

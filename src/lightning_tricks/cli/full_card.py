@@ -1,4 +1,4 @@
-"""Full card: a method card in which each section that refers to another card is followed by that card's section."""
+"""Full card: a method card in which each reference to another card is followed by that card's section."""
 
 import re
 from collections.abc import Callable
@@ -8,11 +8,11 @@ _REFERENCE = re.compile(r"as (?:for )?`?([A-Z]\w+)`?(?=[\s,.;:]|$)")
 
 
 def full_card(docstring: str, read_docstring: Callable[[str], str]) -> str:
-    r"""Return a card that can be read without another one.
+    r"""Return a self-contained card.
 
     Args:
-        docstring: a card, as plain text.
-        read_docstring: returns the card of a class, empty where there is none.
+        docstring: a card as plain text.
+        read_docstring: returns the card of a class; empty if there is none.
 
     Example:
         >>> cards = {"LRSchedule": "Multiply.\n\nWhere it acts: right after each step."}
@@ -36,7 +36,7 @@ def full_card(docstring: str, read_docstring: Callable[[str], str]) -> str:
 
 
 def _section_of(card: str, title: str) -> str:
-    """Return the text of a section, with what is indented below it."""
+    """Return the text of a section, including its indented lines."""
     lines: list[str] = []
     for block in card.split("\n\n"):
         section = _SECTION.match(block)

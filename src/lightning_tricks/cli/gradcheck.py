@@ -1,4 +1,4 @@
-"""`lightning-tricks gradcheck pkg.module:callable`: are the gradients of a training step those of its loss?"""
+"""`lightning-tricks gradcheck pkg.module:callable`: check the gradients of a training step."""
 
 import argparse
 import json
@@ -15,30 +15,30 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "gradcheck",
         help="compare gradients with finite differences",
         description="Run the training step on a copy of the model in float64 and compare its gradients with finite "
-        "differences. Exit status: 0 right, 1 wrong, 2 cannot tell.",
+        "differences. Exit status: 0 correct, 1 wrong, 2 cannot be checked.",
         epilog="example: lightning-tricks gradcheck project.model:make --budget 2min",
     )
     parser.add_argument(
         "target",
         metavar="MODULE:CALLABLE",
-        help=f"{TARGET_HELP}(module, dataloader), (module, datamodule), or a module with a train_dataloader of its own",
+        help=f"{TARGET_HELP}(module, dataloader), (module, datamodule), or a module with its own train_dataloader",
     )
-    parser.add_argument("--eps", type=float, default=1e-6, help="step of each weight (default: 1e-6)")
-    parser.add_argument("--tol", type=float, default=1e-7, help="largest relative difference (default: 1e-7)")
-    parser.add_argument("--directions", type=int, default=8, help="random directions (default: 8)")
+    parser.add_argument("--eps", type=float, default=1e-6, help="step size of each weight (default: 1e-6)")
+    parser.add_argument("--tol", type=float, default=1e-7, help="largest accepted relative difference (default: 1e-7)")
+    parser.add_argument("--directions", type=int, default=8, help="number of random directions (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the directions (default: 0)")
-    parser.add_argument("--budget", default="60s", metavar="TIME", help="wall time: 30s, 2min (default: 60s)")
+    parser.add_argument("--budget", default="60s", metavar="TIME", help="wall-clock time: 30s, 2min (default: 60s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare and print the table; 1 if a gradient is wrong, 2 if that cannot be known."""
+    """Compare and print the table; 1 if a gradient is wrong, 2 if it cannot be checked."""
     from lightning_tricks.doctor.tracing.obtain_batch import draw, loaders_of
     from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
     from lightning_tricks.engine.gradcheck.gradient_check import gradient_check
 
     try:
-        with redirect_stdout(sys.stderr):  # what the user's own code prints is not part of the table
+        with redirect_stdout(sys.stderr):  # output of user code is not part of the table
             model, data = load_target(args.target)
             if data is None:
                 data = model.train_dataloader()
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
             result = gradient_check(model, batch, **{name: getattr(args, name) for name in names})
         if args.json:
             args.json.write_text(json.dumps(result.to_dict(), indent=1))
-    except Exception as error:  # an error of the user's code is reported in one line, too
+    except Exception as error:  # exceptions of user code are also shown on one line
         print(f"lightning-tricks gradcheck: {error}", file=sys.stderr)
         return 2
     print(result)

@@ -1,4 +1,4 @@
-"""`lightning-tricks init FOLDER`: a small project that trains at once, to be changed into yours."""
+"""`lightning-tricks init FOLDER`: write a small project that trains immediately, as a starting point."""
 
 import argparse
 import sys
@@ -11,10 +11,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Declare the arguments."""
     parser = subparsers.add_parser(
         "init",
-        help="write a small project that trains at once",
+        help="write a small project that trains immediately",
         description="Write conf/, train.py, model.py, data.py, a test and a Makefile. Nothing is overwritten.",
     )
-    parser.add_argument("folder", type=Path, help="where; made if it does not exist")
+    parser.add_argument("folder", type=Path, help="the target folder; created if it does not exist")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,10 +41,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def read_template() -> list[tuple[Path, str]]:
-    """Return the files of the project: paths relative to its folder, and texts."""
+    """Return the files of the project: relative paths and texts."""
     folder = Path(lightning_tricks.__file__).parent / "templates" / "project"
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != "__pycache__"]
-    # a file named .gitignore would act on the template itself
+    # a file named .gitignore would apply to the template itself
     return [
         (path.relative_to(folder).with_name(path.name.replace("gitignore", ".gitignore")), path.read_text("utf-8"))
         for path in files

@@ -1,4 +1,4 @@
-"""`lightning-tricks list [tricks|recipes|rules]`: what there is, a line each."""
+"""`lightning-tricks list [tricks|recipes|rules]`: list them, one per line."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from lightning_tricks.doctor.rules.rule import Rule
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under their columns; ``code`` marks the columns that hold names, not sentences."""
+    """Rows with their column names; the first ``code`` columns contain names, not sentences."""
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
@@ -23,10 +23,12 @@ class Table:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the arguments."""
-    parser = subparsers.add_parser("list", help="list the tricks, the recipes, or the doctor's rules, a line each")
+    parser = subparsers.add_parser("list", help="list the tricks, the recipes, or the rules of the doctor")
     choices = ["tricks", "recipes", "rules"]
     parser.add_argument("what", nargs="?", choices=choices, default="tricks", help="default: tricks")
-    parser.add_argument("--format", choices=["text", "markdown"], default="text", help="text, or the README's table")
+    parser.add_argument(
+        "--format", choices=["text", "markdown"], default="text", help="text, or the Markdown table of the README"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     }
     try:
         table = tables[args.what]()
-    except ValueError as error:  # in the project's settings
+    except ValueError as error:  # an error in the project's settings
         print(f"lightning-tricks list: {error}", file=sys.stderr)
         return 2
     print(markdown_table(table) if markdown else text_table(table))
@@ -48,19 +50,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def tricks_table(own: bool = False) -> Table:
-    """Return option, callback and what it does of each trick; only our own ones where Lightning's have no place."""
+    """Return the option, the callback and the summary of each trick, optionally without those of Lightning."""
     rows = [(card.option, card.callback, card.title) for card in read_cards() if card.docstring or not own]
     return Table(("option", "callback", "what it does"), rows, code=2)
 
 
 def recipes_table() -> Table:
-    """Return name, tricks and purpose of each recipe."""
+    """Return the name, the tricks and the purpose of each recipe."""
     rows = [(recipe.name, ",".join(recipe.tricks), recipe.title) for recipe in read_recipes()]
     return Table(("recipe", "tricks", "what it is for"), rows, code=2)
 
 
 def rules_table(rules: Sequence[Rule] | None = None) -> Table:
-    """Return code, name, severity and meaning of each rule, by default of the packaged ones."""
+    """Return the code, name, severity and title of each rule, by default of the packaged rules."""
     rows = [
         (rule.code, rule.name, f"{rule.severity}{' (preview)' if rule.preview else ''}", plain_text(rule.title))
         for rule in (all_rules() if rules is None else rules)
@@ -69,13 +71,13 @@ def rules_table(rules: Sequence[Rule] | None = None) -> Table:
 
 
 def text_table(table: Table) -> str:
-    """Return one line a row, the columns below each other."""
+    """Return one line per row, with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*table.rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table.rows)
 
 
 def markdown_table(table: Table) -> str:
-    """Return the README's table."""
+    """Return the table in Markdown."""
     rows = [[*(f"`{cell}`" for cell in row[: table.code]), *row[table.code :]] for row in table.rows]
     lines = [table.columns, ["---"] * len(table.columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,4 +1,4 @@
-"""The entry point: hand the arguments to a subcommand and return its exit status."""
+"""The entry point: pass the arguments to a subcommand and return its exit status."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from importlib import import_module
 import lightning_tricks
 from lightning_tricks.cli.output import PIPE_CLOSED, degrade_to_ascii, is_closed_pipe, silence_closed_pipe
 
-# A subcommand is a module of this folder with `add_parser` and `run`; a dash in its name is an underscore there.
+# A subcommand is a module of this folder with `add_parser` and `run`; dashes become underscores in the module's name.
 SUBCOMMANDS = (
     "list",
     "explain",
@@ -34,14 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the arguments after the command's name; by default those of the process.
 
     Returns:
-        The exit status: 0 done; 1 done, and the answer is bad (the doctor has findings at ``--fail-on``, no job of a
-        sweep has the metric); 2 cannot be done as asked; 130 interrupted; 141 the reader of a pipe left.
+        The exit status: 0 success; 1 success with a negative result (the doctor has findings at ``--fail-on``, no job
+        of a sweep has the metric); 2 the command cannot be run as requested; 130 interrupted; 141 the reader of a pipe
+        closed it.
     """
     degrade_to_ascii()
     parser = argparse.ArgumentParser(
         prog="lightning-tricks",
-        description="Training advice as parts that work.",
-        epilog="exit status: 0 done, 1 done and the answer is bad (findings, no metric), 2 cannot be done as asked",
+        description="Training techniques for PyTorch Lightning.",
+        epilog="exit status: 0 success, 1 negative result (findings, no metric), 2 cannot be run as requested",
     )
     parser.add_argument("--version", action="version", version=lightning_tricks.__version__)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -1,4 +1,4 @@
-"""Output: characters that a pipe or an old terminal cannot show, and readers that leave before the end."""
+"""Output: handle characters that a pipe or terminal cannot encode, and pipes that are closed early."""
 
 import codecs
 import errno
@@ -7,7 +7,7 @@ import sys
 from typing import IO
 
 PIPE_CLOSED = 141
-"""The exit status of a program that wrote into a pipe that is no longer read: 128 + SIGPIPE, as of a shell's."""
+"""The exit status of a program that wrote into a closed pipe: 128 + SIGPIPE, as in a shell."""
 
 _HANDLER = "lightning_tricks_ascii"
 _ASCII = {
@@ -17,15 +17,15 @@ _ASCII = {
 
 
 def degrade_to_ascii() -> None:
-    """Have the process's streams write a replacement for what their encoding lacks, instead of raising."""
+    """Make the process's streams replace characters that their encoding lacks, instead of raising an error."""
     codecs.register_error(_HANDLER, _replace)
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # another object may stand in for it
+        if hasattr(stream, "reconfigure"):  # the stream may be replaced by another object
             stream.reconfigure(errors=_HANDLER)
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
-    """Return replacements for the characters that cannot be encoded, and where to continue."""
+    """Return replacements for the characters that cannot be encoded, and the position to continue from."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_ASCII.get(char, "?") for char in error.object[error.start : error.end]), error.end
@@ -37,8 +37,8 @@ def is_closed_pipe(error: OSError) -> bool:
 
 
 def silence_closed_pipe(stream: IO[str]) -> None:
-    """Send what is still buffered nowhere, so that Python does not report the closed pipe when it exits."""
+    """Discard buffered output, so that Python does not report the closed pipe at exit."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    except (OSError, ValueError):  # no stream of the process's own
+    except (OSError, ValueError):  # not a stream of the process itself
         return

@@ -20,19 +20,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "preview",
         help="show the learning rates that a set of tricks will produce, before training",
-        description="Show the learning rate of each optimizer step as numbers, sparklines and a figure, factors apart.",
+        description="Show the learning rate of each optimizer step and its factors as numbers, sparklines and a "
+        "figure.",
         epilog=_EXAMPLE,
     )
     parser.add_argument("overrides", nargs="+", metavar="tricks=[...]", help="Hydra overrides, as for a training run")
     parser.add_argument("--epochs", type=int, required=True, help="max_epochs of the run")
-    parser.add_argument("--steps-per-epoch", type=int, required=True, help="optimizer steps in an epoch")
+    parser.add_argument("--steps-per-epoch", type=int, required=True, help="optimizer steps per epoch")
     parser.add_argument("--lr", type=float, default=1.0, help="base learning rate (default: 1, that is, multipliers)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure: .png, .pdf, .svg ...")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row a step: step, epoch, lr, factors")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one row per step: step, epoch, lr, factors")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compose the tricks, compute their learning rates and show them; 2 if that cannot be done."""
+    """Compose the tricks, compute their learning rates and show them; 2 if that is not possible."""
     from lightning_tricks.callbacks.lr_preview import preview_lr
     from lightning_tricks.hydra.compose import REFUSALS, compose_tricks
     from lightning_tricks.hydra.instantiate import instantiate_callbacks

@@ -1,4 +1,4 @@
-"""Recipes: read the packaged sets of tricks from their files, without importing what they build."""
+"""Recipes: read the packaged sets of tricks from their files, without importing the callbacks."""
 
 import re
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ class Recipe:
     """A named set of tricks.
 
     Attributes:
-        name: its name for Hydra, ``+recipes=name``.
-        page: the comment at the head of its file.
+        name: its name in Hydra, ``+recipes=name``.
+        page: the comment at the top of its file.
         tricks: the options that it selects.
         yaml: the text of the file.
     """

@@ -1,4 +1,4 @@
-"""`lightning-tricks report RUN [RUN2]`: render the report of a run anew, or of several side by side."""
+"""`lightning-tricks report RUN [RUN2]`: render the report of a run again, or of several runs on one page."""
 
 import argparse
 import sys
@@ -11,8 +11,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "report",
         help="render the report of a run, or of several on one page",
-        description="Print what happened in each run, in at most ten lines. With --html, write the page of the run; of "
-        "several runs, one page with their curves over one another, the settings that differ and the checklists.",
+        description="Summarize each run in at most ten lines. With --html, write the page of the run or, for several "
+        "runs, one page with overlaid curves, the settings that differ, and the checklists.",
         epilog="example: lightning-tricks report lightning_logs/version_3 lightning_logs/version_4 --html runs.html",
     )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="a run's folder, or its report.json")

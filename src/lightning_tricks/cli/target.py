@@ -1,4 +1,4 @@
-"""Target: what ``pkg.module:callable`` or ``path/file.py:callable`` makes, a module and perhaps its data."""
+"""Target: call ``pkg.module:callable`` or ``path/file.py:callable``, which returns a module and optionally its data."""
 
 import sys
 from pathlib import Path
@@ -8,10 +8,10 @@ TARGET_HELP = "pkg.module:callable or path/file.py:callable; it returns "
 
 
 def load_target(target: str) -> tuple[Any, Any]:
-    """Return the module and its data, as the target makes them; ``None`` for data that it does not return.
+    """Return the module and the data that the target returns; ``None`` if it returns no data.
 
     Raises:
-        ValueError: it is spelt wrong, there is no such file, or it makes something else.
+        ValueError: the form is invalid, the file does not exist, or the result has another type.
     """
     from importlib import import_module
     from importlib.util import module_from_spec, spec_from_file_location
@@ -25,7 +25,7 @@ def load_target(target: str) -> tuple[Any, Any]:
             raise ValueError(f"There is no file {place}.")
         module = module_from_spec(spec)
         sys.modules[spec.name] = module
-        sys.path.insert(0, str(Path(place).parent))  # as if it were run: it may import its neighbours
+        sys.path.insert(0, str(Path(place).parent))  # as if it were run: it may import modules next to it
         spec.loader.exec_module(module)
     else:
         sys.path.insert(0, "")
@@ -34,11 +34,11 @@ def load_target(target: str) -> tuple[Any, Any]:
     if not isinstance(made, (tuple, list)):
         return made, None
     if len(made) != 2:
-        raise ValueError(f"`{target}` must return a module, or a module and its data, got {len(made)} things.")
+        raise ValueError(f"`{target}` must return a module, or a module and its data, got {len(made)} values.")
     return made[0], made[1]
 
 
 def file_of_target(target: str) -> str | None:
-    """Return the file of a target that was loaded, ``None`` where it has none."""
+    """Return the file of a loaded target; ``None`` if it has none."""
     place = target.rpartition(":")[0]
     return place if place.endswith(".py") else getattr(sys.modules.get(place), "__file__", None)

@@ -1,1 +1,1 @@
-"""Which rows does a model see? Datasets, splits, weights, feature caches."""
+"""The rows that a model sees: datasets, splits, weights, feature caches."""

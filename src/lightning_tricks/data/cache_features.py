@@ -1,4 +1,4 @@
-"""Cache features: run a frozen network once over a dataset, and train on what it puts out."""
+"""Cache features: run a frozen network once over a dataset, and train on its outputs."""
 
 import contextlib
 from collections.abc import Iterator
@@ -33,39 +33,39 @@ def cache_features(
     shard_rows: int | None = None,
     progress: bool = True,
 ) -> FeatureDataset:
-    """Run a loader once through a model and keep the outputs on disk; the same call again opens them.
+    """Run a loader once through a model and store the outputs on disk; repeating the call opens them.
 
-    *Use when* a backbone is frozen and its inputs do not change from epoch to epoch: an epoch on its features costs
-    next to nothing. The features are those of eval mode, without a gradient, in the loader's own batches: equal to the
-    last bit to what the frozen backbone puts out on the same machine.
+    *Use when* a backbone is frozen and its inputs do not change from epoch to epoch: an epoch on its features is very
+    cheap. The features are computed in eval mode, without a gradient, in the loader's own batches, and are bit for bit
+    the outputs of the frozen backbone on the same machine.
 
-    A cache whose weights, model, data, layer or copies are not these is built anew, in a folder next to it that takes
-    its place when it is whole. After a kill the same call continues with the shards that are finished. Under
-    ``torch.distributed`` each process computes a share of the shards; all must see the same folder. Datasets of more
-    than 10,000 rows are recognized by 10,000 of them, and rows that are drawn anew each time by their number and class
-    alone: where such data have changed, delete the folder.
+    If the weights, the model, the data, the layer or the copies differ, the cache is rebuilt in a temporary folder,
+    which replaces the old one when it is complete. If the program is killed, the same call continues after the finished
+    shards. Under ``torch.distributed``, each process computes a share of the shards; all must see the same folder.
+    Datasets of more than 10,000 rows are identified by 10,000 of their rows, and datasets with random rows only by
+    their length and class: if such data have changed, delete the folder.
 
     Args:
-        model: gets the first part of each batch, or of a mapping the entries that its ``forward`` names (labels
-            excepted). It is put into eval mode meanwhile; its device is the one to compute on.
-        loader: a ``DataLoader`` over a map-style dataset, in the dataset's order. All other parts of a batch are
-            stored as they are, and must be tensors.
-        dirpath: the folder of the cache; its parent is made if needed.
-        layer: name of the submodule whose output is taken; ``None``: the model's own.
+        model: receives the first part of each batch or, for a mapping, the entries that its ``forward`` names (except
+            labels). It is put into eval mode during the call, and computes on its own device.
+        loader: a ``DataLoader`` over a map-style dataset, in the dataset's order. All other parts of a batch must be
+            tensors and are stored unchanged.
+        dirpath: the folder of the cache; its parent is created if necessary.
+        layer: name of the submodule whose output is stored; ``None``: the model's own output.
         copies: passes through the loader, for a dataset with augmentation; row i of pass k is row ``k * N + i``.
-        seed: of the augmentation.
-        shard_rows: rows that are lost at most when the program is killed, rounded up to whole batches; ``None``: about
-            64 MB of them.
-        progress: show a bar with the rows done, the disk space and the reason for building.
+        seed: seed of the augmentation.
+        shard_rows: maximum number of rows that are lost if the program is killed, rounded up to whole batches;
+            ``None``: about 64 MB.
+        progress: show a progress bar with the completed rows, the disk space and the reason for building.
 
     Returns:
         The rows: ``(features, *other parts)``.
 
     Raises:
-        TypeError: a type that is not allowed, a model that needs labels or several inputs, parts that are not tensors.
-        ValueError: a shuffled loader, a layer that does not exist, features that change shape or are not finite, a
-            folder that holds something else.
-        OSError: the disk is too small; nothing is left behind.
+        TypeError: an argument has the wrong type, the model needs labels or several inputs, or parts are not tensors.
+        ValueError: the loader is shuffled, the layer does not exist, features change shape or are not finite, or the
+            folder contains something else.
+        OSError: there is not enough disk space; nothing is left behind.
         RuntimeError: another program is building this cache, or another process of the run has failed.
 
     Example:
@@ -96,12 +96,12 @@ def cache_features(
             with contextlib.ExitStack() as stack:
                 on_rank_zero(lambda: stack.enter_context(only_writer(folder)))
                 _Build(model, loader, folder, plan, shard_rows).run(reason, progress)
-    return FeatureDataset(folder, verify=False)  # a cache that was there has been verified
+    return FeatureDataset(folder, verify=False)  # an existing cache has been verified
 
 
 @contextlib.contextmanager
 def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put the model into eval mode; afterwards restore its modes and the global generators."""
+    """Put the model into eval mode, and restore its modes and the global generators afterwards."""
     restore = remember_random_state()
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -119,10 +119,10 @@ def _fingerprints(model: nn.Module, loader: "DataLoader[Any]") -> dict[str, str]
 
 
 def _reason_to_build(folder: Path, plan: dict[str, Any]) -> str | None:
-    """Return why the cache in a folder is not the one that is asked for, in words; ``None`` if it is.
+    """Return why the cache in a folder is not the requested one; ``None`` if it is.
 
     Raises:
-        ValueError: the folder holds something else.
+        ValueError: the folder contains something else.
     """
     manifest = read_json(folder / MANIFEST)
     if manifest is None:
@@ -141,7 +141,7 @@ def _reason_to_build(folder: Path, plan: dict[str, Any]) -> str | None:
 
 
 class _Build:
-    """Write a cache, each process its share of the shards."""
+    """Write a cache; each process writes its share of the shards."""
 
     def __init__(
         self, model: nn.Module, loader: "DataLoader[Any]", folder: Path, plan: dict[str, Any], shard_rows: int | None
@@ -158,7 +158,7 @@ class _Build:
         self.writer = CacheWriter(folder, plan | {"batch_size": batch_size}, self.files)
 
     def run(self, reason: str, progress: bool) -> None:
-        """Write what is missing, and put the cache in its place; after an error nothing is left behind."""
+        """Write the missing shards and move the cache to its folder; after an error, nothing is left behind."""
         rank, _ = rank_and_world_size()
         on_rank_zero(self.writer.prepare)
         missing = on_rank_zero(self.writer.missing_shards)
@@ -174,7 +174,7 @@ class _Build:
         rank, world_size = rank_and_world_size()
         total = sum(len(self.files.shard(shard)) for shard in missing)
         title = f"cache_features: {size_of(self.files.num_bytes)} in {self.folder.name} ({reason})"
-        # without a bar tqdm stays out: its lock is shared with forked processes, and stays locked if one is killed
+        # tqdm is not used without a bar: its lock is shared with forked processes and stays locked if one is killed
         with tqdm(total=total, desc=title, unit="row") if progress else contextlib.nullcontext() as bar:
             for shard in missing[rank::world_size]:
                 for row, tensors in self._rows(shard):
@@ -184,7 +184,7 @@ class _Build:
                 self.writer.finish_shard(shard)
 
     def _rows(self, shard: int) -> Iterator[tuple[int, list[Tensor]]]:
-        """Compute the rows of a shard, batch by batch: the number of the first row, and its parts."""
+        """Compute the rows of a shard batch by batch, as the number of the first row and its parts."""
         rows = self.files.shard(shard)
         row = rows.start
         of_data = [number % self.files.rows_per_copy for number in rows]
@@ -193,7 +193,7 @@ class _Build:
             for part, (name, tensor) in zip(self.files.parts, found.items(), strict=True):
                 if Part.of(name, tensor) != part:
                     raise ValueError(
-                        f"Part `{name}` changes its shape: {part.dtype} {part.shape} per row at first, and "
+                        f"Part `{name}` changes its shape: {part.dtype} {part.shape} per row at first, but "
                         f"{Part.of(name, tensor)[1:]} from row {row} on; crop or pad the inputs, or name a layer "
                         "after pooling."
                     )
@@ -201,5 +201,6 @@ class _Build:
             row += len(found["features"])
         if row != rows.stop:
             raise ValueError(
-                f"The loader gave {row - rows.start} rows for {len(rows)} of the dataset; look at its `collate_fn`."
+                f"The loader returned {row - rows.start} rows for {len(rows)} rows of the dataset; check its "
+                f"`collate_fn`."
             )

@@ -1,4 +1,4 @@
-"""Cache files: how rows of tensors lie on disk, one file per part, with checksums of shards of rows."""
+"""Cache files: the layout of rows of tensors on disk, one file per part, with checksums of shards of rows."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_tricks.core.atomic_files import replace_file
 
 FORMAT = 1
-"""The layout of the files; raised when an older version could not read them."""
+"""The version of the file layout; increased when older versions could not read the files."""
 MANIFEST = "manifest.json"
 
 
@@ -40,11 +40,11 @@ class CacheFiles:
     """The files of a cache in a folder.
 
     Args:
-        folder: where they are.
+        folder: their folder.
         parts: the entries of a row.
         rows_per_copy: rows of one pass through the data.
-        copies: passes.
-        shard_rows: rows of a shard, which is written, and checked, at once; no shard has rows of two passes.
+        copies: number of passes.
+        shard_rows: rows per shard, the unit of writing and checking; no shard has rows of two passes.
     """
 
     def __init__(self, folder: Path, parts: list[Part], rows_per_copy: int, copies: int, shard_rows: int) -> None:
@@ -59,7 +59,7 @@ class CacheFiles:
         return cls(folder, parts, manifest["rows_per_copy"], manifest["copies"], manifest["shard_rows"])
 
     def describe(self) -> dict[str, Any]:
-        """Return what :meth:`from_manifest` reads."""
+        """Return the input of :meth:`from_manifest`."""
         parts = [part._asdict() | {"shape": list(part.shape)} for part in self.parts]
         return {
             "format": FORMAT,
@@ -96,7 +96,7 @@ class CacheFiles:
         return self.folder / f"{part}.bin"
 
     def reserve(self) -> None:
-        """Make the files in their full length, so that a full disk is noticed before the work.
+        """Create the files with their full length, so that a full disk is detected before the work.
 
         Raises:
             OSError: the disk is full.
@@ -110,7 +110,7 @@ class CacheFiles:
                     file.truncate(size)
 
     def write(self, first_row: int, tensors: list[Tensor]) -> None:
-        """Write rows to their places."""
+        """Write rows to their positions."""
         for i, (part, rows) in enumerate(zip(self.parts, tensors, strict=True)):
             if part.row_bytes:
                 with self.path(i).open("r+b") as file:
@@ -118,13 +118,13 @@ class CacheFiles:
                     file.write(bytes_of(rows))
 
     def sync(self) -> None:
-        """Wait until the disk has all that was written."""
+        """Wait until everything is written to disk."""
         for i in range(len(self.parts)):
             with self.path(i).open("r+b") as file:
                 os.fsync(file.fileno())
 
     def checksums(self, rows: range) -> list[int]:
-        """Return a checksum of these rows in each part, as they lie on disk."""
+        """Return a checksum of these rows in each part, as stored on disk."""
         return [self._checksum(i, part, rows) for i, part in enumerate(self.parts)]
 
     def _checksum(self, index: int, part: Part, rows: range) -> int:
@@ -137,7 +137,7 @@ class CacheFiles:
         return total if not left else -1
 
     def map(self) -> list[Tensor]:
-        """Return each part as a tensor ``(num_rows, *)`` on the file; what is written into it stays in memory."""
+        """Return each part as a memory-mapped tensor ``(num_rows, *)``; writes to it stay in memory."""
         return [self._map(i, part) for i, part in enumerate(self.parts)]
 
     def _map(self, index: int, part: Part) -> Tensor:
@@ -154,7 +154,7 @@ def bytes_of(rows: Tensor) -> memoryview:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return what a JSON file holds; ``None`` where it is missing, unfinished, or holds something else."""
+    """Return the contents of a JSON file; ``None`` if it is missing, incomplete, or of another form."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -163,7 +163,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file such that it is there whole or not at all, also after a power cut."""
+    """Write a JSON file such that it exists completely or not at all, even after a power failure."""
     unfinished = path.with_name(f"{path.name}.tmp{os.getpid()}")
     with unfinished.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=1)

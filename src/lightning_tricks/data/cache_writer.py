@@ -1,7 +1,7 @@
-"""Cache writer: build a feature cache in a folder next to its own, shard by shard, and rename it when it is whole.
+"""Cache writer: build a feature cache shard by shard in a temporary folder, and rename it when it is complete.
 
-Each finished shard has a file of its own that records its checksums; after a kill the next writer with the same
-fingerprints keeps these shards and writes the others. A reader sees a whole cache or none.
+Each finished shard has its own file with its checksums; if the program is killed, the next writer with the same
+fingerprints keeps these shards and writes the others. A reader sees a complete cache or none.
 """
 
 import contextlib
@@ -24,18 +24,18 @@ class CacheWriter:
 
     Args:
         dirpath: the folder of the cache.
-        plan: what the cache is made of; an unfinished one with the same plan is continued.
-        files: where the rows will lie, before the rename.
+        plan: the contents of the cache; an unfinished cache with the same plan is continued.
+        files: the files of the rows before the rename.
     """
 
     def __init__(self, dirpath: Path, plan: dict[str, Any], files: CacheFiles) -> None:
         self.dirpath, self.plan, self.files = dirpath, plan, files
 
     def prepare(self) -> None:
-        """Reserve the disk space, unless an unfinished cache with the same plan is there.
+        """Reserve the disk space, unless an unfinished cache with the same plan exists.
 
         Raises:
-            OSError: the disk is too small.
+            OSError: there is not enough disk space.
         """
         folder = self.files.folder
         described = self.plan | self.files.describe()
@@ -46,8 +46,8 @@ class CacheWriter:
         free = shutil.disk_usage(folder.parent).free
         if self.files.num_bytes > free:
             raise OSError(
-                f"`cache_features` needs {size_of(self.files.num_bytes)} for {self.dirpath}, {size_of(free)} "
-                "are free; choose another disk, a smaller layer, or fewer `copies`."
+                f"`cache_features` needs {size_of(self.files.num_bytes)} for {self.dirpath}, but only {size_of(free)} "
+                f"are free; choose another disk, a smaller layer, or fewer `copies`."
             )
         folder.mkdir()
         try:
@@ -80,17 +80,19 @@ class CacheWriter:
         write_json(self._record(shard), {"checksums": self.files.checksums(self.files.shard(shard))})
 
     def publish(self, reason: str) -> None:
-        """Put the whole cache in its place; one that is there is removed.
+        """Move the complete cache to its final folder, and remove an existing one.
 
         Args:
-            reason: why the cache was built, for the manifest.
+            reason: the reason for building the cache, for the manifest.
 
         Raises:
             RuntimeError: a shard is missing or damaged.
         """
         records = [self._recorded(shard) for shard in range(self.files.num_shards)]
         if None in records:
-            raise RuntimeError(f"Shard {records.index(None)} of {self.dirpath} was not written; call it again.")
+            raise RuntimeError(
+                f"Shard {records.index(None)} of {self.dirpath} was not written; call `cache_features` again."
+            )
         folder = self.files.folder
         write_json(folder / MANIFEST, self.plan | self.files.describe() | {"reason": reason, "checksums": records})
         old = self.dirpath.with_name(f".{self.dirpath.name}.old{os.getpid()}")
@@ -104,7 +106,7 @@ class CacheWriter:
 
 
 def discard(folder: Path) -> None:
-    """Remove a folder if it is there."""
+    """Remove a folder if it exists."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)
 
@@ -115,7 +117,7 @@ def unfinished_folder(dirpath: Path) -> Path:
 
 
 def size_of(num_bytes: int) -> str:
-    """Return a number of bytes in words.
+    """Return a number of bytes as text.
 
     Example:
         >>> size_of(3_680_256)
@@ -129,7 +131,7 @@ def size_of(num_bytes: int) -> str:
 
 @contextlib.contextmanager
 def only_writer(dirpath: Path) -> Iterator[None]:
-    """Hold the lock of a cache, so that two programs do not build it at once.
+    """Hold the lock of a cache, so that two programs do not build it at the same time.
 
     Raises:
         RuntimeError: another program holds it.
@@ -144,7 +146,7 @@ def only_writer(dirpath: Path) -> Iterator[None]:
         except BlockingIOError:
             raise RuntimeError(
                 f"Another program is building the feature cache in {dirpath}; wait until it is done, or choose another "
-                "folder."
+                f"folder."
             ) from None
         except (ModuleNotFoundError, OSError):  # Windows, or a file system without locks
             pass

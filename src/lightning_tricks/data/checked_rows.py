@@ -1,4 +1,4 @@
-"""Checked rows: read vectors and tables of numbers from tensors, arrays and lists, and refuse bad ones."""
+"""Checked rows: convert tensors, arrays and lists to vectors and tables of numbers, and check them."""
 
 from typing import Any
 
@@ -9,52 +9,52 @@ from lightning_tricks.core.arguments import shown
 
 
 def as_tensor(name: str, value: Any) -> Tensor:
-    """Return ``value`` as a tensor on the host, without a gradient.
+    """Return ``value`` as a detached tensor on the host.
 
     Raises:
-        TypeError: not a tensor, an array or a list of numbers.
+        TypeError: the value is not a tensor, an array or a list of numbers.
     """
     try:
         return value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"`{name}` must hold numbers, got {type(value).__name__} ({error}).") from None
+        raise TypeError(f"`{name}` must contain numbers, got {type(value).__name__} ({error}).") from None
 
 
 def as_classes(name: str, value: Any) -> Tensor:
-    """Return class indices as int64, at least one.
+    """Return at least one class index, as int64.
 
     Raises:
-        TypeError: not whole numbers of an integer type.
-        ValueError: none, or a negative one.
+        TypeError: the values do not have an integer dtype.
+        ValueError: there are no indices, or a negative one.
 
     Example:
         >>> as_classes("targets", [0.0, 1.0])
         Traceback (most recent call last):
         ...
-        TypeError: `targets` must hold class indices of an integer type, got torch.float32; use `targets.long()`.
+        TypeError: `targets` must contain class indices of an integer type, got torch.float32; use `targets.long()`.
     """
     classes = as_tensor(name, value)
     if classes.is_floating_point() or classes.is_complex():
         raise TypeError(
-            f"`{name}` must hold class indices of an integer type, got {classes.dtype}; use `{name}.long()`."
+            f"`{name}` must contain class indices of an integer type, got {classes.dtype}; use `{name}.long()`."
         )
     if classes.numel() == 0:
-        raise ValueError(f"`{name}` must hold at least one class index, got shape {tuple(classes.shape)}.")
+        raise ValueError(f"`{name}` must contain at least one class index, got shape {tuple(classes.shape)}.")
     classes = classes.long()
     if int(classes.min()) < 0:
         raise ValueError(
-            f"`{name}` must not be negative, got {int(classes.min())}; leave out rows without a label, "
+            f"`{name}` must not be negative, got {int(classes.min())}; remove rows without a label, "
             f"`{name}[{name} >= 0]`."
         )
     return classes
 
 
 def as_table(name: str, value: Any, min_rows: int) -> Tensor:
-    """Return rows of features, ``(N, d)``, as finite float64; further dimensions are flattened.
+    """Return rows of features, ``(N, d)``, as finite float64; additional dimensions are flattened.
 
     Raises:
         TypeError: not numbers.
-        ValueError: too few rows, no features, or NaN.
+        ValueError: there are too few rows, no features, or NaN values.
     """
     rows = as_tensor(name, value)
     if rows.ndim < 2 or rows.numel() == 0:
@@ -73,7 +73,7 @@ def as_weights(name: str, value: Any) -> Tensor:
 
     Raises:
         TypeError: not numbers.
-        ValueError: another shape, NaN, a negative weight, or a sum of zero.
+        ValueError: the shape is wrong, or there are NaN or negative weights, or the sum is zero.
 
     Example:
         >>> as_weights("weights", [0, 0])
@@ -94,10 +94,10 @@ def as_weights(name: str, value: Any) -> Tensor:
 
 
 def check_finite(name: str, numbers: Tensor) -> None:
-    """Raise if there is a NaN or an infinity among the numbers, and say in which row.
+    """Raise an error that names the row if there are NaN or infinite values.
 
     Raises:
-        ValueError: there is one.
+        ValueError: there are such values.
     """
     bad = ~numbers.isfinite().flatten(1).all(1) if numbers.ndim > 1 else ~numbers.isfinite()
     if bool(bad.any()):

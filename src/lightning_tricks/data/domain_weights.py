@@ -1,4 +1,4 @@
-"""Domain weights: how much a source row looks like the target domain, by a classifier of the two domains."""
+"""Domain weights: estimate how similar a source row is to the target domain, with a classifier of the two domains."""
 
 from typing import Any
 
@@ -13,35 +13,35 @@ from lightning_tricks.data.checked_rows import as_table
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _FOLDS = 3
 _MOST_ROWS = 5_000
-"""Rows of each domain on which the classifier is chosen; it is fitted to all of them."""
+"""Rows of each domain used to select the classifier, which is then fitted to all rows."""
 _MOST_SQUARES = 64
-"""Features up to which their squares are offered to the classifier, too."""
+"""Maximum number of features for which squares are also considered."""
 _FEW = 0.05
-"""An effective share of the rows below which the weights rest on too few of them."""
+"""The effective share of the rows below which the weights depend on too few of them."""
 
 
 def domain_weights(source: Any, target: Any, *, max_weight: float = 10.0, seed: int = 0) -> Tensor:
-    r"""Return one weight per source row: how much more probable it is in the target domain than in the source.
+    r"""Return one weight per source row: its probability in the target domain relative to the source domain.
 
     .. math:: w(x) \propto \frac{p(\mathrm{target} \mid x)}{p(\mathrm{source} \mid x)}
 
-    by a logistic classifier of the two domains on standardized features, and on their squares where they help;
-    whether they do, and its L2 penalty, is chosen by cross-validation. Weighted by it, source rows stand for the
-    target's inputs, provided that the targets depend on the inputs in the same way in both domains (covariate shift).
-    Use it as ``(weights * losses).mean()`` or in ``weighted_sampler``.
+    estimated by a logistic classifier of the two domains on standardized features and, if they help, their squares;
+    this choice and the L2 penalty are made by cross-validation. Weighted source rows represent the inputs of the target
+    domain, provided that the targets depend on the inputs in the same way in both domains (covariate shift). Use it as
+    ``(weights * losses).mean()`` or in ``weighted_sampler``.
 
     Args:
         source: ``(N, d)`` features of the labeled rows, at least 10 rows.
         target: ``(M, d)`` features of the domain where the model will be used, at least 10 rows; no labels.
-        max_weight: largest weight, >= 1; the larger it is, the more a few rows decide.
-        seed: of the folds.
+        max_weight: largest weight, >= 1; a larger value gives a few rows more influence.
+        seed: seed of the cross-validation folds.
 
     Returns:
         ``(N,)`` float32 with mean 1, each at most ``max_weight``.
 
     Raises:
-        TypeError: not numbers.
-        ValueError: NaN, shapes that do not match, too few rows, or a number that is out of range.
+        TypeError: the values are not numbers.
+        ValueError: there are NaN values or too few rows, the shapes do not match, or an argument is out of range.
 
     Example:
         >>> source, target = torch.arange(20.0).view(-1, 1), torch.arange(10.0, 30).view(-1, 1)
@@ -95,7 +95,7 @@ def _standardized(rows: Tensor) -> Tensor:
 
 
 def _held_out_loss(rows: Tensor, labels: Tensor, penalty: float) -> float:
-    """Return the mean log-loss on rows that the classifier did not see."""
+    """Return the mean log loss on held-out rows."""
     losses = []
     for fold in range(_FOLDS):
         held_out = torch.arange(len(rows)) % _FOLDS == fold
@@ -109,7 +109,7 @@ def _logits(rows: Tensor, coefficients: Tensor) -> Tensor:
 
 
 def _logistic_regression(rows: Tensor, labels: Tensor, penalty: float) -> Tensor:
-    """Return coefficients and intercept of least penalized log-loss."""
+    """Return the coefficients and the intercept that minimize the penalized log loss."""
     coefficients = torch.zeros(rows.shape[1] + 1, dtype=rows.dtype, requires_grad=True)
     optimizer = torch.optim.LBFGS([coefficients], max_iter=100, tolerance_change=1e-9, line_search_fn="strong_wolfe")
 
@@ -126,7 +126,7 @@ def _logistic_regression(rows: Tensor, labels: Tensor, penalty: float) -> Tensor
 
 
 def _bounded(ratios: Tensor, max_weight: float) -> Tensor:
-    """Return ``min(s * ratios, max_weight)`` with the s for which the mean is 1, found by bisection of log s."""
+    """Return ``min(s * ratios, max_weight)`` with s such that the mean is 1, found by bisection of log s."""
     low, high = -50.0, 800.0
     ratios = ratios.clamp(min=1e-300)
     for _ in range(200):
@@ -141,7 +141,7 @@ def _warn_if_few_rows_count(weights: Tensor) -> None:
     effective = (weights.sum().square() / weights.square().sum()).item()
     if effective < _FEW * len(weights):
         rank_zero_warn(
-            f"`domain_weights`: the weights are those of {effective:.0f} of {len(weights)} source rows; the domains "
-            "hardly overlap, and what is learned will rest on these. Lower `max_weight`, or align features with "
+            f"`domain_weights`: only {effective:.0f} of {len(weights)} source rows are effective; the domains hardly "
+            f"overlap, and training will depend on these rows. Lower `max_weight`, or align features with "
             "`coral_loss`."
         )

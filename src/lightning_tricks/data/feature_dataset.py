@@ -14,21 +14,21 @@ from lightning_tricks.data.cache_files import FORMAT, MANIFEST, CacheFiles, read
 class FeatureDataset(Dataset[tuple[Tensor, ...]]):
     """The rows that :func:`cache_features` wrote: features, and the other parts of each batch.
 
-    Rows are read from disk when they are asked for, so that a cache may be larger than memory. Worker processes
+    Rows are read from disk on access, so a cache may be larger than memory. Worker processes
     share the file cache of the operating system.
 
     Args:
         dirpath: the folder of the cache.
-        verify: compare the files with their checksums once, now, which reads them all. Worker processes do not repeat
-            it.
+        verify: compare the files with their checksums once at construction, which reads all of them. Worker processes
+        do not repeat this.
 
     Raises:
         FileNotFoundError: there is no cache.
         RuntimeError: it was written by another version, or its files are damaged.
 
     Attributes:
-        manifest: what the cache was made of: ``fingerprints``, ``layer``, ``copies``, ``parts``, ``num_rows``,
-            ``checksums``, and ``reason``: why it was built.
+        manifest: the description of the cache: ``fingerprints``, ``layer``, ``copies``, ``parts``, ``num_rows``,
+            ``checksums``, and ``reason``, the reason for building it.
 
     Example::
 
@@ -44,15 +44,15 @@ class FeatureDataset(Dataset[tuple[Tensor, ...]]):
             raise FileNotFoundError(f"There is no feature cache in {self.dirpath}; `cache_features` writes one.")
         if manifest.get("format") != FORMAT:
             raise RuntimeError(
-                f"The feature cache in {self.dirpath} has format {manifest.get('format')}, this version reads "
-                f"{FORMAT}; call `cache_features` to build it anew, or use the version that wrote it."
+                f"The feature cache in {self.dirpath} has format {manifest.get('format')}, but this version reads "
+                f"{FORMAT}; call `cache_features` to rebuild it, or use the version that wrote it."
             )
         self.manifest: dict[str, Any] = manifest
         self._files = CacheFiles.from_manifest(self.dirpath, manifest)
         damage = find_damage(self._files, manifest["checksums"] if verify else None)
         if damage:
             raise RuntimeError(
-                f"The feature cache in {self.dirpath} is damaged: {damage}; call `cache_features` to build it anew."
+                f"The feature cache in {self.dirpath} is damaged: {damage}; call `cache_features` to rebuild it."
             )
         self._parts = self._files.map()
 
@@ -70,11 +70,11 @@ class FeatureDataset(Dataset[tuple[Tensor, ...]]):
         return tuple(part[index].clone() for part in self._parts)
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, ...]]:
-        """Return several rows at once, which is faster than one by one; a ``DataLoader`` calls it."""
+        """Return several rows at once, which is faster than one by one; called by a ``DataLoader``."""
         return list(zip(*(part[list(indices)].unbind() for part in self._parts), strict=True))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the mapped files out: another process maps them itself."""
+        """Omit the mapped files, because another process maps them itself."""
         return {name: value for name, value in self.__dict__.items() if name != "_parts"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ class FeatureDataset(Dataset[tuple[Tensor, ...]]):
 
 
 def find_damage(files: CacheFiles, checksums: Sequence[Sequence[int]] | None) -> str | None:
-    """Return what is wrong with the files of a cache, in words; the sizes alone are checked without checksums."""
+    """Describe what is wrong with the files of a cache; without checksums, only their sizes are checked."""
     for i, part in enumerate(files.parts):
         expected = files.num_rows * part.row_bytes
         actual = files.path(i).stat().st_size if files.path(i).is_file() else None

@@ -14,9 +14,9 @@ from torch.utils.data import TensorDataset
 from lightning_tricks.core.tensor_copies import is_plain
 
 _ALL_ROWS = 10_000
-"""Datasets up to this length are read whole; of longer ones as many rows are read, evenly spaced."""
+"""Datasets up to this length are read completely; of longer ones, this many evenly spaced rows are read."""
 _PROBES = 3
-"""Rows that are read twice, to tell whether rows are drawn anew each time."""
+"""Rows that are read twice, to detect random rows."""
 
 
 def fingerprint_model(model: nn.Module) -> dict[str, str]:
@@ -41,8 +41,8 @@ def fingerprint_model(model: nn.Module) -> dict[str, str]:
 def fingerprint_data(dataset: Any) -> str:
     """Return the fingerprint of a map-style dataset's rows.
 
-    Rows that differ when they are read again (augmentation) are known by the dataset's class and length alone. Of
-    more than 10,000 rows, 10,000 are read, evenly spaced; tensors of a ``TensorDataset`` are read whole.
+    If rows differ when they are read again (augmentation), only the dataset's class and length are used. Of more than
+    10,000 rows, 10,000 evenly spaced rows are read; tensors of a ``TensorDataset`` are read completely.
 
     Example:
         >>> fingerprint_data([1, 2, 3]) == fingerprint_data([1, 2, 4])
@@ -60,14 +60,14 @@ def fingerprint_data(dataset: Any) -> str:
 
 
 def fingerprint_code(function: Any) -> str:
-    """Return the fingerprint of what a Python function does; of other callables the class alone is known."""
+    """Return the fingerprint of a Python function's code; for other callables, of the class."""
     return digest([type(function).__qualname__, _code_of(function)])
 
 
 def digest(values: Iterable[Any]) -> str:
-    """Return a hash of values that is the same in every process: numbers, texts, tensors, arrays and containers.
+    """Return a hash of values that is the same in every process: numbers, strings, tensors, arrays and containers.
 
-    Of other objects the class alone is known.
+    For other objects, only the class is used.
     """
     hasher = hashlib.blake2b(digest_size=16)
     for value in values:
@@ -109,7 +109,7 @@ def _feed_tensor(hasher: Any, tensor: Tensor) -> None:
 
 
 def _code_of(function: Any) -> list[Any]:
-    """Return what a Python function does, without the lines and files where it stands."""
+    """Return the code of a Python function without line numbers and file names."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return [] if code is None else _parts_of(code)
 

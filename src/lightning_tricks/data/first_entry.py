@@ -1,11 +1,11 @@
-"""First entry: the input in a row or batch of any form, and the same row with another input."""
+"""First entry: read or replace the input in a row or batch of any form."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def first_entry(row: Any) -> Any:
-    """Return the first entry of a tuple, list or mapping, and anything else as it is.
+    """Return the first entry of a tuple, list or mapping; anything else is returned unchanged.
 
     Raises:
         ValueError: an empty tuple, list or mapping.

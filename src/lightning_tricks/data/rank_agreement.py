@@ -1,4 +1,4 @@
-"""Rank agreement: what one process of a run finds out, or fails at, all of them know."""
+"""Rank agreement: share the results and failures of one process with all processes of a run."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,14 +9,14 @@ Result = TypeVar("Result")
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """Return the rank of this process, and the number of processes; (0, 1) without ``torch.distributed``."""
+    """Return the rank of this process and the number of processes; (0, 1) without ``torch.distributed``."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
 
 
 def on_rank_zero(work: Callable[[], Result]) -> Result:
-    """Do the work on rank 0 and return its result, or raise its exception, on all ranks.
+    """Do the work on rank 0 and, on all ranks, return its result or raise its exception.
 
     Example:
         >>> on_rank_zero(lambda: 1 + 1)
@@ -39,10 +39,10 @@ def on_rank_zero(work: Callable[[], Result]) -> Result:
 
 
 def on_all_ranks(work: Callable[[], None]) -> None:
-    """Do the work on each rank; if it fails on one, raise on all once all have ended.
+    """Do the work on each rank; if it fails on one, raise on all ranks after all have finished.
 
     Raises:
-        RuntimeError: another rank failed; the message has its exception.
+        RuntimeError: another rank failed; the message contains its exception.
     """
     rank, world_size = rank_and_world_size()
     if world_size == 1:
@@ -51,7 +51,7 @@ def on_all_ranks(work: Callable[[], None]) -> None:
     failure: Exception | None = None
     try:
         work()
-    except Exception as error:  # raised below, once all ranks know
+    except Exception as error:  # raised below, when all ranks know
         failure = error
     failures: list[str | None] = [None] * world_size
     torch.distributed.all_gather_object(failures, failure and f"rank {rank}: {failure}")

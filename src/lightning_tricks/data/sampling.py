@@ -16,19 +16,19 @@ def class_weights(targets: Any) -> Tensor:
 
     .. math:: w_c = \frac{N}{C\, n_c}
 
-    so that :math:`w_c n_c` is the same for all classes and the mean over rows is 1: the loss keeps its scale. For
-    ``weight`` of ``cross_entropy`` and ``focal_loss``; ``class_weights(targets)[targets]`` are the rows' weights for
-    ``weighted_sampler``. Use one of the two, not both.
+    so that :math:`w_c n_c` is the same for all classes and the mean over rows is 1, which preserves the scale of the
+    loss. For ``weight`` of ``cross_entropy`` and ``focal_loss``; ``class_weights(targets)[targets]`` are the weights of
+    the rows for ``weighted_sampler``. Use one of the two, not both.
 
     Args:
         targets: class indices of the training rows, of any shape: a tensor, an array or a list.
 
     Returns:
-        ``(C,)`` float32, with C one more than the largest index.
+        ``(C,)`` float32, where C is the largest index plus 1.
 
     Raises:
-        TypeError: targets that are not of an integer type.
-        ValueError: no targets, negative ones, one-hot rows, or a class without rows.
+        TypeError: the targets do not have an integer dtype.
+        ValueError: there are no targets, negative targets, one-hot rows, or a class without rows.
 
     Example:
         >>> class_weights([0, 0, 0, 1])
@@ -37,7 +37,7 @@ def class_weights(targets: Any) -> Tensor:
     classes = as_classes("targets", targets)
     if classes.ndim == 2 and classes.shape[1] > 1 and bool((classes.sum(1) == 1).all() and classes.max() == 1):
         raise ValueError(
-            f"`targets` must hold class indices, got one-hot rows {tuple(classes.shape)}; use `targets.argmax(1)`."
+            f"`targets` must contain class indices, got one-hot rows {tuple(classes.shape)}; use `targets.argmax(1)`."
         )
     counts = classes.flatten().bincount()
     missing = (counts == 0).nonzero().flatten().tolist()
@@ -52,21 +52,21 @@ def class_weights(targets: Any) -> Tensor:
 def weighted_sampler(weights: Any, num_samples: int | None = None, *, seed: int = 0) -> "WeightedSampler":
     """Return a sampler that draws rows with replacement, in proportion to their weights.
 
-    Unlike :class:`torch.utils.data.WeightedRandomSampler`, its draw depends on nothing but ``seed`` and the epoch:
-    every process makes the same draw, of which a ``DistributedSampler``, as Lightning wraps around it, gives each
-    rank its share; and an epoch that is repeated after a resume sees the same rows. There may be more than 2**24 rows.
+    Unlike :class:`torch.utils.data.WeightedRandomSampler`, its draw depends only on ``seed`` and the epoch: every
+    process makes the same draw, which Lightning's ``DistributedSampler`` divides among the ranks, and an epoch that is
+    repeated after a resume sees the same rows. There may be more than 2**24 rows.
 
     Args:
         weights: ``(N,)`` one weight per row of the dataset, >= 0, not all 0; they need not sum to 1.
-        num_samples: rows per epoch over all ranks, >= 1; ``None``: as many as there are weights.
-        seed: of the draws.
+        num_samples: rows per epoch over all ranks, >= 1; ``None``: the number of weights.
+        seed: seed of the draws.
 
     Returns:
         A sampler for ``DataLoader(dataset, sampler=...)``.
 
     Raises:
-        TypeError: a type that is not allowed.
-        ValueError: NaN, a negative weight, weights that sum to zero, or another shape.
+        TypeError: an argument has the wrong type.
+        ValueError: the weights contain NaN or negative values, sum to zero, or have the wrong shape.
 
     Example:
         >>> sampler = weighted_sampler([0.0, 1.0, 3.0], num_samples=1000)
@@ -77,7 +77,7 @@ def weighted_sampler(weights: Any, num_samples: int | None = None, *, seed: int 
 
 
 class WeightedSampler(Sampler[int]):
-    """What :func:`weighted_sampler` returns; ``set_epoch`` chooses the draw, else each iteration makes the next."""
+    """The sampler of :func:`weighted_sampler`; each iteration makes a new draw unless ``set_epoch`` is called."""
 
     def __init__(self, weights: Any, num_samples: int | None = None, *, seed: int = 0) -> None:
         self.weights = as_weights("weights", weights)
@@ -98,5 +98,5 @@ class WeightedSampler(Sampler[int]):
         upto = self.weights.cumsum(0)
         points = torch.rand(self.num_samples, generator=generator, dtype=torch.float64) * upto[-1]
         last = int(self.weights.nonzero().max())
-        # right: a row of weight 0 ends where the one before it ends, so no point falls on it
+        # right: a row of weight 0 has an empty interval, so no point falls into it
         return iter(torch.searchsorted(upto, points, right=True).clamp(max=last).tolist())

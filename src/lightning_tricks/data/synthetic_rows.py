@@ -13,25 +13,25 @@ from lightning_tricks.data.first_entry import first_entry, with_first_entry
 
 
 class NoisyCopies(Dataset[Any]):
-    """The rows of a dataset, and then copies of them with noise on their inputs.
+    """The rows of a dataset, followed by copies of them with noise on their inputs.
 
     *Use when* there are few rows and small changes of an input do not change its target. Split first: copies of a
-    validation row in training would leak it. Standardize inputs first, or give a scale that fits their noise.
+    validation row in training would leak it. Standardize inputs first, or choose a scale that fits their noise.
 
     The noise of a copy is normal, with ``scale`` times each feature's own standard deviation (dividing by n) over the
     dataset; constant features get none. A copy is the same in each epoch, worker and process. Construction reads the
     dataset once.
 
     Args:
-        dataset: map-style; a row is a floating-point input, or a tuple, list or mapping whose first entry is one, of
-            the same shape in all rows.
-        copies: copies of each row, >= 1. The guides take 1 to 5.
-        scale: standard deviation of the noise as a share of the feature's, > 0. The guides take 0.01 to 0.1.
-        seed: of the noise.
+        dataset: map-style; a row is a floating-point input, or a tuple, list or mapping with such an input as its first
+            entry; inputs have the same shape in all rows.
+        copies: copies of each row, >= 1; typically 1 to 5.
+        scale: standard deviation of the noise as a share of the feature's, > 0; typically 0.01 to 0.1.
+        seed: seed of the noise.
 
     Raises:
-        TypeError: inputs that are not floating-point, or a dataset without a length.
-        ValueError: no rows, inputs of several shapes, NaN, or a number that is out of range.
+        TypeError: the inputs are not floating-point, or the dataset has no length.
+        ValueError: there are no rows, inputs of several shapes, or NaN values, or an argument is out of range.
 
     Example:
         >>> data = torch.utils.data.TensorDataset(torch.tensor([[0.0], [2.0]]), torch.tensor([0, 1]))
@@ -96,7 +96,7 @@ def _floating(value: Any, row: int) -> Tensor:
         kind = type(value).__name__
     raise TypeError(
         f"The first entry of each row of `dataset` must be a floating-point tensor or array, got {kind} in row {row}; "
-        "convert it first, images for instance to floats between 0 and 1."
+        "convert it first, for instance images to floats in [0, 1]."
     )
 
 
@@ -105,24 +105,26 @@ def sample_like(x: Any, y: Any, n: int, *, shrinkage: float = 0.1, seed: int = 0
 
     .. math:: x \sim \mathcal{N}\big(\mu_c,\; (1 - \lambda) S_c + \lambda\, \mathrm{diag}(S_c)\big)
 
-    with the mean :math:`\mu_c` and the covariance :math:`S_c` (dividing by n - 1) of the class's rows. The classes
-    keep their shares. Fit it to training rows alone, and look at the new rows before training on them: classes that
-    are not one cloud give rows that lie between their clouds.
+    with the mean :math:`\mu_c` and the covariance :math:`S_c` (dividing by n - 1) of the rows of the class. The class
+    proportions are preserved. Fit it to training rows only, and inspect the new rows before training on them: a class
+    with several clusters also gives rows between its clusters.
 
     Args:
         x: ``(N, *)`` rows of features, at least two per class.
         y: ``(N,)`` their class indices.
-        n: number of rows to draw in all, >= 1.
-        shrinkage: the share of the correlations that is taken away, in [0, 1]: with few rows most of them are chance.
-        seed: of the draw.
+        n: total number of rows to draw, >= 1.
+        shrinkage: the share of the correlations that is removed, in [0, 1]; with few rows, most correlations are due to
+        chance.
+        seed: seed of the draw.
 
     Returns:
-        ``(n, *)`` rows with the dtype of ``x`` (float32 where it is not floating-point), and ``(n,)`` their classes,
+        ``(n, *)`` rows with the dtype of ``x`` (float32 if it is not floating-point), and ``(n,)`` their classes,
         sorted by class.
 
     Raises:
-        TypeError: classes that are not of an integer type.
-        ValueError: NaN, shapes that do not match, a class with a single row, or a number that is out of range.
+        TypeError: the classes do not have an integer dtype.
+        ValueError: there are NaN values, shapes that do not match, a class with a single row, or an argument out of
+        range.
 
     Example:
         >>> x = torch.tensor([[0.0], [2.0], [10.0], [14.0]])
@@ -142,7 +144,7 @@ def sample_like(x: Any, y: Any, n: int, *, shrinkage: float = 0.1, seed: int = 0
     if lonely:
         raise ValueError(
             f"Each class needs at least 2 rows for a distribution, got 1 of class {', '.join(map(str, lonely[:10]))}; "
-            "leave it out, or use `NoisyCopies`."
+            "remove it, or use `NoisyCopies`."
         )
     generator = torch.Generator().manual_seed(seed)
     drawn = _shares(counts, n)
@@ -157,7 +159,7 @@ def sample_like(x: Any, y: Any, n: int, *, shrinkage: float = 0.1, seed: int = 0
 
 
 def _shares(counts: Tensor, n: int) -> list[int]:
-    """Return n in the proportions of the counts; the largest remainders are rounded up."""
+    """Divide n in proportion to the counts; the largest remainders are rounded up."""
     exact = counts.double() * n / counts.sum()
     taken = exact.floor()
     by_remainder = (taken - exact).sort(stable=True).indices
@@ -166,7 +168,7 @@ def _shares(counts: Tensor, n: int) -> list[int]:
 
 
 def _draw_normal(rows: Tensor, number: int, shrinkage: float, generator: torch.Generator) -> Tensor:
-    """Draw from the rows' normal distribution, as random mixtures of the rows: no matrix of d × d is needed."""
+    """Draw from the rows' normal distribution as random mixtures of the rows, without a d × d matrix."""
     centered = (rows - rows.mean(0)) / (len(rows) - 1) ** 0.5
     options: dict[str, Any] = {"generator": generator, "dtype": rows.dtype}
     correlated = torch.randn(number, len(rows), **options) @ centered

@@ -1,4 +1,4 @@
-"""Compose tricks with Hydra: the options that were selected become a list of callbacks."""
+"""Compose tricks with Hydra: selected options become a list of callbacks."""
 
 __all__ = ["instantiate_callbacks"]
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> object:
-    """Load the function when it is first asked for: each Trainer looks into this room, and most need no Hydra."""
+    """Load the function on first access: every Trainer imports this package, and most do not need Hydra."""
     if name in __all__:
         from importlib import import_module
 

@@ -1,7 +1,7 @@
 """Tricks for any script, unchanged: ``LIGHTNING_TRICKS=doctor,lr_finder python train.py``.
 
-Lightning calls the function of this file for each Trainer that is built, in every process that has this package
-installed. Without the variable, and outside of Hydra jobs, it does nothing and imports nothing.
+Lightning calls the function in this file for each Trainer that is built, if this package is installed. Without the
+variable, and outside of Hydra jobs, it does nothing and imports nothing.
 """
 
 import os
@@ -18,16 +18,17 @@ VARIABLE = "LIGHTNING_TRICKS"
 
 
 def tricks_from_environment() -> "list[Callback]":
-    """Return the tricks that the variable ``LIGHTNING_TRICKS`` names, with a mark; none if it is unset or empty.
+    """Return the tricks named by the variable ``LIGHTNING_TRICKS``; none if it is unset or empty.
 
-    In a Hydra job that selects tricks, a check comes along that they reach the Trainer.
+    In a Hydra job that selects tricks, a check is added that they reach the Trainer.
 
-    The variable holds names of options, or ``@file.yaml`` for some with settings, separated by commas. The file is a
+    The variable contains names of options, or ``@file.yaml`` for options with settings, separated by commas. The file
+    is a
     mapping from names to settings: ``cosine_decay: {warmup: 100st}``. A callback of the same class that the script
-    gives its Trainer wins over one from here.
+    passes to its Trainer takes precedence.
 
     Returns:
-        The callbacks, in an order that works.
+        The callbacks, in a valid order.
 
     Raises:
         lightning.pytorch.utilities.exceptions.MisconfigurationException: the variable's value cannot be applied; the
@@ -42,7 +43,7 @@ def tricks_from_environment() -> "list[Callback]":
 
 
 def _checks() -> "list[Callback]":
-    """Return what looks at a Hydra job's selection; whoever has not imported Hydra runs no job."""
+    """Return the checks of a Hydra job's selection; a process that has not imported Hydra runs no job."""
     if "hydra.core.hydra_config" not in sys.modules:
         return []
     from lightning_tricks.hydra.selection_check import checks_of_job
@@ -51,10 +52,10 @@ def _checks() -> "list[Callback]":
 
 
 def _named(given: str) -> "list[Callback]":
-    """Build what the variable names.
+    """Build the tricks that the variable names.
 
     Raises:
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: it cannot be had.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: the tricks cannot be built.
     """
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
@@ -66,7 +67,7 @@ def _named(given: str) -> "list[Callback]":
     except (LookupError, OSError, *REFUSALS) as error:
         reason = error.args[0] if isinstance(error, LookupError) else error
         raise MisconfigurationException(
-            f"The environment variable {VARIABLE}={given!r} asks for tricks in each Trainer: {reason}"
+            f"The environment variable {VARIABLE}={given!r} adds tricks to each Trainer: {reason}"
         ) from error
     for callback in callbacks:
         callback.from_environment = True  # type: ignore[attr-defined]
@@ -74,11 +75,11 @@ def _named(given: str) -> "list[Callback]":
 
 
 def _nodes(given: str) -> "Iterator[tuple[str, Any]]":
-    """Yield the options by name, each with its settings.
+    """Yield the options by name, with their settings.
 
     Raises:
-        LookupError: there is no such trick.
-        ValueError: one is named twice, or is not ours.
+        LookupError: an unknown trick.
+        ValueError: a trick is named twice, or does not belong to this library.
     """
     from omegaconf import DictConfig, OmegaConf
 
@@ -99,10 +100,10 @@ def _nodes(given: str) -> "Iterator[tuple[str, Any]]":
 
 
 def _refuse_unknown_keys(name: str, settings: "dict[Any, Any]", option: "Any") -> None:
-    """Refuse settings that the option does not have.
+    """Raise an error for settings that the option does not have.
 
     Raises:
-        ValueError: one is unknown; the message offers the closest.
+        ValueError: a setting is unknown; the message suggests close matches.
     """
     from lightning_tricks.core.close_names import close_names, did_you_mean
 
@@ -116,7 +117,7 @@ def _read(file: str) -> "dict[Any, Any]":
 
     node = OmegaConf.load(os.path.expanduser(file))
     tricks = OmegaConf.to_container(node)
-    if isinstance(tricks, dict) and set(tricks) == {"tricks"}:  # as it stands in a configuration of Hydra's
+    if isinstance(tricks, dict) and set(tricks) == {"tricks"}:  # as in a Hydra configuration
         tricks = tricks["tricks"]
     if isinstance(tricks, list):
         tricks = dict.fromkeys(tricks)
@@ -126,7 +127,7 @@ def _read(file: str) -> "dict[Any, Any]":
 
 
 def _option(name: str) -> "Any":
-    """Return the packaged option of our own callbacks: two of another library cannot be distinguished in time."""
+    """Return the packaged option of one of our callbacks; duplicates of others could not be detected."""
     from importlib.resources import files
 
     from omegaconf import OmegaConf
@@ -136,9 +137,12 @@ def _option(name: str) -> "Any":
     folder = files("lightning_tricks.conf").joinpath("tricks")
     options = {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
     if name not in options:
-        offer = did_you_mean(close_names(name, options)) or " `lightning-tricks list` shows all."
+        offer = did_you_mean(close_names(name, options)) or " `lightning-tricks list` lists all tricks."
         raise LookupError(f"there is no trick named {name!r}.{offer}")
     option = OmegaConf.select(OmegaConf.create(options[name].read_text(encoding="utf-8")), name)
     if not option["_target_"].startswith("lightning_tricks."):
-        raise ValueError(f"`{name}` is {option['_target_']}, not of this library: give it to the Trainer itself.")
+        raise ValueError(
+            f"`{name}` is {option['_target_']}, which does not belong to this library: pass it to the "
+            f"Trainer in the script."
+        )
     return option

@@ -1,4 +1,4 @@
-"""Compose tricks from overrides alone, for commands that have no application of the user's around them."""
+"""Compose tricks from overrides alone, for commands that run without an application."""
 
 from collections.abc import Sequence
 
@@ -11,23 +11,22 @@ from hydra import compose, initialize_config_module
 from lightning_tricks.hydra.suggestions import misspelt_groups, suggestions_for
 
 REFUSALS = (ValueError, TypeError, MisconfigurationException, HydraException, OmegaConfBaseException)
-"""What composing and building tricks raises when what was asked for cannot be had."""
+"""The exceptions of composing and building tricks."""
 
 
 def compose_tricks(overrides: Sequence[str]) -> DictConfig | None:
-    """Return the node of the selected tricks, as a Hydra application with these overrides would see it.
+    """Return the node of the selected tricks, as in a Hydra application with these overrides.
 
     Args:
         overrides: ``tricks=[...]`` or ``recipes=NAME`` selects packaged options, ``tricks.NAME.KEY=VALUE`` changes
-            their settings; with or without a ``+`` before the first, which an application without tricks in its
-            defaults would need.
+            their settings; with or without a leading ``+``, which an application without tricks in its defaults needs.
 
     Returns:
         The node, or ``None`` if nothing was selected.
 
     Raises:
         hydra.errors.HydraException: an override cannot be read.
-        ValueError: an override names no option or none of its settings; the message offers the closest.
+        ValueError: an override names an unknown option or setting; the message suggests close matches.
 
     Example:
         >>> compose_tricks(["tricks=[cosine_decay]", "tricks.cosine_decay.end_factor=0.1"]).cosine_decay.end_factor

@@ -1,4 +1,4 @@
-"""Instantiate the tricks that a configuration selected: all checks before any training, one clear error each."""
+"""Instantiate the tricks that a configuration selects, with all checks and clear errors before training."""
 
 import inspect
 import warnings
@@ -16,12 +16,12 @@ _SEARCH_PATH = "hydra.searchpath=[pkg://lightning_tricks.conf]"
 
 
 def instantiate_callbacks(cfg: Any) -> list[Callback]:
-    """Turn the node of a configuration into callbacks, in the order that works.
+    """Turn the node of a configuration into callbacks, in a valid order.
 
     Args:
         cfg: what Hydra composed, usually ``cfg.tricks``: a mapping from names to nodes with a ``_target_`` (or a list
             of such nodes), in which ``None`` entries are skipped; or ``None`` for no callbacks. Plain dicts and lists
-            will do.
+            are accepted.
 
     Returns:
         The callbacks in the given order, except that a learning-rate finder comes first. Callbacks of Lightning and of
@@ -32,7 +32,7 @@ def instantiate_callbacks(cfg: Any) -> list[Callback]:
             ``_target_``.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: an entry is not a callback, or two
             callbacks cannot be distinguished.
-        hydra.errors.InstantiationException: an argument was refused; it names the key.
+        hydra.errors.InstantiationException: an argument is not valid; the message names the key.
 
     Example:
         >>> instantiate_callbacks({"cosine_decay": {"_target_": "lightning_tricks.CosineDecay", "end_factor": 0.1}})
@@ -58,7 +58,7 @@ def instantiate_callbacks(cfg: Any) -> list[Callback]:
 
 
 def _nodes(cfg: DictConfig | ListConfig, path: str) -> Iterator[tuple[str, DictConfig]]:
-    """Yield the entries to build; a leftover of an option that is no longer selected is passed over with a warning."""
+    """Yield the entries to build; settings of an option that is no longer selected are skipped with a warning."""
     leftovers = []
     found = False
     for key in cfg if isinstance(cfg, DictConfig) else range(len(cfg)):
@@ -77,21 +77,21 @@ def _nodes(cfg: DictConfig | ListConfig, path: str) -> Iterator[tuple[str, DictC
     names = ", ".join(f"`{path}.{key}`" for key in leftovers)
     if not found:
         raise ValueError(
-            f"{names} has no `_target_`, so there is nothing to build. Select the option of that name "
+            f"{names} has no `_target_`, so there is nothing to build. Select the option with that name "
             f"(`{path}=[{','.join(leftovers)}]`, or `+{path}=[...]` if the application's defaults have no tricks)."
         )
     warnings.warn(
-        f"{names} has no `_target_` and is passed over: its settings are there, but the option was not selected.",
+        f"{names} has no `_target_` and is skipped: its settings exist, but the option is not selected.",
         stacklevel=3,
     )
 
 
 def _bare_string(name: str, path: str) -> str:
     return (
-        f"`{path}` holds the bare string {name!r}: Hydra found no options of that group and took the list as it is. "
-        "Its search path lacks those of lightning-tricks, because the package is not installed in this environment "
-        "or another distribution hides the `hydra_plugins` namespace. Look with `--info searchpath`; "
-        f"`'{_SEARCH_PATH}'` on the command line puts them there by hand."
+        f"`{path}` contains the bare string {name!r}: Hydra found no options in that group and used the list "
+        f"unchanged. The options of lightning-tricks are not on its search path, because the package is not installed "
+        f"in this environment or another distribution hides the `hydra_plugins` namespace. Check with `--info "
+        f"searchpath`; `'{_SEARCH_PATH}'` on the command line adds them manually."
     )
 
 

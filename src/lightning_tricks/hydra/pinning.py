@@ -1,4 +1,4 @@
-"""Pin the values that a configuration would compute again each time it is read: random draws, times, a job's number."""
+"""Pin values that a configuration would recompute on each read: random draws, times, a job's number."""
 
 import re
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
-# `${draw:0,1}`; not `${a.b}`, which follows a change of a.b, nor `${oc.env:TOKEN}`, which belongs on no disk, nor what
-# is escaped.
+# `${draw:0,1}`; not `${a.b}`, which follows a change of a.b, not `${oc.env:TOKEN}`, which must not be written to disk,
+# and not escaped text.
 _RESOLVER = re.compile(r"(?<!\\)\$\{\s*(?!oc\.)[A-Za-z_][\w.]*\s*:")
 
 
 def pin_values_(source: DictConfig, *targets: DictConfig) -> None:
-    """Write what each resolver gives for ``source`` into all targets, so that they agree from then on.
+    """Write the result of each resolver in ``source`` into all targets, so that they agree.
 
-    A resolver may draw at random, and draws again for each reader. What cannot be resolved stays as it is, for its
-    reader may never come. Interpolations without a resolver stay too: they follow what they point to.
+    A resolver may draw random values, and draws again for each reader. Values that cannot be resolved are kept, because
+    they may never be read. Interpolations without a resolver are also kept: they follow the value that they point to.
 
     Args:
-        source: the configuration that is read; itself among the targets, usually.
-        targets: configurations of the same keys.
+        source: the configuration that is read; usually one of the targets.
+        targets: configurations with the same keys.
 
     Example:
         >>> from itertools import count
@@ -44,7 +44,7 @@ def pin_values_(source: DictConfig, *targets: DictConfig) -> None:
 
 
 def _computed(raw: Any, keys: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the path of each text that calls a resolver."""
+    """Yield the path of each string that calls a resolver."""
     if isinstance(raw, str):
         if _RESOLVER.search(raw):
             yield keys

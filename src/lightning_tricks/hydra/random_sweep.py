@@ -1,4 +1,4 @@
-"""Random sweeps: all jobs are known before the first one starts, and those that are done are not run again."""
+"""Random sweeps: all jobs are determined before the first one starts, and completed jobs are not run again."""
 
 import logging
 import random
@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 
 class RandomSweep:
-    """One start of a sweep: what is left to do of it.
+    """One start of a sweep, which runs the remaining jobs.
 
     Args:
-        settings: those of the sweeper.
-        context: Hydra's: it composes the jobs' configurations.
-        config: the sweep's own.
+        settings: the settings of the sweeper.
+        context: Hydra's context, which composes the configurations of the jobs.
+        config: the configuration of the sweep.
         launcher: runs the jobs.
         arguments: the overrides of the command line.
     """
@@ -57,10 +57,10 @@ class RandomSweep:
         self._failed: dict[int, str] = {}
 
     def run(self) -> list[JobReturn]:
-        """Check everything, run the jobs that are missing or failed, and say how it went.
+        """Check everything, run the jobs that are missing or failed, and report the outcome.
 
         Raises:
-            SweepError: it cannot be run as asked, or a job failed.
+            SweepError: the sweep cannot be run as requested, or a job failed.
         """
         refuse_inner_process()
         try:
@@ -90,10 +90,10 @@ class RandomSweep:
         for stage in range(len(plan.stages)):
             yield self._run_stage(plan, stage)
 
-    # -- what is to be done -----------------------------------------------------------------------------------------
+    # -- planning -----------------------------------------------------------------------------------------
 
     def _continue_sweep(self, plan: SweepPlan) -> SweepPlan:
-        """Continue the sweep that the folder holds, if there is one."""
+        """Continue the sweep in the folder, if there is one."""
         self._record = read_sweep(self._folder)
         asked = self._settings.seed
         if self._record is not None:
@@ -101,7 +101,7 @@ class RandomSweep:
             return replace(plan, seed=self._record.seed)
         if asked is None:
             plan = replace(plan, seed=random.SystemRandom().randrange(2**31))
-            log.info(f"hydra.sweeper.seed={plan.seed}, drawn now and recorded")
+            log.info(f"hydra.sweeper.seed={plan.seed} was drawn now and recorded")
         return plan
 
     def _drawn_before_start(self, plan: SweepPlan) -> list[list[str]]:
@@ -109,11 +109,11 @@ class RandomSweep:
         known = self._record.jobs if self._record else []
         for number, (was, now) in enumerate(zip(known, drawn, strict=False)):
             if essential(was) != essential(now):
-                raise ValueError(f"{self._folder} holds another sweep: its job {number} was {was}, and is {now} now.")
+                raise ValueError(f"{self._folder} contains another sweep: its job {number} was {was} and is now {now}.")
         return [*drawn, *known[len(drawn) :]]
 
     def _check(self, plan: SweepPlan) -> None:
-        """Compose every job, and one of each later stage: what the application does not know fails here."""
+        """Compose every job, and one of each later stage, so that unknown overrides fail here."""
         self._folders = [self._compose(number, job) for number, job in enumerate(self._jobs)]
         if self._record is None:
             refuse_foreign_jobs(self._folder, self._folders)
@@ -128,18 +128,18 @@ class RandomSweep:
             base = without_keys(job, plan.fixed)
 
     def _compose(self, number: int, overrides: Sequence[str]) -> Path:
-        """Return the folder of a job, which its configuration names."""
+        """Return the folder of a job, which its configuration defines."""
         config = self._loader.load_sweep_config(self._config, list(overrides))
         with open_dict(config):
             config.hydra.job.num = config.hydra.job.id = number
         before = HydraConfig.instance().cfg
-        HydraConfig.instance().set_config(config)  # a name such as ${hydra:job.num} looks there
+        HydraConfig.instance().set_config(config)  # an interpolation such as ${hydra:job.num} is resolved there
         try:
             return self._folder / str(OmegaConf.select(config, "hydra.sweep.subdir"))
         finally:
             HydraConfig.instance().cfg = before
 
-    # -- doing it ---------------------------------------------------------------------------------------------------
+    # -- running ---------------------------------------------------------------------------------------------------
 
     def _run_stage(self, plan: SweepPlan, stage: int) -> list[JobReturn]:
         start = stage * plan.n_trials
@@ -164,16 +164,17 @@ class RandomSweep:
         for number, returned in zip(numbers, returns, strict=True):
             if returned.status is not JobStatus.COMPLETED:
                 record = read_job(self._folders[number])
-                self._failed[number] = record.error if record and record.error else "no word of why; see its log"
+                self._failed[number] = record.error if record and record.error else "unknown reason; see its log"
         return list(returns)
 
     def _refuse_running(self, numbers: Sequence[int]) -> None:
-        """Refuse to run what still runs: a launcher's jobs can outlive the sweep that was killed."""
+        """Raise an error for a job that is still running: a launcher's jobs can outlive a killed sweep."""
         for number in numbers:
             record = read_job(self._folders[number])
             if record and record.can_be_seen() and record.is_alive():
                 raise SweepError(
-                    f"Job {number} in {self._folder} is running as process {record.process}. Wait for it or end it; if "
+                    f"Job {number} in {self._folder} is running as process {record.process}. Wait for it or stop it; "
+                    f"if "
                     f"that process is another program, remove {self._folders[number] / JOB_FILE}."
                 )
 
@@ -182,19 +183,19 @@ class RandomSweep:
         return record is not None and record.status == "completed"
 
     def _best(self, plan: SweepPlan, count: int) -> list[str]:
-        """Return what was drawn for the best of the first jobs."""
+        """Return the values of the best of the first jobs."""
         best = self._best_job(count)
         if best is None:
             raise SweepError(
-                f"No job of the first {count} in {self._folder} returned a finite number to judge it by. A sweep with "
-                "stages needs an application that returns one, say the validation loss, and one job that comes so far."
+                f"None of the first {count} jobs in {self._folder} returned a finite number. A sweep with stages needs "
+                f"an application that returns one, such as the validation loss, and at least one job that finishes."
             )
         number, result = best
         log.info(f"The next stage starts from job {number}, which returned {result:.6g}")
         return self._sampled(number, plan)
 
     def _best_job(self, count: int) -> tuple[int, float] | None:
-        """Return number and result of the best of the first jobs, ``None`` if none returned a finite number."""
+        """Return the number and result of the best of the first jobs; ``None`` if none returned a finite number."""
         results = {}
         for number in range(count):
             record = read_job(self._folders[number])
@@ -215,16 +216,16 @@ class RandomSweep:
         if not path.exists():
             OmegaConf.save(self._config, path)
 
-    # -- saying how it went -----------------------------------------------------------------------------------------
+    # -- reporting -----------------------------------------------------------------------------------------
 
     def _progress(self) -> str:
         done = sum(self._is_done(number) for number in range(len(self._jobs)))
-        text = f"{done} of {len(self._jobs)} jobs are done. Look at them: lightning-tricks compare {self._folder}"
+        text = f"{done} of {len(self._jobs)} jobs are done. To compare them: lightning-tricks compare {self._folder}"
         if (best := self._describe_best()) is not None:
             text = f"{text}\nBest: job {best[0]} {best[1]}: {' '.join(map(quote, self._jobs[best[0]]))}"
         if done == len(self._jobs):
             return text
-        return f"{text}\nRun the others: the same command, with hydra.sweep.dir={self._folder}"
+        return f"{text}\nTo run the others, repeat the command with hydra.sweep.dir={self._folder}"
 
     def _describe_best(self) -> tuple[int, str] | None:
         """Return the number of the best job and what it returned; what it logged where no job returned a number."""

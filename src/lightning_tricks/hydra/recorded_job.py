@@ -1,4 +1,4 @@
-"""Recorded jobs: an application's function that leaves behind what became of it."""
+"""Recorded jobs: run an application's function and record its outcome."""
 
 import logging
 import math
@@ -20,17 +20,17 @@ from lightning_tricks.sweeps.sweep_standing import describe_job, read_standing
 log = logging.getLogger(__name__)
 
 _ENDINGS = (re.compile(r"^Training (.+?) \(epoch "), re.compile(r"^`Trainer\.fit` (stopped: .+?)\.?$"))
-_TRAINERS = ("", "lightning.pytorch", "pytorch_lightning")  # either package keeps its lines from the root logger
+_TRAINERS = ("", "lightning.pytorch", "pytorch_lightning")  # neither package propagates its messages to the root logger
 
 
 class JobExitError(RuntimeError):
-    """A job called ``sys.exit`` with a status that means failure."""
+    """A job called ``sys.exit`` with a status that indicates failure."""
 
 
 class RecordedJob:
     """Call the application's function, and write ``sweep_job.json`` into the job's folder before and after.
 
-    It runs where the launcher runs the job: here, in another process, or on another machine.
+    It runs where the launcher runs the job: in this process, in another process, or on another machine.
     """
 
     def __init__(self, task_function: TaskFunction) -> None:
@@ -38,12 +38,12 @@ class RecordedJob:
 
     def __call__(self, config: DictConfig) -> Any:
         """Run the job; a failure is recorded and raised again for the launcher."""
-        if later_rank():  # the first of a job's processes speaks for all
+        if later_rank():  # only the first process of a job writes the record
             return self.__wrapped__(config)
         folder = Path(HydraConfig.get().runtime.output_dir)
         before = read_job(folder)
         if before is not None and before.status == "completed":
-            raise RuntimeError(f"{folder} holds a job that is done: the launcher numbers its jobs in a way of its own.")
+            raise RuntimeError(f"{folder} contains a completed job: the launcher numbers its jobs differently.")
         start, ending = time.time(), _StopReasonHandler()
         record = JobRecord("running", start)
         write_job(folder, record)
@@ -55,7 +55,7 @@ class RecordedJob:
                 log.info(line)
             return result
         except Exception as error:
-            log.exception("This job failed.")  # into the job's own log: the sweep continues, and shows only the message
+            log.exception("This job failed.")  # into the job's log; the sweep continues and shows only the message
             record = replace(record, status="failed", error=_short(error))
             raise
         except KeyboardInterrupt:
@@ -67,7 +67,7 @@ class RecordedJob:
     def _call(self, config: DictConfig) -> Any:
         try:
             return self.__wrapped__(config)
-        except SystemExit as end:  # it would end the whole sweep where the launcher runs jobs in its own process
+        except SystemExit as end:  # it would end the whole sweep if the launcher runs jobs in its own process
             if end.code in (None, 0):
                 return None
             raise JobExitError(f"the job called sys.exit({end.code!r})") from end
@@ -90,7 +90,7 @@ def _standing(folder: Path, result: float | None) -> str:
 
 
 class _StopReasonHandler(logging.Handler):
-    """Listen for the line that reports what ended a training: ours, or the Trainer's."""
+    """Capture the log line that reports what ended a training, ours or the Trainer's."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -112,7 +112,7 @@ class _StopReasonHandler(logging.Handler):
 
 
 def later_rank() -> str:
-    """Return the variable that marks this as a further process of a job, say ``"RANK=1"``, else nothing."""
+    """Return the variable that marks this as a further process of a job, such as ``"RANK=1"``; otherwise nothing."""
     for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
         rank = os.environ.get(name, "0")
         if rank.isdigit() and int(rank) > 0:
@@ -121,7 +121,7 @@ def later_rank() -> str:
 
 
 def _number(result: Any) -> float | None:
-    """Return what an application returned as a number, if it is one: a float, or a tensor or array of one element."""
+    """Return an application's result as a number if it is a float, or a tensor or array with one element."""
     if isinstance(result, bool) or not (isinstance(result, Real) or hasattr(result, "item")):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Sampled overrides: read which overrides of a command line are to be drawn from what, and write drawn values back."""
+"""Sampled overrides: parse which overrides of a command line are sampled, and write sampled values as overrides."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +23,9 @@ class SampledOverrides:
     """The overrides of a sweep.
 
     Attributes:
-        space: what is drawn, by key.
-        texts: how that was written, by key.
-        fixed: what all jobs share, as written.
+        space: the sampled parameters, by key.
+        texts: their original text, by key.
+        fixed: the overrides shared by all jobs, as written.
     """
 
     space: dict[str, Parameter] = field(default_factory=dict)
@@ -34,12 +34,12 @@ class SampledOverrides:
 
 
 def read_overrides(lines: Iterable[str], loader: ConfigLoader | None = None) -> SampledOverrides:
-    """Tell what is drawn from what is fixed; the later of two overrides with one key counts.
+    """Separate sampled from fixed overrides; the later of two overrides with the same key counts.
 
     Args:
-        lines: overrides as Hydra reads them: ``lr=tag(log, interval(1e-5, 1))``, ``width=int(interval(16, 256))``,
+        lines: overrides in Hydra's syntax: ``lr=tag(log, interval(1e-5, 1))``, ``width=int(interval(16, 256))``,
             ``net=cnn,mlp``, ``seed=range(0, 5)``, ``epochs=3``.
-        loader: that of the application, for ``glob``.
+        loader: the application's loader, for ``glob``.
 
     Raises:
         ValueError: an interval whose lower bound is not less than its upper bound or to which the scale does not
@@ -74,18 +74,18 @@ def _parameter(override: Override) -> Parameter:
     assert isinstance(sweep, Sweep)
     scale = _SCALES.get(frozenset(sweep.tags))
     if scale is None:
-        raise ValueError(f"there is no tag {' with '.join(sorted(sweep.tags))}, but `log` or `log1m`.")
+        raise ValueError(f"unknown tag {' with '.join(sorted(sweep.tags))}; the tags are `log` and `log1m`.")
     if isinstance(sweep, IntervalSweep) and sweep.start is not None and sweep.end is not None:
         return Interval(sweep.start, sweep.end, scale, whole=isinstance(sweep.start, int))
     if scale != "linear":
-        raise ValueError(f"`{scale}` is a scale for an interval; a list is drawn from as it is.")
+        raise ValueError(f"`{scale}` is a scale for an interval; a list has no scale.")
     if isinstance(sweep, (ChoiceSweep, RangeSweep)):
-        sweep.shuffle = False  # the seed decides, nothing else
+        sweep.shuffle = False  # only the seed determines the draws
     return Choice(tuple(override.sweep_string_iterator()))
 
 
 def write_overrides(trial: Trial) -> list[str]:
-    """Return overrides that Hydra reads back as exactly the values of a trial.
+    """Return overrides that Hydra parses to exactly the values of a trial.
 
     Example:
         >>> write_overrides({"lr": 1e-05, "width": 64, "tricks": "[one_cycle,z_clip]"})
@@ -95,7 +95,7 @@ def write_overrides(trial: Trial) -> list[str]:
 
 
 def without_keys(overrides: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Return the overrides whose keys the others do not have.
+    """Return the overrides whose keys do not occur in the others.
 
     Example:
         >>> without_keys(["lr=1", "net=cnn"], ["lr=2"])

@@ -1,6 +1,6 @@
-"""Selection check: warn of options that a Hydra job selects and that reach no Trainer, or overwrite the application's.
+"""Selection check: warn about selected options that reach no Trainer or overwrite the application's own.
 
-Hydra composes whatever is selected, and cannot know whether the application builds it.
+Hydra composes everything that is selected, and cannot know whether the application builds it.
 """
 
 import re
@@ -21,15 +21,15 @@ from lightning_tricks.hydra.task_config import callbacks_of_new_trainer, config_
 
 _PLACED = re.compile(r"\+{0,2}(?:tricks|recipes)@([\w.]+)=")
 _BY_TRAINER = {"ModelCheckpoint", "ModelSummary", "RichModelSummary", "RichProgressBar", "TQDMProgressBar"}
-"""What a Trainer builds without being asked, so that its presence does not show a selection."""
+"""Callbacks that a Trainer adds by default, so that their presence does not indicate a selection."""
 
 
 class SelectionCheck(Callback):
-    """Look once, when a fit begins, whether any of the selected callbacks is there; then leave the Trainer.
+    """Check once, when a fit begins, whether any of the selected callbacks is present; then remove this callback.
 
     Args:
-        package: where the options were put, ``"tricks"`` as a rule.
-        selected: names of classes, by name of option.
+        package: the package of the options, usually ``"tricks"``.
+        selected: class names by option name.
         notices: what else the command line brought about without a word, a sentence each.
     """
 
@@ -37,7 +37,7 @@ class SelectionCheck(Callback):
         self.package, self.selected, self.notices = package, selected, notices
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Warn, and leave: in a new list, since Lightning goes through the old one."""
+        """Warn and remove this callback, in a new list, because Lightning is iterating over the old one."""
         if stage != "fit":
             return
         trainer.callbacks = [callback for callback in trainer.callbacks if callback is not self]  # type: ignore[attr-defined]
@@ -49,13 +49,13 @@ class SelectionCheck(Callback):
 
 
 def checks_of_job() -> list[Callback]:
-    """Return the checks that a Trainer built at this moment needs: none outside of Hydra jobs or without selections."""
+    """Return the checks for a Trainer that is being built; none outside of Hydra jobs or without selections."""
     cfg = config_of_task()
     if cfg is None or not HydraConfig.initialized():
         return []
     try:
         return list(_checks(cfg))
-    except OmegaConfBaseException:  # a node that cannot be resolved is the application's to report
+    except OmegaConfBaseException:  # the application reports a node that cannot be resolved
         return []
 
 
@@ -74,7 +74,7 @@ def _checks(cfg: DictConfig) -> Iterator[Callback]:
 
 
 def _selected(node: Any) -> Iterator[tuple[str, str]]:
-    """Yield the entries of a node that are ours, by name; under ``tricks`` all were selected by the user."""
+    """Yield the entries of a node that belong to this library, by name; all entries of ``tricks`` do."""
     if not isinstance(node, DictConfig):
         return
     for key, entry in OmegaConf.to_container(node).items():  # type: ignore[union-attr]
@@ -85,7 +85,7 @@ def _selected(node: Any) -> Iterator[tuple[str, str]]:
 
 
 def _short(target: str) -> str:
-    """Return the package and class of a target: where in a package a class lives differs from where it is found.
+    """Return the package and class of a target, because a class may be imported from another module than its own.
 
     Example:
         >>> _short("lightning_tricks.callbacks.one_cycle.OneCycle"), _short("pytorch_lightning.callbacks.Timer")
@@ -103,7 +103,7 @@ def _name_of(kind: type) -> str:
 def _unused(package: str, names: list[str]) -> str:
     chosen = ",".join(names)
     return (
-        f"The configuration selects `{package}=[{chosen}]`, and the Trainer has none of these callbacks: the "
+        f"The configuration selects `{package}=[{chosen}]`, but the Trainer has none of these callbacks: the "
         f"application does not build `cfg.{package}`. Either put the options where it builds its callbacks "
         f"(`+tricks@callbacks=[{chosen}]`, if that is its `callbacks` node), or give the Trainer "
         f"`callbacks=instantiate_callbacks(cfg.{package})`, from `lightning_tricks.hydra`."
@@ -111,7 +111,7 @@ def _unused(package: str, names: list[str]) -> str:
 
 
 def _overwritten(cfg: DictConfig, package: str, overrides: list[str]) -> Iterator[str]:
-    """Yield a sentence for each node of the application's own that the selection was merged over."""
+    """Yield a sentence for each of the application's own nodes that the selection was merged into."""
     own = _application_alone(package, overrides)
     merged = OmegaConf.to_container(OmegaConf.select(cfg, package))
     for name, before in own.items():
@@ -126,7 +126,7 @@ def _overwritten(cfg: DictConfig, package: str, overrides: list[str]) -> Iterato
 
 
 def _application_alone(package: str, overrides: list[str]) -> dict[Any, Any]:
-    """Compose the package once more without the tricks put there; empty if that cannot be had."""
+    """Compose the package again without the selected tricks; empty if that is not possible."""
     without = [
         text for text in overrides if not _PLACED.match(text) and not text.lstrip("+~").startswith(f"{package}.")
     ]
@@ -134,7 +134,8 @@ def _application_alone(package: str, overrides: list[str]) -> dict[Any, Any]:
         loader = GlobalHydra.instance().config_loader()
         config = loader.load_configuration(HydraConfig.get().job.config_name, without, RunMode.RUN)
         node = OmegaConf.select(config, package)
-    except (AssertionError, HydraException, OmegaConfBaseException):  # a launcher's worker has no Hydra around it
+    # a launcher's worker is not inside of a Hydra application
+    except (AssertionError, HydraException, OmegaConfBaseException):
         return {}
     content = OmegaConf.to_container(node) if isinstance(node, DictConfig) else {}
     return content if isinstance(content, dict) else {}

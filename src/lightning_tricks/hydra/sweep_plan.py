@@ -1,4 +1,4 @@
-"""Sweep plans: the settings of a sweep and its command line, checked, become the overrides of each job."""
+"""Sweep plans: check the settings and the command line of a sweep, and derive the overrides of each job."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from lightning_tricks.sweeps.sweep_records import SweepRecord
 
 
 class Settings(Protocol):
-    """What a sweeper was given; the plugin documents each setting."""
+    """The settings of a sweeper, which the plugin documents."""
 
     n_trials: Any
     seed: Any
@@ -34,15 +34,15 @@ class Settings(Protocol):
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What a sweep is to do.
+    """The plan of a sweep.
 
     Attributes:
-        n_trials: jobs, of each stage; not used by a grid.
-        seed: of the values.
-        method: how they are drawn.
-        stages: what each stage draws; most sweeps have one.
+        n_trials: number of jobs per stage; not used by a grid.
+        seed: seed of the values.
+        method: how the values are drawn.
+        stages: the parameters of each stage; most sweeps have one stage.
         fixed: the overrides that all jobs share.
-        ablated: the node whose entries are switched off, and the entries.
+        ablated: the node whose entries are disabled, and the entries.
     """
 
     n_trials: int
@@ -56,8 +56,8 @@ class SweepPlan:
         """Return the overrides of each job of a stage.
 
         Args:
-            stage: its number.
-            base: overrides to start from, of which those that the stage draws are left out.
+            stage: the number of the stage.
+            base: overrides to start from; those that the stage draws are replaced.
         """
         trials = draw_trials(self._space(stage), self.n_trials, self.seed + stage, self.method)
         jobs = []
@@ -82,7 +82,7 @@ class SweepPlan:
         return [*write_overrides(trial), *(f"{node}.{name}=null" for name in off.split(",") if name)]
 
     def record(self, jobs: list[list[str]]) -> SweepRecord:
-        """Return what a sweep's folder is to say of it."""
+        """Return the record of the sweep for its folder."""
         space = [dict(stage.texts) for stage in self.stages]
         if self.ablated:
             space[0][_switched_off(self.ablated[0])] = ",".join(self.ablated[1])
@@ -90,21 +90,21 @@ class SweepPlan:
 
 
 def _switched_off(node: str) -> str:
-    return f"{node} switched off"
+    return f"{node} disabled"
 
 
 def read_plan(settings: Settings, arguments: Sequence[str], loader: ConfigLoader, config: DictConfig) -> SweepPlan:
     """Check the settings and the command line.
 
     Args:
-        settings: those of the sweeper.
-        arguments: the overrides that were typed.
+        settings: the settings of the sweeper.
+        arguments: the overrides of the command line.
         loader: reads the application's configuration.
-        config: what it composed for the sweep.
+        config: the configuration composed for the sweep.
 
     Raises:
         ValueError: nothing to draw, no budget, an interval without `low < high`, or another value out of range.
-        TypeError: a value of the wrong type.
+        TypeError: a value has the wrong type.
     """
     check_choice("hydra.sweeper.method", settings.method, METHODS)
     check_choice("hydra.sweeper.direction", settings.direction, ("minimize", "maximize"))
@@ -114,7 +114,9 @@ def read_plan(settings: Settings, arguments: Sequence[str], loader: ConfigLoader
     typed = read_overrides([*params, *arguments], loader)
     stages = _read_stages(settings, typed, loader)
     if len(stages) > 1 and (settings.method == "grid" or settings.ablate is not None):
-        raise ValueError("`hydra.sweeper.stages` draw at random: they go with neither a grid nor `ablate`.")
+        raise ValueError(
+            "`hydra.sweeper.stages` draw random values: they cannot be combined with a grid or with `ablate`."
+        )
     ablated = None
     if settings.ablate is not None:
         ablated = str(settings.ablate), _entries(str(settings.ablate), typed.fixed, loader, config)
@@ -127,7 +129,7 @@ def read_plan(settings: Settings, arguments: Sequence[str], loader: ConfigLoader
 
 
 def _read_stages(settings: Settings, typed: SampledOverrides, loader: ConfigLoader) -> list[SampledOverrides]:
-    """Return what each stage draws; a key that was typed is taken from there."""
+    """Return the parameters of each stage; the command line takes precedence."""
     keys = plain_settings(settings.keys)
     stages = []
     used: set[str] = set()
@@ -136,7 +138,10 @@ def _read_stages(settings: Settings, typed: SampledOverrides, loader: ConfigLoad
         lines = [f"{key}={text}" for key, text in named.items() if key is not None]
         stage = read_overrides(without_keys(lines, typed.fixed), loader)
         if stage.fixed:
-            raise ValueError(f"A stage draws values; {', '.join(stage.fixed)} is one. Type it on the command line.")
+            raise ValueError(
+                f"A stage must draw values, but {', '.join(stage.fixed)} has a single value. Set it on "
+                f"the command line."
+            )
         for key in stage.space.keys() & typed.space.keys():
             stage.space[key], stage.texts[key] = typed.space[key], typed.texts[key]
         used |= stage.space.keys()
@@ -150,13 +155,13 @@ def _read_stages(settings: Settings, typed: SampledOverrides, loader: ConfigLoad
 
 
 def _entries(node: str, fixed: Sequence[str], loader: ConfigLoader, config: DictConfig) -> list[str]:
-    """Return the entries of a node of the configuration that could be switched off."""
+    """Return the entries of a node of the configuration that can be disabled."""
     found = OmegaConf.select(loader.load_sweep_config(config, list(fixed)), node)
     names = [str(name) for name in found if found[name] is not None] if isinstance(found, DictConfig) else []
     if not names:
         raise ValueError(
-            f"`hydra.sweeper.ablate={node}`: the configuration has nothing at `{node}` to switch off. "
-            f"Select some, as in `{node}=[one_cycle,gradient_clipping]`."
+            f"`hydra.sweeper.ablate={node}`: the configuration has nothing to disable at `{node}`. Select some "
+            f"tricks, as in `{node}=[one_cycle,gradient_clipping]`."
         )
     return names
 

@@ -1,4 +1,4 @@
-"""Task configuration: what the Hydra job that runs at this moment, and a Trainer that is being built, were given."""
+"""Task configuration: find the configuration of the running Hydra job, and the callbacks of a Trainer being built."""
 
 import sys
 from typing import Any
@@ -7,23 +7,23 @@ from omegaconf import DictConfig
 
 
 def config_of_task() -> DictConfig | None:
-    """Return the configuration of the job that this function is called in, ``None`` outside of jobs.
+    """Return the configuration of the current job; ``None`` outside of jobs.
 
-    Hydra hands it to the application alone, and gives callbacks another copy: it is read from the frame that calls the
-    application.
+    Hydra passes it only to the application, and gives callbacks another copy, so it is read from the frame that calls
+    the application.
     """
     found = _local_of("run_job", "task_cfg")
     return found if isinstance(found, DictConfig) else None
 
 
 def callbacks_of_new_trainer() -> list[Any]:
-    """Return the callbacks that the script gave to the Trainer that is being built around this call."""
+    """Return the callbacks that the script passed to the Trainer that is being built."""
     connector = _local_of("on_trainer_init", "self")
     return list(getattr(getattr(connector, "trainer", None), "callbacks", ()))
 
 
 def _local_of(function: str, name: str) -> Any:
-    """Return a variable of the nearest calling function of that name, ``None`` if there is none."""
+    """Return a variable of the nearest calling function with that name; ``None`` if there is none."""
     frame = sys._getframe()
     while frame is not None and frame.f_code.co_name != function:
         frame = frame.f_back  # type: ignore[assignment]

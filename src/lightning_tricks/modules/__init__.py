@@ -1,1 +1,1 @@
-"""Which layers and losses can a model be built from? Modules of torch."""
+"""Layers and losses from which a model can be built, as torch modules."""

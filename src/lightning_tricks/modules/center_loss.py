@@ -13,24 +13,24 @@ class CenterLoss(nn.Module):
     .. math:: \ell = \frac{1}{2N} \sum_i \lVert x_i - c_{y_i} \rVert_2^2, \qquad
         c_j \leftarrow c_j - \alpha \frac{\sum_{i: y_i = j} (c_j - x_i)}{1 + n_j}
 
-    with :math:`n_j` the rows of class j in the batch. The loss is taken before the move. In ``train`` mode each call
-    moves the centers by the rows of all processes, so that they are the same on all ranks; in ``eval`` mode they
-    stay. They start at zero. Rows with NaN or infinite features do not move them.
+    where :math:`n_j` is the number of rows of class j in the batch. The loss is computed before the centers move. In
+    ``train`` mode, each call moves the centers by the rows of all processes, so that they are the same on all ranks; in
+    ``eval`` mode they are fixed. They start at zero. Rows with NaN or infinite features do not move them.
 
-    *Use when* features are compared by distance (verification, retrieval, few rows). Add it to cross entropy with a
-    small factor: alone it is least where all features are equal. The paper takes 0.003 to 0.1.
+    *Use when* features are compared by distance (verification, retrieval, few rows). Add it to the cross entropy with a
+    small factor (0.003 to 0.1 in the paper); on its own it is smallest if all features are equal.
 
-    *Interacts with* several processes: each must call it in the same steps, with rows of its own. Under gradient
+    *Interacts with* several processes: each must call it in the same steps, with its own rows. Under gradient
     accumulation the centers move in each batch.
 
     Args:
         num_classes: C, >= 1.
         num_features: D, >= 1.
-        alpha: how far the centers move, in [0, 1]; the paper takes 0.5.
+        alpha: how far the centers move, in [0, 1]; 0.5 in the paper.
 
     Raises:
-        TypeError: a type that is not allowed.
-        ValueError: a number that is out of range.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range.
 
     Example:
         >>> center_loss = CenterLoss(num_classes=2, num_features=1)
@@ -54,18 +54,18 @@ class CenterLoss(nn.Module):
         self.register_buffer("centers", torch.zeros(num_classes, num_features))
 
     def forward(self, features: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of a batch, and in ``train`` mode move the centers.
+        """Return the loss of a batch and, in ``train`` mode, move the centers.
 
         Args:
             features: ``(N, D)``, N >= 1.
             target: ``(N,)`` class indices.
 
         Returns:
-            ``()`` the mean over rows, with a gradient for the features.
+            A scalar ``()``: the mean over rows, with a gradient for the features.
 
         Raises:
-            TypeError: class indices that are not of an integer type.
-            ValueError: shapes that do not match.
+            TypeError: the class indices do not have an integer dtype.
+            ValueError: the shapes do not match.
         """
         if features.ndim != 2 or features.shape[1] != self.num_features or not len(features):
             raise ValueError(
@@ -75,7 +75,7 @@ class CenterLoss(nn.Module):
         if target.shape != features.shape[:1]:
             raise ValueError(f"`target` must have shape ({len(features)},), got {tuple(target.shape)}.")
         if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-            raise TypeError(f"`target` must hold class indices, got {target.dtype}; use `target.long()`.")
+            raise TypeError(f"`target` must contain class indices, got {target.dtype}; use `target.long()`.")
         index = target.long()
         difference = features.to(self.centers.dtype) - self.centers[index]
         if self.training:
@@ -84,7 +84,7 @@ class CenterLoss(nn.Module):
 
     @torch.no_grad()
     def _move(self, difference: Tensor, index: Tensor) -> None:
-        """Move the centers along the rows' differences from them, summed over all processes."""
+        """Move the centers towards their rows, summed over all processes."""
         usable = difference.isfinite().all(1, keepdim=True)
         rows = torch.cat([torch.where(usable, difference, 0), usable.to(difference.dtype)], 1)
         sums = sum_over_ranks_(rows.new_zeros(self.num_classes, rows.shape[1]).index_add_(0, index, rows))

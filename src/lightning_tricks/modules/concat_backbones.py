@@ -13,23 +13,24 @@ from lightning_tricks.functional.layer_output import find_layer, layer_output
 class ConcatBackbones(nn.Module):
     """Run several backbones, flatten and concatenate their features, and run a head on them.
 
-    *Use when* two pretrained networks know different things about the same rows, or each knows one kind of input.
-    Features of very different scales should pass a normalization first: give the backbones one as a last layer.
+    *Use when* two pretrained networks extract different features from the same rows, or each handles one kind of input.
+    If the features have very different scales, add a normalization as the last layer of each backbone.
 
-    *Interacts with* `GradualUnfreezing`: set ``freeze=False`` and let it freeze. With frozen backbones
+    *Interacts with* `GradualUnfreezing`: set ``freeze=False`` and let the callback freeze. With frozen backbones,
     `cache_features` saves most of the time of an epoch.
 
     Args:
         backbones: at least one module; its output, or that of its layer, is ``(N, *)``.
-        head: a module that takes ``(N, D)``, with D the features of all backbones; or a number of classes, which makes
-            a linear layer whose width is known after the first batch: run one through the module before the optimizer
-            or DDP sees it.
-        freeze: the backbones get no gradient and stay in eval mode, also after ``train()``.
-        layers: a submodule's name per backbone, whose output is taken instead of the backbone's; None for its own.
+        head: a module that takes ``(N, D)``, where D is the number of features of all backbones; or a number of classes
+            for a lazy linear layer, whose width is known after the first batch: run one batch through the module before
+            the optimizer or DDP is built.
+        freeze: whether the backbones get no gradient and stay in eval mode, also after ``train()``.
+        layers: one submodule name per backbone, whose output is used instead of the backbone's; None for its own
+        output.
 
     Raises:
-        TypeError: a type that is not allowed.
-        ValueError: no backbones, a number of layers that is not theirs, or a layer that does not exist.
+        TypeError: an argument has the wrong type.
+        ValueError: there are no backbones, the number of layers differs from theirs, or a layer does not exist.
 
     Example:
         >>> first, second = nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 8), nn.ReLU())
@@ -76,10 +77,10 @@ class ConcatBackbones(nn.Module):
         """Return the concatenated features, ``(N, D)``.
 
         Args:
-            *inputs: one for all backbones, or one for each.
+            *inputs: one input for all backbones, or one per backbone.
 
         Raises:
-            ValueError: another number of inputs, or features with different numbers of rows.
+            ValueError: the number of inputs is wrong, or the backbones return different numbers of rows.
         """
         if len(inputs) not in (1, len(self.backbones)):
             raise ValueError(f"Give one input, or one per backbone, {len(self.backbones)}; got {len(inputs)}.")
@@ -90,9 +91,11 @@ class ConcatBackbones(nn.Module):
                 for backbone, layer, value in zip(self.backbones, self.layers, each, strict=True)
             ]
         if len({len(part) for part in parts}) > 1:
-            raise ValueError(f"All backbones must put out the same rows, got {[tuple(part.shape) for part in parts]}.")
+            raise ValueError(
+                f"All backbones must return the same number of rows, got {[tuple(part.shape) for part in parts]}."
+            )
         return torch.cat(parts, 1)
 
     def forward(self, *inputs: Any) -> Any:
-        """Return what the head makes of the features of one input for all backbones, or of one for each."""
+        """Return the head's output for one input for all backbones, or for one input per backbone."""
         return self.head(self.features(*inputs))

@@ -23,17 +23,18 @@ from lightning_tricks.functional.feature_statistics import (
 class InputNormalizer(nn.Module):
     """Subtract the mean of each feature and divide by its standard deviation.
 
-    The statistics are buffers, so that a checkpoint alone is enough for inference. They are set by :meth:`fit_`, or by
-    the callback ``NormalizeInputs`` before the first training step; until then the layer returns its input unchanged,
-    apart from the dtype.
+    The statistics are buffers, so that a checkpoint alone is sufficient for inference. They are set by :meth:`fit_`, or
+    by the callback ``NormalizeInputs`` before the first training step; before that, the layer changes only the dtype of
+    its input.
 
-    Shape: ``(N, *)`` to the same shape. Integers become floating; half precision is computed in float32.
+    Shape: ``(N, *)`` to the same shape. Integers are converted to floating point; half precision is computed in
+        float32.
 
     Args:
         num_features: number of features or channels, > 0.
-        dim: their dimension, not 0; 1 for tables ``(N, C)`` and images ``(N, C, H, W)``, -1 for sequences
+        dim: dimension of the features, not 0; 1 for tables ``(N, C)`` and images ``(N, C, H, W)``, -1 for sequences
             ``(N, L, C)``.
-        eps: features with a smaller standard deviation are centered and not divided, > 0.
+        eps: features with a smaller standard deviation are only centered, > 0.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -61,7 +62,7 @@ class InputNormalizer(nn.Module):
         self.register_buffer("num_rows", torch.zeros((), dtype=torch.long))
 
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return normalized values; where ``mask`` is false (padding), values as they were."""
+        """Return normalized values; where ``mask`` is false (padding), values are unchanged."""
         check_dim(values, self.dim)
         if values.shape[self.dim] != self.num_features:
             raise ValueError(
@@ -75,7 +76,7 @@ class InputNormalizer(nn.Module):
         """Load measured statistics.
 
         Raises:
-            ValueError: they are of another number of features.
+            ValueError: they have a different number of features.
         """
         if len(statistics.mean) != self.num_features:
             raise ValueError(
@@ -94,19 +95,19 @@ class InputNormalizer(nn.Module):
         mask: int | str | None = None,
         limit_batches: int | None = None,
     ) -> "InputNormalizer":
-        """Measure the rows of a loader in one pass and keep their statistics.
+        """Measure the rows of a loader in one pass and store their statistics.
 
         Args:
             loader: batches, each a tensor, tuple, list or mapping.
-            key: the entry that is the input; ``None``: the first floating tensor.
-            mask: the entry that is true where the input is not padding; ``None``: everywhere.
+            key: the entry of the input; ``None``: the first floating-point tensor.
+            mask: the entry that is true where the input is not padding; ``None``: no padding.
             limit_batches: read at most this many batches; ``None``: all.
 
         Returns:
             The normalizer itself.
 
         Raises:
-            ValueError: an empty loader, an input that is sparse or not finite, or of another number of features.
+            ValueError: the loader is empty, or an input is sparse, not finite, or has a different number of features.
         """
         limit = None if limit_batches is None else check_count("limit_batches", limit_batches, 1)
         parts = _measured(islice(loader, limit), key, mask, self.dim)
@@ -128,25 +129,25 @@ def _measured(batches: Iterable[Any], key: Key | None, mask: Key | None, dim: in
             earlier = path
             yield measure_features(read_entry(batch, path), dim, named_entry(batch, mask))
     if is_empty:
-        raise ValueError("The loader is empty: there are no rows to take a mean and a standard deviation of.")
+        raise ValueError("The loader is empty: there are no rows to compute a mean and a standard deviation from.")
 
 
 def check_statistics(statistics: FeatureStatistics, source: str) -> FeatureStatistics:
-    """Return statistics that can be divided by.
+    """Return statistics, checked for use in a division.
 
     Args:
-        statistics: of all rows.
-        source: where the rows came from, for the message.
+        statistics: the statistics of all rows.
+        source: the origin of the rows, for the message.
 
     Raises:
-        ValueError: there were no rows, or some were not finite; the message names the features.
+        ValueError: there are no rows, or some are not finite; the message names the features.
     """
     if not statistics.count:
-        raise ValueError(f"There are no rows in {source} to take a mean and a standard deviation of.")
+        raise ValueError(f"There are no rows in {source} to compute a mean and a standard deviation from.")
     features = nonfinite_features(statistics)
     if features:
         raise ValueError(
-            f"{name_features(features).capitalize()} of the input hold NaN or infinite values in {source}. Replace "
+            f"{name_features(features).capitalize()} of the input contain NaN or infinite values in {source}. Replace "
             "them in the dataset, or give `mask` if they are padding."
         )
     return statistics

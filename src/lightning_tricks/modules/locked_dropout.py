@@ -8,19 +8,19 @@ from lightning_tricks.core.arguments import check_flag, check_number
 
 
 class LockedDropout(_DropoutNd):
-    """Drop the same features in every step of a sequence, each row's own.
+    """Drop the same features in every step of a sequence, with a different mask for each row.
 
-    Use between recurrent layers, whose state would otherwise be disturbed anew in each step.
+    Use it between recurrent layers, whose state would otherwise be disturbed by new noise in each step.
 
-    Shape: ``(N, L, C)`` with ``batch_first``, else ``(L, N, C)``; the same shape is returned.
+    Shape: ``(N, L, C)`` with ``batch_first``, otherwise ``(L, N, C)``, to the same shape.
 
     Args:
-        p: probability that a feature is dropped, in [0, 1); typical 0.2 to 0.5.
-        batch_first: rows are in dimension 0, steps in dimension 1.
+        p: probability that a feature is dropped, in [0, 1); typically 0.2 to 0.5.
+        batch_first: whether rows are in dimension 0 and steps in dimension 1.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: ``p`` is outside [0, 1); in ``forward``, an input that is not three-dimensional.
+        ValueError: ``p`` is outside [0, 1); in ``forward``, the input is not three-dimensional.
 
     References:
         Gal & Ghahramani, A theoretically grounded application of dropout in recurrent neural networks, 2016, section 4.
@@ -38,7 +38,7 @@ class LockedDropout(_DropoutNd):
     def forward(self, values: Tensor) -> Tensor:
         """Return the input with features dropped in training mode, unchanged in evaluation mode."""
         if values.ndim != 3:
-            raise ValueError(f"`LockedDropout` takes a three-dimensional sequence, got shape {tuple(values.shape)}.")
+            raise ValueError(f"`LockedDropout` expects a three-dimensional sequence, got shape {tuple(values.shape)}.")
         if not self.training or not self.p:
             return values
         mask = torch.empty_like(values[:, :1] if self.batch_first else values[:1])

@@ -1,4 +1,4 @@
-"""Loss balancer: add up several losses so that none drowns the others."""
+"""Loss balancer: add several losses so that none dominates the others."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -13,14 +13,14 @@ _DECAY = 0.99
 
 
 class LossBalancer(nn.Module):
-    r"""Add up a main loss and auxiliary losses.
+    r"""Add a main loss and auxiliary losses.
 
-    ``"magnitude"``: each auxiliary term is multiplied by a factor without gradient such that the running mean of its
-    magnitude stays within ``max_ratio`` of the first term's. A term inside of that range keeps factor 1. The means
-    decay with 0.99 per call, are unbiased from the first call on, move in ``train`` mode alone, and are those of all
-    processes; terms that are NaN or infinite do not enter them.
+    ``"magnitude"``: each auxiliary term is multiplied by a detached factor such that the running mean of its magnitude
+    stays within ``max_ratio`` of the first term's. A term within that range has factor 1. The means decay with 0.99 per
+    call, are unbiased from the first call on, are updated only in ``train`` mode, and cover all processes; terms that
+    are NaN or infinite are ignored.
 
-    ``"uncertainty"``: each term, the first too, has a learned weight:
+    ``"uncertainty"``: each term, including the first, has a learned weight:
 
     .. math:: \ell = \sum_k e^{-s_k} \ell_k + s_k
 
@@ -30,13 +30,13 @@ class LossBalancer(nn.Module):
     *Use when* a loss has auxiliary terms whose scales are unknown, or change during training.
 
     Args:
-        names: the terms, at least two; the first is the main one.
+        names: the names of the terms, at least two; the first is the main loss.
         method: ``"magnitude"`` or ``"uncertainty"``.
-        max_ratio: for ``"magnitude"``: >= 1. The guides take two orders of magnitude.
+        max_ratio: for ``"magnitude"``, >= 1; typically 100 (two orders of magnitude).
 
     Raises:
-        TypeError: a type that is not allowed.
-        ValueError: fewer than two names, a name twice, another method, or a ratio below 1.
+        TypeError: an argument has the wrong type.
+        ValueError: fewer than two names, a repeated name, an unknown method, or a ratio below 1.
 
     Example:
         >>> balancer = LossBalancer(["classification", "reconstruction"])
@@ -68,15 +68,15 @@ class LossBalancer(nn.Module):
         self.max_ratio = check_number("max_ratio", max_ratio, 1)
         if method == "uncertainty":
             self.log_variances = nn.Parameter(torch.zeros(len(self.names)))
-        else:  # decaying sums of magnitudes, and of the weights with which they entered
+        else:  # decaying sums of magnitudes, and of their weights
             self.register_buffer("means", torch.zeros(len(self.names)))
             self.register_buffer("seen", torch.zeros(len(self.names)))
 
     def forward(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Return the weighted sum.
+        """Return the weighted sum of the terms.
 
         Args:
-            terms: a ``()`` tensor for each name.
+            terms: a scalar tensor ``()`` for each name.
 
         Returns:
             ``()``
@@ -100,7 +100,7 @@ class LossBalancer(nn.Module):
 
     @torch.no_grad()
     def _observe(self, terms: Tensor) -> None:
-        """Let the means of all processes follow the terms."""
+        """Update the means of all processes with the terms."""
         finite = terms.isfinite()
         sums = sum_over_ranks_(torch.stack([torch.where(finite, terms.abs(), 0), finite.to(terms.dtype)]))
         known = sums[1] > 0
@@ -116,7 +116,7 @@ class LossBalancer(nn.Module):
 
     @property
     def weights(self) -> dict[str, float]:
-        """The factor of each term at the moment; reading it may wait for the device."""
+        """The current factor of each term; reading it may synchronize with the device."""
         with torch.no_grad():
             factors = torch.exp(-self.log_variances) if self.method == "uncertainty" else self._factors()
         return dict(zip(self.names, factors.tolist(), strict=True))

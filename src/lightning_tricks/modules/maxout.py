@@ -10,15 +10,15 @@ class Maxout(nn.Module):
 
     .. math:: h_i(x) = \max_{j} (x^T W_{\cdot i j} + b_{i j})
 
-    It needs no activation after it, and goes well with dropout on its inputs.
+    It needs no activation after it and is often combined with dropout on its inputs.
 
     Shape: ``(*, in_features)`` to ``(*, out_features)``.
 
     Args:
         in_features: size of the last dimension of the input, > 0.
         out_features: number of units, > 0.
-        pieces: linear pieces of each unit, >= 1; typical 2 to 5 (1 is a linear layer).
-        bias: give each piece a bias.
+        pieces: number of linear pieces per unit, >= 1; typically 2 to 5 (1 is a linear layer).
+        bias: whether each piece has a bias.
 
     Raises:
         TypeError: an argument has the wrong type.

@@ -1,1 +1,1 @@
-"""Show what happened: plots and text; drawing libraries are imported inside the functions that draw."""
+"""Plots and text reports; plotting libraries are imported inside the functions that draw."""

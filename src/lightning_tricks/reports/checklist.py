@@ -12,11 +12,10 @@ class Item:
     """One line of a step.
 
     Attributes:
-        key: its name, which stays the same between versions.
-        title: in words.
-        status: ``missing`` only where the evidence shows that it would help.
-        evidence: what was seen.
-        try_next: an option to paste or a change of one line; empty where there is nothing to do.
+        key: its name, which is stable between versions.
+        title: its title. status: ``missing`` only where the evidence shows that it would help.
+        evidence: the observation.
+        try_next: an option to paste or a change of one line; empty if there is nothing to do.
     """
 
     key: str
@@ -33,7 +32,7 @@ class Step:
     Attributes:
         number: from 1 to 6.
         title: in words.
-        items: what is judged.
+        items: the items of the step.
     """
 
     number: int
@@ -46,7 +45,7 @@ class Checklist:
     """The six steps.
 
     Attributes:
-        steps: in their order.
+        steps: the steps in order.
     """
 
     steps: list[Step]

@@ -7,11 +7,11 @@ from lightning_tricks.reports.checklist import Item
 from lightning_tricks.reports.series import Series
 
 _GAP = 1.1
-"""A validation loss that has risen above its best by this factor, while the training loss fell, is a gap."""
+"""A validation loss above its best by this factor, while the training loss fell, counts as a gap."""
 
 
 class Found(Protocol):
-    """What is asked of a finding."""
+    """The attributes of a finding that are read."""
 
     @property
     def code(self) -> str:
@@ -31,7 +31,7 @@ class Found(Protocol):
 
 
 class Record(Protocol):
-    """What is asked of a record."""
+    """The attributes of a record that are read."""
 
     @property
     def tricks(self) -> tuple[str, ...]:
@@ -115,11 +115,11 @@ def by_rules(record: Record, key: str, title: str, *codes: str, nothing: str = "
         return Item(key, title, status, quote(found), found.try_next)  # type: ignore[arg-type]
     if trick_call(record, "Doctor"):
         return Item(key, title, "done", nothing)
-    return Item(key, title, "unknown", "the doctor has not looked", "tricks=[doctor]")
+    return Item(key, title, "unknown", "the doctor was not run", "tricks=[doctor]")
 
 
 def against_gap(key: str, title: str, present: object, gap: str | None, try_next: str) -> Item:
-    """Judge what acts against overfitting: missing where there is a gap and it is absent."""
+    """Judge a remedy for overfitting: missing if there is a gap and the remedy is absent."""
     if present:
         return Item(key, title, "done", str(present))
     if gap is None:
@@ -130,10 +130,10 @@ def against_gap(key: str, title: str, present: object, gap: str | None, try_next
 
 
 def find_gap(record: Record) -> str | None:
-    """Return in words how far the validation loss has left its best while the training loss fell.
+    """Describe how far the validation loss has risen above its best while the training loss fell.
 
     Returns:
-        The gap; ``""`` where there is none, ``None`` where the losses are not known.
+        The gap; ``""`` if there is none, ``None`` if the losses are unknown.
     """
     if record.loss_pair is None:
         return None

@@ -1,4 +1,4 @@
-"""Clipping: draw the gradient's norm, what it was clipped to, and which steps were not finite."""
+"""Clipping: draw the gradient norm, the norm after clipping, and the non-finite steps."""
 
 import math
 from collections.abc import Mapping
@@ -11,20 +11,19 @@ from lightning_tricks.reports.curves import Series, new_figure
 def plot_clipping(
     metrics: Mapping[str, Series], path: str | Path | None = None, *, title: str = "", mark: str = ""
 ) -> Any:
-    """Draw norms before and after and the threshold above, the share of clipped steps below, over optimizer steps.
+    """Draw norms before and after clipping and the threshold, and below them the share of clipped steps.
 
     Args:
-        metrics: series by name, as a clipping callback with ``log=True`` writes them and :func:`read_metrics` reads
-            them.
-        path: where to save the picture, if anywhere.
-        title: stands above it.
-        mark: what follows the names of the series that are meant, where there are several: ``"-optimizer_1"``.
+        metrics: series by name, as logged by a clipping callback with ``log=True`` and read by :func:`read_metrics`.
+        path: where to save the figure; ``None``: it is not saved.
+        title: title of the figure.
+        mark: suffix of the names of the series, if there are several: ``"-optimizer_1"``.
 
     Returns:
         A :class:`matplotlib.figure.Figure`.
 
     Raises:
-        KeyError: the series are not there.
+        KeyError: the series do not exist.
         ModuleNotFoundError: matplotlib is not installed (the extra ``plot``).
 
     Example:
@@ -65,5 +64,5 @@ def plot_clipping(
 
 
 def _finite(series: Series) -> tuple[list[int], list[float]]:
-    """Return steps and values, a gap where a value is not finite."""
+    """Return steps and values, with a gap for each non-finite value."""
     return [step for step, _ in series], [value if math.isfinite(value) else math.nan for _, value in series]

@@ -1,4 +1,4 @@
-"""Curves: read what a CSVLogger wrote, and draw losses and learning rate, with the factors apart."""
+"""Curves: read the file of a CSVLogger, and draw losses and the learning rate with its factors."""
 
 import csv
 import re
@@ -10,7 +10,7 @@ from typing import Any
 from lightning_tricks.core.result_names import is_result
 
 Series = list[tuple[int, float]]
-"""Pairs of the Trainer's step and a value."""
+"""Pairs of the Trainer's step number and a value."""
 
 
 def read_metrics(path: str | Path) -> dict[str, Series]:
@@ -20,10 +20,10 @@ def read_metrics(path: str | Path) -> dict[str, Series]:
         path: the file.
 
     Returns:
-        For each column the steps at which it was logged, and the values.
+        For each column, the steps at which it was logged and the values.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the file does not exist.
     """
     series: dict[str, Series] = {}
     with open(path, newline="") as file:
@@ -35,13 +35,13 @@ def read_metrics(path: str | Path) -> dict[str, Series]:
 
 
 def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *, title: str = "") -> Any:
-    """Draw the losses above, the learning rate and its factors below, over optimizer steps.
+    """Draw the losses and, below them, the learning rate and its factors over optimizer steps.
 
     Args:
         metrics: series by name: names with ``loss`` are losses, ``lr-`` learning rates (LearningRateMonitor), and
             ``<callback>/<factor>`` factors (``log_factors=True``).
-        path: where to save the picture, if anywhere.
-        title: stands above it.
+        path: where to save the figure; ``None``: it is not saved.
+        title: title of the figure.
 
     Returns:
         A :class:`matplotlib.figure.Figure`.
@@ -77,7 +77,7 @@ def plot_curves(metrics: Mapping[str, Series], path: str | Path | None = None, *
 
 
 def new_figure(size: tuple[float, float]) -> Any:
-    """Return an empty :class:`matplotlib.figure.Figure` of so many inches, which notebooks display.
+    """Return an empty :class:`matplotlib.figure.Figure` of this size in inches, which notebooks display.
 
     Raises:
         ModuleNotFoundError: matplotlib is not installed (the extra ``plot``).
@@ -102,12 +102,12 @@ def _draw(axes: Any, series: Mapping[str, Series], colors: Iterable[str | None] 
 
 
 def _short(name: str) -> str:
-    """Remove from a factor's name what distinguishes callbacks of a class: a legend is narrow."""
+    """Shorten a factor's name for the legend, by removing the part that distinguishes callbacks of a class."""
     return re.sub(r"\[.*\]", "", name)
 
 
 def _legend_below(axes: Any, *others: Any) -> None:
-    """One legend for axes that share a frame."""
+    """Draw one legend for axes that share a frame."""
     handles = [found for panel in (axes, *others) for found in panel.get_legend_handles_labels()[0]]
     if handles:
         axes.legend(

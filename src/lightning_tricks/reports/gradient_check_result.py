@@ -1,4 +1,4 @@
-"""Gradient check result: what a comparison of gradients with finite differences found, as data and as a table."""
+"""Gradient check result: the result of comparing gradients with finite differences, as data and as a table."""
 
 import html
 from dataclasses import asdict, dataclass, field
@@ -9,17 +9,17 @@ _SHOWN = 12
 
 @dataclass(frozen=True, repr=False)
 class GradientCheck:
-    """What a comparison of the gradients of a training step with finite differences found.
+    """The result of comparing the gradients of a training step with finite differences.
 
     Attributes:
-        ok: no direction and no parameter disagrees.
+        ok: whether all directions and parameters agree.
         relative_difference: :math:`‖g − g'‖ / (‖g‖ + ‖g'‖)` over random directions in all parameters, in [0, 1];
             differences below the rounding error count as 0.
-        by_parameter: the same for each parameter on its own, the worst first.
+        by_parameter: the same for each parameter separately, the worst first.
         kinks: parameters, or directions in all of them, along which the loss has no derivative at this point (a ReLU
             at 0, a tie of a maximum) or differences contradict each other. They are not counted as errors.
-        unchecked: parameters for which the time did not suffice.
-        tol: the largest relative difference that is right.
+        unchecked: parameters that were not checked within the time budget.
+        tol: the largest accepted relative difference.
 
     Example:
         >>> print(GradientCheck(False, 0.2, {"head.weight": 1.0, "head.bias": 2e-10}, []))

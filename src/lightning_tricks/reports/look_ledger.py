@@ -1,4 +1,4 @@
-"""Look ledger: a record of every look at the test set, as a JSON file that survives damage and interruption."""
+"""Look ledger: a record of every use of the test set, as a JSON file that is robust to damage and interruption."""
 
 import hashlib
 import json
@@ -15,13 +15,13 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Look:
-    """One look at the test set.
+    """One use of the test set.
 
     Attributes:
         when: local time with the offset from UTC, ISO 8601.
-        fingerprint: of the configuration and the hyper-parameters, not of the weights.
-        weights: where the weights came from (``ckpt_path``) and a digest of them.
-        metrics: as ``trainer.test`` returns them; ``None`` for a value that is not finite.
+        fingerprint: a digest of the configuration and the hyper-parameters, not of the weights.
+        weights: the origin of the weights (``ckpt_path``) and a digest of them.
+        metrics: the metrics that ``trainer.test`` returns; ``None`` for a non-finite value.
         settings: the hyper-parameters and overrides behind the fingerprint, as text.
     """
 
@@ -33,7 +33,7 @@ class Look:
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
-    """Return a digest of settings that is the same in every process; the order of the keys does not matter.
+    """Return a digest of settings that is the same in every process and independent of the order of keys.
 
     Example:
         >>> fingerprint({"lr": "0.1", "width": "8"}) == fingerprint({"width": "8", "lr": "0.1"})
@@ -45,12 +45,12 @@ def fingerprint(settings: Mapping[str, Any]) -> str:
 
 
 def finite_or_none(values: Mapping[str, float]) -> dict[str, float | None]:
-    """Return values that strict JSON can hold: ``None`` where one is not finite."""
+    """Return values for strict JSON, with ``None`` for non-finite values."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def read_looks(path: Path) -> list[Look]:
-    """Return the looks in a ledger, none if there is no such file.
+    """Return the looks in a ledger; none if the file does not exist.
 
     Raises:
         ValueError: the file is not a ledger.
@@ -68,11 +68,11 @@ def add_look(path: Path, look: Look) -> tuple[list[Look], Path | None]:
     """Append a look to a ledger, atomically.
 
     Args:
-        path: the ledger; a file that cannot be read as one is kept under another name.
+        path: the ledger; a file that is not a readable ledger is kept under another name.
         look: the new entry.
 
     Returns:
-        All looks, and the new name of a damaged ledger, ``None`` if it was whole.
+        All looks, and the new name of a damaged ledger (``None`` if it was intact).
 
     Raises:
         OSError: the ledger cannot be written.

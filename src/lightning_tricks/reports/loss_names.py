@@ -6,7 +6,7 @@ from lightning_tricks.reports.series import Series
 
 
 def training_and_validation(names: Mapping[str, Series] | Sequence[str]) -> tuple[str, str] | None:
-    """Return the names of a training and a validation loss whose gap tells about overfitting, if both are there.
+    """Return the names of a training and a validation loss whose gap indicates overfitting, if both exist.
 
     Example:
         >>> training_and_validation(["batch loss", "train_loss", "val_loss"])

@@ -14,13 +14,13 @@ _ASCII_BARS = "_.-=+*#@"
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """Draw numbers >= 0 as one line of bars, from 0 to the highest; ``?`` where there is no finite number.
+    """Draw numbers >= 0 as one line of bars, from 0 to the highest; ``?`` for non-finite numbers.
 
-    Where the standard output cannot show the bars (ASCII, cp1252), plain characters stand for them.
+    If the standard output cannot encode the bars (ASCII, cp1252), plain characters replace them.
 
     Args:
-        values: one bar each, or the mean of neighbours where there are more than ``width``.
-        width: the most bars, >= 1.
+        values: one bar each, or means of neighbors if there are more than ``width``.
+        width: maximum number of bars, >= 1.
 
     Example:
         >>> sparkline([0, 1, 2, 3, 4, 5, 6, 7])
@@ -54,12 +54,12 @@ def _bar(mean: float, top: float, bars: str) -> str:
 def describe_lr(
     lrs: Sequence[float], factors: Mapping[str, Sequence[float]], unforeseen: Sequence[str] = (), width: int = 40
 ) -> str:
-    """Return a line for the learning rate, with a sparkline and corner values, and one for each of several factors.
+    """Return a line with a sparkline and corner values for the learning rate and for each of several factors.
 
     Example:
         >>> print(describe_lr([0.1, 0.05], {"ExponentialDecay/schedule": [1.0, 0.5]}, ["ReduceLROnPlateau"]))
         lr █▅  first 0.1, highest 0.1 (step 0), last 0.05
-        ReduceLROnPlateau is known only in the run: taken as 1 here.
+        ReduceLROnPlateau is known only during the run; it counts as 1 here.
     """
     rows = {"lr": lrs, **factors_to_plot(factors)}
     name_width = max(map(len, rows))
@@ -70,7 +70,7 @@ def describe_lr(
             f"first {values[0]:.4g}, highest {highest:.4g} (step {list(values).index(highest)}), last {values[-1]:.4g}"
         )
         lines.append(f"{name:<{name_width}} {sparkline(values, width)}  {corners}")
-    lines += [f"{name} is known only in the run: taken as 1 here." for name in unforeseen]
+    lines += [f"{name} is known only during the run; it counts as 1 here." for name in unforeseen]
     return "\n".join(lines)
 
 
@@ -80,7 +80,7 @@ def plot_lr(
     factors: Mapping[str, Sequence[float]],
     unforeseen: Sequence[str] = (),
 ) -> Any:
-    """Return a ``Figure`` with the learning rate above and each of several factors in a panel of its own below it."""
+    """Return a ``Figure`` with the learning rate and, below it, a panel for each factor if there are several."""
     shown = factors_to_plot(factors)
     figure = new_figure((8, 2.6 + 1.25 * len(shown)))
     heights = [2.2] + [1.0] * len(shown)
@@ -88,7 +88,7 @@ def plot_lr(
     panels[0].plot(epochs, lrs, color="black", linewidth=1.6)
     panels[0].set_ylabel("learning rate")
     path = f"{len(lrs)} steps: first {lrs[0]:.3g}, highest {max(lrs):.3g}, last {lrs[-1]:.3g}"
-    note = f"\nknown only in the run, taken as 1: {', '.join(unforeseen)}" if unforeseen else ""
+    note = f"\nknown only during the run, counts as 1: {', '.join(unforeseen)}" if unforeseen else ""
     panels[0].set_title(f"Learning rate over {path}{note}", fontsize=9, loc="left")
     for place, (panel, (name, values)) in enumerate(zip(panels[1:], shown.items(), strict=True)):
         panel.plot(epochs, values, color=f"C{place}", linewidth=1.4)
@@ -102,26 +102,26 @@ def plot_lr(
 
 
 def factors_to_plot(factors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
-    """Return the factors that move, none if it is one alone: its curve is that of the learning rate."""
+    """Return the factors that change; none if there is only one, whose curve is that of the learning rate."""
     shown = changing_factors(factors)
     return shown if len(shown) > 1 else {}
 
 
 def changing_factors(factors: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
-    """Return the factors that are not 1 throughout, as a warm-up of no length is."""
+    """Return the factors that are not always 1, such as a warm-up of length 0."""
     return {name: values for name, values in factors.items() if any(value != 1 for value in values)}
 
 
 def plot_gallery(
     curves: Mapping[str, Callable[[float], float]], end: float, columns: int = 4, points: int = 800
 ) -> Any:
-    """Return a ``Figure`` with one panel for each function of time, drawn from 0 until just before ``end``.
+    """Return a ``Figure`` with one panel per function of time, drawn from 0 until just before ``end``.
 
     Args:
         curves: functions by the title of their panel.
         end: the last time.
-        columns: panels in a row.
-        points: times at which each function is asked.
+        columns: panels per row.
+        points: number of times at which each function is evaluated.
     """
     rows = -(-len(curves) // columns)
     figure = new_figure((2.6 * columns, 1.8 * rows))

@@ -1,4 +1,4 @@
-"""LR finder result: what a range test saw and suggests, as data that can be printed, drawn and stored."""
+"""LR finder result: the curve and the suggestion of a range test, as data that can be printed, drawn and stored."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,20 +11,20 @@ from lightning_tricks.reports.text_and_figure import text_and_figure
 
 @dataclass(frozen=True, repr=False)
 class LRFinderResult:
-    """What a range test saw and suggests.
+    """The curve and the suggestion of a range test.
 
-    All rates are those of the parameter group whose rate is the largest.
+    All rates are those of the parameter group with the largest rate.
 
     Attributes:
-        lrs: the rates that were tried, rising.
-        losses: the loss of the step at each, averaged over the processes.
-        diverged: the sweep ended before ``max_lr``, or at a loss that is not finite.
-        suggestion: the rate to take, or ``None``.
-        reason: why this one, or why none.
-        method: the rule that was asked for.
-        smoothing: the weight of the past in ``smoothed``.
-        planned_steps: optimizer steps of the training that the sweep was made for, ``None`` if not known.
-        trials: with ``refine``, the rates that were trained with and the losses they came to.
+        lrs: the rates that were tried, increasing.
+        losses: the loss of the step at each rate, averaged over the processes.
+        diverged: whether the sweep ended before ``max_lr`` or at a non-finite loss.
+        suggestion: the suggested rate, or ``None``.
+        reason: the reason for the suggestion, or why there is none.
+        method: the requested rule.
+        smoothing: the weight of the previous losses in ``smoothed``.
+        planned_steps: optimizer steps of the planned training; ``None`` if unknown.
+        trials: with ``refine``, the rates of the trial trainings and their final losses.
 
     Example:
         >>> result = LRFinderResult([1e-3, 1e-2], [1.0, 1.0], False, None, "the loss is flat")
@@ -50,12 +50,12 @@ class LRFinderResult:
 
     @property
     def still_falls(self) -> bool:
-        """Whether the loss still falls at the highest rate, so that the best one may lie above it."""
+        """Whether the loss is still falling at the highest rate, so that the best rate may be above it."""
         curve = read_curve(self.lrs, self.losses, self.smoothing)
         return not self.diverged and not self.trials and find_fault(curve) is None and curve.still_falls
 
     def suggest(self, method: Method = "auto") -> float | None:
-        """Return what another rule suggests from the same sweep.
+        """Return the suggestion of another rule for the same sweep.
 
         Raises:
             ValueError: an unknown rule.
@@ -72,7 +72,7 @@ class LRFinderResult:
         return f"LRFinderResult(suggestion={self.suggestion}, reason={self.reason!r}, {len(self.lrs)} steps)"
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the sweep on a logarithmic axis, every suggestion marked, the chosen one named, and why it was chosen.
+        """Draw the sweep on a logarithmic axis with every suggestion marked, the chosen one named, and the reason.
 
         Args:
             ax: matplotlib axes to draw into; by default a new figure.
@@ -91,6 +91,6 @@ class LRFinderResult:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "LRFinderResult":
-        """Return the result that :meth:`to_dict` was called on."""
+        """Create the result from the output of :meth:`to_dict`."""
         kept = {name: value for name, value in plain.items() if name != "smoothed"}
         return cls(**{**kept, "trials": [(lr, loss) for lr, loss in kept["trials"]]})

@@ -18,7 +18,7 @@ def describe_sweep(
     reason: str,
     trials: Sequence[tuple[float, float]] = (),
 ) -> str:
-    """Return what a range test found: the suggestion and its reason, the range, and the trials that refined it.
+    """Describe a range test: the suggestion and its reason, the range, and the trials.
 
     Example:
         >>> print(describe_sweep([0.01, 1.0], [2.0, 1.0], 0.1, "a tenth of 1, where the smoothed loss is lowest"))
@@ -52,12 +52,12 @@ def plot_sweep(
 
     Args:
         lrs: the rates.
-        losses: raw.
-        smoothed: their average.
-        suggestions: by method; those without one are listed in the legend.
-        chosen: its name and rate.
-        ax: matplotlib axes to draw into; by default a figure is made.
-        reason: why that rate was chosen, as the title.
+        losses: the unsmoothed losses.
+        smoothed: their moving average.
+        suggestions: suggestions by method; methods without one are listed in the legend.
+        chosen: the name and rate of the chosen suggestion.
+        ax: matplotlib axes to draw into; by default a new figure.
+        reason: the reason for the choice, used as the title.
 
     Returns:
         The ``Figure``.
@@ -106,7 +106,7 @@ def _nearest(lrs: Sequence[float], lr: float) -> int:
 
 
 def _limits(losses: Sequence[float], smoothed: Sequence[float]) -> tuple[float, float]:
-    """Return the heights that show the fall: the last losses, on their way to infinity, are cut off."""
+    """Return the y limits that show the fall; the diverging losses at the end are cut off."""
     finite = [loss for loss in losses if math.isfinite(loss)] or [0.0, 1.0]
     low = min(finite)
     start = max(finite[: max(1, len(finite) // 4)])

@@ -246,4 +246,4 @@ def _real_world(record: Record) -> Item:
     shift = first_finding(record, "DAT015")
     evidence = quote(shift) if shift is not None else "a training run cannot show it"
     advice = "collect rows where the model will be used, trainer.predict on them, and compare with the test score"
-    return Item("real_world", "Data of its use", "unknown", evidence, advice)
+    return Item("real_world", "Data from the application", "unknown", evidence, advice)

@@ -18,7 +18,7 @@ def figure(title: str, chart: str, beside: str) -> str:
 
 
 def alt_text(title: str, lines: Mapping[str, Series]) -> str:
-    """Return in words what a line chart shows."""
+    """Return the alternative text of a line chart."""
     said = [
         f"{name} from {series.points[0][1]:.4g} to {series.points[-1][1]:.4g}"
         for name, series in list(lines.items())[:4]
@@ -28,7 +28,7 @@ def alt_text(title: str, lines: Mapping[str, Series]) -> str:
 
 
 def series_table(lines: Mapping[str, Series]) -> str:
-    """Return first, last, lowest and highest value of each line."""
+    """Return a table of the first, last, lowest and highest value of each line."""
     rows = []
     for name, series in lines.items():
         points = series.points
@@ -45,7 +45,7 @@ def number(value: float | None) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]], is_open: bool = False, style: str = "") -> str:
-    """Return a table that can be opened, closed at first unless ``is_open``."""
+    """Return a collapsible table, initially closed unless ``is_open``."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     lines = ["".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows]
     body = "".join(f"<tr>{line}</tr>" for line in lines)

@@ -1,4 +1,4 @@
-"""Plateau: draw the score of each check, the best so far, and the learning rate with its cuts marked."""
+"""Plateau: draw the score of each check, the best so far, and the learning rate with its reductions marked."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -16,11 +16,11 @@ def plot_plateau(
     mode: Literal["min", "max"] = "min",
     base_lr: float = 1.0,
 ) -> Any:
-    """Draw the checks of a run under the rule of no improvement in n.
+    """Draw the checks of a run under the no-improvement-in-n rule.
 
     Args:
-        history: step and score of each check and the factor from there on, as in ``ReduceLROnPlateau.history``.
-        path: where to save the picture, if anywhere.
+        history: the step, the score and the factor after each check, as in ``ReduceLROnPlateau.history``.
+        path: where to save the figure; ``None``: it is not saved.
         monitor: name of the score.
         mode: whether lower or higher is better.
         base_lr: the learning rate that the factor multiplies.
@@ -38,7 +38,7 @@ def plot_plateau(
         ['score', 'learning rate']
     """
     if not history:
-        raise ValueError("`history` must hold at least one check, got none: the run ended before its first.")
+        raise ValueError("`history` must contain at least one check, got none: the run ended before its first check.")
     steps, scores, factors = zip(*history, strict=True)
     bests = list(accumulate(scores, lambda best, score: _better(best, score, mode)))
     cuts = [step for step, before, after in zip(steps, (1.0, *factors), factors, strict=False) if after < before]
@@ -60,7 +60,7 @@ def plot_plateau(
     below.set_xlabel("optimizer step")
     for index, step in enumerate(cuts):
         for axes in (above, below):
-            label = f"cut ({len(cuts)})" if axes is above and index == 0 else None
+            label = f"reduction ({len(cuts)})" if axes is above and index == 0 else None
             axes.axvline(step, color="tab:red", linestyle=":", linewidth=1, label=label)
     for axes in (above, below):
         axes.grid(alpha=0.3)
@@ -71,6 +71,6 @@ def plot_plateau(
 
 
 def _better(best: float, score: float, mode: str) -> float:
-    if best != best:  # nothing was a number yet
+    if best != best:  # no finite score yet
         return score
     return min(best, score) if mode == "min" else max(best, score)

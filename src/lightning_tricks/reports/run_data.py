@@ -1,4 +1,4 @@
-"""Run data: what happened in a run, as frozen plain values that are bounded in size."""
+"""Run data: the results of a run, as frozen plain values of bounded size."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -39,7 +39,7 @@ class ReportedFinding:
 
 @dataclass(frozen=True)
 class Clipping:
-    """A clipping callback: its call, the norm that it clips to where that is fixed, and the steps that it skipped."""
+    """A clipping callback: its call, its fixed norm limit if it has one, and the number of skipped steps."""
 
     callback: str
     max_norm: float | None
@@ -48,7 +48,7 @@ class Clipping:
 
 @dataclass(frozen=True)
 class Thaw:
-    """The layer groups that train from a step on; 0 is nearest the input."""
+    """The layer groups that train from a given step on; 0 is nearest the input."""
 
     step: int
     groups: tuple[int, ...]
@@ -56,7 +56,7 @@ class Thaw:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a learning-rate finder saw and suggested."""
+    """The sweep of a learning-rate finder and its suggestion."""
 
     lrs: tuple[float, ...]
     losses: tuple[float | None, ...]
@@ -66,7 +66,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class RatioMap:
-    """Relative updates by weight: row i of ``rows`` belongs to ``names[i]`` and has one entry for each of ``steps``."""
+    """Relative updates by weight: row i of ``rows`` belongs to ``names[i]`` and has one entry per step in ``steps``."""
 
     steps: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
@@ -75,38 +75,39 @@ class RatioMap:
 
 @dataclass(frozen=True)
 class RunData:
-    """What happened in a run.
+    """The results of a run.
 
     Attributes:
         model: the module's class.
-        status: how the run stands or ended.
-        reason: what stopped it, in words.
-        started: local time of the start of this process's fit, ISO 8601.
-        seconds: wall time since then; a resumed run counts from its resume.
-        epochs: epochs that were begun.
+        status: the status of the run.
+        reason: what stopped it.
+        started: local start time of this process's fit, ISO 8601.
+        seconds: wall-clock time since then; a resumed run counts from its resume.
+        epochs: number of epochs begun.
         steps: optimizer steps taken.
-        parameters: number of parameters, and of those that need a gradient.
+        parameters: number of parameters, and of trainable parameters.
         layers: number of modules without children, by class.
         inputs: shapes of the tensors of the first batch, by place; of many, the first ones.
         best: best checks of the callbacks that watch a metric.
         metrics: logged metrics and the loss of sampled batches (``batch loss``), means over the processes.
-        lrs: learning rates of sampled steps by ``optimizer.group``; where there are many groups, the first and last.
+        lrs: learning rates of sampled steps by ``optimizer.group``; if there are many groups, the first and the last
+        ones.
         factors: the named factors of the learning rate.
         grad_norm: L2 norm of all gradients before clipping at sampled steps (one optimizer only).
         update_ratios: root mean square of the update relative to that of the weight, by weight.
-        sweep: of the learning-rate finder.
+        sweep: the sweep of the learning-rate finder.
         clipping: the clipping callbacks.
-        findings: of the doctor.
-        thaws: of gradual unfreezing.
+        findings: the findings of the doctor.
+        thaws: the stages of gradual unfreezing.
         layer_groups: names of the layer groups, from the input to the head.
         tricks: the callbacks of this library, as the calls that build them.
         configuration: hyper-parameters and settings of Trainer and optimizers, as text.
-        versions: of Python and packages.
-        hardware: devices and processes.
+        versions: the versions of Python and packages.
+        hardware: the devices and processes.
         test: metrics of ``trainer.test`` with the Trainer of the fit, after it.
         looks: configurations that have been tested, from the ledger of :class:`TestGuard`; ``None``: not known.
-        notes: what was left out to bound the size, and what could not be read.
-        schema_version: of this form.
+        notes: what was omitted to bound the size, and what could not be read.
+        schema_version: the version of this format.
     """
 
     model: str
@@ -146,12 +147,12 @@ class RunData:
 
     @property
     def suggested_lr(self) -> float | None:
-        """What the learning-rate finder suggests."""
+        """The suggestion of the learning-rate finder."""
         return self.sweep.suggestion if self.sweep is not None else None
 
     @property
     def skipped_steps(self) -> int:
-        """Steps that clipping callbacks skipped because they were not finite."""
+        """Steps that clipping callbacks skipped because of non-finite gradients."""
         return sum(clip.skipped for clip in self.clipping)
 
     @property
@@ -160,7 +161,7 @@ class RunData:
         return training_and_validation(self.metrics)
 
     def summary(self) -> str:
-        """Return at most ten lines: the sentence, the findings at warning or above, and what is missing."""
+        """Return at most ten lines: the summary, the findings of severity warning or higher, and the missing items."""
         severe = [f"  {f.code} {f.name}: {f.message}" for f in self.findings if f.severity != "info"]
         missing = [
             f"  missing: {item.title} ({item.evidence}). Try: {item.try_next}" for item in self.checklist.missing
@@ -170,7 +171,7 @@ class RunData:
         return "\n".join([*lines, f"  and {left} more"] if left else lines)
 
     def sentence(self) -> str:
-        """Return one sentence: what was trained, for how long, what stopped it, and the best score.
+        """Return one sentence with the model, the duration, what stopped the run, and the best score.
 
         Example:
             >>> RunData("Net", "completed", epochs=2, steps=10, seconds=61.2).sentence()

@@ -1,4 +1,4 @@
-"""Run page: the report of a run as one self-contained HTML page, without scripts and without requests."""
+"""Run page: the report of a run as a self-contained HTML page without scripts or requests."""
 
 from collections.abc import Callable
 from html import escape
@@ -15,12 +15,12 @@ _MAX_ROWS = 40
 
 
 def show_page(record: RunData) -> str:
-    """Return a page of its own, light and dark, for screens from 380 pixels and for paper."""
+    """Return a self-contained page in light and dark, for screens from 380 pixels and for print."""
     return PAGE.format(title=escape(f"Run of {record.model}"), style=STYLE, body=_body(record))
 
 
 def show_fragment(record: RunData) -> str:
-    """Return what a notebook shows."""
+    """Return a fragment for a notebook."""
     return f"<style>{STYLE}</style>{_body(record)}"
 
 
@@ -87,7 +87,9 @@ def _gradients(record: RunData) -> str:
         chart = line_chart(shares, alt=alt_text("Share of clipped steps", shares))
         parts.append(figure("Share of clipped steps", chart, series_table(shares)))
     for clip in record.clipping:
-        parts.append(f"<p><code>{escape(clip.callback)}</code> skipped {clip.skipped} steps that were not finite.</p>")
+        parts.append(
+            f"<p><code>{escape(clip.callback)}</code> skipped {clip.skipped} steps with non-finite gradients.</p>"
+        )
     return section("Gradients", *parts) if parts else ""
 
 

@@ -1,4 +1,4 @@
-"""Run picture: the losses and learning rates of a run as one PNG, where matplotlib is installed."""
+"""Run picture: the losses and learning rates of a run as one PNG, if matplotlib is installed."""
 
 import math
 
@@ -8,7 +8,7 @@ from lightning_tricks.reports.series import Series
 
 
 def draw_curves(record: RunData) -> bytes | None:
-    """Return the picture as the bytes of a PNG file, ``None`` without matplotlib or without a loss."""
+    """Return the picture as the bytes of a PNG file; ``None`` without matplotlib or without a loss."""
     losses = {name: _points(series) for name, series in record.metrics.items() if "loss" in name and series.points}
     if not losses:
         return None

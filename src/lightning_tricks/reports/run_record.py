@@ -1,4 +1,4 @@
-"""Run record: what happened in a run, as data that goes through JSON and shows itself in a notebook."""
+"""Run record: the results of a run, as data that can be stored as JSON and displayed in a notebook."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from lightning_tricks.reports.run_page import show_fragment
 
 @dataclass(frozen=True, repr=False)
 class RunRecord(RunData):
-    """What happened in a run; :class:`RunData` documents the attributes.
+    """The results of a run; :class:`RunData` documents the attributes.
 
     Example:
         >>> record = RunRecord("Net", steps=3, seconds=2.5)
@@ -23,12 +23,12 @@ class RunRecord(RunData):
     """
 
     def to_json(self, **arguments: Any) -> str:
-        """Return strict JSON, in which what is not finite is ``null``; ``arguments`` go to ``json.dumps``."""
+        """Return strict JSON with ``null`` for non-finite values; ``arguments`` are passed to ``json.dumps``."""
         return json.dumps(_strict(asdict(self)), allow_nan=False, **arguments)
 
     @classmethod
     def from_json(cls, text: str) -> "RunRecord":
-        """Read what :meth:`to_json` wrote, in this version or an earlier one.
+        """Read the output of :meth:`to_json`, of this version or an earlier one.
 
         Raises:
             ValueError: the text is not a report of a run, or a newer version wrote it.
@@ -41,8 +41,8 @@ class RunRecord(RunData):
             raise ValueError(f"This is not the report.json of a run: {error!r}.") from error
         if version > SCHEMA_VERSION:
             raise ValueError(
-                f"`schema_version` must be at most {SCHEMA_VERSION}, got {version}: a newer lightning-tricks wrote "
-                "this report. Upgrade to read it."
+                f"`schema_version` must be at most {SCHEMA_VERSION}, got {version}: a newer version of "
+                f"lightning-tricks wrote this report. Upgrade to read it."
             )
         return record
 
@@ -62,7 +62,7 @@ def _strict(value: Any) -> Any:
 
 
 def _build(kind: Any, plain: dict[str, Any]) -> Any:
-    """Build a dataclass from plain data; a field that is not known, of a later minor change, is left out."""
+    """Build a dataclass from plain data; unknown fields, of later minor changes, are ignored."""
     hints = typing.get_type_hints(kind)
     known = {part.name for part in fields(kind)}
     return kind(**{name: _convert(hints[name], value) for name, value in plain.items() if name in known})
@@ -87,8 +87,8 @@ def read_record(path: Path) -> RunRecord:
         path: the run's folder, or its ``report.json``.
 
     Raises:
-        OSError: there is none.
-        ValueError: it is not a report of a run.
+        OSError: the file does not exist.
+        ValueError: the file is not a report of a run.
     """
     file = path / "report.json" if path.is_dir() else path
     try:

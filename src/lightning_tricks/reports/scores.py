@@ -1,4 +1,4 @@
-"""Scores: a table and a picture of what several ways to train reached, each over several seeds."""
+"""Scores: a table and a figure that compare several ways to train over several seeds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from lightning_tricks.reports.curves import new_figure
 
 
 def describe_scores(scores: Mapping[str, Sequence[float]], name: str = "score") -> str:
-    """Return a table: way, mean, standard deviation (of two seeds or more), lowest, highest.
+    """Return a table of way, mean, standard deviation (for two or more seeds), lowest and highest score.
 
     Example:
         >>> print(describe_scores({"from scratch": [0.5, 0.7], "fine-tuned": [0.9, 0.9]}, "accuracy"))
@@ -28,13 +28,13 @@ def describe_scores(scores: Mapping[str, Sequence[float]], name: str = "score") 
 def plot_scores(
     scores: Mapping[str, Sequence[float]], path: str | Path | None = None, *, name: str = "score", title: str = ""
 ) -> Any:
-    """Draw each seed's score as a dot and their mean as a bar, the ways one below the other.
+    """Draw each seed's score as a dot and the mean as a bar, one row per way.
 
     Args:
-        scores: by way, one score a seed.
-        path: where to save the picture, if anywhere.
-        name: of the score.
-        title: stands above it.
+        scores: scores by way, one per seed.
+        path: where to save the figure; ``None``: it is not saved.
+        name: name of the score.
+        title: title of the figure.
 
     Returns:
         A :class:`matplotlib.figure.Figure`.

@@ -1,11 +1,11 @@
-"""Series: values over optimizer steps, thinned to a bounded length so that extremes stay."""
+"""Series: values over optimizer steps, thinned to a bounded length while keeping extremes."""
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_POINTS = 400
-"""Points that are kept of a series at least, once there were as many; at most twice as many."""
+"""Minimum number of points kept in a longer series; at most twice as many are kept."""
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,8 @@ class Series:
     """Values over optimizer steps.
 
     Attributes:
-        steps: rising.
-        values: one a step; ``None`` where the value is not finite.
+        steps: the steps, increasing.
+        values: one per step; ``None`` if the value is not finite.
 
     Example:
         >>> series = extend(Series(), [(0, 1.0), (1, float("nan")), (2, 0.5)])
@@ -27,12 +27,12 @@ class Series:
 
     @property
     def points(self) -> list[tuple[int, float]]:
-        """The steps whose values are finite, with these."""
+        """The steps with finite values, and these values."""
         return [(step, value) for step, value in zip(self.steps, self.values, strict=True) if value is not None]
 
     @property
     def last(self) -> float | None:
-        """The last value, ``None`` if it is not finite or there is none."""
+        """The last value; ``None`` if it is not finite or there is none."""
         return self.values[-1] if self.values else None
 
     @property
@@ -42,9 +42,9 @@ class Series:
 
 
 def extend(series: Series, points: Iterable[tuple[int, float | None]]) -> Series:
-    """Return a series with more points at its end, thinned if it grows beyond twice ``MAX_POINTS``.
+    """Return the series with more points appended, thinned if it grows beyond twice ``MAX_POINTS``.
 
-    Of several points of one step, as when a metric is read twice, the last one counts.
+    Of several points at one step, for instance if a metric is read twice, the last one counts.
     """
     steps, values = list(series.steps), list(series.values)
     for step, value in points:
@@ -58,13 +58,13 @@ def extend(series: Series, points: Iterable[tuple[int, float | None]]) -> Series
 
 
 def thin(series: Series, count: int) -> Series:
-    """Return at most about ``count`` points: the first, the last and of each stretch the lowest and the highest.
+    """Return at most about ``count`` points: the first, the last, and the lowest and highest of each section.
 
-    A value that is not finite counts as an extreme: of each stretch the first one stays.
+    A non-finite value counts as an extreme: the first one of each section is kept.
 
     Args:
-        series: any.
-        count: points to keep, >= 4.
+        series: any series.
+        count: number of points to keep, >= 4.
 
     Example:
         >>> spike = Series(tuple(range(1000)), (*[0.0] * 500, 9.0, *[0.0] * 499))
@@ -91,5 +91,5 @@ def _extremes(values: Sequence[float | None], places: range) -> list[int]:
 
 
 def finite(value: float | None) -> float | None:
-    """Return a value rounded to seven digits, as a float32 has them, ``None`` if it is not finite."""
+    """Return a value rounded to seven digits, the precision of float32; ``None`` if it is not finite."""
     return float(f"{value:.7g}") if value is not None and math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""Shown figure: a matplotlib ``Figure`` that a notebook displays, without a magic command before it."""
+"""Shown figure: a matplotlib ``Figure`` that a notebook displays without a magic command."""
 
 import io
 from typing import Any
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 
 class ShownFigure(Figure):
-    """A figure of no window and no global list, which Jupyter shows as a picture."""
+    """A figure without a window and outside of pyplot's global list, which Jupyter shows as a picture."""
 
     def _repr_png_(self) -> bytes:
         return png_of(self)

@@ -10,11 +10,11 @@ from lightning_tricks.reports.series import Series, thin
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 74, 12, 10, 34
 COLORS = 8
-"""Colors of lines that the page's style defines, as the classes ``c0`` to ``c7``."""
+"""Number of line colors that the page's style defines, as the classes ``c0`` to ``c7``."""
 
 
 class _Scale(NamedTuple):
-    """A mapping of values to a stretch of the picture, linear or by the logarithm."""
+    """A linear or logarithmic mapping of values to a range of the picture."""
 
     low: float
     high: float
@@ -40,14 +40,14 @@ def line_chart(
     log_x: bool = False,
     marks: Mapping[str, float] | None = None,
 ) -> str:
-    """Return a line chart, with a legend below it; the y axis is logarithmic where positive values span two decades.
+    """Return a line chart with a legend below it; the y axis is logarithmic if positive values span two decades.
 
     Args:
-        lines: by name; at least one has a finite value.
+        lines: lines by name; at least one has a finite value.
         alt: what the picture shows, for those who do not see it.
         x_label: name of the x axis.
         y_label: name of the y axis.
-        dashed: names of lines to dash.
+        dashed: names of dashed lines.
         levels: horizontal lines by name.
         shade: names of two lines between which to shade.
         log_x: whether the x axis is logarithmic.
@@ -79,12 +79,12 @@ def line_chart(
 
 
 def heat_map(steps: Sequence[int], names: Sequence[str], rows: Sequence[Sequence[float | None]], *, alt: str) -> str:
-    """Return a heat map of positive values by their logarithm, from 1e-6 (pale) to 1 (dark); a gap where none is known.
+    """Return a heat map of positive values on a log scale, from 1e-6 (pale) to 1 (dark); unknown values are gaps.
 
     Args:
-        steps: of the columns.
-        names: of the rows.
-        rows: one value for each step, or ``None``.
+        steps: the steps of the columns.
+        names: the names of the rows.
+        rows: one value per step, or ``None``.
         alt: what the picture shows, for those who do not see it.
     """
     cell = max(4.0, min(16.0, 420 / max(len(names), 1)))
@@ -235,7 +235,7 @@ def _path(line: Sequence[tuple[float, float]], x: _Scale, y: _Scale) -> str:
 
 
 def _band(first: Sequence[tuple[float, float]], second: Sequence[tuple[float, float]], x: _Scale, y: _Scale) -> str:
-    """Shade between two lines where both are known."""
+    """Shade between two lines where both are defined."""
     low, high = max(first[0][0], second[0][0]), min(first[-1][0], second[-1][0])
     within = [[point for point in line if low <= point[0] <= high] for line in (first, second)]
     if not all(within):

@@ -1,4 +1,4 @@
-"""Text and figure: what a result prints and what it draws, as one fragment of HTML for notebooks."""
+"""Text and figure: the text and the figure of a result, as an HTML fragment for notebooks."""
 
 import base64
 import html
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def text_and_figure(text: str, draw: Callable[[], Any], alt: str) -> str:
-    """Return the text and the figure, the picture inside; the text alone where matplotlib is not installed.
+    """Return the text and the embedded figure; only the text if matplotlib is not installed.
 
     Args:
-        text: as it is printed.
-        draw: makes the figure.
-        alt: what the picture shows.
+        text: the printed text.
+        draw: returns the figure.
+        alt: the alternative text of the picture.
 
     Example:
         >>> def draw():

@@ -1,1 +1,1 @@
-"""How many runs are planned, recorded and compared."""
+"""Plan, record and compare many runs."""

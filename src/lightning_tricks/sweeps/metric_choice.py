@@ -1,4 +1,4 @@
-"""Metric choice: which of the jobs' metrics a sweep is compared by, where the user names none."""
+"""Metric choice: choose the metric by which a sweep is compared, if the user names none."""
 
 import re
 from collections.abc import Iterable
@@ -23,10 +23,10 @@ _HIGHER_IS_BETTER = {
 
 
 def choose_metric(logged: Iterable[str]) -> str:
-    """Return ``val_loss`` if it is logged, else the one metric that there is, of validation if several are logged.
+    """Return ``val_loss`` if it is logged, otherwise the only metric or the only validation metric.
 
     Raises:
-        ValueError: several could be meant; the message lists them.
+        ValueError: the choice is ambiguous; the message lists the metrics.
 
     Example:
         >>> choose_metric(["train_loss", "val_loss"]), choose_metric(["train_loss", "lr-SGD", "val/f1"])
@@ -39,11 +39,11 @@ def choose_metric(logged: Iterable[str]) -> str:
             return candidates[0]
     if not names:
         return "val_loss"
-    raise ValueError(f"the jobs logged several metrics. Choose by --metric among {', '.join(names)}.")
+    raise ValueError(f"the jobs logged several metrics. Choose with --metric among {', '.join(names)}.")
 
 
 def choose_mode(metric: str) -> Literal["min", "max"]:
-    """Return ``"max"`` for a metric named after a score of which more is better, else ``"min"``.
+    """Return ``"max"`` for a metric with the name of a score for which higher is better, otherwise ``"min"``.
 
     Example:
         >>> choose_mode("val_loss"), choose_mode("val/f1")

@@ -1,7 +1,7 @@
-"""Search spaces: points of the unit cube become values, each parameter on its own scale.
+"""Search spaces: map points of the unit cube to values, each parameter on its own scale.
 
-A point depends on the seed, its index and the name of the parameter, never on how many are drawn: a search is extended
-by drawing further points.
+A point depends on the seed, its index and the name of the parameter, not on the number of points, so a search can be
+extended with more points.
 """
 
 import math
@@ -33,13 +33,13 @@ class Interval:
     Args:
         low: the lower bound.
         high: the upper bound.
-        scale: ``"log"`` for what matters by its order of magnitude (learning rate, weight decay); ``"log1m"`` for what
-            matters by its distance to one (momentum, the betas of Adam).
-        whole: whole numbers, both bounds among them, equally likely (on a log scale: as likely as the share of the
-            scale that rounds to them).
+        scale: ``"log"`` for parameters whose order of magnitude matters (learning rate, weight decay); ``"log1m"`` for
+            parameters whose distance from 1 matters (momentum, the betas of Adam).
+        whole: whether to draw whole numbers, including both bounds, with equal probability (on a log scale, with the
+        probability of the part of the scale that is rounded to them).
 
     Raises:
-        ValueError: bounds with `low >= high`, bounds that are not finite, or that the scale does not have.
+        ValueError: `low >= high`, or the bounds are not finite or not valid for the scale.
 
     Example:
         >>> Interval(1e-4, 1.0, "log").value(0.5)
@@ -63,7 +63,7 @@ class Interval:
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             raise ValueError(f"{name} must have finite bounds.")
         if self.low >= self.high:
-            raise ValueError(f"{name} is empty: `low` must be less than `high`, and is given first.")
+            raise ValueError(f"{name} is empty: `low` must be less than `high`; the lower bound comes first.")
         if self.scale == "log" and self.low <= 0:
             raise ValueError(f"{name} has no log scale: its lower bound must be > 0, got {self.low:g}.")
         if self.scale == "log1m" and self.high >= 1:
@@ -72,9 +72,9 @@ class Interval:
             raise ValueError(f"{name} has no whole numbers on a log1m scale.")
 
     def value(self, u: float) -> float | int:
-        """Return the value at ``u``, a share of the scale in [0, 1)."""
+        """Return the value at position ``u`` of the scale, in [0, 1)."""
         if self.whole:
-            # half a unit beyond each bound, so that these are as likely as their neighbours
+            # half a unit beyond each bound, so that the bounds are as likely as their neighbors
             low, high = (self.low - 0.5, self.high + 0.5)
             number = _between(low, high, u) if self.scale == "linear" else _between_logs(low, high, u)
             return int(min(max(math.floor(number + 0.5), self.low), self.high))
@@ -84,13 +84,13 @@ class Interval:
             number = 1 - _between_logs(1 - self.low, 1 - self.high, u)
         else:
             number = _between(self.low, self.high, u)
-        # 15 digits: what is typed and read, and 0.01 instead of 0.009999999999999998
+        # 15 digits, so that the value is 0.01 and not 0.009999999999999998
         return float(min(max(float(f"{number:.15g}"), self.low), self.high))
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Any of some texts, equally likely.
+    """A choice among strings with equal probability.
 
     Example:
         >>> Choice(("adam", "sgd")).value(0.7)
@@ -101,7 +101,10 @@ class Choice:
 
     def __post_init__(self) -> None:
         if not self.options:
-            raise ValueError("A choice must have at least one option; a range may be empty or run the wrong way.")
+            raise ValueError(
+                "A choice must have at least one option; check that a range is not empty and that its "
+                "step has the right sign."
+            )
 
     def value(self, u: float) -> str:
         """Return the option at ``u`` in [0, 1)."""
@@ -117,14 +120,15 @@ def draw_trials(space: Space, count: int, seed: int = 0, method: Method = "rando
     """Return the first trials of a search.
 
     Args:
-        space: the parameters by name; their order does not matter.
-        count: how many trials; not used by ``"grid"``.
-        seed: two seeds give two searches.
-        method: ``"random"``: independent; ``"sobol"``: scrambled Sobol points, which fill the space more evenly, most
-            so if ``count`` is a power of two; ``"grid"``: every combination of choices, the last varying fastest.
+        space: the parameters by name, in any order.
+        count: number of trials; not used by ``"grid"``.
+        seed: seed of the search.
+        method: ``"random"``: independent points; ``"sobol"``: scrambled Sobol points, which fill the space more evenly,
+        especially if ``count`` is a power of two; ``"grid"``: every combination of choices, the last one varying
+        fastest.
 
     Raises:
-        ValueError: nothing to draw from, no trial wanted, or an interval in a grid.
+        ValueError: there is nothing to draw, ``count`` is 0, or a grid contains an interval.
 
     Example:
         >>> space = {"lr": Interval(1e-4, 1.0, "log"), "net": Choice(("cnn", "mlp"))}
@@ -148,18 +152,18 @@ def _grid(space: Space) -> list[Trial]:
     options = []
     for name, parameter in space.items():
         if not isinstance(parameter, Choice):
-            raise ValueError(f"A grid needs lists; `{name}` is an interval: use random or sobol.")
+            raise ValueError(f"A grid needs lists, but `{name}` is an interval: use random or sobol.")
         options.append(parameter.options)
     return [dict(zip(space, combination, strict=True)) for combination in product(*options)]
 
 
 def _random_points(names: Sequence[str], count: int, seed: int) -> list[dict[str, float]]:
-    # a generator for each number: adding a parameter or a trial moves none of the others
+    # one generator per number, so that adding a parameter or a trial does not change the others
     return [{name: random.Random(f"{seed}/{i}/{name}").random() for name in names} for i in range(count)]
 
 
 def _sobol_points(names: Sequence[str], count: int, seed: int) -> list[dict[str, float]]:
-    import torch  # seconds to load, and only needed here
+    import torch  # takes seconds to import and is only needed here
 
     engine = torch.quasirandom.SobolEngine(len(names), scramble=True, seed=seed)  # type: ignore[no-untyped-call]
     return [dict(zip(names, row, strict=True)) for row in engine.draw(count, dtype=torch.float64).tolist()]

@@ -1,4 +1,4 @@
-"""Sweep importance: how much of the order of the jobs goes with the order of a parameter's values."""
+"""Sweep importance: how strongly the ranking of the jobs depends on each parameter."""
 
 import math
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from lightning_tricks.sweeps.sweep_values import Value, as_numbers
 
 _FEWEST = 4
 ENOUGH_JOBS = 8
-"""Below this a parameter's order is more often chance than not, and none is shown."""
+"""With fewer jobs, an apparent order is usually due to chance, and none is shown."""
 _CLEAR = 0.3
 
 
 @dataclass(frozen=True)
 class Importance:
-    """What the ranks of a parameter's values have to do with the ranks of the metric.
+    """The relation between the ranks of a parameter's values and the ranks of the metric.
 
     Attributes:
         key: the parameter.
         trend: for numbers, Spearman's rank correlation with the metric; positive: the metric rises with the value.
-        bend: for numbers, the rank correlation of the metric with the distance from the middle of the values tried;
-            positive: the metric is higher at both ends. For texts ``None``, as the trend.
-        strength: the larger of their sizes; for texts the correlation ratio of the ranks. Between 0 and 1.
-        jobs: how many counted.
+        bend: for numbers, the rank correlation of the metric with the distance from the middle of the tried values;
+            positive: the metric is higher at both ends. ``None`` for strings, as is the trend.
+        strength: the larger absolute value of the two; for strings, the correlation ratio of the ranks. In [0, 1].
+        jobs: the number of jobs.
     """
 
     key: str
@@ -34,11 +34,11 @@ class Importance:
     jobs: int
 
     def words(self, mode: str) -> str:
-        """Return where the good values lie."""
+        """Describe where the good values are."""
         if self.strength < _CLEAR:
             return "no clear order"
         if self.trend is None or self.bend is None:
-            return "the table shows which"
+            return "see the table for the best value"
         if abs(self.bend) > abs(self.trend):
             return "best in the middle" if (self.bend > 0) == (mode == "min") else "best at the ends"
         return "lower is better" if (self.trend > 0) == (mode == "min") else "higher is better"
@@ -47,8 +47,8 @@ class Importance:
 def importances(sweep: SweepRows) -> list[Importance]:
     """Return the importance of each sampled parameter, the largest first.
 
-    Jobs whose metric was never finite count as the worst. With few jobs strong correlations come by chance: among 16
-    independent jobs every twentieth pair exceeds 0.5.
+    Jobs whose metric was never finite count as the worst. With few jobs, strong correlations occur by chance: with 16
+    independent jobs, one pair in twenty exceeds 0.5.
     """
     worst = math.inf if sweep.mode == "min" else -math.inf
     found = []
@@ -77,7 +77,7 @@ def _importance(key: str, values: Sequence[Value], metric: Sequence[float]) -> I
 
 
 def ranks(numbers: Sequence[float]) -> list[float]:
-    """Return the rank of each number, equal ones sharing the mean of theirs.
+    """Return the rank of each number; equal numbers share their mean rank.
 
     Example:
         >>> ranks([0.3, 0.1, 0.3])
@@ -89,7 +89,7 @@ def ranks(numbers: Sequence[float]) -> list[float]:
 
 
 def correlation(left: Sequence[float], right: Sequence[float]) -> float:
-    """Return Pearson's correlation, 0 where one side does not vary; of ranks it is Spearman's.
+    """Return Pearson's correlation, which is Spearman's for ranks; 0 if one side does not vary.
 
     Example:
         >>> round(correlation([1, 2, 3], [1, 3, 2]), 6)
@@ -101,7 +101,7 @@ def correlation(left: Sequence[float], right: Sequence[float]) -> float:
 
 
 def correlation_ratio(groups: Sequence[str], numbers: Sequence[float]) -> float:
-    """Return the share of the numbers' spread that lies between the groups, as a root: 0 none, 1 all of it.
+    """Return the correlation ratio: the root of the share of the variance between groups, in [0, 1].
 
     Example:
         >>> correlation_ratio(["a", "a", "b", "b"], [1, 1, 2, 2])

@@ -1,4 +1,4 @@
-"""Sweep plots: parallel coordinates over all parameters, and the metric over each of them."""
+"""Sweep plots: parallel coordinates of all parameters, and the metric over each parameter."""
 
 import math
 import re
@@ -26,14 +26,15 @@ _SCALES: dict[str, Callable[[float], float]] = {
 
 
 def plot_rows(sweep: SweepRows, title: str = "") -> Any:
-    """Draw the jobs whose metric was finite, the better the darker.
+    """Draw the jobs with a finite metric; better jobs are darker.
 
-    Above, each job is a line through its values and its metric; below, the metric over each parameter, the most
-    important first. A parameter has the scale on which it was drawn, the metric a log scale if it spans a decade.
+    At the top, each job is a line through its values and its metric; below, the metric is drawn over each parameter,
+    the most important first. A parameter has the scale on which it was sampled; the metric has a log scale if it spans
+    a decade.
 
     Args:
-        sweep: what :func:`~lightning_tricks.sweeps.sweep_rows.read_rows` found; one job at least has the metric.
-        title: stands above.
+        sweep: the result of :func:`~lightning_tricks.sweeps.sweep_rows.read_rows`; at least one job has the metric.
+        title: title of the figure.
 
     Returns:
         A :class:`matplotlib.figure.Figure`.
@@ -90,7 +91,7 @@ def _draw_parallel(
         for height, label in ends.items():
             style = {"fontsize": 8, "va": "center", "backgroundcolor": (1, 1, 1, 0.7)}
             axes.annotate(label, (x, height), xytext=(5, 0), textcoords="offset points", **style)
-    for i in reversed(range(len(colors))):  # the best on top
+    for i in reversed(range(len(colors))):  # draw the best on top
         width = 2.4 if i == 0 else 1.0
         axes.plot([heights[name][i] for name in columns], color=colors[i], linewidth=width)
     names = ["\n".join(textwrap.wrap(re.sub(r"([._/])", r"\1 ", name), _LETTERS)) for name in columns]
@@ -124,7 +125,7 @@ def _draw_scatter(
 
 
 def _log_axis(axes: Any, ratio: float) -> None:
-    """Label 1, 2 and 5 of each decade where there are few."""
+    """Label 1, 2 and 5 of each decade if there are few decades."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_xscale("log")
@@ -135,7 +136,7 @@ def _log_axis(axes: Any, ratio: float) -> None:
 
 
 def _places(values: Sequence[Value], scale: str) -> tuple[list[float], list[str]]:
-    """Return where values stand on their scale, texts side by side in alphabetical order, and how they are written."""
+    """Return the positions and labels of values on their scale; strings are placed in alphabetical order."""
     numbers = as_numbers(values)
     if numbers is not None:
         return [_SCALES.get(scale, float)(number) for number in numbers], [f"{number:.3g}" for number in numbers]

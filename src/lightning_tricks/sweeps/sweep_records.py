@@ -1,7 +1,7 @@
-"""Sweep records: the two small files a sweep leaves on disk, by which it is resumed and compared.
+"""Sweep records: the two small files by which a sweep is resumed and compared.
 
-``sweep.json`` in the sweep's folder records what should run, ``sweep_job.json`` in a job's folder what became of it.
-Both are replaced whole, so that a process that is killed leaves the old file or the new one.
+``sweep.json`` in the sweep's folder records what should run, ``sweep_job.json`` in a job's folder its outcome. Both are
+replaced atomically, so that a killed process leaves either the old file or the new one.
 """
 
 import json
@@ -24,15 +24,15 @@ _Record = TypeVar("_Record")
 
 @dataclass(frozen=True)
 class SweepRecord:
-    """What a sweep is.
+    """The definition of a sweep.
 
     Attributes:
-        method: how its values are drawn.
-        seed: with which seed.
-        n_trials: jobs, or jobs of each stage; a grid has as many as it has combinations.
-        space: the sampled parameters as they were written, stage by stage.
+        method: how its values are sampled.
+        seed: the seed of the values.
+        n_trials: number of jobs per stage; for a grid, the number of combinations.
+        space: the original text of the sampled parameters, by stage.
         fixed: the other overrides.
-        jobs: the overrides of each job, in order, so far as they are known.
+        jobs: the overrides of each job, in order, as far as known.
     """
 
     method: str
@@ -45,16 +45,16 @@ class SweepRecord:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
         status: ``"running"``, ``"completed"``, ``"failed"`` or ``"interrupted"``.
-        started: when, in seconds since 1970.
-        seconds: how long it took, once it has ended.
-        stopped_by: what ended the training, in words.
+        started: start time in seconds since 1970.
+        seconds: its duration, after it has ended.
+        stopped_by: what ended the training.
         error: the error of a job that failed.
-        result: the number that the application returned, ``None`` if it returned anything else.
-        process: its number on the machine.
+        result: the number that the application returned; ``None`` if it returned anything else.
+        process: its process id.
         machine: the machine's name.
     """
 
@@ -68,15 +68,15 @@ class JobRecord:
     machine: str = field(default_factory=socket.gethostname)
 
     def is_alive(self) -> bool:
-        """Return whether the job may still be running: it has not ended, and nothing shows that its process is gone."""
+        """Return whether the job may still be running: it has not ended, and its process may still exist."""
         return self.status == "running" and (not self.can_be_seen() or self._is_process_there())
 
     def can_be_seen(self) -> bool:
-        """Return whether the job ran where its process could be found."""
+        """Return whether the job ran on this machine, where its process can be checked."""
         return self.machine == socket.gethostname() and os.name == "posix"
 
     def _is_process_there(self) -> bool:
-        if self.process == os.getpid():  # ours has another job: a number that a dead process left free
+        if self.process == os.getpid():  # our own process id, reused after the job's process ended
             return False
         try:
             os.kill(self.process, 0)
@@ -88,22 +88,22 @@ class JobRecord:
 
 
 def read_sweep(folder: Path) -> SweepRecord | None:
-    """Return the record of a sweep, ``None`` if the folder has none."""
+    """Return the record of a sweep; ``None`` if the folder has none."""
     return _read(folder / SWEEP_FILE, SweepRecord)
 
 
 def write_sweep(folder: Path, record: SweepRecord) -> None:
-    """Write the record of a sweep; the folder is made where it is missing."""
+    """Write the record of a sweep; the folder is created if necessary."""
     _write(folder / SWEEP_FILE, asdict(record))
 
 
 def read_job(folder: Path) -> JobRecord | None:
-    """Return the record of a job, ``None`` if the folder has none."""
+    """Return the record of a job; ``None`` if the folder has none."""
     return _read(folder / JOB_FILE, JobRecord)
 
 
 def write_job(folder: Path, record: JobRecord) -> None:
-    """Write the record of a job; the folder is made where it is missing."""
+    """Write the record of a job; the folder is created if necessary."""
     _write(folder / JOB_FILE, asdict(record))
 
 

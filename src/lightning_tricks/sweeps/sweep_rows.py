@@ -1,4 +1,4 @@
-"""Sweep rows: read what a sweep has left in its folder, one row a job, while it runs or after."""
+"""Sweep rows: read the folder of a sweep, one row per job, during or after the sweep."""
 
 import csv
 import math
@@ -15,7 +15,7 @@ from lightning_tricks.sweeps.sweep_values import Value, asked_for, find_scale, l
 
 Mode = Literal["min", "max"]
 
-_DEPTHS = ("*", "*/*", "*/*/*")  # hydra.sweep.subdir may name folders in folders
+_DEPTHS = ("*", "*/*", "*/*/*")  # hydra.sweep.subdir may contain nested folders
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Row:
     """One job.
 
     Attributes:
-        job: its number, or its folder's name where Hydra wrote no number.
+        job: its number, or the name of its folder if Hydra wrote no number.
         status: ``completed``, ``failed``, ``interrupted``, ``running``, ``killed`` (it never ended), ``waiting`` (it
-            has not begun), or ``no record`` (of another sweeper: how it ended is unknown).
+            has not started), or ``no record`` (of another sweeper, with an unknown outcome).
         values: the sampled values, by key.
-        best: the best value of the metric, ``None`` if it was never finite.
+        best: the best value of the metric; ``None`` if it was never finite.
         step: the optimizer step at which it was logged.
-        wall_time: seconds, ``None`` if unknown.
+        wall_time: duration in seconds; ``None`` if unknown.
         stopped_by: what ended the training, or the error.
-        diverged: the metric was logged, and never finite.
+        diverged: whether the metric was logged but never finite.
     """
 
     job: int | str
@@ -49,11 +49,11 @@ class SweepRows:
     """A sweep.
 
     Attributes:
-        folder: where it lies.
-        metric: what the rows' best value is of.
-        mode: whether low or high is best.
+        folder: its folder.
+        metric: the metric of the rows' best values.
+        mode: whether low or high values are best.
         rows: the jobs, by number.
-        scales: ``"linear"``, ``"log"`` or ``"log1m"``, of the keys that are drawn as numbers.
+        scales: ``"linear"``, ``"log"`` or ``"log1m"``, for the keys that are sampled as numbers.
         metrics: the names of all metrics that were logged.
         grown: of a capacity sweep, the keys that grow.
     """
@@ -68,25 +68,25 @@ class SweepRows:
 
     @property
     def keys(self) -> list[str]:
-        """The keys that were sampled, in the order in which they were written."""
+        """The sampled keys, in their original order."""
         return list(dict.fromkeys(key for row in self.rows for key in row.values))
 
     def ranked(self) -> list[Row]:
-        """Return the rows, the best first, those without a finite value last."""
+        """Return the rows with the best first and those without a finite value last."""
         sign = 1 if self.mode == "min" else -1
         return sorted(self.rows, key=lambda row: math.inf if row.best is None else sign * row.best)
 
 
 def read_rows(folder: str | Path, metric: str = "val_loss", mode: Mode = "min") -> SweepRows:
-    """Read a sweep: Hydra's overrides and our records of the jobs, and the metrics of Lightning's CSVLogger.
+    """Read a sweep: Hydra's overrides, our records of the jobs, and the metrics of Lightning's CSVLogger.
 
     Args:
-        folder: what ``hydra.sweep.dir`` was.
-        metric: a column of the ``metrics.csv`` that lie anywhere below a job's folder.
+        folder: the folder of the sweep (``hydra.sweep.dir``).
+        metric: a column of any ``metrics.csv`` below a job's folder.
         mode: ``"min"`` or ``"max"``.
 
     Raises:
-        ValueError: the folder holds no sweep; the message lists what it holds.
+        ValueError: the folder is not a sweep; the message lists the sweeps in it.
     """
     folder = Path(folder)
     sweep = read_sweep(folder) if folder.is_dir() else None
@@ -102,7 +102,7 @@ def read_rows(folder: str | Path, metric: str = "val_loss", mode: Mode = "min") 
     values = _sampled(overrides, sweep)
     order = sorted(overrides, key=lambda job: (isinstance(job, str), job))
     rows = [_row(job, values[job], folders.get(job), metric, mode, names) for job in order]
-    if sweep:  # a job of ours that has no record yet has not begun
+    if sweep:  # one of our jobs without a record has not started
         rows = [replace(row, status="waiting") if row.status == "no record" else row for row in rows]
     grown = [key for key, text in sweep.space[0].items() if text.startswith(GROWS)] if sweep and sweep.space else []
     return SweepRows(folder, metric, mode, rows, _scales(folder, sweep, rows), list(names), grown)
@@ -122,21 +122,21 @@ def _refuse_what_is_no_sweep(folder: Path, found: Sequence[Path], sweep: SweepRe
     within = sorted({path for depth in _DEPTHS for path in folder.glob(f"{depth}/multirun.yaml")})
     if within:
         listed = "".join(f"\n  {path.parent}" for path in within)
-        raise ValueError(f"{folder} is not a sweep, but holds {len(within)}; name one of them:{listed}")
+        raise ValueError(f"{folder} is not a sweep itself. Name one of its sweeps ({len(within)}):{listed}")
     if (folder / ".hydra").is_dir() or (folder / JOB_FILE).is_file():
         raise ValueError(f"{folder} is a single run, not a sweep of several. Name the folder above it.")
     if not any(path.parent == folder and path.name.isdigit() for path in found):
         raise ValueError(
-            f"{folder} is not a sweep: it has neither a multirun.yaml nor numbered jobs. A sweep's folder is what "
-            "`hydra.sweep.dir` names, multirun/DATE/TIME by default."
+            f"{folder} is not a sweep: it has neither a multirun.yaml nor numbered jobs. The folder of a sweep is "
+            f"`hydra.sweep.dir`, by default multirun/DATE/TIME."
         )
 
 
 def _number(folder: Path) -> int | str:
-    """Return the number of a job as Hydra wrote it, else its folder's name."""
+    """Return the number of a job as Hydra wrote it, or the name of its folder."""
     path = folder / ".hydra" / "hydra.yaml"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if found := re.search(r"^    num: (\d+)$", text, flags=re.MULTILINE):  # a YAML parser takes 50 ms for each
+    if found := re.search(r"^    num: (\d+)$", text, flags=re.MULTILINE):  # a YAML parser would take 50 ms per file
         return int(found[1])
     return int(folder.name) if folder.name.isdigit() else folder.name
 
@@ -147,7 +147,7 @@ def _read_overrides(folder: Path) -> list[str]:
 
 
 def _sampled(overrides: dict[int | str, list[str]], sweep: SweepRecord | None) -> dict[int | str, dict[str, Value]]:
-    """Return, for each job, the values of the keys that were drawn; without a record, of those that differ."""
+    """Return, for each job, the values of the sampled keys; without a record, of the keys that differ."""
     texts = {job: dict(split_override(line) for line in lines) for job, lines in overrides.items()}
     keys = list(dict.fromkeys(key for text in texts.values() for key in text))
     fixed = {split_override(line)[0] for line in sweep.fixed} if sweep else set()
@@ -158,7 +158,7 @@ def _sampled(overrides: dict[int | str, list[str]], sweep: SweepRecord | None) -
 
 
 def _completed(values: dict[str, Value], folder: Path) -> dict[str, Value]:
-    """Fill in what the overrides of a job leave to its configuration."""
+    """Fill in values that come from a job's configuration instead of its overrides."""
     path = folder / ".hydra" / "config.yaml"
     if not path.exists() or None not in values.values():
         return values
@@ -191,7 +191,7 @@ def _status(record: JobRecord | None) -> str:
 
 
 def _points(folder: Path, metric: str, names: dict[str, None]) -> Iterable[tuple[int, float]]:
-    """Yield step and value of each row that has the metric, in all files of the CSVLogger below a job."""
+    """Yield step and value of each row with the metric, in all CSVLogger files below a job."""
     for path in sorted(folder.rglob("metrics.csv")):
         with path.open(newline="") as file:
             for line in csv.DictReader(file):
@@ -199,7 +199,7 @@ def _points(folder: Path, metric: str, names: dict[str, None]) -> Iterable[tuple
                 text, step = line.get(metric), line.get("step")
                 try:
                     yield int(step or ""), float(text or "")
-                except ValueError:  # no value in this row, or one that is being written
+                except ValueError:  # no value in this row, or a row that is being written
                     continue
 
 

@@ -27,7 +27,7 @@ def describe_rows(sweep: SweepRows) -> str:
 
 
 def progress(sweep: SweepRows) -> str:
-    """Say in a line how many jobs are in which state, and which is best.
+    """Return a line with the number of jobs in each state, and the best job.
 
     Example:
         >>> from pathlib import Path
@@ -37,7 +37,7 @@ def progress(sweep: SweepRows) -> str:
     """
     counts = Counter(row.status for row in sweep.rows)
     states = ", ".join(f"{counts[status]} {status}" for status in (*_OVER, "running", "waiting") if counts[status])
-    line = f"{len(sweep.rows)} job{'s' if len(sweep.rows) != 1 else ''}: {states or 'none has begun'}"
+    line = f"{len(sweep.rows)} job{'s' if len(sweep.rows) != 1 else ''}: {states or 'none has started'}"
     best = next(iter(sweep.ranked()), None)
     if best is None or best.best is None:
         return line
@@ -45,7 +45,7 @@ def progress(sweep: SweepRows) -> str:
 
 
 def csv_rows(sweep: SweepRows) -> str:
-    """Return the jobs by number as CSV, values in full."""
+    """Return the jobs by number as CSV, with all digits."""
     file = StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(_columns(sweep))
@@ -56,7 +56,7 @@ def csv_rows(sweep: SweepRows) -> str:
 
 
 def plain_rows(sweep: SweepRows) -> dict[str, Any]:
-    """Return the sweep as plain numbers, texts, lists and dicts."""
+    """Return the sweep as plain numbers, strings, lists and dicts."""
     best = next(iter(sweep.ranked()), None)
     return {
         "folder": str(sweep.folder),
@@ -95,7 +95,7 @@ def _importance_lines(sweep: SweepRows) -> list[str]:
     found = shown_importances(sweep)
     if not found:
         few = importances(sweep)
-        return [f"(the importance of the parameters is shown from {ENOUGH_JOBS} jobs on)"] if few else []
+        return [f"(the importance of the parameters is shown for {ENOUGH_JOBS} or more jobs)"] if few else []
     lines = [["importance", "", "trend", "bend", "jobs", ""]]
     for importance in found:
         numbers = ["" if number is None else f"{number:+.2f}" for number in (importance.trend, importance.bend)]

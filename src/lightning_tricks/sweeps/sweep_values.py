@@ -1,4 +1,4 @@
-"""Sweep values: what the overrides of a job hold, as numbers, flags and texts, and on which scale to see them."""
+"""Sweep values: parse the overrides of a job into numbers, flags and strings, and choose their scales."""
 
 import ast
 import re
@@ -7,11 +7,11 @@ from typing import Any
 
 Value = float | int | str | bool | None
 
-_WIDE = 100.0  # values that span two decades were not meant to be seen on a linear scale
+_WIDE = 100.0  # values that span two decades are shown on a log scale
 
 
 def split_override(override: str) -> tuple[str, str]:
-    """Return the key of an override, without the sign that adds it, and the text of its value.
+    """Return the key of an override without its prefix (``+``), and the text of its value.
 
     Example:
         >>> split_override("+model.lr=0.1"), split_override("~tricks")
@@ -22,7 +22,7 @@ def split_override(override: str) -> tuple[str, str]:
 
 
 def read_value(text: str) -> Value:
-    """Return the number, flag or text that an override holds.
+    """Return the number, flag or string in an override.
 
     Example:
         >>> [read_value(text) for text in ("1e-05", "64", "true", "'a b'", "[one_cycle]", "null")]
@@ -38,7 +38,7 @@ def read_value(text: str) -> Value:
 
 
 def look_up(config: Any, key: str) -> Value:
-    """Return a number, flag or text of a configuration; ``"set"`` for a node with entries of its own.
+    """Return a number, flag or string of a configuration; ``"set"`` for a node with entries.
 
     Example:
         >>> look_up({"model": {"lr": 0.1}}, "model.lr"), look_up({"model": {"lr": 0.1}}, "model")
@@ -50,7 +50,7 @@ def look_up(config: Any, key: str) -> Value:
 
 
 def as_numbers(values: Iterable[Value]) -> list[float] | None:
-    """Return the values as numbers, ``None`` if one of them is none.
+    """Return the values as numbers; ``None`` if one of them is not a number.
 
     Example:
         >>> as_numbers([1, 0.5]), as_numbers([1, True])
@@ -65,11 +65,11 @@ def as_numbers(values: Iterable[Value]) -> list[float] | None:
 
 
 def find_scale(text: str, values: Iterable[Value]) -> str | None:
-    """Return the scale on which values are to be seen, ``None`` if they are not numbers.
+    """Return the scale on which values are shown; ``None`` if they are not numbers.
 
     Args:
-        text: how the parameter was asked for, ``tag(log, interval(1e-5, 1))``, as far as that is known.
-        values: those that were tried.
+        text: the parameter's original text, such as ``tag(log, interval(1e-5, 1))``, if known.
+        values: the values that were tried.
 
     Example:
         >>> find_scale("tag(log, interval(0.1, 1))", [0.3]), find_scale("interval(1e-5, 1)", [1e-4, 0.5])
@@ -87,7 +87,7 @@ def find_scale(text: str, values: Iterable[Value]) -> str | None:
 
 
 def asked_for(config: Any) -> Mapping[str, str]:
-    """Return the overrides of a whole sweep, by key, from what Hydra wrote into its ``multirun.yaml``."""
+    """Return the overrides of a whole sweep by key, from Hydra's ``multirun.yaml``."""
     hydra = (config or {}).get("hydra", {})
     params = (hydra.get("sweeper") or {}).get("params") or {}
     typed = dict(split_override(str(line)) for line in (hydra.get("overrides") or {}).get("task") or [])

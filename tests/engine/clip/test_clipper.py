@@ -187,7 +187,7 @@ def test_lbfgs_has_every_evaluation_clipped_and_the_first_of_a_step_remembered(k
 
 @kinds
 def test_skipping_is_refused_with_lbfgs(kind: str) -> None:
-    with pytest.raises(MisconfigurationException, match=r"cannot leave out a step of LBFGS.*skip_nonfinite=False"):
+    with pytest.raises(MisconfigurationException, match=r"cannot skip a step of LBFGS.*skip_nonfinite=False"):
         fit(ALL[kind](), net=Memorizing())
 
 

@@ -73,7 +73,7 @@ def test_a_smaller_last_batch_is_left_out_and_num_batches_bounds_the_reading() -
     [
         (loader(0, rows=64), ValueError, "at least two batches of one size, got 1"),
         ([], ValueError, "at least two batches of one size, got 0"),
-        ([{"x": 1.0}] * 2, ValueError, "number of rows of a batch is not known"),
+        ([{"x": 1.0}] * 2, ValueError, "number of rows of a batch is unknown"),
         ([(torch.ones(2, 3), torch.ones(2))] * 2, UncheckableStepError, "`training_step` in float64 raised"),
     ],
 )

@@ -89,9 +89,9 @@ def test_a_second_writer_is_named_once_with_both_values_and_overwritten() -> Non
             if batch_idx % 2:
                 trainer.optimizers[0].param_groups[1]["lr"] = 0.7
 
-    with pytest.warns(UserWarning, match="training step writes it too") as caught:
+    with pytest.warns(UserWarning, match="training step also writes it") as caught:
         net = fit(CosineDecay(), Meddler())
-    found = [str(w.message) for w in caught if "writes it too" in str(w.message)]
+    found = [str(w.message) for w in caught if "also writes it" in str(w.message)]
     assert len(found) == 1
     assert "group 1 of optimizer 0 (SGD) is 0.7, but CosineDecay wrote 0.0" in found[0]
     expected = cosine_decay(3).values([i / 6 for i in range(18)])
@@ -130,7 +130,7 @@ def test_a_scheduler_that_a_manual_step_calls_by_hand_is_overwritten_without_a_w
 
     expected = fit(CosineDecay(), net=Net(manual=True))
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", message=".*writes it too.*")
+        warnings.filterwarnings("error", message=".*also writes it.*")
         net = fit(CosineDecay(replace_scheduler=True), net=ByHand(manual=True))
     assert net.trace == expected.trace
     with pytest.raises(MisconfigurationException, match="ExponentialLR, ExponentialLR"):
@@ -144,7 +144,7 @@ def checkpoints(folder: Path, *callbacks: Callback, net: Any = None) -> Path:
 
 def test_the_checkpoints_base_wins_over_another_in_the_code_with_both_numbers_said(tmp_path: Path) -> None:
     checkpoint = checkpoints(tmp_path, CosineDecay())
-    with pytest.warns(UserWarning, match=r"Group 1 .* learning rate of 0.3, but the run that is resumed was .* 0.1\."):
+    with pytest.warns(UserWarning, match=r"Group 1 .* learning rate of 0.3, but the resumed run was .* 0.1\."):
         net = fit(CosineDecay(), net=Net(lr=0.3), ckpt_path=checkpoint)
     assert net.trace == fit(CosineDecay()).trace[-len(net.trace) :]
 
@@ -244,7 +244,7 @@ def test_a_tensor_that_all_groups_share_is_parted_also_when_a_checkpoint_brings_
     fit(CosineDecay(), keep, net=first, max_epochs=4)
     rest = Shared()
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", message="(?s).*writes it too")
+        warnings.filterwarnings("error", message="(?s).*also writes it")
         fit(CosineDecay(), net=rest, max_epochs=4, ckpt_path=tmp_path / "epoch=1.ckpt")
     assert rest.trace == whole.trace[12:]
 

@@ -65,7 +65,10 @@ def test_the_found_rate_is_the_peak_and_the_shape_stays(kind: str) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (Stubborn, "`Stubborn` undoes the rates of `LRFinder`: its step 3 sets the learning rate of group 0 to 0.03 "),
+        (
+            Stubborn,
+            "`Stubborn` overwrites the rates of `LRFinder`: its step 3 sets the learning rate of group 0 to 0.0",
+        ),
         (TwoArguments, "`TwoArguments` cannot be stepped ahead"),
     ],
 )
@@ -77,8 +80,8 @@ def test_a_scheduler_that_undoes_the_found_rate_is_named(make: Any, said: str) -
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (Stubborn, r"`Stubborn` undoes the rates of `DiscriminativeLR`: its step 3 sets .* of group 0 to 0.03 "),
-        (OwnCycle, r"OwnCycle\(base_max_lr=0.2\), OwnCycle\(max_lr=0.2\), OwnCycle\(min_lr=0.01\) holds one rate"),
+        (Stubborn, r"`Stubborn` overwrites the rates of `DiscriminativeLR`: its step 3 sets .* of group 0 to 0.03 "),
+        (OwnCycle, r"OwnCycle\(base_max_lr=0.2\), OwnCycle\(max_lr=0.2\), OwnCycle\(min_lr=0.01\) has a single rate"),
     ],
 )
 def test_a_scheduler_that_undoes_layer_multipliers_is_named(make: Any, said: str) -> None:

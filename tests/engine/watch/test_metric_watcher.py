@@ -67,7 +67,7 @@ def test_early_stopping_counts_one_check_at_every_frequency(frequency: str) -> N
 @pytest.mark.parametrize("rule", BOTH)
 def test_a_monitor_that_is_not_logged_is_an_error_that_names_those_that_are(rule: Any) -> None:
     for arguments in ({}, {"limit_val_batches": 0}, {"val_check_interval": 2, "limit_train_batches": 6}):
-        with pytest.raises(RuntimeError, match=r"`val_los`, which is not available. Logged by now: .*`train_loss`"):
+        with pytest.raises(RuntimeError, match=r"`val_los`, which is not available. Logged so far: .*`train_loss`"):
             fit(rule("val_los"), **arguments)
 
 

@@ -59,7 +59,7 @@ def run(out: Path, scores: list[float], ckpt_path: Path | None = None, **argumen
         "best": stop.best_score,
         "reason": stop.stopping_reason_message,
         "cuts": rules[1].num_reductions,
-        "warned": sum("does not hold the weights" in str(w.message) for w in caught),
+        "warned": sum("does not contain the weights" in str(w.message) for w in caught),
         "saved": [rule.state_dict()["weights"] for rule in rules],
         "share": net.head.weight.to_local().numel(),
         "rank": runner.global_rank,

@@ -76,7 +76,7 @@ def find_optimizers(
     stand_in_(model, Step(), trainer)
     try:
         returned = configure()
-    except Exception as error:  # the user's own code
+    except Exception as error:  # user code
         partial.missing["optimizers"] = f"`configure_optimizers` raised {type(error).__name__}: {error}"
         if not trainer.unanswered:
             partial.errors.append(describe_error(error, CONFIGURE_OPTIMIZERS, ""))

@@ -1,1 +1,1 @@
-"""What is done to each batch between its transfer and the training step."""
+"""Processing of each batch between its transfer and the training step."""

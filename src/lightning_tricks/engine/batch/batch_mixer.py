@@ -1,4 +1,4 @@
-"""Batch mixer: what mixing callbacks share: which entries are mixed, with which draws, and their state."""
+"""Batch mixer: what mixing callbacks share: the mixed entries, the draws and the state."""
 
 import random
 from abc import abstractmethod
@@ -27,19 +27,19 @@ from lightning_tricks.functional.mixing import check_class_indices, to_probabili
 
 
 class BatchMixer(RandomBatchStep):
-    """A trick that mixes the rows of each training batch, inputs and targets alike.
+    """A trick that mixes the rows of each training batch, both inputs and targets.
 
-    Each batch has a generator of its own, and no global generator is touched. A subclass says how one draw changes
-    inputs and targets.
+    Each batch has its own generator, and global generators are not used. A subclass defines how a draw changes inputs
+    and targets.
 
     Args:
-        alpha: both parameters of the Beta distribution of the share that a row keeps.
+        alpha: both parameters of the Beta distribution of the share of a row that is kept.
         num_classes: number of classes of integer targets.
-        key: the entry that is the input.
-        targets: the entries that are mixed with it.
-        p: how often a batch is mixed.
-        seed: of the draws.
-        name: tells two callbacks of a class apart.
+        key: the entry of the input.
+        targets: the entries that are mixed with the input.
+        p: the share of the batches that are mixed.
+        seed: seed of the draws.
+        name: distinguishes several callbacks of a class.
     """
 
     stage: ClassVar[Stage] = Stage.MIX
@@ -75,8 +75,8 @@ class BatchMixer(RandomBatchStep):
 
         Args:
             values: ``(N, *)``, the input.
-            dice: to draw from.
-            share: what a row is to keep, drawn from the Beta distribution.
+            dice: the generator to draw from.
+            share: the share of a row to keep, drawn from the Beta distribution.
         """
 
     @abstractmethod
@@ -88,13 +88,13 @@ class BatchMixer(RandomBatchStep):
         """Return a mixed target.
 
         Args:
-            target: ``(N, *)``, floating.
-            drawn: what :meth:`draw` returned.
-            has_classes: it was class indices, whose places now follow the dimension of the classes.
+            target: ``(N, *)``, floating-point.
+            drawn: the result of :meth:`draw`.
+            has_classes: whether the target was class indices; its other dimensions then follow the class dimension.
         """
 
     def apply(self, batch: Any) -> Any:
-        """Return a mixed batch; its integer targets have become probabilities even where nothing was mixed."""
+        """Return a mixed batch; integer targets become probabilities even if nothing was mixed."""
         dice = random.Random(self.next_mark())
         path = self.find_input(batch)
         if path is None:
@@ -102,8 +102,8 @@ class BatchMixer(RandomBatchStep):
         values = read_entry(batch, path)
         if not values.is_floating_point():
             raise ValueError(
-                f"`{self.state_key}` mixes floating inputs, got {describe_batch(values)}. Add `NormalizeInputs`, which "
-                "converts images, or mix after the embedding of tokens."
+                f"`{self.state_key}` mixes floating-point inputs, got {describe_batch(values)}. Add `NormalizeInputs`, "
+                f"which converts images, or mix tokens after their embedding."
             )
         drawn = None
         if dice.random() < self.p and len(values) > 1:
@@ -159,5 +159,5 @@ def _check_classes(num_classes: object) -> int | list[int] | None:
 def _check_target(key: object) -> Key:
     checked = check_key("targets", key)
     if checked is None:
-        raise TypeError(f"`targets` must be names or places of entries, got {shown(key)}.")
+        raise TypeError(f"`targets` must be names or indices of entries, got {shown(key)}.")
     return checked

@@ -1,4 +1,4 @@
-"""Batch pipeline: what is done to a batch after its transfer, in an order that no list of callbacks changes."""
+"""Batch pipeline: process a batch after its transfer, in an order independent of the list of callbacks."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from lightning_tricks.engine.run.run import Run, RunPart
 
 _HOOK = "on_after_batch_transfer"
 Step = Callable[[Any], Any]
-"""Take a batch and return the batch for the next step."""
+"""A function that takes a batch and returns the batch for the next step."""
 
 
 class Stage(IntEnum):
@@ -32,7 +32,7 @@ class BatchHook:
     """
 
     def __init__(self, method: Callable[..., Any]) -> None:
-        self.__wrapped__ = method  # Lightning looks through this to see whether the hook is overridden
+        self.__wrapped__ = method  # Lightning follows this to check whether the hook is overridden
         self.steps: list[tuple[Stage, Step]] = []
         self.paused_from: Stage | None = None
 
@@ -44,20 +44,20 @@ class BatchHook:
         return batch
 
     def __reduce__(self) -> Any:
-        """Copy and pickle as the bare method: a copied module has nothing to do with our callbacks."""
+        """Copy and pickle as the original method, because a copied module is independent of our callbacks."""
         return self.__wrapped__.__reduce__()
 
 
 def add_step(owner: object, stage: Stage, step: Step) -> Callable[[], None]:
-    """Have a step act on each batch after an object's ``on_after_batch_transfer``.
+    """Add a step that acts on each batch after an object's ``on_after_batch_transfer``.
 
     Args:
         owner: the module or data module whose hook Lightning calls.
-        stage: its place among other steps; within a stage, the first added acts first.
+        stage: its position among other steps; within a stage, the first one added acts first.
         step: takes a batch and returns one.
 
     Returns:
-        A function that takes the step off; the last one off leaves the object as it was found.
+        A function that removes the step; after the last removal the object is restored.
     """
     found = vars(owner).get(_HOOK)
     hook = found if isinstance(found, BatchHook) else BatchHook(getattr(owner, _HOOK))
@@ -70,21 +70,21 @@ def add_step(owner: object, stage: Stage, step: Step) -> Callable[[], None]:
         if hook.steps or vars(owner).get(_HOOK) is not hook:
             return
         object.__delattr__(owner, _HOOK)
-        if getattr(owner, _HOOK) != hook.__wrapped__:  # the object had an attribute of its own
+        if getattr(owner, _HOOK) != hook.__wrapped__:  # the object had its own attribute
             object.__setattr__(owner, _HOOK, hook.__wrapped__)
 
     return detach
 
 
 def objects_acting_on(owner: object) -> list[object]:
-    """Return the objects whose methods are steps of an object's batches."""
+    """Return the objects whose methods are batch steps of an object."""
     hook = vars(owner).get(_HOOK)
     steps = hook.steps if isinstance(hook, BatchHook) else []
     return [step.__self__ for _, step in steps if hasattr(step, "__self__")]
 
 
 class BatchPipeline(RunPart):
-    """The steps that a run's tricks apply to its batches."""
+    """The steps that the tricks of a run apply to its batches."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -97,10 +97,10 @@ class BatchPipeline(RunPart):
         self._preparations: list[Callable[[], None]] = []
 
     def join(self, stage: Stage, step: Step, prepare: Callable[[], None] | None = None) -> None:
-        """Have a step act on every batch until the run ends.
+        """Add a step that acts on every batch until the run ends.
 
         Args:
-            stage: its place among the steps.
+            stage: its position among the steps.
             step: takes a batch and returns one.
             prepare: called in ``on_train_start``, before any callback's hook.
         """

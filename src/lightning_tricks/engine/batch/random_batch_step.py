@@ -1,4 +1,4 @@
-"""Random batch step: what tricks share that draw for each training batch: a mark for each draw, and their state."""
+"""Random batch step: what tricks with random draws for each training batch share: a seed per draw, and their state."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -13,18 +13,18 @@ from lightning_tricks.functional.batch_entries import Path, check_key, find_inpu
 class RandomBatchStep(Trick):
     """A trick that changes each training batch at random.
 
-    Each batch has a mark of its own, made from ``seed``, the rank and the number of batches before it, from which a
-    subclass draws: a resumed run draws on exactly.
+    Each batch has its own mark, made from ``seed``, the rank and the number of previous batches, which seeds the draws
+    of a subclass, so that a resumed run draws the same numbers.
 
     Args:
-        key: the entry that is the input.
-        seed: of the draws.
-        name: tells two callbacks of a class apart.
+        key: the entry of the input.
+        seed: seed of the draws.
+        name: distinguishes several callbacks of a class.
     """
 
     identity: ClassVar[tuple[str, ...]] = ("name",)
     stage: ClassVar[Stage]
-    """Its place among the steps of the pipeline."""
+    """Its position among the steps of the pipeline."""
 
     def __init__(self, key: int | str | None, seed: int, name: str | None) -> None:
         super().__init__()
@@ -35,17 +35,17 @@ class RandomBatchStep(Trick):
 
     def reset(self) -> None:
         self.num_batches = 0
-        """Training batches that came by."""
+        """Number of training batches so far."""
         self._rank = 0
         self._path: Path | None = None
 
     def begin_fit(self, run: Run) -> None:
-        """Join the pipeline of batches."""
+        """Join the batch pipeline."""
         self._rank = run.trainer.global_rank
         run.part(BatchPipeline).join(self.stage, self._act)
 
     def _act(self, batch: Any) -> Any:
-        """Change a batch in training alone; a bound method, through which a trial finds the state to restore."""
+        """Change a training batch; a bound method, through which a trial finds the state to restore."""
         return self.apply(batch) if self._run is not None and self._run.trainer.training else batch
 
     @abstractmethod
@@ -59,13 +59,13 @@ class RandomBatchStep(Trick):
         return path
 
     def next_mark(self) -> str:
-        """Return the mark of the next batch, from which its draws follow, and count the batch."""
+        """Return the mark of the next batch, which determines its draws, and count the batch."""
         mark = f"{self.seed}/{self._rank}/{self.num_batches}/{self.state_key}"
         self.num_batches += 1
         return mark
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the number of batches, from which the next draw follows."""
+        """Return the number of batches, which determines the next draw."""
         return {"num_batches": self.num_batches}
 
     def load_plain_state(self, state: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from lightning_tricks.doctor.facts.run_facts import ClipFact
 
 
 def read_clip_settings(trainer: Trainer) -> ClipFact | None:
-    """Return the clipping of a Trainer, ``None`` without a fixed limit."""
+    """Return the clipping of a Trainer; ``None`` without a fixed limit."""
     limit = trainer.gradient_clip_val
     if limit:
         by_value = str(getattr(trainer.gradient_clip_algorithm, "value", trainer.gradient_clip_algorithm)) == "value"

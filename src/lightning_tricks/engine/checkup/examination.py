@@ -35,9 +35,9 @@ def examine_on_rank_zero(
     After an exception on one process, no other process is left waiting: all reach the same barrier.
 
     Args:
-        trainer: a Trainer that fits, before its first step in this process.
+        trainer: a fitting Trainer, before its first step in this process.
         pl_module: its module.
-        batch: as the first step gets it, on its device; ``None`` if the module fetches its own, or there is none.
+        batch: the batch of the first step, on its device; ``None`` if the module fetches its own or there is none.
         failures: collects exceptions.
     """
 
@@ -61,7 +61,7 @@ def act_on_rank_zero(
     try:
         return _act_while_others_wait(trainer, pl_module, act, failures) if _is_shared(trainer) else act()
     finally:
-        # backward passes outside of it have changed its record of the gradients
+        # backward passes outside of the wrapper have changed its record of the gradients
         failures.attempt("prepare the strategy's wrapper again", lambda: _rebuild_ddp_wrapper(trainer, pl_module), None)
 
 
@@ -105,7 +105,7 @@ def examine_here(trainer: Any, pl_module: LightningModule, batch: Any) -> Eviden
 
 
 def _measurer_of_rates(trainer: Any) -> str:
-    """Return the name of the callback whose measured rate the run uses, empty without one."""
+    """Return the name of the callback whose measured rate the run uses; empty if there is none."""
     for callback in trainer.callbacks:
         found = getattr(getattr(callback, "result", None), "suggestion", None)
         if getattr(callback, "apply", False) and found is not None:
@@ -128,9 +128,9 @@ def broadcast_text(trainer: Trainer, text: str) -> str:
 
 
 def why_not_traced(trainer: Trainer, pl_module: LightningModule) -> str:
-    """Return why no step can be traced, empty if one can."""
+    """Return why no step can be traced; empty if one can."""
     if strategy_is(trainer, *_SHARDING):
-        return f"not traced under {type(trainer.strategy).__name__}, where no process holds the whole model"
+        return f"not traced under {type(trainer.strategy).__name__}, where no process has the whole model"
     if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
         return "not traced: `training_step` takes `dataloader_iter` and fetches its own batches"
     return ""
@@ -160,7 +160,7 @@ def _unchanged(batch: Any, *_: Any) -> Any:
 
 @contextmanager
 def _only_member_of(group: Any) -> Iterator[None]:
-    """Make a group the default of collective calls: a step then gathers only from itself."""
+    """Make a group the default of collective calls, so that a step gathers only from itself."""
     everyone = default_process_group()
     set_default_process_group(group)
     try:

@@ -1,4 +1,4 @@
-"""Gradient probe: a callback in front of all others that hands each step's optimizer on before anything clips."""
+"""Gradient probe: a callback before all others that receives the optimizer of each step before any clipping."""
 
 from collections.abc import Callable
 
@@ -10,10 +10,10 @@ class GradientProbe(Callback):
     """Call a function in ``on_before_optimizer_step``.
 
     Args:
-        call: what to call with the optimizer.
+        call: the function to call with the optimizer.
     """
 
-    only_looks = True  # trial steps go without it
+    only_looks = True  # trial steps do not call it
 
     def __init__(self, call: Callable[[Optimizer], None]) -> None:
         self._call = call

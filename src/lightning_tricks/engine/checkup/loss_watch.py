@@ -13,7 +13,7 @@ class Losses(NamedTuple):
     """Losses of consecutive batches, the same on every process.
 
     Attributes:
-        values: means over the processes that have one.
+        values: means over the processes that have a loss.
         first_bad_step: the first step whose loss was not finite on some process.
     """
 
@@ -25,8 +25,8 @@ class KeptLosses(NamedTuple):
     """The losses that one process has kept of consecutive batches.
 
     Attributes:
-        notes: the step, and the batches of a step, for each batch.
-        values: ``(N,)`` losses, 0 where a batch has none.
+        notes: for each batch, its step and the number of batches per step.
+        values: ``(N,)`` losses; 0 for a batch without a loss.
         counts: 1 for each batch that has a loss, else 0.
     """
 
@@ -65,7 +65,7 @@ class LossWatch:
         return taken
 
     def plain_state(self) -> list[list[float | None]]:
-        """Return the kept losses; this process waits for its device."""
+        """Return the kept losses; synchronizes with the device."""
         values: list[float] = _stack(self._losses, torch.device("cpu")).tolist() if self._losses else []
         kept = zip(self._notes, self._losses, values, strict=True)
         return [[*note, None if loss is None else value] for note, loss, value in kept]
@@ -95,7 +95,7 @@ def _sum(trainer: Trainer, taken: KeptLosses) -> tuple[list[float], list[float]]
 
 
 def _stack(losses: list[Tensor | None], device: torch.device) -> Tensor:
-    """Return ``(N,)`` losses, 0 where there is none."""
+    """Return ``(N,)`` losses; 0 where there is none."""
     zero = torch.zeros((), device=next((loss.device for loss in losses if loss is not None), device))
     given = [zero if loss is None else loss.sum() if loss.ndim else loss for loss in losses]
     return torch.stack([loss.to(zero.device, torch.float32) for loss in given]).to(device)

@@ -21,8 +21,8 @@ from lightning_tricks.engine.checkup.examination import why_not_traced
 class NonfiniteRerun:
     """Watch the loss and two gradients of every batch, and examine the first non-finite one again.
 
-    Only on a CPU, where reading a number requires no wait, and under automatic optimization in one process. The weights
-    are still those that the batch was run with.
+    Only on a CPU, where reading a number requires no synchronization, and under automatic optimization in one process.
+    The weights are still those with which the batch was run.
     """
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class NonfiniteRerun:
         self._batch = None if self._is_over else batch
 
     def before_backward(self, loss: Tensor) -> None:
-        """See whether the loss is finite."""
+        """Check whether the loss is finite."""
         self._is_bad = self._batch is not None and not _is_finite(loss.detach())
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> NumericFacts | None:
-        """Return what a second look at the batch shows, if its loss or gradients are not finite."""
+        """Run the batch again if its loss or gradients are not finite, and return what is found."""
         if self._batch is None or not (self._is_bad or any(map(_is_broken, self._probes or ()))):
             return None
         batch, self._batch, self._is_over = self._batch, None, True
@@ -51,7 +51,7 @@ class NonfiniteRerun:
         return replace(found, step=trainer.global_step + 1) if found.forward or found.parameters else None
 
     def release(self) -> None:
-        """Hold no batch and no parameter."""
+        """Release the batch and the parameters."""
         self._batch, self._probes = None, None
 
 
@@ -61,7 +61,7 @@ def _can_rerun(trainer: Trainer, pl_module: LightningModule) -> bool:
 
 
 def _small_early_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """Return two of the smallest parameters that are registered first: NaN of a backward pass arrives there."""
+    """Return two of the smallest parameters registered first, which NaN values of a backward pass reach."""
     trainable = [each for each in model.parameters() if each.requires_grad and not nn.parameter.is_lazy(each)]
     return sorted(trainable[:6], key=torch.Tensor.numel)[:2]
 
@@ -72,7 +72,7 @@ def _is_broken(parameter: nn.Parameter) -> bool:
 
 
 def _is_finite(values: Tensor) -> bool:
-    """Whether the sum of values in a CPU's memory is finite; the memory is read as it is, without an operation."""
+    """Return whether the sum of values in CPU memory is finite, reading the memory directly."""
     total: Any = values.sum().tolist()
     return math.isfinite(total.real) and math.isfinite(total.imag)
 

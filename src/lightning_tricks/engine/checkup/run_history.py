@@ -1,4 +1,4 @@
-"""Run history: what is kept of a run for its report, as bounded series that survive a restart."""
+"""Run history: the data of a run for its report, as bounded series that survive a restart."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ class RunHistory:
     """Series by key and events by step; the same on every process after :meth:`add`.
 
     Attributes:
-        series: by key, such as ``metric:val_loss`` and ``lr:0.1``.
-        grad_norm: of sampled steps.
+        series: series by key, such as ``metric:val_loss`` and ``lr:0.1``.
+        grad_norm: gradient norms of sampled steps.
         ratios: relative updates by weight.
-        findings: of the doctor, with the step at which each was first seen.
+        findings: findings of the doctor, with the step at which each first occurred.
         thaws: changes of the layer groups that train.
     """
 
@@ -39,17 +39,17 @@ class RunHistory:
             self.series[name] = extend(self.series.get(name, Series()), added)
 
     def add_look(self, step: int, names: list[str], numbers: list[float]) -> None:
-        """Append what :class:`StepWatch` measured of a step: the norm, then gradients, then relative updates."""
+        """Append the measurements of :class:`StepWatch`: the norm, then gradients, then relative updates."""
         self.grad_norm = extend(self.grad_norm, [(step, numbers[0])])
         self.ratios = add_column(self.ratios, step, dict(zip(names, numbers[1 + len(names) :], strict=False)))
 
     def by_kind(self, kind: str) -> dict[str, Series]:
-        """Return the series of a kind, ``metric``, ``lr`` or ``factor``, by their names."""
+        """Return the series of a kind (``metric``, ``lr`` or ``factor``) by name."""
         start = f"{kind}:"
         return {name.removeprefix(start): found for name, found in self.series.items() if name.startswith(start)}
 
     def note_findings(self, step: int, findings: Iterable[Any]) -> None:
-        """Note findings of the doctor that were not there before; an earlier one that is gone is dropped."""
+        """Record new findings of the doctor; earlier findings that no longer exist are dropped."""
         known = {(found.code, found.where): found for found in self.findings}
         self.findings = [
             known.get((found.code, found.where))
@@ -58,7 +58,7 @@ class RunHistory:
         ]
 
     def note_thawed(self, step: int, groups: Iterable[int]) -> None:
-        """Note which layer groups train, if that has changed."""
+        """Record which layer groups train, if that has changed."""
         now = tuple(groups)
         if now and (not self.thaws or self.thaws[-1].groups != now):
             self.thaws.append(Thaw(step, now))
@@ -87,7 +87,7 @@ class RunHistory:
 
 
 def add_column(ratios: RatioMap, step: int, values: Mapping[str, float]) -> RatioMap:
-    """Return a map with one more step; of more than 120 columns every second one is dropped.
+    """Return a map with one more step; if there are more than 120 columns, every second one is dropped.
 
     Example:
         >>> add_column(add_column(RatioMap(), 0, {"a": 0.5}), 50, {"a": 0.25, "b": 1.0}).rows

@@ -21,13 +21,14 @@ _MAX_WAITING = 512
 
 
 class RunSampling:
-    """Samples that wait on their device until somebody reads them.
+    """Samples that stay on their device until they are read.
 
-    A sample costs no host synchronization: tensors are copied on their device.
+    A sample requires no host synchronization: tensors are copied on their device.
 
     Attributes:
-        waiting: samples that were not read yet; of very long epochs every second one is dropped as often as needed.
-        notes: what was left out to bound the size.
+        waiting: samples that have not been read yet; in very long epochs, every second one is dropped as often as
+        needed.
+        notes: what was omitted to bound the size.
     """
 
     def __init__(self) -> None:
@@ -37,11 +38,11 @@ class RunSampling:
         self._names: set[str] = set()
 
     def note_seen(self, run: Run) -> None:
-        """Take what is logged now as known: only what is logged later is new."""
+        """Mark everything logged so far as known, so that only later values are new."""
         self._seen = dict(run.trainer.callback_metrics)
 
     def take_lrs(self, run: Run) -> dict[str, Value]:
-        """Return the learning rates and factors that the coming step uses."""
+        """Return the learning rates and factors of the coming step."""
         found: dict[str, Value] = {}
         for i, optimizer in enumerate(run.optimizers):
             groups = list(enumerate(optimizer.param_groups))
@@ -73,7 +74,7 @@ class RunSampling:
         return self._bound(found)
 
     def take_loss(self, pl_module: LightningModule, outputs: Any, accumulation: int) -> dict[str, Value]:
-        """Return the loss of a batch, undivided, where ``training_step`` returns one."""
+        """Return the undivided loss of a batch, if ``training_step`` returns one."""
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             return {}
@@ -87,11 +88,11 @@ class RunSampling:
             self.waiting = self.waiting[::2]
 
     def peek(self) -> list[tuple[int, dict[str, float]]]:
-        """Return the samples as numbers, and keep them; waits once for each device."""
+        """Return the samples as numbers and keep them; synchronizes once with each device."""
         return read_samples(self.waiting)
 
     def read(self) -> list[tuple[int, dict[str, float]]]:
-        """Return the samples as numbers, and forget them; waits once for each device."""
+        """Return the samples as numbers and clear them; synchronizes once with each device."""
         taken, self.waiting = self.waiting, []
         return read_samples(taken)
 
@@ -109,7 +110,7 @@ class RunSampling:
 
 
 def read_samples(samples: list[Sample]) -> list[tuple[int, dict[str, float]]]:
-    """Return samples as numbers, with one wait for each device."""
+    """Return samples as numbers, with one synchronization per device."""
     tensors = [value.reshape(()) for _, values in samples for value in values.values() if isinstance(value, Tensor)]
     numbers: dict[int, float] = {}
     for device in {tensor.device for tensor in tensors}:

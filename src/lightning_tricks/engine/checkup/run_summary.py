@@ -1,4 +1,4 @@
-"""Run summary: read from a run and its tricks what a report says in addition to the series."""
+"""Run summary: read from a run and its tricks what a report contains in addition to the series."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ _INPUTS = 16
 
 
 def read_status(run: Run, has_ended: bool) -> tuple[Status, str | None]:
-    """Return how a run stands, and why it ended."""
+    """Return the status of a run and why it ended."""
     reasons = [getattr(member, "stopping_reason_message", None) for member in run.members]
     named = [f"{type(m).__name__}: {reason}" for m, reason in zip(run.members, reasons, strict=True) if reason]
     trainer = run.trainer
@@ -42,12 +42,12 @@ def read_status(run: Run, has_ended: bool) -> tuple[Status, str | None]:
     if trainer.max_steps >= 0 and trainer.global_step >= trainer.max_steps:
         return "completed", f"max_steps={trainer.max_steps}"
     if trainer.should_stop:
-        return "stopped", "another callback or the module asked for it"
+        return "stopped", "another callback or the module requested it"
     return "completed", f"max_epochs={trainer.max_epochs}"
 
 
 def read_best(run: Run) -> tuple[BestScore, ...]:
-    """Return the best checks, one for each metric."""
+    """Return the best checks, one per metric."""
     found = {}
     for watcher in run.members_of(MetricWatcher):
         if watcher.state.best_score is not None:
@@ -58,7 +58,7 @@ def read_best(run: Run) -> tuple[BestScore, ...]:
 
 
 def read_clipping(run: Run) -> tuple[Clipping, ...]:
-    """Return the clipping callbacks; waits for the device."""
+    """Return the clipping callbacks; synchronizes with the device."""
     found = [Clipping(repr(clipper), _max_norm(clipper), clipper.num_skipped) for clipper in run.members_of(Clipper)]
     value = run.trainer.gradient_clip_val
     if value and run.trainer.gradient_clip_algorithm in (None, "norm"):
@@ -72,7 +72,7 @@ def _max_norm(clipper: Any) -> float | None:
 
 
 def read_sweep(run: Run) -> Sweep | None:
-    """Return what the learning-rate finder of the run saw last."""
+    """Return the last result of the run's learning-rate finder."""
     results = [getattr(member, "result", None) for member in run.members]
     result = next((found for found in results if found is not None and hasattr(found, "lrs")), None)
     if result is None:
@@ -97,7 +97,7 @@ def read_configuration(run: Run) -> dict[str, str]:
 
 
 def read_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that train."""
+    """Return the versions of Python and of the relevant packages."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -121,13 +121,13 @@ def read_hardware(run: Run) -> dict[str, str]:
 
 
 def read_layer_groups(run: Run) -> tuple[str, ...]:
-    """Return the names of the layer groups that are thawed in stages, from the input to the head."""
+    """Return the names of the layer groups that are unfrozen in stages, from the input to the head."""
     groups = [group for member in run.members if hasattr(member, "thawed") for group in member.layer_groups]
     return tuple(_cut(", ".join(group.patterns)) for group in groups[:_ENTRIES])
 
 
 def count_parameters(pl_module: LightningModule) -> tuple[int, int]:
-    """Return the number of parameters and of those that need a gradient; uninitialized ones do not count."""
+    """Return the number of parameters and of trainable parameters, without uninitialized ones."""
     known = [p for p in pl_module.parameters() if not isinstance(p, torch.nn.parameter.UninitializedParameter)]
     return sum(p.numel() for p in known), sum(p.numel() for p in known if p.requires_grad)
 

@@ -41,16 +41,16 @@ _VAL_LOSSES = frozenset(
 class RunWatch:
     """The facts of a run's steps and evaluations.
 
-    Losses, gradients and updates are kept as they come, on their device, and read every ``log_every_n_steps`` batches,
-    at a validation and at the end of an epoch. All processes read together and obtain the same facts.
+    Losses, gradients and updates are kept on their device and read every ``log_every_n_steps`` batches, at each
+    validation and at the end of an epoch. All processes read together and obtain the same facts.
 
-    An exception in here never reaches the run: it becomes a note, and the watch ends. At the next reading all processes
-    are informed, so that none waits for another.
+    An exception in this class never reaches the run: it becomes a note, and the watch ends. At the next reading all
+    processes are informed, so that none waits for another.
 
     Attributes:
-        facts: what was read so far.
-        batches: how many batches were seen, in all.
-        failures: exceptions in here, as notes.
+        facts: the facts so far.
+        batches: total number of batches.
+        failures: exceptions of this class, as notes.
         ended: whether the watch has ended, on every process.
     """
 
@@ -85,7 +85,7 @@ class RunWatch:
             self._attempt("record the parameters", lambda: self._still.start(trainer, pl_module))
 
     def start_steps(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note, before the run's own first step, how gradients are clipped; watch whether they are zeroed by hand."""
+        """Record how gradients are clipped, before the first step, and watch whether they are zeroed manually."""
         clip = self._attempt("read how gradients are clipped", lambda: read_clip_settings(trainer))
         self.facts = replace(self.facts, clip=clip)
         if not pl_module.automatic_optimization and trainer.current_epoch == 0:
@@ -106,35 +106,35 @@ class RunWatch:
     def before_backward(self, loss: Tensor) -> None:
         """Check whether a loss is finite, if that requires no wait; the forward pass has ended."""
         self._attempt("keep a forward pass", lambda: self._forward.stop(loss))
-        self._attempt("look at a loss", lambda: self._numbers.before_backward(loss))
+        self._attempt("check a loss", lambda: self._numbers.before_backward(loss))
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take a second look at a batch that is not finite."""
-        found = self._attempt("look at a batch again", lambda: self._numbers.after_backward(trainer, pl_module))
+        """Examine a batch with a non-finite result again."""
+        found = self._attempt("examine a batch again", lambda: self._numbers.after_backward(trainer, pl_module))
         if found is not None and self.facts.numerics is None:
             self.facts = replace(self.facts, numerics=found)
 
     def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Look at the gradients of a step, if it is time to."""
+        """Measure the gradients of a step, if due."""
         self._attempt(
-            "look at the gradients of a step",
+            "measure the gradients of a step",
             lambda: self._steps.before_step(trainer, pl_module, optimizer, reading_distance(trainer)),
         )
 
     def after_batch(self, trainer: Trainer, pl_module: LightningModule, outputs: Any) -> bool:
-        """Keep the loss of a batch, and return whether a reading is due: on every process after the same batch."""
+        """Keep the loss of a batch, and return whether a reading is due, on every process after the same batch."""
         self.batches += 1
         self._since_reading += 1
         self._attempt("keep a forward pass", self._forward.stop)
         self._attempt("keep a loss", lambda: self._losses.add(trainer, pl_module, outputs))
-        self._attempt("look at the update of a step", self._steps.after_batch)
+        self._attempt("measure the update of a step", self._steps.after_batch)
         return self._since_reading >= reading_distance(trainer)
 
     def after_validation_batch(self, pl_module: LightningModule) -> None:
-        """After the first batch of a validation, see whether the modules are in the mode for it."""
+        """After the first batch of a validation, check the modes of the modules."""
         if self._training_modes is None:
             self._training_modes = self._attempt(
-                "look at the modules during validation",
+                "check the modules during validation",
                 lambda: tuple(name for name, module in pl_module.named_modules() if _trains(module)),
             )
 
@@ -195,13 +195,13 @@ class RunWatch:
         """Read, and at the end of the first two epochs record the parameters that have not changed."""
         self.read(trainer)
         if trainer.current_epoch < 2 and not self.ended:
-            taken = self._attempt("look at the parameters", lambda: self._still.take(trainer, pl_module))
+            taken = self._attempt("read the parameters", lambda: self._still.take(trainer, pl_module))
             if not self._ends(trainer) and taken:
                 self._attempt("judge the parameters", lambda: self._note_unchanged(trainer, taken))
         self.release()
 
     def _note_unchanged(self, trainer: Trainer, taken: dict[str, Tensor]) -> None:
-        """Record parameters without a gradient at once, the rest (which a recipe may hold) after the second epoch."""
+        """Record parameters without a gradient at once, the others (a recipe may freeze them) after epoch 2."""
         unchanged = set(join_unchanged(trainer, taken))
         is_first = trainer.current_epoch == 0
         known = set(self.facts.start.without_gradient) if is_first else unchanged
@@ -239,10 +239,10 @@ class RunWatch:
             self.failures.attempt("remove its hooks", self._zeroing.close, None)
             self._zeroing = None
 
-    # -- the state --------------------------------------------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------------------------------
 
     def to_json(self) -> str:
-        """Return the facts and the unread observations; this process waits for its device."""
+        """Return the facts and the unread observations; synchronizes with the device."""
         return json.dumps(
             {
                 "facts": to_plain(self.facts),
@@ -278,7 +278,7 @@ def _trains(module: nn.Module) -> bool:
 
 
 def _validation_loss(trainer: Trainer) -> Tensor:
-    """Return ``()``, the only metric of this process that is named like a validation loss; NaN without one."""
+    """Return ``()``, the only metric of this process with the name of a validation loss; NaN if there is none."""
     found: list[Tensor] = [value for name, value in trainer.callback_metrics.items() if name.lower() in _VAL_LOSSES]
     value = found[0].detach().float().mean() if len(found) == 1 else torch.tensor(math.nan)
     return value.to(trainer.strategy.root_device)

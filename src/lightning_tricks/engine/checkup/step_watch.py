@@ -1,4 +1,4 @@
-"""Step watch: measure gradients and updates at every k-th step of a single optimizer, without a device wait."""
+"""Step watch: measure gradients and updates at every k-th step of a single optimizer, without synchronization."""
 
 import math
 from dataclasses import dataclass, field
@@ -22,12 +22,11 @@ class WatchedStep:
     """The measurements of one step.
 
     Attributes:
-        step: the Trainer's.
-        lr: the highest rate of any group.
-        roots: of the matrices and kernels that have a gradient, by name, the root of their elements' count.
-        numbers: ``(1 + 2 N,)`` the norm of all gradients; the norm of each name's; each name's relative update.
+        step: the Trainer's step number. lr: the highest learning rate of any group.
+        roots: by name, the square root of the number of elements of each matrix or kernel with a gradient.
+        numbers: ``(1 + 2 N,)``: the norm of all gradients, then the norm per name, then the relative update per name.
         weights: the tensors of these names, until their update is measured.
-        before: samples of them.
+        before: samples of these tensors before the step.
     """
 
     step: int
@@ -38,7 +37,7 @@ class WatchedStep:
     before: list[Tensor] = field(default_factory=list)
 
     def close(self) -> None:
-        """Measure what the step has changed."""
+        """Measure the update of the step."""
         if self.weights:
             changes = [after - before for after, before in zip(map(sample, self.weights), self.before, strict=True)]
             updates = tensor_norms(changes) / tensor_norms(self.before)
@@ -54,10 +53,10 @@ class WatchedStep:
 
 
 class StepWatch:
-    """The norm of all gradients, and of each matrix or kernel its gradient and its relative update, of some steps.
+    """At some steps, the norm of all gradients, and the gradient and relative update of each matrix or kernel.
 
-    Updates are measured on about a thousand elements of each, so that no weight is copied whole. Everything stays on
-    the device until it is read. Runs with several optimizers, which may work against each other, are left out.
+    Updates are measured on about a thousand elements each, so that no weight is copied as a whole. Everything stays on
+    the device until it is read. Runs with several optimizers, which may work against each other, are not measured.
     """
 
     def __init__(self) -> None:
@@ -72,7 +71,7 @@ class StepWatch:
         if not due or len(trainer.optimizers) > 1:
             return
         if active_scaler(trainer) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
-            return  # they are still scaled
+            return  # the gradients are still scaled
         self._open = _start_step(pl_module, optimizer, trainer.global_step)
 
     @torch.no_grad()
@@ -99,7 +98,7 @@ class StepWatch:
         self._open = None
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the count of steps and what was measured, in host memory."""
+        """Return the number of steps and the measurements, in host memory."""
         return {"steps": self._steps, "looks": [step.to_plain(step.numbers) for step in self._closed]}
 
     def load(self, plain: dict[str, Any]) -> None:
@@ -114,14 +113,14 @@ class StepWatch:
 
 
 def join_steps(trainer: Trainer, taken: list[Any], loss: float) -> list[StepFact]:
-    """Return the steps that process 0 has looked at; each process has to call this.
+    """Return the steps that process 0 has measured; each process has to call this.
 
     Args:
         trainer: the Trainer.
-        taken: what :meth:`StepWatch.take` returned.
-        loss: the largest since the last reading.
+        taken: the result of :meth:`StepWatch.take`.
+        loss: the largest loss since the last reading.
     """
-    if trainer.world_size > 1:  # always: under manual optimization this process may have taken no step
+    if trainer.world_size > 1:  # always, because under manual optimization this process may have taken no step
         taken = trainer.strategy.broadcast(taken)
     facts: list[StepFact] = []
     for step, lr, names, numbers in taken:
@@ -155,7 +154,7 @@ def highest_rate(optimizer: Optimizer) -> float:
 
 
 def sample(weight: Tensor) -> Tensor:
-    """Return a view of at most 1,024 elements of a tensor, at even distances in memory.
+    """Return a view of at most 1,024 elements of a tensor, evenly spaced in memory.
 
     Example:
         >>> sample(torch.arange(2049.0))[:3]

@@ -25,7 +25,7 @@ class UnchangedParamsWatch:
     def take(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Tensor]:
         """Return for each parameter whether it is unchanged since the start, ``()`` bools, on this process.
 
-        Empty where no step was taken. Parameters with a learning rate of 0 are left out.
+        Empty if no step was taken. Parameters with a learning rate of 0 are skipped.
         """
         if not self._marks or trainer.global_step == self._start:
             return {}
@@ -42,7 +42,7 @@ class UnchangedParamsWatch:
         return {name: now[name] == self._marks[name].to(now[name].device) for name in names}
 
     def forget(self, but: Collection[str] = ()) -> None:
-        """Forget all parameters except those with the given names."""
+        """Drop all parameters except those with the given names."""
         self._marks = {name: mark for name, mark in self._marks.items() if name in but}
 
     def plain_state(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def join_unchanged(trainer: Trainer, taken: dict[str, Tensor]) -> tuple[str, ...
 
 
 def fingerprints(pl_module: nn.Module) -> dict[str, Tensor]:
-    """Return the sum of the bits of each trainable parameter, read as integers, on its device.
+    """Return the sum of the bits of each trainable parameter, interpreted as integers, on its device.
 
     Example:
         >>> layer = torch.nn.Linear(1, 1)

@@ -15,9 +15,9 @@ Attempt = Callable[[Callable[[], None]], None]
 class ZeroGradWatch:
     """Count, for each optimizer, the steps whose gradients still contained those of the previous step.
 
-    Between two steps, at least one backward pass must find the gradient gone or zero. Accumulation over several passes
-    therefore does not count, nor do gradients of another optimizer's loss that are zeroed later. Only the smallest
-    parameter of each optimizer is checked, on its device.
+    Between two steps, the gradient must be None or zero before at least one backward pass. Accumulation over several
+    passes therefore does not count, nor do gradients of another optimizer's loss that are zeroed later. Only the
+    smallest parameter of each optimizer is checked, on its device.
     """
 
     def __init__(self, optimizers: Sequence[Optimizer], attempt: Attempt) -> None:

@@ -1,4 +1,4 @@
-"""Clip state: what was measured of an optimizer's gradients in a step, and what is kept of it until the next."""
+"""Clip state: the measurements of an optimizer's gradients in a step, and the state that is kept between steps."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class GradientNorms:
-    """What was measured of one optimizer's gradients, all of it on the device.
+    """Measurements of one optimizer's gradients, all on the device.
 
     Attributes:
-        params: the parameters that have a gradient.
-        evidence: ``(M,)`` norms; a non-finite one tells a non-finite gradient.
-        entries: how many of ``evidence`` belong to each of ``params``.
-        total: ``()`` the norm of all, non-finite if any of ``evidence`` is.
-        parts: what the callback clips by.
-        norm: ``total`` as a number, where the host had to read it anyway.
+        params: the parameters with a gradient.
+        evidence: ``(M,)`` norms; a non-finite norm indicates a non-finite gradient.
+        entries: the number of entries of ``evidence`` for each parameter.
+        total: ``()`` the joint norm; non-finite if any entry of ``evidence`` is.
+        parts: the measurements that the callback clips by.
+        norm: ``total`` as a number, if the host has read it.
     """
 
     params: Sequence[Tensor]
@@ -30,23 +30,23 @@ class GradientNorms:
 
     @property
     def bad(self) -> Tensor:
-        """``()`` whether there is a gradient that is not finite."""
+        """``()`` whether any gradient is not finite."""
         return self.total.isfinite().logical_not_()
 
 
 @dataclass
 class ClipState:
-    """What is kept of one optimizer from step to step, on its device.
+    """The state of one optimizer that is kept between steps, on its device.
 
     Attributes:
         skipped: ``()`` bad steps so far.
-        bad_in_a_row: ``()`` the last of them without a good one between.
-        clipped: ``()`` clipped steps since the last logged one.
-        steps: steps since the last logged one.
-        rules: what a callback learns, for each group that it clips on its own: dataclasses of tensors.
-        thresholds: what it last clipped them to; not state, only logged.
-        counted_at: the Trainer's step of the last evaluation.
-        last_nonfinite: the last gradients that were not finite.
+        bad_in_a_row: ``()`` consecutive bad steps up to now.
+        clipped: ``()`` clipped steps since the last logged step.
+        steps: steps since the last logged step.
+        rules: what a callback learns for each separately clipped group, as dataclasses of tensors.
+        thresholds: the last thresholds, which are only logged.
+        counted_at: the Trainer's step number at the last evaluation.
+        last_nonfinite: the last non-finite gradients.
     """
 
     skipped: Tensor
@@ -59,7 +59,7 @@ class ClipState:
     last_nonfinite: GradientNorms | None = None
 
     def to_plain(self) -> dict[str, Any]:
-        """Return what must survive a restart, in host state and not shared with what is still counted."""
+        """Return what must survive a restart, as copies in host memory."""
         counts = {name: getattr(self, name) for name in ("skipped", "bad_in_a_row", "clipped")}
         rules = {group: _on_host(vars(rule)) for group, rule in self.rules.items()}
         return {**_on_host(counts), "steps": self.steps, "rules": rules}
@@ -72,12 +72,12 @@ def _on_host(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def restore_clip_state(
     plain: dict[str, Any] | None, device: torch.device, restore_rule: Callable[[dict[str, Tensor]], Any]
 ) -> ClipState:
-    """Return a state on a device, empty or as a checkpoint holds it.
+    """Return a state on a device, new or from a checkpoint.
 
     Args:
-        plain: what :meth:`ClipState.to_plain` returned, if anything.
-        device: where the gradients are measured.
-        restore_rule: makes what is learnt from its tensors.
+        plain: the result of :meth:`ClipState.to_plain`, if there is one.
+        device: the device on which the gradients are measured.
+        restore_rule: creates what is learned from its tensors.
     """
     if plain is None:
         zero = torch.zeros((), dtype=torch.int64, device=device)

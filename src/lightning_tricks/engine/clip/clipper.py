@@ -1,4 +1,4 @@
-"""Clipper: the hook that all clipping callbacks share: measure, judge, clip, log; a subclass defines how."""
+"""Clipper: the hook shared by all clipping callbacks: measure, check, clip and log; a subclass defines how."""
 
 import inspect
 from collections.abc import Sequence
@@ -27,15 +27,15 @@ from lightning_tricks.functional.gradients import join_norms, tensor_norms
 
 
 class Clipper(Trick):
-    """A trick that bounds the gradients of each optimizer right before its step, or leaves the step out.
+    """A trick that bounds the gradients of each optimizer right before its step, or skips the step.
 
     ``on_before_optimizer_step`` is the one hook after accumulation, all-reduce and unscaling that also runs under
     manual optimization.
 
     Args:
-        skip_nonfinite: leave out a step with a gradient that is not finite.
+        skip_nonfinite: skip a step with a non-finite gradient.
         max_skips: maximum number of consecutive skips.
-        log: log norms.
+        log: whether to log norms.
     """
 
     norm_type: float = 2.0
@@ -46,12 +46,12 @@ class Clipper(Trick):
         self.max_skips = None if max_skips is None else check_count("max_skips", max_skips, 0)
         if max_skips is not None and not skip_nonfinite:
             raise ValueError(f"`max_skips` has no effect with `skip_nonfinite=False`, got {max_skips}. Remove it.")
-        self._logs = check_flag("log", log)  # a Trainer puts a method of its own under the name `log`
+        self._logs = check_flag("log", log)  # Lightning assigns its own method to the name `log`
         self.reset()
 
     @property
     def purpose(self) -> Purpose | None:
-        """It bounds a norm."""
+        """All clipping callbacks bound a norm."""
         return "norm clipping"
 
     def reset(self) -> None:
@@ -70,22 +70,22 @@ class Clipper(Trick):
         """Measure the gradients of an optimizer.
 
         Args:
-            groups: the parameters that have a gradient, group by group; at least one.
+            groups: the parameters with a gradient, by group; at least one.
         """
         raise NotImplementedError
 
     def clip(self, measured: GradientNorms, state: ClipState, observe: bool) -> Tensor | None:
-        """Clip what was measured, in place, and return ``()`` whether that changed anything; ``None``: it did not.
+        """Clip the measured gradients in place, and return ``()`` whether any was clipped; ``None`` if none was.
 
         Args:
-            measured: the gradients.
-            state: of their optimizer.
-            observe: whether to learn from them: not where an optimizer evaluates its loss again in the same step.
+            measured: the measured gradients.
+            state: the state of their optimizer.
+            observe: whether to learn from them; False if an optimizer evaluates its loss again in the same step.
         """
         raise NotImplementedError
 
     def restore_rule(self, tensors: dict[str, Tensor]) -> Any:
-        """Return what was learnt, from the tensors of a checkpoint."""
+        """Rebuild what was learned from the tensors of a checkpoint."""
         raise NotImplementedError
 
     def more_to_log(self, state: ClipState) -> dict[str, Tensor]:
@@ -94,11 +94,11 @@ class Clipper(Trick):
 
     @property
     def num_skipped(self) -> int:
-        """Steps left out because a gradient was not finite, of all optimizers; reading it may wait for the device."""
+        """Number of steps skipped because of a non-finite gradient; reading it may synchronize."""
         return sum(int(entry["skipped"]) for entry in self.plain_state()["optimizers"].values())
 
     def begin_fit(self, run: Run) -> None:
-        """Refuse another clipping, gradients out of reach, and an optimizer whose steps cannot be left out."""
+        """Raise an error for a second clipping, inaccessible gradients, and steps that cannot be skipped."""
         name, trainer = type(self).__name__, run.trainer
         if trainer.gradient_clip_val:
             raise MisconfigurationException(
@@ -112,13 +112,13 @@ class Clipper(Trick):
             )
         if run.strategy_is("FSDPStrategy"):
             raise MisconfigurationException(
-                f"`{name}` cannot act under `FSDPStrategy`, whose flat parameters cut tensors anywhere. Use "
+                f"`{name}` cannot act under `FSDPStrategy`, whose flat parameters split tensors. Use "
                 "`ModelParallelStrategy` with `fully_shard` (FSDP2)."
             )
         if self.skip_nonfinite and any(isinstance(optimizer, LBFGS) for optimizer in run.optimizers):
             raise MisconfigurationException(
-                f"`{name}(skip_nonfinite=True)` cannot leave out a step of LBFGS, which evaluates its loss several "
-                "times in one and remembers each. Pass `skip_nonfinite=False`."
+                f"`{name}(skip_nonfinite=True)` cannot skip a step of LBFGS, which evaluates its loss several times "
+                f"per step and stores each result. Pass `skip_nonfinite=False`."
             )
         others = [clipper for clipper in run.members_of(Clipper) if clipper is not self and clipper._logs]
         self._mark = f"-{self.state_key}" if others else ""
@@ -131,14 +131,14 @@ class Clipper(Trick):
 
     @torch.no_grad()
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Measure, judge, clip and log the gradients of one optimizer."""
+        """Measure, check, clip and log the gradients of one optimizer."""
         groups = [[p for p in group["params"] if p.grad is not None] for group in optimizer.param_groups]
         if not any(groups):
             return
         scaler = active_scaler(trainer)
         if scaler is not None:
             if pl_module.automatic_optimization and not self._had_backward:
-                return  # training_step returned None: the gradients stay scaled, and no step follows
+                return  # `training_step` returned None: the gradients stay scaled and no step follows
             unscale_gradients(scaler, optimizer)
         optimizers = self._run.optimizers if self._run is not None else trainer.optimizers
         index = 0 if optimizers[0] is optimizer else next(i for i, o in enumerate(optimizers) if o is optimizer)
@@ -160,7 +160,7 @@ class Clipper(Trick):
             self._log(pl_module, state, measured.total, after, mark + self._mark)
 
     def _state_of(self, index: int, device: torch.device) -> ClipState:
-        """Return what is kept of an optimizer, made at its first step, when its device is known."""
+        """Return the state of an optimizer, created at its first step, when its device is known."""
         if index not in self._states:
             self._states[index] = restore_clip_state(self._loaded.get(index), device, self.restore_rule)
         return self._states[index]
@@ -173,8 +173,8 @@ class Clipper(Trick):
         measured: GradientNorms,
         scaled: bool,
     ) -> GradientNorms | None:
-        """Leave out the coming step if it is bad, and return what is left to clip, with what the host now knows."""
-        if scaled:  # the scaler found the same, and skips
+        """Skip the coming step if it is bad, and return what is left to clip, with numbers already read."""
+        if scaled:  # the scaler detects this as well, and skips
             self._states[index].skipped += measured.bad
         if scaled or not self.skip_nonfinite:
             return measured
@@ -198,7 +198,7 @@ class Clipper(Trick):
         )
 
     def _norm(self, measured: GradientNorms) -> Tensor:
-        """Return the norm of the gradients as they are now."""
+        """Return the current norm of the gradients."""
         return join_norms(tensor_norms([p.grad for p in measured.params], self.norm_type), self.norm_type)  # type: ignore[misc]
 
     def _log(self, pl_module: LightningModule, state: ClipState, before: Tensor, after: Tensor, mark: str) -> None:
@@ -212,7 +212,7 @@ class Clipper(Trick):
         state.clipped, state.steps = torch.zeros_like(state.clipped), 0
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log how many steps were left out, for those whose object did not run but a copy in another process."""
+        """Log the number of skipped steps, for users whose object ran as a copy in another process."""
         if self._logs:
             entries = self._loaded | {index: vars(state) for index, state in self._states.items()}
             counts = [entry["skipped"].to(pl_module.device, torch.float32) for entry in entries.values()]
@@ -220,7 +220,7 @@ class Clipper(Trick):
             pl_module.log("num_skipped" + self._mark, skipped, sync_dist=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at what the last step left to be looked at by a next one."""
+        """Read the flag that the last step left for the next one."""
         for index, guard in self._guards.items():
             try:
                 guard.check_last_step()
@@ -228,7 +228,7 @@ class Clipper(Trick):
                 raise self._too_many(pl_module, self._states[index]) from None
 
     def end_fit(self, run: Run) -> None:
-        """Leave the optimizers as they were found, and hold nothing of them; what was counted stays."""
+        """Restore and release the optimizers; the counts are kept."""
         for guard in self._guards.values():
             guard.release()
         self._guards = {}
@@ -236,9 +236,9 @@ class Clipper(Trick):
             state.last_nonfinite = None
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the counts and what was learnt, by optimizer."""
+        """Return the counts and what was learned, by optimizer."""
         return {"optimizers": self._loaded | {index: state.to_plain() for index, state in self._states.items()}}
 
     def load_plain_state(self, state: dict[str, Any]) -> None:
-        """Keep what a checkpoint holds until each optimizer's next step, when its device is known."""
+        """Keep the state from a checkpoint until each optimizer's next step, when its device is known."""
         self._states, self._loaded = {}, dict(state["optimizers"])

@@ -11,15 +11,15 @@ from lightning_tricks.functional.gradients import join_norms, tensor_norms
 
 
 def measure_norms(groups: Sequence[Sequence[Tensor]], norm_type: float, per_group: bool) -> GradientNorms:
-    """Measure an optimizer's gradients once, and join their norms over all or over each parameter group.
+    """Measure an optimizer's gradients once, and combine their norms over all parameters or per parameter group.
 
     Args:
-        groups: the parameters that have a gradient, group by group; at least one.
+        groups: the parameters with a gradient, by group; at least one.
         norm_type: p of the norm.
         per_group: whether each group is clipped on its own.
 
     Returns:
-        With ``parts``: by group, its gradients and their norm; groups without a gradient are left out.
+        The norms, with ``parts``: the gradients and norm of each group that has a gradient.
     """
     params = [param for group in groups for param in group]
     grads: list[Tensor] = [param.grad for param in params]  # type: ignore[misc]
@@ -38,10 +38,10 @@ def measure_norms(groups: Sequence[Sequence[Tensor]], norm_type: float, per_grou
 
 
 def lies_within(measured: GradientNorms, limit: float) -> bool:
-    """Return whether the host knows that no gradient, nor any group of them, can be above a limit.
+    """Return whether the host knows that no gradient, and no group of gradients, can exceed a limit.
 
-    The norm of a part is at most that of the whole, and an element at most the norm of its part. Nothing that lies
-    near the limit counts, so that rounding cannot tell this from a factor that is computed on the device.
+    The norm of a part is at most that of the whole, and an element is at most the norm of its part. Norms close to the
+    limit do not count, so that rounding cannot cause a different result than a factor computed on the device.
     """
     return measured.norm is not None and measured.norm * (1 + 1e-5) + 1e-5 <= limit
 
@@ -56,7 +56,7 @@ def scale_to(measured: GradientNorms, thresholds: Mapping[int, float | Tensor]) 
 
 
 def name_thresholds(thresholds: Mapping[int, Tensor]) -> dict[str, Tensor]:
-    """Return thresholds as they are logged: with the group's number where there are several."""
+    """Return thresholds under their logged names, with the group's number if there are several."""
     if len(thresholds) == 1:
         return {"clip_threshold": next(iter(thresholds.values()))}
     return {f"clip_threshold-group_{group}": threshold for group, threshold in thresholds.items()}

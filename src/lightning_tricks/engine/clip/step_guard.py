@@ -1,4 +1,4 @@
-"""Step guard: keep an optimizer's step from happening, its state included, when its gradients are not finite."""
+"""Step guard: skip an optimizer's step, without changing its state, when its gradients are not finite."""
 
 import math
 from dataclasses import replace
@@ -19,31 +19,31 @@ def active_scaler(trainer: Trainer) -> Any:
 
 
 def unscale_gradients(scaler: Any, optimizer: Optimizer) -> None:
-    """Unscale the gradients of an optimizer that would do so inside its step, for which Lightning leaves them scaled.
+    """Unscale the gradients of an optimizer that unscales inside its step, which Lightning therefore leaves scaled.
 
-    The scaler notes that it was done and does not do it again.
+    The scaler records this and does not unscale again.
     """
     if not getattr(optimizer, "_step_supports_amp_scaling", False):
         return
     settle_momentum(optimizer)
     try:
         scaler.unscale_(optimizer)
-    except RuntimeError as error:  # by another clipping callback, before this one: the scaler's state is private
+    except RuntimeError as error:  # by an earlier clipping callback; the scaler's state is private
         if "already been called" not in str(error):
             raise
 
 
 def skips_by_flag(optimizer: Optimizer) -> bool:
-    """Return whether the optimizer itself skips a step whose ``found_inf`` is set, without the host knowing."""
+    """Return whether the optimizer itself skips a step if ``found_inf`` is set, without a host synchronization."""
     if not getattr(optimizer, "_step_supports_amp_scaling", False):
         return False
     return all(group.get("fused") for group in optimizer.param_groups) and settle_momentum(optimizer)
 
 
 def settle_momentum(optimizer: Optimizer) -> bool:
-    """Give a fused SGD the momentum that a skipped first step would leave uninitialized; return whether it has it.
+    """Initialize the momentum of a fused SGD, which a skipped first step would not do; return the success.
 
-    Zeros continue as the first step does, unless ``dampening`` is set, which the first step ignores.
+    Zeros are equivalent to the first step, unless ``dampening`` is set, which the first step ignores.
     """
     if not isinstance(optimizer, SGD):
         return True
@@ -60,36 +60,36 @@ def settle_momentum(optimizer: Optimizer) -> bool:
 
 
 def flag_step(optimizer: Any, bad: Tensor) -> None:
-    """Let a fused optimizer skip its next step if ``bad``, a ``()`` tensor that the host does not look at."""
+    """Let a fused optimizer skip its next step if ``bad``, a ``()`` tensor that the host does not read."""
     flag = bad.to(torch.float32)
-    earlier = getattr(optimizer, "found_inf", None)  # another callback's, which saw the gradients before this one
+    earlier = getattr(optimizer, "found_inf", None)  # set by another callback that measured the gradients earlier
     optimizer.found_inf = flag if earlier is None else torch.maximum(earlier, flag)
 
 
 def clear_flag(optimizer: Any, *_: object) -> None:
-    """Take the flag off again; a step post-hook."""
+    """Remove the flag; a step post-hook."""
     if hasattr(optimizer, "found_inf"):
         del optimizer.found_inf
 
 
 def drop_gradients(optimizer: Optimizer) -> None:
-    """Leave an optimizer nothing to step with; zeros would not do: momentum and weight decay continue with them."""
+    """Remove an optimizer's gradients; zeros are not sufficient, because momentum and weight decay would still act."""
     for group in optimizer.param_groups:
         for param in group["params"]:
             param.grad = None
 
 
 class DeferredFlag:
-    """A flag of the device that the host reads a step later, when it has long arrived, so that the host does not wait.
+    """A flag on the device that the host reads one step later, so that the host does not wait.
 
     Args:
-        device: where the flag is computed.
+        device: the device on which the flag is computed.
     """
 
     def __init__(self, device: torch.device) -> None:
         on_cuda = device.type == "cuda"
         self._host = torch.zeros((), dtype=torch.bool, pin_memory=on_cuda)
-        self._seen = self._host.numpy()  # a view: reading it is no operation of torch's
+        self._seen = self._host.numpy()  # a view, so that reading it is not a torch operation
         self._event: Any = torch.cuda.Event() if on_cuda else None  # type: ignore[no-untyped-call]
 
     def send(self, flag: Tensor) -> None:
@@ -99,17 +99,17 @@ class DeferredFlag:
             self._event.record(torch.cuda.current_stream(flag.device))
 
     def read(self) -> bool:
-        """Return what was sent last; ``False`` if nothing was."""
+        """Return the last flag that was sent; ``False`` if there was none."""
         if self._event is not None:
             self._event.synchronize()
         return bool(self._seen)
 
 
 class StepGuard:
-    """Keep one optimizer from a step whose gradients are not finite.
+    """Skip the steps of one optimizer whose gradients are not finite.
 
     Args:
-        optimizer: whose steps are guarded.
+        optimizer: the guarded optimizer.
         max_skips: maximum number of consecutive bad steps; ``None``: no limit.
     """
 
@@ -118,22 +118,22 @@ class StepGuard:
         self._max_skips = max_skips
         self._too_many: DeferredFlag | None = None
         self._hook: Any = None
-        self._in_a_row = True  # what a checkpoint holds may say so
+        self._in_a_row = True  # a checkpoint may contain a count above the limit
 
     def judge(self, measured: GradientNorms, state: ClipState) -> GradientNorms | None:
-        """Let the optimizer leave out the coming step if a gradient is not finite; return what is left to clip.
+        """Let the optimizer skip the coming step if a gradient is not finite; return what is left to clip.
 
         Returns:
-            What was measured, with ``norm`` where it was read; ``None`` where the gradients were dropped.
+            The measurements, with ``norm`` if it was read; ``None`` if the gradients were dropped.
 
         Raises:
-            TooManySkips: too many in a row.
+            TooManySkips: more than ``max_skips`` consecutive bad steps.
         """
         if skips_by_flag(self.optimizer):
             self.check_last_step()
             self._judge_on_device(measured, state)
             return measured
-        norm = float(measured.total)  # the one number that is read in a step
+        norm = float(measured.total)  # the only number that is read in a step
         if math.isfinite(norm):
             if self._in_a_row:
                 state.bad_in_a_row.zero_()
@@ -166,16 +166,16 @@ class StepGuard:
         self._too_many.send(state.bad_in_a_row > self._max_skips)
 
     def check_last_step(self) -> None:
-        """Look at the flag that the last step sent.
+        """Read the flag that the last step sent.
 
         Raises:
-            TooManySkips: it was one too many.
+            TooManySkips: more than ``max_skips`` consecutive bad steps.
         """
         if self._too_many is not None and self._too_many.read():
             raise TooManySkips
 
     def release(self) -> None:
-        """Leave the optimizer as it was found."""
+        """Restore the optimizer."""
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
@@ -187,11 +187,11 @@ class TooManySkips(Exception):  # noqa: N818
 
 
 def name_nonfinite(pl_module: LightningModule, bad: GradientNorms, limit: int = 5) -> str:
-    """Return the names of the first parameters whose gradient was not finite, in the module's order."""
+    """Return the names of the first parameters with a non-finite gradient, in the module's order."""
     pieces = bad.evidence.isfinite().cpu().split_with_sizes(list(bad.entries))
     found = {id(param) for param, finite in zip(bad.params, pieces, strict=True) if not finite.all()}
     names = [name for name, param in pl_module.named_parameters() if id(param) in found]
-    if not names:  # each is finite, but their squares add up to more than a float32 holds
-        return "none of them alone, only their joint norm overflows"
+    if not names:  # each is finite, but the sum of their squares overflows float32
+        return "none individually; only their joint norm overflows"
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more

@@ -1,1 +1,1 @@
-"""Orders to a run that a file brings."""
+"""Orders to a run through a file."""

@@ -1,4 +1,4 @@
-"""Control file: read a small YAML file from a thread of its own, and hand out what has stood in it long enough."""
+"""Control file: read a small YAML file in a separate thread, and return its contents once they are stable."""
 
 import os
 import threading
@@ -12,7 +12,7 @@ from lightning_tricks.engine.control.run_marker import RunMarker
 from lightning_tricks.functional.live_orders import Order, read_entry
 
 QUIET = 0.5
-"""Seconds for which a file must not have changed: editors truncate first and write then."""
+"""Seconds for which a file must not have changed, because editors first truncate and then write."""
 
 _POLL = 0.1
 _LONGEST = 4096
@@ -20,13 +20,13 @@ _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool"
 
 
 def parse_order(text: str) -> Order:
-    r"""Return what the lines of a control file say; nothing in them is ever executed or built.
+    r"""Parse the lines of a control file; nothing in them is executed or instantiated.
 
     Args:
-        text: plain YAML, one ``key: value`` a line; empty text and comments say nothing.
+        text: plain YAML, one ``key: value`` per line; empty text and comments contain no order.
 
     Raises:
-        ValueError: anything else; the message begins with the line.
+        ValueError: anything else; the message starts with the line.
 
     Example:
         >>> parse_order("lr: x0.5  # it stalls\ncheckpoint: true\n")
@@ -42,15 +42,17 @@ def parse_order(text: str) -> Order:
         return ValueError(f"line {line + 1} ({lines[min(line, len(lines) - 1)].strip()!r}): {problem}")
 
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)  # nodes only
+        root = yaml.compose(text, Loader=yaml.SafeLoader)  # parse nodes only
     except yaml.MarkedYAMLError as error:
-        raise refusal(error.problem_mark.line if error.problem_mark else 0, f"no YAML: {error.problem}.") from error
+        raise refusal(
+            error.problem_mark.line if error.problem_mark else 0, f"invalid YAML: {error.problem}."
+        ) from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise refusal(0, f"no YAML: {str(error).splitlines()[0]}.") from error
+        raise refusal(0, f"invalid YAML: {str(error).splitlines()[0]}.") from error
     if root is None or (isinstance(root, yaml.ScalarNode) and not root.value):
         return {}
     if not isinstance(root, yaml.MappingNode):
-        raise refusal(root.start_mark.line, "expected `key: value`, one a line.")
+        raise refusal(root.start_mark.line, "expected one `key: value` per line.")
     order: Order = {}
     for key, value in root.value:
         line = key.start_mark.line
@@ -66,7 +68,7 @@ def parse_order(text: str) -> Order:
 
 
 class _Look(NamedTuple):
-    """What a file held, a problem with reading it, its date, and since when (on this process's clock) it is so."""
+    """The contents of a file, a problem with reading it, its date, and since when (by this process's clock)."""
 
     text: str
     problem: str
@@ -78,11 +80,11 @@ class _Look(NamedTuple):
 
 
 class ControlFile:
-    """A file that a person may write, replace or delete at any time, watched by a daemon thread.
+    """A file that users may write, replace or delete at any time, watched by a daemon thread.
 
     Args:
-        path: where the file is, or will be; one that is there already is older than the run and is never handed out.
-        marker: tells others that the file is watched; released together with the thread.
+        path: the path of the file; contents from before the run are never returned.
+        marker: marks the file as watched; released together with the thread.
     """
 
     def __init__(self, path: str, marker: RunMarker | None = None) -> None:
@@ -97,18 +99,18 @@ class ControlFile:
 
     @property
     def left_over(self) -> str:
-        """What was in the file before the run."""
+        """The contents of the file before the run."""
         return self._left_over.text if self._left_over else ""
 
     def close(self) -> None:
         """End the thread."""
         self._end.set()
-        self._thread.join(timeout=2.0)  # one that hangs in a dead network drive is left behind
+        self._thread.join(timeout=2.0)  # a thread that hangs on a dead network drive is abandoned
         if self._marker is not None:
             self._marker.release()
 
     def settled(self) -> str | None:
-        """Return the text, if there is a file that was written in this run and has not changed for half a second.
+        """Return the text if the file was written during this run and has not changed for half a second.
 
         Raises:
             ValueError: the file cannot be read.
@@ -121,7 +123,7 @@ class ControlFile:
         return look.text
 
     def look_again(self) -> None:
-        """Read the file, and note since when it has been as it is."""
+        """Read the file, and record since when it has been unchanged."""
         look = self._read()
         if look is None or not look.is_same_as(self._look):
             self._look = look
@@ -142,12 +144,12 @@ class ControlFile:
         except (OSError, UnicodeDecodeError) as error:
             problem = f"it cannot be read: {error}."
         age = time.time() - modified
-        # an old date of a file that is new here says nothing: it was moved here, or a server's clock is behind
+        # an old date of a new file is not reliable: the file was moved, or a server's clock is slow
         return _Look(text, problem, modified, time.monotonic() - (age if 0 <= age < QUIET else 0.0))
 
 
 def _watch(reference: "weakref.ref[ControlFile]", end: threading.Event) -> None:
-    """Look until told to end, or until nobody is there to tell."""
+    """Read until told to end, or until the owner no longer exists."""
     while not end.wait(_POLL):
         file = reference()
         if file is None:

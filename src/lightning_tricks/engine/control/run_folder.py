@@ -1,4 +1,4 @@
-"""Run folder: where a run keeps its own files, so that no other run shares them."""
+"""Run folder: where a run keeps files that no other run shares."""
 
 import os
 import sys
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def run_folders(trainer: Any, job_folder: str | None = None) -> list[str]:
-    """Return the folders by which a run is known, its own first; to be called on the rank that writes.
+    """Return the folders that identify a run, its own first; to be called on the rank that writes.
 
     Args:
-        trainer: its first logger with a ``log_dir`` (those of TensorBoard and CSV files) has the folder of the run;
-            its ``default_root_dir``, which other runs may share, comes last.
-        job_folder: that of the Hydra job, if there is one.
+        trainer: the first of its loggers with a ``log_dir`` (TensorBoard and CSV loggers) provides the folder of the
+            run; its ``default_root_dir``, which other runs may share, comes last.
+        job_folder: the folder of the Hydra job, if there is one.
 
     Example:
         >>> from types import SimpleNamespace
@@ -28,9 +28,10 @@ def run_folders(trainer: Any, job_folder: str | None = None) -> list[str]:
 
 
 def hydra_job_folder() -> str | None:
-    """Return the output folder of the Hydra job that this process runs, without importing Hydra where nobody has."""
+    """Return the output folder of the Hydra job of this process, without importing Hydra if it is not imported."""
     module = sys.modules.get("hydra.core.hydra_config")
     if module is None or not module.HydraConfig.initialized():
         return None
     runtime = module.HydraConfig.get().runtime
-    return str(runtime["output_dir"]) if "output_dir" in runtime else None  # composed in a notebook it has none
+    # a configuration composed in a notebook has none
+    return str(runtime["output_dir"]) if "output_dir" in runtime else None

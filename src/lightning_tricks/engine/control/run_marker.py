@@ -1,4 +1,4 @@
-"""Run markers: a hidden file next to a control file names the process that watches it, for as long as it does."""
+"""Run markers: a hidden file next to a control file that names the process watching it."""
 
 import itertools
 import json
@@ -10,38 +10,39 @@ from pathlib import Path
 from typing import NamedTuple
 
 BEAT = 5.0
-"""Seconds between two signs of life of a run."""
+"""Seconds between two heartbeats of a run."""
 
 STALE = 120.0
-"""Seconds without a sign of life after which a run is considered dead."""
+"""Seconds without a heartbeat after which a run counts as dead."""
 
 _SUFFIX = ".running"
 
 
 class WatchedFile(NamedTuple):
-    """A control file that a run watches at this moment."""
+    """A control file that a run is watching."""
 
     path: Path
-    """The control file; it need not exist."""
+    """The control file, which need not exist."""
     folders: tuple[str, ...]
-    """Folders by which a person may know the run: of its logs, of its Hydra job, the Trainer's root."""
+    """Folders that identify the run: of its logs, of its Hydra job, and the Trainer's root."""
     host: str
     pid: int
 
     def belongs_to(self, folder: Path) -> bool:
-        """Return whether the run is known by the folder, or by one below it."""
+        """Return whether the run is identified by the folder or by one below it."""
         return any(Path(known) == folder or folder in Path(known).parents for known in self.folders)
 
 
 class RunMarker:
-    """The claim of this process on a control file, which no other run gets until it is released.
+    """The exclusive claim of this process on a control file, until it is released.
 
     Args:
-        path: the control file; if a living run watches it, the next free of ``control-2.yaml``, ``control-3.yaml``, …
-        folders: other folders by which a person may know the run.
+        path: the control file; if a live run watches it, the next free one of ``control-2.yaml``, ``control-3.yaml``,
+        ...
+        folders: other folders that identify the run.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder is not writable.
     """
 
     def __init__(self, path: str, folders: Iterable[str] = ()) -> None:
@@ -62,7 +63,7 @@ class RunMarker:
 
     def _claim(self, path: str) -> bool:
         marker = _marker_of(path)
-        if marker.exists() and not _is_alive(marker):  # of a run that was killed
+        if marker.exists() and not _is_alive(marker):  # left by a run that was killed
             marker.unlink(missing_ok=True)
         try:
             with marker.open("x", encoding="utf-8") as file:
@@ -72,16 +73,16 @@ class RunMarker:
         return True
 
     def beat(self) -> None:
-        """Give a sign of life, if the last one is a while ago."""
+        """Write a heartbeat, if the last one is old enough."""
         if time.monotonic() - self._last_beat >= BEAT:
             self._last_beat = time.monotonic()
             try:
                 os.utime(self._marker)
-            except OSError:  # the folder was deleted or is out of reach: the run continues
+            except OSError:  # the folder was deleted or is not accessible: the run continues
                 return
 
     def release(self) -> None:
-        """Let others have the control file."""
+        """Release the control file."""
         try:
             if self._marker.read_text(encoding="utf-8") == self._content:
                 self._marker.unlink()
@@ -90,7 +91,7 @@ class RunMarker:
 
 
 def watched_files(folder: Path) -> list[WatchedFile]:
-    """Return the control files below a folder that a living run watches, by path; hidden folders are left out."""
+    """Return the control files below a folder that live runs watch, by path; hidden folders are skipped."""
     return sorted(filter(None, map(_read, _markers(folder))))
 
 
@@ -105,19 +106,19 @@ def _marker_of(path: str) -> Path:
 
 
 def _read(marker: Path) -> WatchedFile | None:
-    """Return what a marker says, if its run is alive."""
+    """Return the contents of a marker if its run is alive."""
     if not _is_alive(marker):
         return None
     try:
         entry = json.loads(marker.read_text(encoding="utf-8"))
         control = marker.resolve().with_name(marker.name.removeprefix(".").removesuffix(_SUFFIX))
         return WatchedFile(control, tuple(entry["folders"]), str(entry["host"]), int(entry["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):  # released meanwhile, or not ours
+    except (OSError, ValueError, KeyError, TypeError):  # released in the meantime, or not ours
         return None
 
 
 def _is_alive(marker: Path) -> bool:
-    """Return whether the run gave a sign of life lately, and its process exists where that can be asked."""
+    """Return whether the run has a recent heartbeat and, if this can be checked, its process exists."""
     try:
         if time.time() - marker.stat().st_mtime > STALE:
             return False
@@ -125,18 +126,18 @@ def _is_alive(marker: Path) -> bool:
         return entry["host"] != socket.gethostname() or _process_exists(int(entry["pid"]))
     except FileNotFoundError:
         return False
-    except (OSError, ValueError, KeyError, TypeError):  # being written at this moment
+    except (OSError, ValueError, KeyError, TypeError):  # currently being written
         return True
 
 
 def _process_exists(pid: int) -> bool:
-    if _on_windows():  # signal 0 is Ctrl-C there
+    if _on_windows():  # signal 0 is Ctrl-C on Windows
         return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # of another user
+    except PermissionError:  # a process of another user
         return True
     return True
 

@@ -1,1 +1,1 @@
-"""The gradients of a training step on a copy in float64: compared with finite differences, and how noisy they are."""
+"""Gradients of a training step on a copy in float64: comparison with finite differences, and their noise."""

@@ -29,28 +29,28 @@ def gradient_check(
 
     For random directions :math:`d` in all trainable parameters, then in each parameter on its own, :math:`g \cdot d` is
     compared with :math:`(L(\theta + \epsilon d) - L(\theta - \epsilon d)) / 2 \epsilon`. Where these disagree, other
-    steps and one-sided differences tell rounding, kinks and errors apart. Dropout and sampling draw the same numbers at
-    each call. Model, batch and generators stay as they are.
+    step sizes and one-sided differences distinguish rounding, kinks and errors. Dropout and sampling draw the same
+    numbers at each call. The model, the batch and the random generators are not changed.
 
     Gradients that differ from those of the loss by design (``detach``, straight-through estimators, gradient reversal)
     are reported as wrong.
 
     Args:
         model: a LightningModule; or a module whose ``forward`` computes a scalar loss from the batch.
-        batch: what its ``training_step`` takes.
-        eps: the step of each weight, in [1e-9, 1e-2].
-        tol: the largest relative difference of gradients that are right, in (0, 1).
-        directions: random directions in all parameters, at least 1.
-        seed: of the directions.
-        budget: wall time, as seconds or ``"30s"``, ``"2min"``; the first direction is always compared.
+        batch: the argument of its ``training_step``.
+        eps: the step size of each weight, in [1e-9, 1e-2].
+        tol: the largest relative difference of correct gradients, in (0, 1).
+        directions: number of random directions in all parameters, at least 1.
+        seed: seed of the directions.
+        budget: wall-clock time, in seconds or as ``"30s"`` or ``"2min"``; the first direction is always compared.
 
     Returns:
         The verdict, the relative difference :math:`‖g - g'‖ / (‖g‖ + ‖g'‖)`, and a table of parameters.
 
     Raises:
         UncheckableStepError: a ``ValueError`` with the reason why the step cannot be judged: it casts to float32 (other
-            than in the code of installed libraries), draws anew at each call, raises, cannot be copied, or returns no
-            loss or one that is detached, not finite or an integer.
+            than in the code of installed libraries), draws new random numbers at each call, raises, cannot be copied,
+            or returns no loss, or a loss that is detached, not finite or an integer.
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range.
 
@@ -119,20 +119,20 @@ class _Check:
         return torch.randn(like.shape, generator=self._generator, dtype=like.dtype).to(like.device)
 
     def result(self) -> GradientCheck:
-        """Return what was found.
+        """Return the result.
 
         Raises:
-            UncheckableStepError: no difference can be relied on.
+            UncheckableStepError: no difference is reliable.
         """
         found = {**self._of_all, **self._of_one}
         known = {name: each for name, each in found.items() if each.verdict in ("right", "rounding", "wrong")}
         if not known and not any(each.verdict == "kink" for each in found.values()):
             raise UncheckableStepError(
-                "Differences of several steps contradict each other: the step may cast to float32 in a custom "
-                "function, round, or have kinks everywhere near this point. Compute in the type of the input."
+                "Differences with several step sizes contradict each other: the step may cast to float32 in a custom "
+                "function, round, or have kinks everywhere near this point. Compute in the dtype of the input."
             )
         by_parameter = {name: _relative([known[name]]) for name in self._of_one if name in known}
-        of_all = [known[name] for name in self._of_all if name in known]  # none where each meets a kink
+        of_all = [known[name] for name in self._of_all if name in known]  # none if every direction meets a kink
         return GradientCheck(
             ok=all(each.verdict != "wrong" for each in known.values()),
             relative_difference=_relative(of_all or [known[name] for name in by_parameter]),

@@ -17,18 +17,18 @@ _GROUPS = 8
 
 
 def gradient_noise_scale(model: nn.Module, loader: Any, *, num_batches: int = 64) -> NoiseScale:
-    r"""Measure the simple noise scale of a model's gradients: the batch size up to which larger batches pay.
+    r"""Measure the simple noise scale of a model's gradients: the batch size up to which larger batches pay off.
 
-    The batches of the loader are the small batches, all of them together the large one. Gradients are taken on a copy
-    of the model in float64, with the same dropout masks for each batch; the loss must be a mean over rows. Model and
-    generators stay as they are. The scale grows during training: a measurement holds for the weights it was made
-    with. It uses one process; under DDP measure on one of them.
+    The batches of the loader are the small batches; all of them together are the large batch. Gradients are computed on
+    a copy of the model in float64, with the same dropout masks for each batch; the loss must be a mean over rows. The
+    model and the random generators are not changed. The scale grows during training: a measurement is valid only for
+    the weights at that time. It uses one process; under DDP, measure in one of them.
 
     Args:
         model: a LightningModule; or a module whose ``forward`` computes a scalar loss from the batch.
-        loader: a DataLoader, or a list of batches, in random order; it yields what ``training_step`` takes. Batches of
-            another size than the first are left out.
-        num_batches: read at most so many, at least 2; more make the interval narrower.
+        loader: a DataLoader, or a list of batches, in random order; it yields the batches of ``training_step``. Batches
+            of a different size than the first are skipped.
+        num_batches: maximum number of batches to read, at least 2; more batches make the interval narrower.
 
     Returns:
         The scale, the squared gradient norms at both sizes, the suggested size and an interval of two standard errors.
@@ -75,7 +75,7 @@ def _measure(model: nn.Module, batches: Iterator[Any]) -> tuple[list[float], lis
     for batch in batches:
         size = read_batch(batch).size
         if size is None:
-            raise ValueError("The number of rows of a batch is not known: its tensors have no first dimension.")
+            raise ValueError("The number of rows of a batch is unknown: its tensors have no first dimension.")
         rows = rows or size
         if size != rows:
             continue

@@ -1,4 +1,4 @@
-"""Library casts: let installed libraries that raise the precision to float32 keep float64."""
+"""Library casts: keep float64 where installed libraries cast to float32."""
 
 import sys
 from collections.abc import Callable
@@ -17,8 +17,8 @@ _INSTALLED = ("site-packages", "dist-packages")
 class KeepDouble(TorchFunctionMode):
     """While entered, casts to float32 in the code of installed libraries are casts to float64.
 
-    Libraries cast so that half precision does not overflow in a softmax or a loss; in float64 the cast would lower the
-    precision. Casts in the user's own code stay as they are.
+    Libraries cast so that half precision does not overflow in a softmax or a loss; in float64 the cast would reduce the
+    precision. Casts in user code are not changed.
 
     Example:
         >>> with KeepDouble():  # this is not the code of an installed library
@@ -29,7 +29,7 @@ class KeepDouble(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call the function, of a library's with float64 in place of float32."""
+        """Call the function; in library code, with float64 instead of float32."""
         kwargs = kwargs or {}
         lowers = func is Tensor.float or any(each is torch.float32 for each in (*args, *kwargs.values()))
         if not lowers or not _is_called_by_library():
@@ -44,7 +44,7 @@ def _raised(value: Any) -> Any:
 
 
 def _is_called_by_library() -> bool:
-    """Say whether the first code on the stack that is neither torch's nor this file belongs to an installed library."""
+    """Return whether the innermost code on the stack outside of torch and this file belongs to an installed library."""
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_code.co_filename.startswith((_TORCH, "<")):
         frame = frame.f_back

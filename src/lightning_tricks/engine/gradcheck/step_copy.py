@@ -1,4 +1,4 @@
-"""Step copy: the training step of a copy of a model in float64, the same at each call but for moved parameters."""
+"""Step copy: the training step of a float64 copy of a model, deterministic except for moved parameters."""
 
 import copy
 import math
@@ -23,24 +23,24 @@ from lightning_tricks.doctor.tracing.without_compile import without_compile
 from lightning_tricks.engine.gradcheck.library_casts import KeepDouble
 
 _LOW = (torch.float32, torch.float16, torch.bfloat16)
-_SAME = 1e-13  # relative: a device may add in another order
+_SAME = 1e-13  # relative, because a device may add in a different order
 _OF_MODULES = frozenset(vars(nn.Module()))
 
 
 class UncheckableStepError(ValueError):
-    """The gradients of a step cannot be compared with finite differences; the message gives the reason."""
+    """The gradients of a step cannot be compared with finite differences; the message contains the reason."""
 
 
 class StepCopy:
     """The training step of a model, on a copy of it and of the batch, in float64.
 
     Before each call, parameters, buffers, attributes and generators are restored, so that dropout and sampling draw the
-    same numbers again. Nothing is logged and no optimizer steps. The model itself is not touched.
+    same numbers again. Nothing is logged and no optimizer steps. The model itself is not changed.
 
     Args:
         model: a LightningModule; or a module whose ``forward(**batch)`` or ``forward(*batch)`` returns a scalar loss,
             or an output with a ``loss``.
-        batch: what its ``training_step`` takes.
+        batch: the argument of its ``training_step``.
 
     Raises:
         UncheckableStepError: the model cannot be copied.
@@ -53,7 +53,7 @@ class StepCopy:
         self._losses: list[Tensor] = []
         self._trainer = TrainerStandIn(None, None, self._model)
         self._stand_in_()
-        if not self._model.training:  # parts of a model in training mode stay as they are: they may be frozen
+        if not self._model.training:  # if the model is in training mode, its parts keep their modes: they may be frozen
             self._model.train()
         self.parameters = {name: value for name, value in self._model.named_parameters() if value.requires_grad}
         self._memory = ObjectSnapshot()
@@ -73,7 +73,7 @@ class StepCopy:
                 vars(module)["manual_backward"] = lambda loss, *_, **__: self._losses.append(loss)
 
     def loss_and_gradients(self) -> tuple[float, dict[str, Tensor]]:
-        """Return the loss and its gradients by name, zeros where there is none.
+        """Return the loss and its gradients by name; missing gradients are zeros.
 
         Raises:
             UncheckableStepError: the step raises, or returns no loss whose gradient can be compared.
@@ -87,7 +87,8 @@ class StepCopy:
         if not math.isclose(value, again, rel_tol=_SAME):
             raise UncheckableStepError(
                 f"The step draws new random numbers at each call: its loss is {value!r}, then {again!r}, "
-                "although the generators of Python, NumPy, torch and the module were reset. Draw from one of these."
+                "although the generators of Python, NumPy, torch and the module were reset. Use one of these "
+                "generators."
             )
         return value, gradients
 
@@ -134,8 +135,8 @@ class StepCopy:
         if self._manual:
             if len(self._losses) != 1:
                 raise UncheckableStepError(
-                    f"The step optimizes manually and calls `manual_backward` {len(self._losses)} times: one loss can "
-                    "be compared. Check each loss in a step of its own."
+                    f"The step uses manual optimization and calls `manual_backward` {len(self._losses)} times, but "
+                    f"only one loss can be compared. Check each loss in a separate step."
                 )
             loss = self._losses[0]
         if loss is None:
@@ -154,13 +155,13 @@ def _checked(loss: Tensor) -> Tensor:
         raise UncheckableStepError("The loss is detached: no gradient leads to a parameter. Return the loss itself.")
     if not loss.isfinite():
         raise UncheckableStepError(
-            f"The loss is {loss.item()}, so that it has no differences. Look for the fault first."
+            f"The loss is {loss.item()}, so there are no finite differences. Fix the loss first."
         )
     return loss
 
 
 def _refuse_low_precision(loss: Tensor) -> None:
-    """Refuse a loss on the way to which anything is computed in less than float64."""
+    """Raise an error for a loss that is partly computed in less than float64."""
     seen, waiting = set(), [loss.grad_fn]
     while waiting:
         node: Any = waiting.pop()
@@ -170,8 +171,8 @@ def _refuse_low_precision(loss: Tensor) -> None:
         low = next((each.dtype for each in node._input_metadata if each.dtype in _LOW), None)
         if low is not None:
             raise UncheckableStepError(
-                f"The step casts to {str(low).removeprefix('torch.')} ({node.name()}), whose rounding hides "
-                "differences of the size that is looked for. Use the type of the input, and no autocast."
+                f"The step casts to {str(low).removeprefix('torch.')} ({node.name()}), whose rounding errors hide the "
+                f"finite differences. Use the dtype of the input, and no autocast."
             )
         waiting += [following for following, _ in node.next_functions]
 
@@ -190,11 +191,12 @@ def _copy_in_float64(model: nn.Module) -> nn.Module:
             if vars(module).get(name) is not None:
                 memo[id(vars(module)[name])] = None
         for value in vars(module).values():
-            if isinstance(value, Tensor) and not value.is_leaf:  # torch copies leaves alone
+            if isinstance(value, Tensor) and not value.is_leaf:  # torch only copies leaves
                 memo[id(value)] = value.detach().clone()
     try:
         copied = copy.deepcopy(model, memo).double()
-    except Exception as error:  # of a class of the user's, or of what cannot be copied, such as a generator
+    # raised by a user-defined class, or by an object that cannot be copied, such as a generator
+    except Exception as error:
         raise UncheckableStepError(f"The model cannot be copied to float64: {type(error).__name__}: {error}") from error
     copied._apply(_as_double)  # type: ignore[no-untyped-call]
     for module in copied.modules():
@@ -226,7 +228,7 @@ def _refusing(phase: str, trainer: TrainerStandIn | None = None) -> Iterator[Non
         yield
     except UncheckableStepError:
         raise
-    except Exception as error:  # the user's own code
-        asked = f"; it asks for `trainer.{trainer.unanswered[0]}`" if trainer and trainer.unanswered else ""
+    except Exception as error:  # user code
+        asked = f"; it uses `trainer.{trainer.unanswered[0]}`" if trainer and trainer.unanswered else ""
         casts = "; it may cast to float32" if "dtype" in str(error) or "Float" in str(error) else ""
         raise UncheckableStepError(f"{phase} raised {type(error).__name__}: {error}{asked}{casts}") from error

@@ -1,1 +1,1 @@
-"""Parameter groups by layer, and layers that are frozen for a while."""
+"""Parameter groups by layer, and temporarily frozen layers."""

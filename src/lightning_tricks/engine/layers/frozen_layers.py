@@ -1,4 +1,4 @@
-"""Frozen layers: which layer groups of a module train at the moment, and all of it restored in the end."""
+"""Frozen layers: control which layer groups of a module currently train, and restore everything at the end."""
 
 from collections.abc import Collection, Sequence
 
@@ -10,22 +10,22 @@ from lightning_tricks.functional.resharding import reshard_
 
 
 class FrozenLayers:
-    """The layer groups of one module, of which some train and the others have no gradient and rest in ``eval()``.
+    """The layer groups of one module, of which some train and the others have no gradient and are in ``eval()``.
 
-    Parameters are known by identity, for pruning and parametrizations rename them during a run; one that is registered
-    later belongs to the group of its module. What did not train when this was built stays frozen, whatever its group
-    does.
+    Parameters are identified by identity, because pruning and parametrizations rename them during a run. A parameter
+    that is registered later belongs to the group of its module. Parameters that did not train when this object was
+    created stay frozen.
 
     Args:
         module: any module.
-        groups: its layer groups; all train at first.
+        groups: its layer groups; initially all train.
     """
 
     def __init__(self, module: nn.Module, groups: Sequence[LayerGroup]) -> None:
         reshard_(module)
         self._module = module
         self._layer_of: dict[int, int] = {}
-        self._trainable: list[nn.Parameter] = []  # held, so that no other object is given the same id
+        self._trainable: list[nn.Parameter] = []  # keeps a reference, so that no other object gets the same id
         self._homes: dict[str, int] = {}
         self._frozen_modules: list[nn.Module] = []
         values = dict(module.named_parameters())
@@ -44,19 +44,19 @@ class FrozenLayers:
         return self._layer_of.get(id(value))
 
     def adopt_new(self) -> bool:
-        """Take in parameters that were registered since; return whether there are any."""
+        """Add parameters that were registered later; return whether there are any."""
         reshard_(self._module)
         known = len(self._layer_of)
         for name, value in self._module.named_parameters():
             home = name.rpartition(".")[0]
-            while id(value) not in self._layer_of and home:  # a parametrization lies in modules below the layer
+            while id(value) not in self._layer_of and home:  # a parametrization is in a submodule of the layer
                 if home in self._homes:
                     self._add(name, value, self._homes[home])
                 home = home.rpartition(".")[0]
         return len(self._layer_of) > known
 
     def thaw(self, thawed: Collection[int]) -> bool:
-        """Let the groups of these numbers train, freeze the others; return whether that changed a parameter."""
+        """Unfreeze the groups with these numbers and freeze the others; return whether that changed a parameter."""
         before = [value.requires_grad for value in self._module.parameters()]
         self.set_gradients(thawed)
         self._set_train()
@@ -70,19 +70,19 @@ class FrozenLayers:
         return before != [value.requires_grad for value in self._module.parameters()]
 
     def set_gradients(self, thawed: Collection[int] | None) -> None:
-        """Let the parameters of these groups have gradients, ``None`` for all groups; no module rests for it yet."""
+        """Enable gradients for the parameters of these groups (``None``: all groups), without changing module modes."""
         self.adopt_new()
         for value in self._trainable:
             set_trainable_([value], thawed is None or self._layer_of[id(value)] in thawed)
 
     def set_eval(self) -> None:
-        """Return what is frozen to ``eval()`` where the module's own code, or a loop, has set it to training."""
+        """Set frozen modules to ``eval()`` again after other code has set them to training mode."""
         for module in self._frozen_modules:
             if module.training:
                 module.training = False
 
     def restore(self) -> None:
-        """Let train what trained when this was built, in the modes of then."""
+        """Restore the trainable parameters and the modes from the time of construction."""
         reshard_(self._module)
         set_trainable_(self._trainable, True)
         self._set_train()

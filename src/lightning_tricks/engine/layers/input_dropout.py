@@ -1,4 +1,4 @@
-"""Input dropout: dropout on the inputs of chosen layers, without a change of the model's structure."""
+"""Input dropout: dropout on the inputs of chosen layers without changing the model's structure."""
 
 import random
 from collections.abc import Iterable
@@ -12,19 +12,19 @@ from torch.nn.modules.dropout import _DropoutNd
 class InputDropout:
     """Dropout on the first input of one layer.
 
-    Where the layer's input comes straight from a dropout layer, that layer's rate is set instead; this is found in the
-    first forward pass in training mode. The masks come from a generator of its own, made from ``mark`` and the number
-    of masks before, so that a resumed run draws on exactly; a pass that is repeated in the backward pass (activation
-    checkpointing) draws the same mask again.
+    If the layer's input comes directly from a dropout layer, that layer's rate is set instead; this is detected in the
+    first forward pass in training mode. The masks come from a separate generator, seeded with ``mark`` and the number
+    of previous masks, so that a resumed run draws the same masks. A forward pass that is repeated in the backward pass
+    (activation checkpointing) draws the same mask again.
 
     Args:
-        layer: whose input is dropped; in evaluation mode nothing is.
+        layer: the layer whose input is dropped, in training mode only.
         dropouts: the model's dropout layers.
-        mark: seeds the masks.
+        mark: seed of the masks.
 
     Attributes:
         p: the rate.
-        num_masks: how many masks were drawn.
+        num_masks: the number of masks drawn so far.
         feeder: the dropout layer that already feeds the layer.
     """
 
@@ -35,26 +35,26 @@ class InputDropout:
         self._old_rate: float | None = None
         self._layer: Any = layer
         self._mark = mark
-        self._last: tuple[nn.Module, Any, Any] | None = None  # a dropout layer with its input and output
+        self._last: tuple[nn.Module, Any, Any] | None = None  # a dropout layer, its input and its output
         self._watches: list[Any] = [
             each.register_forward_hook(self._note) for each in dropouts if isinstance(each, _DropoutNd)
         ]
         self._hook = layer.register_forward_pre_hook(self._drop)
 
     def __deepcopy__(self, memo: Any) -> "InputDropout":
-        """Copied with a module, as weight averaging does, it drops with a rate of the copy's own."""
+        """When copied with a module, as weight averaging does, the copy has its own rate."""
         copied = object.__new__(InputDropout)
         vars(copied).update(vars(self), _watches=[], _last=None, feeder=None)
         return copied
 
     def set_rate(self, p: float) -> None:
-        """Drop with this rate from now on."""
+        """Set the rate."""
         self.p = p
         if self.feeder is not None:
             self.feeder.p = p
 
     def remove(self) -> None:
-        """Take the hooks off and restore the rate of a layer that was set instead."""
+        """Remove the hooks and restore the rate of a dropout layer that was set instead."""
         self._stop_watching()
         self._hook.remove()
         if self.feeder is not None:
@@ -81,7 +81,7 @@ class InputDropout:
         return (self._masked(values), *args[1:]) if self.p else (values, *args[1:])
 
     def _find_feeder(self, values: Tensor) -> Tensor:
-        """Return the layer's input before a dropout layer that made it, which is set from now on."""
+        """Return the input of the dropout layer that feeds this layer, whose rate is set from now on."""
         found = self._last
         self._stop_watching()
         if found is None or not (found[2] is values or values._base is found[2]):
@@ -91,7 +91,7 @@ class InputDropout:
         return before.reshape(values.shape) if isinstance(before, Tensor) else values
 
     def _masked(self, values: Tensor) -> Tensor:
-        repeats = torch._C._current_graph_task_id() != -1  # inside a backward pass
+        repeats = torch._C._current_graph_task_id() != -1  # during a backward pass
         self.num_masks += not repeats
         seed = random.Random(f"{self._mark}/{self.num_masks}").getrandbits(63)
         generator = torch.Generator(values.device).manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Base LR: read how the rates of a run's groups relate, and make a found rate the new base of all of them."""
+"""Base LR: read the ratios of the rates of a run's groups, and make a found rate their new base."""
 
 from pathlib import Path
 
@@ -14,10 +14,10 @@ from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
 
 def rate_shares(trainer: Trainer) -> list[list[float]]:
-    """Return the rate of each group, by optimizer, as a share of the largest.
+    """Return the rate of each group, by optimizer, as a fraction of the largest.
 
     Raises:
-        MisconfigurationException: there is no optimizer, a group without a learning rate, or none above zero.
+        MisconfigurationException: there is no optimizer, a group has no learning rate, or all rates are zero.
     """
     top = top_lr(trainer)
     if not top > 0:
@@ -44,7 +44,7 @@ def _base_lrs(trainer: Trainer) -> list[list[float]]:
 
 
 def check_has_rates(trainer: Trainer) -> None:
-    """Refuse a run in which there is no learning rate to find.
+    """Raise an error for a run without a learning rate to find.
 
     Raises:
         MisconfigurationException: the module has no optimizer, or one without a learning rate (``lr=None``).
@@ -60,19 +60,19 @@ def check_has_rates(trainer: Trainer) -> None:
             if group.get("lr") is None:
                 raise MisconfigurationException(
                     f"A parameter group of {type(optimizer).__name__} has no learning rate (`lr`={group.get('lr')!r}): "
-                    f"the optimizer of `{name}` chooses its steps itself. Remove `LRFinder`."
+                    f"the optimizer of `{name}` determines its step size itself. Remove `LRFinder`."
                 )
 
 
 def apply_lr(trainer: Trainer, lr: float) -> None:
     """Make a found rate the base of the run.
 
-    The callbacks' factors still act on it, and so does a scheduler of the module's own: what it remembers of the
-    old rate is scaled with it.
+    The callbacks' factors still multiply it, and so does the module's own scheduler, whose stored rates are scaled as
+    well.
 
     Args:
-        trainer: a Trainer that fits.
-        lr: of the group whose rate is the largest; the others keep their ratio to it.
+        trainer: a fitting Trainer.
+        lr: the rate of the group with the largest rate; the others keep their ratio to it.
     """
     product = product_of(trainer)
     if product is not None:
@@ -84,15 +84,15 @@ def apply_lr(trainer: Trainer, lr: float) -> None:
 
 
 def _peaks(trainer: Trainer) -> list[list[float]]:
-    """Return the rate that each group was built with, of a cyclic scheduler its highest, by optimizer."""
+    """Return the rate that each group was built with, by optimizer; for a cyclic scheduler, its highest rate."""
     schedulers = schedulers_of(trainer)
     return [peak_lrs(optimizer, schedulers) for optimizer in trainer.optimizers]
 
 
 def publish_result(trainer: Trainer, result: LRFinderResult) -> None:
-    """Send the figure of a result to the loggers that take one; if none does, write it to the run's folder.
+    """Send the figure of a result to the loggers that accept figures; if none does, write it to the run's folder.
 
-    Called on all ranks, which agree on the folder; rank 0 publishes.
+    Called on all ranks, which agree on the folder; only rank 0 sends or writes it.
     """
     tag = "lr_finder"
     if log_figure(trainer, result.plot, tag):
@@ -106,4 +106,4 @@ def publish_result(trainer: Trainer, result: LRFinderResult) -> None:
     except OSError as error:
         rank_zero_warn(f"LRFinder: the curve could not be written to {path}: {error}")
     else:
-        rank_zero_info(f"LRFinder: no logger of this run takes figures, so the curve was written to {path}.")
+        rank_zero_info(f"LRFinder: no logger of this run accepts figures, so the curve was written to {path}.")

@@ -1,4 +1,4 @@
-"""Group warm-up: a learning-rate factor that rises again in each layer group once it begins to train."""
+"""Group warm-up: a learning-rate factor that warms up each layer group when it starts to train."""
 
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from lightning_tricks.functional.thaw_times import ThawPlan
 
 
 class Thawing(Protocol):
-    """What the factor needs of the callback that thaws."""
+    """What the factor needs from the callback that unfreezes."""
 
     replace_scheduler: bool
     plan: ThawPlan
@@ -23,11 +23,11 @@ class Thawing(Protocol):
 
 
 class GroupWarmup(LRContributor):
-    """Multiply the learning rate of each layer group by a linear warm-up from its thaw on.
+    """Multiply the learning rate of each layer group by a linear warm-up after it is unfrozen.
 
     Args:
-        owner: the callback that thaws.
-        run: in which it does.
+        owner: the callback that unfreezes.
+        run: the run of the callback.
     """
 
     follows_clock = True
@@ -42,15 +42,15 @@ class GroupWarmup(LRContributor):
         return self._owner.state_key
 
     def split_groups(self, run: Run) -> None:
-        """Split the optimizers' groups by layer: each warms up by itself."""
+        """Split the optimizers' groups by layer, because each layer group warms up separately."""
         self._owner.split_by_layer(run)
 
     def prepare(self, run: RunLength, steps_per_epoch: int | None) -> None:
-        """Measure the times of the thaw and the warm-up after it."""
+        """Measure the unfreezing times and the warm-up after them."""
         self._owner.make_plan(run, steps_per_epoch)
 
     def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
-        """Return the warm-up of each parameter group; 1 for a group whose layer is not known."""
+        """Return the warm-up of each parameter group; 1 for a group whose layer is unknown."""
         warmups = self._owner.plan.warmups(moment)
         groups = self._run.optimizers[optimizer].param_groups
         layers = [self._owner.layer_of(group["params"][0]) if group["params"] else None for group in groups]

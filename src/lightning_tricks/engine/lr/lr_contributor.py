@@ -1,4 +1,4 @@
-"""LR contributor: what an LR callback says of its factors, and the state that all of a run share."""
+"""LR contributor: the factors of an LR callback, and the state that all LR callbacks of a run share."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -13,12 +13,12 @@ from lightning_tricks.functional.lr_path import describe_path
 
 @dataclass
 class LRState:
-    """What the clock cannot tell: every LR callback of a run saves the same one.
+    """The state that does not follow from the clock; every LR callback of a run saves the same one.
 
     Attributes:
         base: the learning rates that the factors multiply, by optimizer and group.
-        built: what the optimizers were built with; another number in the code of a resumed run is warned about.
-        path: the first, the highest and the last rate that a step used, of the group whose rate was largest.
+        built: the rates that the optimizers were built with; a different rate in a resumed run causes a warning.
+        path: the first, the highest and the last rate used by a step, in the group with the largest rate.
     """
 
     base: list[list[float]] = field(default_factory=list)
@@ -37,28 +37,28 @@ class Product(Protocol):
 
 
 class LRContributor:
-    """What contributes named factors to ``lr = base × factor × factor …`` and never writes it.
+    """A contributor of named factors to ``lr = base × factor × ...`` that never writes the rate.
 
-    A contributor joins with ``run.part(LRProduct).join(self)`` in ``begin_fit``, and says what its factors are at a
-    moment. Factors that do not follow the clock may change at any time; :meth:`LRProduct.rewrite` puts them into force.
+    A contributor joins with ``run.part(LRProduct).join(self)`` in ``begin_fit`` and returns its factors at a moment.
+    Factors that do not follow the clock may change at any time; :meth:`LRProduct.rewrite` applies them.
     """
 
     follows_clock: ClassVar[bool] = False
     """The factors are known before the run, from ``prepare`` and the time alone; a preview shows them."""
 
     writes_each_step: ClassVar[bool] = True
-    """Its factors change in a run, so that a scheduler of the module's own would be a second writer."""
+    """Whether the factors change during a run, so that the module's own scheduler would be a second writer."""
 
     overrides_others: bool = False
-    """Whether, of the other callbacks' factors, only what is a group's own still counts."""
+    """Whether only the group-specific factors of other callbacks still apply."""
 
     replace_scheduler: bool = False
     log_factors: bool = False
     loaded: LRState | None = None
-    """What a checkpoint holds."""
+    """The state from a checkpoint."""
 
     product: Product | None = None
-    """What writes the learning rates of the run, from its start to its end."""
+    """The product that writes the learning rates during the run."""
 
     @property
     def state_key(self) -> str:
@@ -66,49 +66,50 @@ class LRContributor:
         raise NotImplementedError
 
     def split_groups(self, run: Run) -> None:
-        """Split the optimizers' parameter groups, where one factor for each of them is not fine enough.
+        """Split the optimizers' parameter groups if a group needs more than one factor.
 
-        Called for all contributors before any learning rate is read: a checkpoint of the run holds the split groups,
-        and is restored after it.
+        Called for all contributors before any learning rate is read. A checkpoint of the run contains the split groups
+        and is restored afterwards.
         """
 
     def rates_read(self, run: Run) -> None:
-        """Act in ``on_fit_start`` once the rates that the optimizers were built with are known."""
+        """Act in ``on_fit_start``, when the rates that the optimizers were built with are known."""
 
     def prepare(self, run: RunLength, steps_per_epoch: int | None) -> None:
-        """Measure lengths, once the run's are known.
+        """Measure lengths, when those of the run are known.
 
         Args:
             run: what bounds the run.
-            steps_per_epoch: optimizer steps in an epoch; ``None`` if the loader has no length and no epoch was seen.
+            steps_per_epoch: optimizer steps per epoch; ``None`` for a loader without a length before the end of the
+            first epoch.
         """
 
     def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
-        """Return the multipliers for the step after ``moment`` of the optimizer of that index, by name."""
+        """Return the multipliers by name, for the step after ``moment`` of the optimizer with this index."""
         raise NotImplementedError
 
     def write_along(self, optimizer: Optimizer, index: int, moment: Moment) -> None:
-        """Write what moves together with the rates of the step after ``moment``, a momentum for instance."""
+        """Write values that change together with the rates of the step after ``moment``, such as a momentum."""
 
     def reset_factor(self) -> None:
-        """Return to 1 if the factor was learnt in the run, because the base it was learnt under has changed."""
+        """Reset a factor that was learned during the run to 1, because the base has changed."""
 
     def lr_sentences(self) -> list[str]:
-        """Return the path of the learning rate as a sentence, once there is one."""
+        """Return the path of the learning rate as a sentence, if there is one."""
         state = self.product.state if self.product is not None else self.loaded
         return [describe_path(state.path)] if state is not None and state.path else []
 
     def lr_state(self) -> dict[str, Any]:
-        """Return the state that all contributors of a run share, as plain values."""
+        """Return the state shared by all contributors of a run, as plain values."""
         return asdict(self.product.state if self.product is not None else self.loaded or LRState())
 
     def load_lr_state(self, state: dict[str, Any]) -> None:
-        """Keep what the checkpoint holds until training starts."""
+        """Keep the state from a checkpoint until training starts."""
         self.loaded = LRState(**state)
 
 
 def contributor_of(callback: object) -> LRContributor | None:
-    """Return what a callback contributes to learning rates: itself, or the factor that it is composed of."""
+    """Return the contributor of a callback: the callback itself, or the factor that it contains."""
     if isinstance(callback, LRContributor):
         return callback
     found = getattr(callback, "lr_contributor", None)

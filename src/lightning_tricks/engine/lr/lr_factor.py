@@ -1,4 +1,4 @@
-"""LR factors: the base of the callbacks that do nothing but contribute factors to the learning rate."""
+"""LR factors: the base class of callbacks that only contribute factors to the learning rate."""
 
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from lightning_tricks.engine.run.trick import Trick
 class LRFactor(Trick, LRContributor):
     """A trick that contributes named factors to ``lr = base × factor × factor …``.
 
-    A subclass implements ``factors_at`` and, where it has lengths to measure, ``prepare``. The LR callbacks of a run
+    A subclass implements ``factors_at`` and, if it has lengths to measure, ``prepare``. The LR callbacks of a run
     share one :class:`LRProduct`, which writes the rates.
     """
 
@@ -26,7 +26,7 @@ class LRFactor(Trick, LRContributor):
         run.part(LRProduct).join(self)
 
     def summary_sentences(self) -> list[str]:
-        """Return what the closing line says of the learning rate: all LR callbacks say the same."""
+        """Return the learning-rate part of the closing line, which is the same for all LR callbacks."""
         return self.lr_sentences()
 
     def plain_state(self) -> dict[str, Any]:

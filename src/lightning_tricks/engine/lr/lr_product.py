@@ -1,4 +1,4 @@
-"""LR product: ask every LR callback of a run for its factors and write the product, from one place."""
+"""LR product: collect the factors of all LR callbacks of a run and write their product, in one place."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,16 +16,16 @@ from lightning_tricks.functional.scheduler_groups import built_lrs, drop_momentu
 
 
 class LRProduct(RunPart):
-    """The learning rates of one run: base × factor × factor …, of all optimizers and all contributors.
+    """The learning rates of one run, ``base × factor × ...``, for all optimizers and all contributors.
 
-    It writes as soon as the clock has moved: after the batch that took a step, not before the next one, so that a
-    monitor anywhere in the list reads the rate that the step uses.
+    It writes as soon as the clock moves, after the batch that took a step and not before the next one, so that a
+    monitor anywhere in the list reads the rate that the next step uses.
 
     Attributes:
-        contributors: in the Trainer's order, which changes nothing.
-        state: what must survive a restart.
-        defers_to_scheduler: the module's own scheduler continues and none of the callbacks writes at each step: neither
-            does the product, and each of them has scaled once what the scheduler starts from.
+        contributors: the contributors, in the Trainer's order, which has no effect.
+        state: the state that must survive a restart.
+        defers_to_scheduler: whether the module's own scheduler writes the rates. Then no callback writes at each step,
+            nor does the product; each callback has scaled the scheduler's start values once.
     """
 
     def __init__(self, run: Run) -> None:
@@ -47,12 +47,12 @@ class LRProduct(RunPart):
         contributor.product = self
 
     def _release(self) -> None:
-        """Leave each contributor the state, which a checkpoint may still ask for, but neither optimizers nor others."""
+        """Keep the state in each contributor, which a checkpoint may still need, and release the optimizers."""
         for contributor in self.contributors:
             contributor.loaded, contributor.product = self.state, None
 
     def begin(self) -> None:
-        """Split groups, settle who writes next to the module's schedulers, and read the rates as they were built."""
+        """Split groups, handle the module's schedulers, and read the rates that the optimizers were built with."""
         for contributor in self.contributors:
             contributor.split_groups(self.run)
         writes = any(contributor.writes_each_step for contributor in self.contributors)
@@ -66,14 +66,14 @@ class LRProduct(RunPart):
             contributor.rates_read(self.run)
 
     def _read_rates(self, schedulers: Sequence[Any] = ()) -> list[LearningRates]:
-        """Return the rates that the optimizers were built with, whatever these schedulers did to them since."""
+        """Return the rates that the optimizers were built with, even if these schedulers have changed them."""
         try:
             return [LearningRates(optimizer, built_lrs(optimizer, schedulers)) for optimizer in self.run.optimizers]
         except ValueError as error:
             raise MisconfigurationException(str(error)) from error
 
     def _settle_schedulers(self) -> bool:
-        """Refuse a scheduler of the module's own or drop it; return whether the module still steps one."""
+        """Raise an error for a scheduler of the module, or drop it; return whether the module still steps one."""
         trainer = self.run.trainer
         names = ", ".join(type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs)
         if not names or self.defers_to_scheduler:
@@ -85,7 +85,7 @@ class LRProduct(RunPart):
                 "learning rates. Return the optimizer alone, or pass `replace_scheduler=True` to drop the module's."
             )
         rank_zero_info(f"{ours} replaces the module's {names}.")
-        if self.run.is_manual:  # training_step calls it by hand: it may continue, what it writes is overwritten
+        if self.run.is_manual:  # `training_step` may still call it manually; its rates are overwritten
             return True
         trainer.strategy.lr_scheduler_configs = []
         for optimizer in trainer.optimizers:
@@ -93,9 +93,9 @@ class LRProduct(RunPart):
         return False
 
     def start(self) -> None:
-        """Take in what a checkpoint holds, measure all lengths, and write the rates of the first step."""
+        """Load the state of a checkpoint, measure all lengths, and write the rates of the first step."""
         for optimizer in self.run.optimizers:
-            unshare_lrs_(optimizer)  # a checkpoint may have brought one tensor for all groups
+            unshare_lrs_(optimizer)  # a checkpoint may contain a single tensor for all groups
         loaded = next((c.loaded for c in self.contributors if c.loaded and c.loaded.base), None)
         if loaded is not None:
             self._resume(loaded)
@@ -113,15 +113,15 @@ class LRProduct(RunPart):
                 if then != now:
                     rank_zero_warn(
                         f"Group {j} of optimizer {i} ({type(rates.optimizer).__name__}) is built with a learning rate "
-                        f"of {now:g}, but the run that is resumed was built with {then:g}. The checkpoint's is kept. "
-                        "To train with the new one, start a run from the checkpoint's weights alone."
+                        f"of {now:g}, but the resumed run was built with {then:g}. The rate of the checkpoint is used. "
+                        f"To train with the new one, start a run from the checkpoint's weights alone."
                     )
             known = min(len(base), len(rates.base))
             rates.base[:known] = base[:known]
             self.state.built[i][:known] = built[:known]
 
     def before_batch(self) -> None:
-        """Note the rate that the coming step uses, and log its factors where that was asked for."""
+        """Record the rate of the coming step, and log its factors if requested."""
         if self._has_written:
             self._has_written = False
             self.state.path = extend_path(self.state.path, max(rates.highest for rates in self._rates))
@@ -133,18 +133,18 @@ class LRProduct(RunPart):
             module.log_dict({f"{key}/{name}": multiply([factor]) for name, factor in factors})
 
     def before_step(self, optimizer: int) -> None:
-        """Under manual optimization, where a batch may hold several steps, write the rates of the coming one."""
+        """Under manual optimization, where a batch may contain several steps, write the rates of the coming one."""
         self._ask(optimizer)
         self._write(optimizer)
 
     def clock_moved(self) -> None:
-        """Write the rates of the next step; factors that do not follow the clock are as they were."""
+        """Write the rates of the next step; factors that do not follow the clock keep their values."""
         for i, rates in enumerate(self._rates):
             self._ask(i, clock_only=len(rates.base) == len(rates.optimizer.param_groups))
             self._write(i)
 
     def rewrite(self) -> None:
-        """Write again at the same moment, because a factor changed that does not follow the clock."""
+        """Write again at the same moment, because a factor that does not follow the clock has changed."""
         self._now = [[{} for _ in self.contributors] for _ in self._rates]
         self._ruler = next((contributor for contributor in self.contributors if contributor.overrides_others), None)
         for i in range(len(self._rates)):
@@ -152,10 +152,10 @@ class LRProduct(RunPart):
             self._write(i)
 
     def optimizers_replaced(self) -> None:
-        """Continue in optimizers that the module has built again.
+        """Continue in optimizers that the module has rebuilt.
 
-        A group that is built with the same rate as the one in its place was keeps that one's base, a found rate for
-        instance; another rate is a new base.
+        A group that is built with the same rate as the group it replaces keeps that group's base, for instance a found
+        rate; a different rate becomes the new base.
         """
         for contributor in self.contributors:
             contributor.split_groups(self.run)
@@ -170,13 +170,13 @@ class LRProduct(RunPart):
 
     @property
     def has_started(self) -> bool:
-        """Whether training began: a fit that has nothing left to train starts no clock."""
+        """Whether training began; a fit with nothing left to train does not start the clock."""
         return bool(self._now)
 
     def group_base_lrs(self) -> list[list[float]]:
-        """Return the base of each group times what is a group's own, a layer multiplier for instance.
+        """Return the base of each group times its group-specific factors, such as a layer multiplier.
 
-        Factors that all groups share follow the clock or what was learnt, and say nothing about a group.
+        Factors shared by all groups depend on the clock or on what was learned, not on the group.
         """
         own: list[list[float]] = []
         for i, rates in enumerate(self._rates):
@@ -187,18 +187,18 @@ class LRProduct(RunPart):
         return own
 
     def shared_factors(self) -> dict[str, float]:
-        """Return the factors of the first optimizer that all of its groups share, as of now, by callback and name."""
+        """Return the current factors that all groups of the first optimizer share, by callback and name."""
         asked = zip(self.contributors, self._now[0] if self._now else [], strict=False)
         named = [(f"{c.state_key}/{name}", factor) for c, factors in asked for name, factor in factors.items()]
         return {name: float(factor) for name, factor in named if isinstance(factor, (int, float))}
 
     def rebase(self, lr: float) -> None:
-        """Make a rate that was found the new base; what was learnt under the old one (a plateau's cuts) returns to 1.
+        """Make a found rate the new base; factors learned under the old one (plateau reductions) return to 1.
 
-        What the optimizers were built with stays on record, so that a run that resumes compares like with like.
+        The original rates of the optimizers are still recorded, so that a resumed run can compare them.
 
         Args:
-            lr: of the group whose rate is the largest; the others keep their ratio to it.
+            lr: the rate of the group with the largest rate; the others keep their ratio to it.
         """
         top = max(peak for peaks in self.group_base_lrs() for peak in peaks)
         for rates in self._rates:
@@ -208,7 +208,7 @@ class LRProduct(RunPart):
         self.rewrite()
 
     def _ask(self, index: int, *, clock_only: bool = False) -> None:
-        """Ask the contributors for their factors; those that do not follow the clock only if all are asked."""
+        """Update the factors of the contributors; those that do not follow the clock only if all are requested."""
         moment = self.run.clock.moment_of(index)
         now = self._now[index]
         for i, contributor in enumerate(self.contributors):
@@ -216,7 +216,7 @@ class LRProduct(RunPart):
                 now[i] = contributor.factors_at(moment, index)
 
     def _factors(self, index: int) -> list[Factor]:
-        """Return what multiplies the base: all of it or, where one overrides the others, that and what is a group's."""
+        """Return the factors of the base: all or, if one overrides the others, that one and the group-specific ones."""
         if self._ruler is None:
             return [factor for named in self._now[index] for factor in named.values()]
         found = zip(self.contributors, self._now[index], strict=True)
@@ -236,13 +236,13 @@ class LRProduct(RunPart):
             rank_zero_warn(
                 f"The learning rate of group {stranger.group} of optimizer {index} ({type(rates.optimizer).__name__}) "
                 f"is {stranger.found:g}, but {', '.join(c.state_key for c in self.contributors)} wrote "
-                f"{stranger.expected:g}. A scheduler, another callback or the training step writes it too. It is "
-                "overwritten from here on; remove one of the two writers."
+                f"{stranger.expected:g}. A scheduler, another callback or the training step also writes it. It is "
+                f"overwritten from now on; remove one of the two writers."
             )
 
 
 def product_of(trainer: Trainer) -> LRProduct | None:
-    """Return what writes the rates of the run, unless a scheduler of the module's own does."""
+    """Return the product that writes the rates of the run, unless the module's own scheduler does."""
     run = run_of(trainer)
     product = run.find_part(LRProduct) if run is not None else None
     return product if product is not None and product.contributors and not product.defers_to_scheduler else None

@@ -1,4 +1,4 @@
-"""Scheduler scaling: scale the rates of a run whose module has schedulers, and check that these keep to it."""
+"""Scheduler scaling: scale the rates of a run with schedulers, and check that the schedulers keep the scale."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,21 +12,21 @@ from lightning_tricks.functional.scheduler_groups import is_known, scale_groups_
 
 
 def schedulers_of(trainer: Trainer) -> list[Any]:
-    """Return the module's schedulers, each once."""
+    """Return each scheduler of the module once."""
     return list({id(config.scheduler): config.scheduler for config in trainer.lr_scheduler_configs}.values())
 
 
 def scale_rates_(trainer: Trainer, factors: Sequence[Sequence[float]], owner: str, over: float = 1.0) -> None:
-    """Multiply the rates of all groups, and what the module's schedulers remember of them, by ``factors / over``.
+    """Multiply the rates of all groups, and the rates that the module's schedulers store, by ``factors / over``.
 
-    A scheduler that is not torch's is stepped ahead, before and after, and every step is taken back: one that does not
-    write the scaled rates is named in a warning.
+    A scheduler that is not a torch class is stepped ahead before and after the scaling, and the steps are undone. If it
+    does not write the scaled rates, a warning names it.
 
     Args:
-        trainer: a Trainer that fits.
-        factors: by optimizer and group.
-        owner: the callback that asks for it.
-        over: what all factors are divided by.
+        trainer: a fitting Trainer.
+        factors: factors by optimizer and group.
+        owner: the name of the callback that scales.
+        over: the divisor of all factors.
     """
     for optimizer, scales in zip(trainer.optimizers, factors, strict=True):
         unshare_lrs_(optimizer)
@@ -37,8 +37,8 @@ def scale_rates_(trainer: Trainer, factors: Sequence[Sequence[float]], owner: st
         shared = [setting for scheduler in mine for setting in scale_scheduler_(scheduler, scales, over)]
         if shared:
             rank_zero_warn(
-                f"{', '.join(shared)} holds one rate for all parameter groups, so that the ratios of `{owner}` "
-                "shrink near it. `CosineDecay(end_factor=...)` keeps them."
+                f"{', '.join(shared)} has a single rate for all parameter groups, so the ratios of `{owner}` shrink "
+                f"near it. `CosineDecay(end_factor=...)` keeps them."
             )
             continue
         for scheduler, expected in zip(strange, before, strict=True):
@@ -63,14 +63,14 @@ def _check(
     way_out = f"Give `{name}` the rates that you want, or remove it and use a schedule such as `CosineDecay`."
     if not before or not now:
         rank_zero_warn(
-            f"`{name}` cannot be stepped ahead, so whether it keeps the rates of `{owner}`. Look "
-            f"at them with a `LearningRateMonitor`. {way_out}"
+            f"`{name}` cannot be stepped ahead, so it is unknown whether it keeps the rates of `{owner}`. Check them "
+            f"with a `LearningRateMonitor`. {way_out}"
         )
         return
     deviation = find_deviation(before, now, factors, over)
     if deviation is not None:
         rank_zero_warn(
-            f"`{name}` undoes the rates of `{owner}`: its step {deviation.step} sets the learning rate of group "
-            f"{deviation.group} to {deviation.found:.3g} instead of {deviation.expected:.3g}, because it keeps rates "
-            f"of its own. {way_out}"
+            f"`{name}` overwrites the rates of `{owner}`: its step {deviation.step} sets the learning rate of group "
+            f"{deviation.group} to {deviation.found:.3g} instead of {deviation.expected:.3g}, because it stores its "
+            f"own rates. {way_out}"
         )

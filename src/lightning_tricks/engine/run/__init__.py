@@ -1,1 +1,1 @@
-"""What all tricks of one fit share: the clock, the ranks, wrapped methods."""
+"""What all tricks of a fit share: the clock, the ranks, wrapped methods."""

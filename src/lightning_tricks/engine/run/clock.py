@@ -1,4 +1,4 @@
-"""Clock: where a run stands, read from the Trainer's own progress; moved once per event for all tricks."""
+"""Clock: the time of a run, read from the Trainer's own progress and moved once per event for all tricks."""
 
 import math
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from lightning_tricks.core.durations import Moment, RunLength
 
 @dataclass
 class ClockState:
-    """What the Trainer's progress does not hold; every trick saves it.
+    """State that the Trainer's progress does not contain; every trick saves it.
 
     Attributes:
-        optimizer_steps: under manual optimization, the steps taken by each optimizer.
-        batches_per_epoch: batches of the last full epoch, for loaders without length.
+        optimizer_steps: under manual optimization, the number of steps of each optimizer.
+        batches_per_epoch: number of batches in the last full epoch, for loaders without a length.
     """
 
     optimizer_steps: list[int] = field(default_factory=list)
@@ -31,14 +31,14 @@ class Clock:
     """The time of the next optimizer step.
 
     Args:
-        trainer: a Trainer that fits.
+        trainer: a fitting Trainer.
         is_manual: whether the module optimizes manually.
 
     Attributes:
         is_manual: whether the module optimizes manually.
-        state: what must survive a restart.
+        state: the state that must survive a restart.
         moment: the time before the next optimizer step; its ``step`` counts the steps of all optimizers together.
-        length: what bounds the run; if epochs and steps do, only the one that is reached first.
+        length: the bounds of the run; if both epochs and steps bound it, only the one reached first.
     """
 
     def __init__(self, trainer: Trainer, is_manual: bool) -> None:
@@ -56,9 +56,9 @@ class Clock:
 
     @property
     def steps_per_epoch(self) -> int | None:
-        """Optimizer steps in an epoch (under manual optimization: batches).
+        """Optimizer steps per epoch (batches under manual optimization).
 
-        ``None`` for a loader without length whose end was not seen yet, and before the training loader is set up.
+        ``None`` for a loader without a length before its first end, and before the training loader is set up.
         """
         batches = self._trainer.num_training_batches
         if math.isinf(batches):
@@ -68,16 +68,16 @@ class Clock:
         return math.ceil(batches / self._trainer.accumulate_grad_batches)
 
     def moment_of(self, optimizer: int) -> Moment:
-        """Return the time before the next step of the optimizer of that index, counted in its own steps."""
+        """Return the time before the next step of the optimizer with this index, counted in its own steps."""
         if not self.is_manual or optimizer >= len(self.state.optimizer_steps):
             return self.moment
         return self.moment._replace(step=self.state.optimizer_steps[optimizer])
 
     def start(self, loaded: ClockState | None) -> None:
-        """Start in ``on_train_start``, where everything is restored.
+        """Start in ``on_train_start``, when the checkpoint has been loaded.
 
         Args:
-            loaded: what a checkpoint holds.
+            loaded: the state from a checkpoint.
         """
         trainer = self._trainer
         if loaded is not None:
@@ -103,9 +103,10 @@ class Clock:
         return RunLength(epochs, steps)
 
     def length_of(self, num_optimizers: int) -> RunLength:
-        """Return what bounds the run on each optimizer's own clock.
+        """Return the bounds of the run on each optimizer's own clock.
 
-        Under manual optimization ``max_steps`` counts the steps of all optimizers together, a schedule its own's.
+        Under manual optimization, ``max_steps`` counts the steps of all optimizers together, but a schedule counts
+        those of its optimizer.
         """
         if self.is_manual and self.length.epochs is None and num_optimizers > 1:
             return RunLength(None, None)
@@ -116,8 +117,8 @@ class Clock:
         return not self._trainer.fit_loop.restarting and self._move(self._trainer.current_epoch, 0)
 
     def before_batch(self, batch_idx: int) -> bool:
-        """Move to the step that the coming batch belongs to; return whether the time moved."""
-        if batch_idx == self._coming_batch:  # the clock moved after the batch before it
+        """Move to the step of the coming batch; return whether the time moved."""
+        if batch_idx == self._coming_batch:  # the clock already moved after the previous batch
             return False
         return self._move(self._trainer.current_epoch, batch_idx - self._batches_ahead)
 
@@ -131,16 +132,16 @@ class Clock:
         return self._move(self._trainer.current_epoch, batches)
 
     def end_epoch(self) -> bool:
-        """Move to the next epoch's first step, also where the module skipped the rest of this epoch."""
+        """Move to the first step of the next epoch, also if the module skipped the rest of this epoch."""
         return self._trainer.is_last_batch and self._move(self._trainer.current_epoch + 1, 0)
 
     def count_step(self, optimizer: Optimizer, optimizers: Sequence[Optimizer]) -> int | None:
         """Under manual optimization, count the coming step of one optimizer.
 
-        An optimizer that evaluates its closure several times comes here as often before the Trainer counts one step.
+        An optimizer that evaluates its closure several times calls this as often before the Trainer counts one step.
 
         Returns:
-            The optimizer's index, ``None`` where the step was counted before or is not the clock's to count.
+            The optimizer's index; ``None`` if the step was already counted or is not counted by the clock.
         """
         if not self.is_manual or self._trainer.global_step == self._counted_at:
             return None
@@ -158,20 +159,20 @@ class Clock:
         if position == self._position:
             return False
         self._position = position
-        if (epoch, accumulation) != self._measured_at:  # the length of an epoch may change from one to the next
+        if (epoch, accumulation) != self._measured_at:  # the length may differ between epochs
             self._measured_at, self._parts = (epoch, accumulation), self.steps_per_epoch
         self.moment = Moment(epoch, part, self._parts, step)
         return True
 
 
 def _resumed_batches(trainer: Any) -> tuple[int, int]:
-    """Return how many batches of the current epoch a resumed run has behind it.
+    """Return the number of batches of the current epoch that a resumed run has already processed.
 
-    A checkpoint from an epoch's end resumes with that epoch's batches still counted; the next epoch has none.
+    A checkpoint from the end of an epoch resumes with the batches of that epoch still counted; the next epoch has none.
 
     Returns:
-        The number, and by how much the batch index of the coming epoch runs ahead: of a loader without length
-        Lightning does not know that the epoch was over, and counts on from its last batch.
+        The number, and the offset of the batch index in the coming epoch: for a loader without a length, Lightning does
+        not know that the epoch was complete and continues counting from its last batch.
     """
     progress = trainer.fit_loop.epoch_loop.batch_progress
     done = progress.current.ready
@@ -183,6 +184,6 @@ def _resumed_batches(trainer: Any) -> tuple[int, int]:
 def _warn_if_a_batch_is_repeated(batches: int) -> None:
     if batches and Version(lightning.__version__) < Version("2.5"):
         rank_zero_warn(
-            f"Lightning {lightning.__version__} repeats a batch when it resumes inside an epoch, so this run will not "
-            "equal one that never stopped. Upgrade to lightning 2.5, or resume from the end of an epoch."
+            f"Lightning {lightning.__version__} repeats a batch when it resumes inside an epoch, so this run will "
+            f"differ from an uninterrupted one. Upgrade to lightning 2.5, or resume from the end of an epoch."
         )

@@ -1,4 +1,4 @@
-"""Combinations: warn of tricks in one Trainer that serve the same purpose, which is accepted and rarely meant."""
+"""Combinations: warn about tricks in one Trainer with the same purpose, which is allowed but rarely intended."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
 Purpose = Literal["schedule", "norm clipping", "mixing"]
-"""What a run usually has one trick for."""
+"""A purpose for which a run usually has a single trick."""
 
 _EXPLANATIONS: dict[Purpose, str] = {
     "schedule": (
@@ -23,7 +23,7 @@ _EXPLANATIONS: dict[Purpose, str] = {
 
 
 class HasPurpose(Protocol):
-    """What is asked of a trick."""
+    """The attributes of a trick that are read."""
 
     @property
     def purpose(self) -> Purpose | None: ...
@@ -33,7 +33,7 @@ class HasPurpose(Protocol):
 
 
 def warn_of_shared_purposes(tricks: Iterable[HasPurpose]) -> None:
-    """Warn, once for each purpose, of tricks that share it; those without a purpose go with any other."""
+    """Warn, once per purpose, about tricks that share it; tricks without a purpose can be combined with any other."""
     sharing: dict[Purpose, list[str]] = defaultdict(list)
     for trick in tricks:
         if trick.purpose is not None:

@@ -1,4 +1,4 @@
-"""Driver: the one callback that moves a run's clock, in front of all others for as long as the run lasts."""
+"""Driver: the callback that moves the clock of a run, before all other callbacks."""
 
 from typing import Any, Protocol
 
@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 
 
 class Driven(Protocol):
-    """What a driver tells its run."""
+    """The events that a driver reports to its run."""
 
     error: BaseException | None
 
@@ -22,13 +22,13 @@ class Driven(Protocol):
 
 
 class RunDriver(Callback):
-    """Tell a run which hook was reached, before any other callback acts in it.
+    """Report each hook to a run, before any other callback acts in it.
 
     Args:
-        run: the run; it puts this callback in front of the Trainer's list and takes it off again.
+        run: the run, which inserts this callback at the start of the Trainer's list and removes it again.
     """
 
-    only_looks = True  # trial steps go without it
+    only_looks = True  # trial steps do not call it
 
     def __init__(self, run: Driven) -> None:
         self._run = run
@@ -57,7 +57,7 @@ class RunDriver(Callback):
         self._run.end_epoch()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._run.error = exception  # the run ends once every callback has had this hook
+        self._run.error = exception  # the run ends after this hook of all callbacks
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._run.end()

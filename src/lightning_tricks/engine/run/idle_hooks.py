@@ -1,4 +1,4 @@
-"""Idle hooks: spare the Trainer the hooks of each step in which a callback of ours does nothing."""
+"""Idle hooks: hide the per-step hooks that a callback of this library does not override."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,14 +18,14 @@ STEP_HOOKS = (
 
 
 def hide_idle_hooks(callbacks: Sequence[Callback]) -> Callable[[], None]:
-    """Hide, on these objects, the hooks of a step that their classes leave as Lightning has them.
+    """Hide, on these objects, the per-step hooks that their classes do not override.
 
-    Lightning sets up a profiler context for every hook of every callback, the empty ones too: about 2 µs each, eight
-    times a step. It skips a hook that is not callable. Only for callbacks in the Trainer's list: whoever calls a hook
-    by hand expects a method.
+    Lightning creates a profiler context for every hook of every callback, even for empty ones: about 2 µs each, eight
+    times per step. It skips a hook that is not callable. Only for callbacks in the Trainer's list, because direct
+    callers of a hook expect a method.
 
     Returns:
-        A function that shows them again.
+        A function that restores them.
     """
     hidden: list[tuple[Callback, str]] = []
     for callback in callbacks:

@@ -1,4 +1,4 @@
-"""Every private name of Lightning's and torch.distributed's that the engine uses, each behind a function of its own."""
+"""Every private name of Lightning and torch.distributed that the engine uses, each wrapped in a function."""
 
 import copy
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def logs_now(trainer: Any) -> bool:
-    """Return whether the Trainer hands what this batch logs to its loggers; a dry run always does."""
+    """Return whether the Trainer passes the values logged in this batch to its loggers; a dry run always does."""
     return bool(trainer._logger_connector.should_update_logs or trainer.fast_dev_run)
 
 
@@ -20,32 +20,32 @@ def logged_step(trainer: Any) -> int:
 
 
 def rebuild_ddp_wrapper(trainer: Any) -> None:
-    """Build the DDP wrapper again, if there is one: it asks once, when it is built, which parameters need gradients."""
+    """Rebuild the DDP wrapper, which checks only at construction which parameters need gradients."""
     strategy = trainer.strategy
     if isinstance(strategy.model, DistributedDataParallel):
         module = strategy.model.module
-        strategy.model = None  # the old wrapper's hooks go with it
+        strategy.model = None  # also removes the old wrapper's hooks
         strategy.model = strategy._setup_model(module)
         strategy._register_ddp_hooks()
 
 
 def ddp_comm_state(trainer: Any) -> Any:
-    """Return the state of DDP's communication hook, ``None`` if there is none."""
+    """Return the state of DDP's communication hook; ``None`` if there is none."""
     return getattr(trainer.strategy, "_ddp_comm_state", None)
 
 
 def train_loader(trainer: Any) -> Any:
-    """Return the combined training loader of a run, ``None`` before it is set up."""
+    """Return the combined training loader of a run; ``None`` before it is set up."""
     return trainer.fit_loop._combined_loader
 
 
 def set_up_training_loader(trainer: Any) -> None:
-    """Set up the training loader now, if it is not yet; the training loop finds it and does not do it again."""
+    """Set up the training loader now, if necessary; the training loop then reuses it."""
     trainer.fit_loop.setup_data()
 
 
 def owner_of_batch_hook(trainer: Any) -> Any:
-    """Return the module or the data module, whichever has its ``on_after_batch_transfer`` called."""
+    """Return the module or the data module, depending on whose ``on_after_batch_transfer`` is called."""
     return trainer._data_connector._datahook_selector.get_instance("on_after_batch_transfer")
 
 
@@ -56,12 +56,12 @@ def loaded_checkpoint(trainer: Any) -> dict[str, Any]:
 
 
 def val_loader(trainer: Any) -> Any:
-    """Return the combined validation loader of a run, ``None`` before it is set up."""
+    """Return the combined validation loader of a run; ``None`` before it is set up."""
     return trainer.fit_loop.epoch_loop.val_loop._combined_loader
 
 
 def step_arguments(trainer: Any, batch: Any, batch_idx: int) -> int:
-    """Return how many of ``(batch, batch_idx)`` the module's ``training_step`` takes."""
+    """Return how many of the arguments ``(batch, batch_idx)`` the module's ``training_step`` takes."""
     return len(trainer.fit_loop.epoch_loop._build_kwargs(OrderedDict(), batch, batch_idx))
 
 
@@ -72,16 +72,16 @@ def lightning_optimizer(trainer: Any) -> tuple[Any, Any]:
 
 
 def to_device(trainer: Any, module: Any, batch: Any) -> Any:
-    """Return a batch on its device, led through all hooks of its transfer."""
+    """Return a batch on its device, after all transfer hooks."""
     batch = module._on_before_batch_transfer(batch, dataloader_idx=0)
     return trainer.strategy.batch_to_device(batch, dataloader_idx=0)
 
 
 def clone_loader(combined: Any) -> Any:
-    """Return a copy of a combined loader that shares its data and its sampler, but neither iterator nor workers.
+    """Return a copy of a combined loader that shares its data and sampler, but not its iterator or workers.
 
     Raises:
-        TypeError: a loader that cannot be copied: a generator, which can be read only once.
+        TypeError: a loader cannot be copied, such as a generator, which can be read only once.
     """
     own = copy.copy(combined)
     own._iterator = None
@@ -110,29 +110,29 @@ def validation_arguments(trainer: Any, batch: Any, batch_idx: int) -> dict[str, 
 
 
 def validation_step_arguments(trainer: Any, arguments: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what ``validation_step`` takes of the arguments of the hooks around it."""
+    """Return the arguments of ``validation_step``, given those of the hooks around it."""
     loop = trainer.fit_loop.epoch_loop.val_loop
     found: tuple[Any, ...] = loop._build_step_args_from_hook_kwargs(arguments, "validation_step")
     return found
 
 
 def default_process_group() -> Any:
-    """Return the group that collective calls mean by default."""
+    """Return the default group of collective calls."""
     world: Any = torch.distributed.distributed_c10d
     return world._get_default_group()
 
 
 def set_default_process_group(group: Any) -> None:
-    """Set the group that collective calls mean by default."""
+    """Set the default group of collective calls."""
     world: Any = torch.distributed.distributed_c10d
     world._update_default_pg(group)
 
 
 def validate_next(trainer: Any) -> Callable[[], None]:
-    """Have the training loop find, after this batch, that a validation is due.
+    """Make the training loop run a validation after this batch.
 
     Returns:
-        A function that takes the request back if it was not served.
+        A function that withdraws the request if it was not served.
     """
     loop = trainer.fit_loop.epoch_loop
 

@@ -1,4 +1,4 @@
-"""Progress line: keep messages off the line on which a progress bar is drawn."""
+"""Progress line: print messages on a different line than the progress bar."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +11,16 @@ from tqdm import tqdm
 
 @contextmanager
 def above_progress_bar() -> Iterator[None]:
-    """Clear the tqdm bars that are shown, and draw them again below what is printed meanwhile.
+    """Clear the visible tqdm bars, and draw them again below the text that is printed in between.
 
-    Rich, the other bar that Lightning offers, does this by itself.
+    Lightning's Rich progress bar does this automatically.
     """
     with tqdm.external_write_mode():
         yield
 
 
 def end_progress_line(trainer: Trainer) -> None:
-    """Close the bar of a fit that is about to end by an exception, so that the message starts on a line of its own."""
+    """Close the progress bar of a fit that is about to raise, so that the message starts on a new line."""
     bar: Any = trainer.progress_bar_callback
     if hasattr(bar, "init_train_tqdm") and getattr(bar, "is_enabled", False):
         bar.train_progress_bar.close()

@@ -1,4 +1,4 @@
-"""Ranks: what the processes of a run must have in common before they start, checked once for all tricks."""
+"""Ranks: check once for all tricks that the processes of a run are configured in the same way."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,17 @@ Settings = dict[str, dict[str, Any]]
 
 
 def check_ranks_agree(trainer: Trainer, tricks: Settings) -> None:
-    """Raise on every rank if the ranks were given different tricks, arguments, optimizer settings or sampled values.
+    """Raise an error on every rank if the ranks have different tricks, arguments, optimizer settings or sampled values.
 
-    A sweep that runs again in each child process does that, silently: rank 0 trains with one rate, rank 1 with another.
+    A sweep that is repeated in each child process silently causes this: rank 0 trains with one rate, rank 1 with
+    another.
 
     Args:
         trainer: a Trainer in ``on_fit_start``.
         tricks: this rank's arguments of each trick, as plain values.
 
     Raises:
-        MisconfigurationException: they differ; the message names what, with the value of each rank.
+        MisconfigurationException: they differ; the message names the differences with the value of each rank.
     """
     if trainer.world_size == 1 or not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return
@@ -33,14 +34,14 @@ def check_ranks_agree(trainer: Trainer, tricks: Settings) -> None:
     if differences:
         raise MisconfigurationException(
             f"The processes of this run were configured differently (rank 0 / rank 1 / ...): {'; '.join(differences)}. "
-            "Values drawn at random, by a sweeper for instance, must be drawn once and passed to every process: add "
+            "Random values, for instance of a sweeper, must be drawn once and passed to every process: add "
             "`hydra/callbacks=lightning_tricks_ddp` to the command, or use `strategy=ddp_spawn` or `ddp_fork`, or fix "
             "the values."
         )
 
 
 def gather_objects(mine: Any) -> list[Any]:
-    """Return what each process of a run has, in the order of the ranks, on all of them."""
+    """Return the value of each process of a run, in rank order, on all processes."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return [mine]
     everyone: list[Any] = [None] * torch.distributed.get_world_size()
@@ -49,7 +50,7 @@ def gather_objects(mine: Any) -> list[Any]:
 
 
 def _optimizer_settings(optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, list[Any]]:
-    """Return the settings of each optimizer's groups: the rates under its name, the others under theirs."""
+    """Return the settings of each optimizer's groups: the rates under the optimizer's name, others under their own."""
     settings: dict[str, list[Any]] = {}
     for i, optimizer in enumerate(optimizers):
         name = f"{i} ({type(optimizer).__name__})"
@@ -67,13 +68,13 @@ def _swept() -> list[str] | None:
 
 
 def job_overrides() -> list[str]:
-    """Return the overrides of the Hydra job that this process runs, none outside of one."""
+    """Return the overrides of the Hydra job of this process; none outside of a job."""
     config = _job_config()
     return list(config.overrides.task) if config is not None else []
 
 
 def _job_config() -> Any:
-    """Return the configuration of Hydra's own. Hydra is asked only where an application has loaded it."""
+    """Return Hydra's own configuration. Hydra is used only if an application has imported it."""
     module = sys.modules.get("hydra.core.hydra_config")
     return module.HydraConfig.get() if module is not None and module.HydraConfig.initialized() else None
 
@@ -101,11 +102,11 @@ def find_differences(ranks: Sequence[Settings]) -> list[str]:
 
 
 def plain(value: object) -> object:
-    """Return something that is equal in every process if the value is: no addresses, no devices."""
+    """Return a form of a value that is equal in every process: without addresses and devices."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, torch.Tensor):
-        return value.tolist()  # its text would name the device, which is each rank's own
+        return value.tolist()  # its text would contain the device, which differs between ranks
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -117,13 +118,13 @@ def plain(value: object) -> object:
 
 
 def warn_if_nothing_is_sharded(trainer: Trainer, pl_module: LightningModule) -> None:
-    """Warn where a strategy for sharded models finds none, so that each process holds and updates the whole model."""
+    """Warn if a strategy for sharded models shards nothing, so that each process has and updates the whole model."""
     if type(trainer.strategy).__name__ != "ModelParallelStrategy" or trainer.world_size == 1:
         return
     meshes = [getattr(parameter, "device_mesh", None) for parameter in pl_module.parameters()]
     if not any(mesh is not None and mesh.size() > 1 for mesh in meshes):
         rank_zero_warn(
-            f"ModelParallelStrategy shards nothing: each of the {trainer.world_size} processes holds all parameters of "
+            f"ModelParallelStrategy shards nothing: each of the {trainer.world_size} processes has all parameters of "
             f"{type(pl_module).__name__}. Call `fully_shard(module, mesh=self.device_mesh['data_parallel'])` in its "
-            "`configure_model`, and give the strategy `data_parallel_size`; its default is one."
+            "`configure_model`, and set the strategy's `data_parallel_size`, whose default is 1."
         )

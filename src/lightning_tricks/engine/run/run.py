@@ -19,7 +19,7 @@ _RUNS: "WeakKeyDictionary[Trainer, Run]" = WeakKeyDictionary()
 
 
 class Member(Protocol):
-    """What a run needs of a trick."""
+    """What a run needs from a trick."""
 
     loaded_clock: ClockState | None
     begins_first: ClassVar[bool]
@@ -33,7 +33,7 @@ class Member(Protocol):
 
 
 class RunPart:
-    """What several tricks of a run share next to its clock; made by the first one that asks for it.
+    """An object that several tricks of a run share in addition to the clock, created on first request.
 
     Args:
         run: the run.
@@ -43,22 +43,22 @@ class RunPart:
         self.run = run
 
     def begin(self) -> None:
-        """Begin, after all tricks have: the optimizers are as the module built them, nothing is restored yet."""
+        """Begin, after all tricks: the optimizers are as the module built them, and no checkpoint is loaded yet."""
 
     def start(self) -> None:
-        """Start, in ``on_train_start``: everything is restored, the clock has started."""
+        """Start, in ``on_train_start``: the checkpoint is loaded and the clock has started."""
 
     def before_batch(self) -> None:
-        """Act before a batch, at the time that the clock shows."""
+        """Act before a batch, at the current time of the clock."""
 
     def before_step(self, optimizer: int) -> None:
-        """Act before a step of the optimizer of that index, under manual optimization alone."""
+        """Act before a step of the optimizer with this index, under manual optimization only."""
 
     def clock_moved(self) -> None:
         """Follow the clock."""
 
     def optimizers_replaced(self) -> None:
-        """Take in new optimizers."""
+        """Handle new optimizers."""
 
 
 Part = TypeVar("Part", bound=RunPart)
@@ -68,9 +68,9 @@ Kind = TypeVar("Kind")
 class Run:
     """One fit of one Trainer.
 
-    The first trick whose ``setup`` is called makes it, and its driver moves its clock; a trick asks the run, keeps no
-    clock of its own and elects no leader. What a trick wraps or hooks is registered with :meth:`on_end`, and undone
-    once, after a normal end and after an exception.
+    The first trick whose ``setup`` is called creates it, and its driver moves its clock. A trick queries the run; it
+    has no clock of its own and elects no leader. Everything that a trick wraps or hooks is registered with
+    :meth:`on_end` and undone once, after a normal end or an exception.
 
     Args:
         trainer: a Trainer in ``setup``.
@@ -78,9 +78,9 @@ class Run:
 
     Attributes:
         members: the tricks, in the Trainer's order.
-        optimizers: the Trainer's optimizers, as they are now.
-        error: the exception that ended the fit, ``None`` after a normal end.
-        has_begun: all tricks have joined.
+        optimizers: the Trainer's current optimizers.
+        error: the exception that ended the fit; ``None`` after a normal end.
+        has_begun: whether all tricks have joined.
     """
 
     def __init__(self, trainer: Any, pl_module: LightningModule) -> None:
@@ -95,7 +95,7 @@ class Run:
         self._before_next_batch: list[Callable[[int], object]] = []
         self.has_begun = self._has_ended = False
         self._driver = RunDriver(self)
-        # a new list: Lightning is going through the old one
+        # a new list, because Lightning is iterating over the old one
         self.trainer.callbacks = [self._driver, *self.trainer.callbacks]
         self.on_end(self._take_off_driver)
         self.call_with(trainer.strategy, "on_exception", self.end)
@@ -108,16 +108,16 @@ class Run:
 
     @property
     def is_manual(self) -> bool:
-        """Whether the module optimizes manually."""
+        """Whether the module uses manual optimization."""
         return not self.module.automatic_optimization
 
     @property
     def is_dry(self) -> bool:
-        """Whether this is a ``fast_dev_run``, in which a trick acts but decides nothing."""
+        """Whether this is a ``fast_dev_run``, in which tricks act but make no decisions."""
         return bool(self.trainer.fast_dev_run)
 
     def strategy_is(self, *names: str) -> bool:
-        """Return whether the strategy is one of these, by class name, whichever package it comes from."""
+        """Return whether the strategy is one of these, by class name, from any package."""
         return strategy_is(self.trainer, *names)
 
     def members_of(self, kind: type[Kind]) -> list[Kind]:
@@ -125,7 +125,7 @@ class Run:
         return [member for member in self.members if isinstance(member, kind)]
 
     def part(self, kind: type[Part]) -> Part:
-        """Return the part of that class, made when it is first asked for."""
+        """Return the part of a class, created on first request."""
         if kind not in self._parts:
             self._parts[kind] = kind(self)
         found = self._parts[kind]
@@ -133,23 +133,23 @@ class Run:
         return found
 
     def find_part(self, kind: type[Part]) -> Part | None:
-        """Return the part of that class if a trick has asked for it."""
+        """Return the part of a class if a trick has requested it."""
         found = self._parts.get(kind)
         return found if isinstance(found, kind) else None
 
-    # -- what is undone -----------------------------------------------------------------------------------------------
+    # -- undo -----------------------------------------------------------------------------------------------
 
     def on_end(self, undo: Callable[[], object]) -> None:
-        """Have a function called once when the run ends, however it does; the last one registered is called first."""
+        """Register a function to call once when the run ends; the last one registered is called first."""
         self._undo.append(undo)
 
     def call_with(
         self, owner: object, name: str, call: Callable[[], None], *, before: bool = False
     ) -> Callable[[], None]:
-        """Have ``call`` called after (or ``before``) each call of ``owner.name`` until the run ends.
+        """Call ``call`` after (or ``before``) each call of ``owner.name`` until the run ends.
 
         Returns:
-            A function that takes it off earlier.
+            A function that removes the call earlier.
         """
         detach = call_with(owner, name, call, before=before)
         self.on_end(detach)
@@ -163,7 +163,7 @@ class Run:
         self._before_next_batch.append(call)
 
     def act_first(self, member: Member) -> None:
-        """Have a trick's hooks called before those of all other callbacks, wherever it stands in the list."""
+        """Call a trick's hooks before those of all other callbacks, independent of its position in the list."""
         order = {id(callback): place for place, callback in enumerate(self.trainer.callbacks)}
 
         def restore_order() -> None:
@@ -175,10 +175,10 @@ class Run:
         self.trainer.callbacks = [*drivers, member, *others]
         self.on_end(restore_order)
 
-    # -- the hooks, told by the driver --------------------------------------------------------------------------------
+    # -- hooks, called by the driver --------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Begin in ``on_fit_start``: compare the processes, then let every trick begin, then what they share."""
+        """Begin in ``on_fit_start``: compare the processes, then begin every trick, then the shared parts."""
         self.has_begun = True
         self.clock.is_manual = self.is_manual  # a module may set it in its `setup`, which follows that of callbacks
         if not self.is_manual:
@@ -194,19 +194,19 @@ class Run:
         self.on_end(hide_idle_hooks([self._driver, *(m for m in self.members if m in self.trainer.callbacks)]))
 
     def start(self) -> None:
-        """Start the clock in ``on_train_start``: everything is restored now, under every strategy."""
+        """Start the clock in ``on_train_start``; the checkpoint has been loaded by now under every strategy."""
         self.optimizers = list(self.trainer.optimizers)
         self.clock.start(next((member.loaded_clock for member in self.members if member.loaded_clock), None))
         for part in self._parts.values():
             part.start()
 
     def start_epoch(self) -> None:
-        """Move the clock to an epoch's first step."""
+        """Move the clock to the first step of an epoch."""
         if self.clock.start_epoch():
             self._notify_parts()
 
     def before_batch(self, batch_idx: int) -> None:
-        """Move the clock to the step of the coming batch, and look whether the optimizers are still the same."""
+        """Move the clock to the step of the coming batch, and check whether the optimizers are still the same."""
         if self.trainer.optimizers != self.optimizers:
             self._replace_optimizers()
         if self.clock.before_batch(batch_idx):
@@ -227,7 +227,7 @@ class Run:
             self.clock.state.optimizer_steps[index] += 1
 
     def after_batch(self, batch_idx: int) -> None:
-        """Move the clock to the next step, so that whoever looks before it sees what it will use."""
+        """Move the clock to the next step, so that callbacks before it read the values that it will use."""
         if self.clock.after_batch(batch_idx):
             self._notify_parts()
 
@@ -241,7 +241,7 @@ class Run:
             part.clock_moved()
 
     def _replace_optimizers(self) -> None:
-        """Take in optimizers that were replaced during the run."""
+        """Handle optimizers that were replaced during the run."""
         self.optimizers = list(self.trainer.optimizers)
         if self.is_manual:
             count, steps = len(self.optimizers), self.clock.state.optimizer_steps
@@ -252,7 +252,7 @@ class Run:
             part.optimizers_replaced()
 
     def end(self) -> None:
-        """End once: let every trick end, then undo all that was registered, whatever fails on the way."""
+        """End once: end every trick, then undo everything that was registered, even if some of it fails."""
         if self._has_ended:
             return
         self._has_ended = True
@@ -265,7 +265,7 @@ class Run:
 
 
 def _attempt(call: Callable[[], object], what: str) -> None:
-    """Call a function at the end of a run, where its failure must neither hide another error nor cost the result."""
+    """Call a function at the end of a run, where its failure must not hide another error or lose the result."""
     try:
         call()
     except Exception as error:
@@ -273,10 +273,10 @@ def _attempt(call: Callable[[], object], what: str) -> None:
 
 
 def run_of(trainer: Trainer) -> Run | None:
-    """Return the run of a Trainer that fits with tricks."""
+    """Return the run of a Trainer that is fitting with tricks."""
     return _RUNS.get(trainer)
 
 
 def strategy_is(trainer: Any, *names: str) -> bool:
-    """Return whether a Trainer's strategy is one of these, by class name, whichever package it comes from."""
+    """Return whether a Trainer's strategy is one of these, by class name, from any package."""
     return any(kind.__name__ in names for kind in type(trainer.strategy).__mro__)

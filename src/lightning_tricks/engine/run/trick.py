@@ -1,4 +1,4 @@
-"""Trick: what every callback of the library shares, its identity, its state and its part in a run."""
+"""Trick: what all callbacks of the library share: identity, state, and participation in a run."""
 
 import functools
 import html
@@ -25,49 +25,49 @@ def callbacks_of(trainer: Trainer, kind: type[_Kind]) -> list[_Kind]:
 class Trick(Callback):
     """A callback that stores its arguments under their own names and takes part in a run.
 
-    A subclass stores what ``__init__`` was given under the same names, names in ``identity`` the arguments that tell
-    two instances apart, puts what must survive a restart into ``plain_state``, and implements ``reset``, ``begin_fit``,
-    ``end_fit`` and the hooks in which it acts. The base implementations of these do nothing; a subclass need not call
-    them. ``setup``, ``state_dict`` and ``load_state_dict`` are this class's own.
+    A subclass stores the arguments of ``__init__`` under the same names, lists in ``identity`` the arguments that
+    distinguish instances, returns what must survive a restart from ``plain_state``, and implements ``reset``,
+    ``begin_fit``, ``end_fit`` and the hooks in which it acts. The base implementations of these do nothing; a subclass
+    need not call them. ``setup``, ``state_dict`` and ``load_state_dict`` must not be overridden.
     """
 
     identity: ClassVar[tuple[str, ...]] = ()
-    """Arguments that are part of the ``state_key``: what an instance is, never how it is tuned."""
+    """Arguments that are part of the ``state_key``: they identify an instance and are not tunable."""
     goes_first: ClassVar[bool] = False
     """Whether it stands before all others in a list that is built from a configuration."""
     only_looks: ClassVar[bool] = False
-    """Whether its hooks in a step change nothing of it, so that trial steps go without it."""
+    """Whether its per-step hooks do not change the step, so that trial steps need not call it."""
     begins_first: ClassVar[bool] = False
     """Whether ``begin_fit`` is called before that of the others, because it writes into the model."""
     from_environment: bool = False
-    """Whether the variable ``LIGHTNING_TRICKS`` asked for this one, rather than the script itself."""
+    """Whether this callback was added by the variable ``LIGHTNING_TRICKS`` rather than by the script."""
 
     _run: Run | None = None
     loaded_clock: ClockState | None = None
-    """What a checkpoint says of the clock."""
+    """The clock's state from a checkpoint."""
 
-    @functools.cached_property  # Lightning asks for it at every hook of every step
+    @functools.cached_property  # Lightning reads it at every hook of every step
     def state_key(self) -> str:
-        """The class name and what identifies the instance: the entry of ``checkpoint["callbacks"]``."""
+        """The class name and the identity of the instance: the key in ``checkpoint["callbacks"]``."""
         marks = {name: getattr(self, name) for name in self.identity}
         given = ", ".join(f"{name}={value}" for name, value in marks.items() if value is not None)
         return type(self).__name__ + (f"[{given}]" if given else "")
 
     @property
     def purpose(self) -> Purpose | None:
-        """What a run has one trick for, as a rule: two with the same purpose are warned about."""
+        """A purpose for which a run usually has a single trick; two with the same purpose cause a warning."""
         return None
 
-    # -- a fit --------------------------------------------------------------------------------------------------------
+    # -- fit --------------------------------------------------------------------------------------------------------
 
     @final
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Join the run of this fit, and forget an earlier one."""
+        """Join the run of this fit, and drop an earlier one."""
         if stage != "fit":
             self.begin_evaluation(trainer, pl_module)
             return
         run = run_of(trainer)
-        if run is not None and run.has_begun:  # of a fit that was cut off before it could end
+        if run is not None and run.has_begun:  # from a fit that was interrupted before it could end
             run.end()
             run = None
         if run is None:
@@ -88,25 +88,25 @@ class Trick(Callback):
         self._run = None
 
     def reset(self) -> None:
-        """Forget an earlier fit; a checkpoint's state is loaded after this."""
+        """Reset the state of an earlier fit; a checkpoint's state is loaded afterwards."""
 
     def begin_fit(self, run: Run) -> None:
-        """Begin in ``on_fit_start``: the optimizers are as the module built them, nothing is restored yet.
+        """Begin in ``on_fit_start``: the optimizers are as the module built them, and no checkpoint is loaded yet.
 
-        What a resumed run needs is there in ``on_train_start``, under every strategy.
+        Checkpoints are loaded in ``on_train_start``, under every strategy.
         """
 
     def optimizers_replaced(self, run: Run) -> None:
-        """Take in optimizers that have replaced those of the start."""
+        """Handle optimizers that have replaced the original ones."""
 
     def end_fit(self, run: Run) -> None:
         """End after a normal end (in ``teardown``) or, with ``run.error`` set, after an exception; called once."""
 
     def begin_evaluation(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin ``validate``, ``test`` or ``predict`` alone, in ``setup``; most tricks have no part in it."""
+        """Begin ``validate``, ``test`` or ``predict`` without fit, in ``setup``; most tricks do nothing."""
 
     def same_key_message(self) -> str:
-        """Return the message that a sibling cannot be told from this one, with what to change."""
+        """Return the message that another instance cannot be distinguished from this one, and how to change that."""
         kind = type(self).__name__
         if not self.identity:
             return f"Two `{kind}` in one Trainer would do the same work twice. Remove one of them."
@@ -114,7 +114,7 @@ class Trick(Callback):
         return f"Two `{kind}` cannot be distinguished in a checkpoint ({self.state_key}). Give one another {arguments}."
 
     def __repr__(self) -> str:
-        """Return the call that builds it, with the arguments that are not at their defaults."""
+        """Return the call that builds it, with the arguments that differ from their defaults."""
         parameters = inspect.signature(type(self).__init__).parameters
         given = [
             f"{name}={value!r}" for name, value in self.settings().items() if value != plain(parameters[name].default)
@@ -131,10 +131,10 @@ class Trick(Callback):
         named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         return {name: plain(getattr(self, name)) for name in named}
 
-    # -- the state ----------------------------------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------------------------------
 
     # Lightning refuses two stateful callbacks of one key before any hook of theirs runs, in words that do not say what
-    # to change. It looks through `wraps`, so this one passes its check, and `setup` says it better.
+    # explain what to change. It follows `wraps`, so this method passes its check, and `setup` gives a better message.
     @final
     @functools.wraps(Callback.state_dict)
     def state_dict(self) -> dict[str, Any]:  # type: ignore[override]
@@ -143,7 +143,7 @@ class Trick(Callback):
 
     @final
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep what a checkpoint holds until training starts."""
+        """Keep the state from a checkpoint until training starts."""
         state = dict(state_dict)
         self.loaded_clock = ClockState(**state.pop("clock"))
         self.load_plain_state(state)
@@ -153,13 +153,13 @@ class Trick(Callback):
         return {}
 
     def load_plain_state(self, state: dict[str, Any]) -> None:
-        """Take in what :meth:`plain_state` returned; the arguments given in the code win over a checkpoint's."""
+        """Load the result of :meth:`plain_state`; arguments given in the code take precedence over a checkpoint's."""
 
 
 def _leave_to_explicit(trainer: Trainer) -> None:
-    """Take callbacks that an environment variable asked for out of a Trainer that was given some of their class."""
+    """Remove callbacks added by the environment variable from a Trainer that already has some of their class."""
     tricks = callbacks_of(trainer, Trick)
     explicit = {type(trick) for trick in tricks if not trick.from_environment}
     leaving = [trick for trick in tricks if trick.from_environment and type(trick) in explicit]
-    if leaving:  # a new list: Lightning is going through the old one
+    if leaving:  # a new list, because Lightning is iterating over the old one
         trainer.callbacks = [cb for cb in trainer.callbacks if cb not in leaving]  # type: ignore[attr-defined]

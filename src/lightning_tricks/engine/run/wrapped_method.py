@@ -1,4 +1,4 @@
-"""Module calls: have something called with a method of one object, and take it off again in any order."""
+"""Wrapped methods: call a function before or after a method of one object; calls can be removed in any order."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ from typing import Any
 class WrappedMethod:
     """A bound method with calls before and after it.
 
-    Lightning calls the hooks of all callbacks before the module's own. What must come after the last callback, or after
-    what the module does, is called along with the module's method.
+    Lightning calls the hooks of all callbacks before the module's own. A function that must run after the last
+    callback, or after the module's own code, is called together with the module's method.
     """
 
     def __init__(self, method: Callable[..., Any]) -> None:
@@ -25,19 +25,19 @@ class WrappedMethod:
         return result
 
     def __reduce__(self) -> Any:
-        """Copy and pickle as the bare method: a copied module has nothing to do with our callbacks."""
+        """Copy and pickle as the original method, because a copied module is independent of our callbacks."""
         return self.method.__reduce__()
 
 
 def call_with(owner: object, name: str, call: Callable[[], None], *, before: bool = False) -> Callable[[], None]:
-    """Have ``call`` called after (or ``before``) each call of ``owner.name``, on this one object.
+    """Call ``call`` after (or ``before``) each call of ``owner.name``, on this object only.
 
     Returns:
-        A function that takes it off; the last one off leaves the object as it was found.
+        A function that removes the call; after the last removal the object is restored.
     """
     found = vars(owner).get(name)
     wrapped = found if isinstance(found, WrappedMethod) else WrappedMethod(getattr(owner, name))
-    object.__setattr__(owner, name, wrapped)  # a module's own would look for parameters first
+    object.__setattr__(owner, name, wrapped)  # a module's own `__setattr__` would look for parameters first
     calls = wrapped.before if before else wrapped.after
     calls.append(call)
 
@@ -48,7 +48,7 @@ def call_with(owner: object, name: str, call: Callable[[], None], *, before: boo
         if wrapped.before or wrapped.after or vars(owner).get(name) is not wrapped:
             return
         object.__delattr__(owner, name)
-        if getattr(owner, name) != wrapped.method:  # the object had an attribute of its own
+        if getattr(owner, name) != wrapped.method:  # the object had its own attribute
             object.__setattr__(owner, name, wrapped.method)
 
     return detach

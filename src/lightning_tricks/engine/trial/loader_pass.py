@@ -1,4 +1,4 @@
-"""Loader pass: read a run's training loader once, before training, and leave it as if it had not been read."""
+"""Loader pass: read the training loader of a run once before training, and restore its state."""
 
 import math
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ from lightning_tricks.engine.trial.trial_progress import progress_of
 def read_once(trainer: Trainer, pl_module: LightningModule, name: str, limit: int | None = None) -> Iterator[Any]:
     """Yield the training batches of this process, on their device.
 
-    The batches go the way that training batches go. Samplers, data sets, loaders and the global generators stand
-    afterwards where they stood.
+    The batches pass through the same hooks as training batches. Samplers, datasets, loaders and the global generators
+    are restored afterwards.
 
     Args:
-        trainer: a Trainer that fits.
+        trainer: a fitting Trainer.
         pl_module: its module.
         name: label of the progress bar.
-        limit: read at most this many batches; ``None``: all that training reads.
+        limit: maximum number of batches; ``None``: as many as training reads.
     """
     set_up_training_loader(trainer)
     own = _clone(trainer)
@@ -63,15 +63,15 @@ def _clone(trainer: Trainer) -> Any:
         return clone_loader(train_loader(trainer))
     except TypeError as error:
         raise MisconfigurationException(
-            f"The training loader can be read only once ({error}), so that its rows cannot be measured before it is "
-            "used. Return a DataLoader or a list, not a generator, or build a fitted `InputNormalizer` into the model."
+            f"The training loader can be read only once ({error}), so its rows cannot be measured before training. "
+            f"Return a DataLoader or a list, not a generator, or build a fitted `InputNormalizer` into the model."
         ) from error
 
 
 def count_own_rows(trainer: Trainer) -> float:
-    """Return how many of this process's rows, in the loader's order, no other process also has.
+    """Return the number of this process's rows, in loader order, that no other process has.
 
-    A distributed sampler repeats rows of the data set until every process has as many: the last of some processes.
+    A distributed sampler repeats rows of the dataset until all processes have the same number: the last rows of some.
     """
     loaders = loaders_of(trainer, validates=False)
     if len(loaders) != 1 or not isinstance(loaders[0], DataLoader):

@@ -1,4 +1,4 @@
-"""LR refinement: short trainings at a few rates around a suggestion, to know instead of guess."""
+"""LR refinement: compare a few rates around a suggestion by short trial trainings."""
 
 import math
 from statistics import fmean
@@ -9,25 +9,25 @@ from lightning_tricks.engine.trial.trial_validation import validation_loss
 from lightning_tricks.functional.lr_trials import best_trial, damp_move, trial_rates
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
-_JUDGED_ON = 10  # batches that a trial's loss is taken over, at least
-_SHORTEST = 20  # steps of a trial
+_JUDGED_ON = 10  # minimum number of batches over which the loss of a trial is averaged
+_SHORTEST = 20  # minimum number of steps per trial
 
 
 def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LRFinderResult:
-    """Train for a few steps at each of a few rates, from the same weights on the same batches, and settle on a rate.
+    """Train for a few steps at each of a few rates, from the same weights on the same batches, and choose a rate.
 
     Args:
-        run: in which the steps are taken.
-        result: of the sweep, with a suggestion.
-        steps: of one trial, at most.
-        budget: steps of all trials together.
+        run: the trial run in which the steps are taken.
+        result: the result of the sweep, with a suggestion.
+        steps: maximum number of steps per trial.
+        budget: total number of steps of all trials.
     """
     lr, planned = result.suggestion, result.planned_steps
     assert lr is not None
-    steps = min(steps, planned or steps)  # a trial of the whole training knows best
-    run.rewind()  # where the sweep ended, the weights may be anything
+    steps = min(steps, planned or steps)  # a trial as long as the whole training is the best evidence
+    run.rewind()  # the weights at the end of the sweep are arbitrary
     validates = validation_loss(run.trainer, run.module, limit=1) is not None
-    if not validates:  # the loss of batches that come round again says what is remembered, not what is learnt
+    if not validates:  # the loss on repeated batches measures memorization
         once = run.trainer.num_training_batches / run.trainer.accumulate_grad_batches
         steps = int(min(steps, max(once, _SHORTEST)))
     rates = trial_rates(lr, steps, budget, planned)
@@ -54,10 +54,10 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
 
 
 def _train_at(run: TrialRun, lr: float, steps: int, validates: bool) -> float:
-    """Train for a few steps and return the loss that is reached, over several batches: of one it is mostly noise.
+    """Train for a few steps and return the final loss, averaged over several batches, because one is mostly noise.
 
-    At a rate of zero steps leave the weights where they are. Nobody validates with weights that a rate has broken:
-    that may raise.
+    Steps at a rate of zero do not change the weights. There is no validation with diverged weights, because it may
+    raise.
     """
     try:
         for _ in range(steps):

@@ -1,4 +1,4 @@
-"""Run snapshot: everything that training steps change, in memory, and back again to the last bit."""
+"""Run snapshot: record everything that training steps change in memory, and restore it exactly."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,22 +15,22 @@ from lightning_tricks.functional.resharding import reshard_
 
 
 class RunSnapshot:
-    """The state of a run at one moment, in which training is set up.
+    """The state of a run at one moment after training is set up.
 
-    It holds weights, all buffers, gradients, modes and attributes of the module (metrics, recurrent states, counters),
-    optimizers with what they make at their first step, schedulers, the scaler, the generators of python, numpy, torch
-    and the device, and samplers, data sets and loaders with their generators. It copies parameters, buffers and
-    optimizer state once, and nothing of the data.
+    It contains weights, all buffers, gradients, modes and attributes of the module (metrics, recurrent states,
+    counters), optimizers with the state of their first step, schedulers, the scaler, the random generators of python,
+    numpy, torch and the device, and samplers, datasets and loaders with their generators. It copies parameters, buffers
+    and optimizer state once, and no data.
 
     Args:
-        trainer: a Trainer that fits, between two steps.
+        trainer: a fitting Trainer, between two steps.
         pl_module: its module.
-        callbacks: those that take part in the steps to come.
-        validates: validation loaders will be read too; else they are not even asked where they stand.
+        callbacks: the callbacks that take part in the coming steps.
+        validates: whether validation loaders will be read too; otherwise their positions are not recorded.
 
     Raises:
         lightning.pytorch.utilities.exceptions.MisconfigurationException: a parameter is not initialized, or something
-            that a step may move on, such as a generator, cannot be restored. Nothing has been changed.
+            that a step may advance, such as a generator, cannot be restored. Nothing has been changed.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class RunSnapshot:
         self._positions = [position_of(loader) for loader in self._loaders]
         reshard_(pl_module)
         groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        # whoever schedules knows by its version that nobody else wrote into such a tensor
+        # schedulers detect by its version whether another writer changed such a tensor
         self._memory.leave_out(*[group["lr"] for group in groups if isinstance(group["lr"], Tensor)])
         for loader in self._loaders:
             remember_loader(self._memory, loader)
@@ -59,18 +59,18 @@ class RunSnapshot:
         refuse_unrestorable(self._memory)
 
     def restore_(self) -> None:
-        """Restore everything; may be called repeatedly."""
+        """Restore everything; can be called repeatedly."""
         reshard_(self._module)
         self._memory.restore_()
         for loader, before in zip(self._loaders, self._positions, strict=True):
-            # asked first, for to load it may mean more than to stand there: to skip what lies before
+            # compared first, because loading a position may be expensive (skipping all items before it)
             if before is not None and position_of(loader) != before:
                 loader.load_state_dict(before)
         self._random()
 
 
 def refuse_lazy(pl_module: LightningModule) -> None:
-    """Refuse a module whose parameters are made by its first forward pass: a trial could not unmake them.
+    """Raise an error for a module whose first forward pass creates parameters, which a trial could not undo.
 
     Raises:
         MisconfigurationException: there are such parameters or buffers.
@@ -80,21 +80,21 @@ def refuse_lazy(pl_module: LightningModule) -> None:
     if lazy:
         raise MisconfigurationException(
             f"A trial of the training cannot restore uninitialized (lazy) parameters: {', '.join(lazy[:6])}. Call the "
-            "module on one batch before it, or build it with the sizes of its layers."
+            f"module on one batch first, or build it with explicit layer sizes."
         )
 
 
 def refuse_unrestorable(memory: ObjectSnapshot) -> None:
-    """Refuse what a run contains and cannot be restored.
+    """Raise an error for objects of a run that cannot be restored.
 
     Raises:
-        MisconfigurationException: there is something.
+        MisconfigurationException: there are such objects.
     """
     if memory.unrestorable:
         raise MisconfigurationException(
-            f"{', '.join(memory.unrestorable[:6])} can be read only once: what a trial takes from an iterator is "
-            "lost. Give a DataLoader, a list, or an object that returns a new iterator whenever it is iterated; "
-            "let a module make its iterator when an epoch starts. Or set the learning rate by hand."
+            f"{', '.join(memory.unrestorable[:6])} can be read only once, so items that a trial takes are lost. Give a "
+            f"DataLoader, a list, or an object that returns a new iterator whenever it is iterated; create a module's "
+            f"iterator when an epoch starts; or set the learning rate manually."
         )
 
 
@@ -102,19 +102,19 @@ def loaders_of(trainer: Trainer, validates: bool) -> list[Any]:
     """Return the training loaders of a run, and the validation loaders if it validates."""
     of_training, of_validation = train_loader(trainer), val_loader(trainer)
     loaders = [] if of_training is None else list(of_training.flattened)
-    if validates and of_validation is not None:  # trials leave iterators to the validation itself
+    if validates and of_validation is not None:  # trials do not touch the iterators of the validation itself
         loaders += [loader for loader in of_validation.flattened if not hasattr(loader, "__next__")]
     return loaders
 
 
 def remember_loader(memory: ObjectSnapshot, loader: Any) -> None:
-    """Remember what reading a loader moves on: samplers, generators, counters of its data set, but not the data."""
+    """Record what reading a loader changes: samplers, generators and counters of its dataset, but not the data."""
     parts = [getattr(loader, name, None) for name in ("sampler", "batch_sampler", "dataset", "generator")]
     memory.remember(loader, *parts, tensors=False)
 
 
 def position_of(loader: Any) -> Any:
-    """Return where a loader that can be resumed stands, if it is one."""
+    """Return the position of a loader if it can be resumed."""
     if hasattr(loader, "state_dict") and hasattr(loader, "load_state_dict"):
         return loader.state_dict()
     return None

@@ -1,4 +1,4 @@
-"""Trial batches: a pass of its own over the training loader of a run, which continues as if the trial had not been."""
+"""Trial batches: a separate pass over the training loader of a run, which is not affected by the trial."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +17,12 @@ _BATCH_HOOKS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_afte
 
 
 class TrialBatches:
-    """The batches of the training loader with their indices, on their device, round and round.
+    """The batches of the training loader with their indices, on their device, repeated cyclically.
 
     Args:
-        trainer: a Trainer that fits.
+        trainer: a fitting Trainer.
         pl_module: its module.
-        callbacks: those that are to see each batch.
+        callbacks: the callbacks that see each batch.
         batch_size: rows of a batch; ``None``: as the loader makes them.
 
     Attributes:
@@ -78,9 +78,9 @@ class TrialBatches:
                 )
 
     def _mover(self) -> Callable[[Any], Any]:
-        """Return what brings a batch to the device: straight where no hook on the way is the user's or a strategy's.
+        """Return the function that moves a batch to the device: directly, if no user or strategy hook is involved.
 
-        The Trainer's way through three empty hooks costs a tenth of the step of a small network.
+        The Trainer's three empty hooks take a tenth of the step time of a small network.
         """
         trainer, strategy, module = self._trainer, self._trainer.strategy, self._module
         owners = [module, trainer.datamodule] if trainer.datamodule is not None else [module]
@@ -115,12 +115,12 @@ class TrialBatches:
             return own
         except TypeError as error:
             raise MisconfigurationException(
-                f"The training loader can be read only once ({error}), so that its batches cannot be restored after a "
-                "trial. Return a DataLoader or a list, not a generator."
+                f"The training loader can be read only once ({error}), so its batches cannot be restored after a "
+                f"trial. Return a DataLoader or a list, not a generator."
             ) from error
 
     def close(self) -> None:
-        """End the workers of the own pass."""
+        """End the workers of this pass."""
         if self._loader is not None:
             shutdown_loader(self._loader)
             self._loader = None

@@ -55,7 +55,7 @@ def run_trial_fit(
     runner: Any = trainer or _plain_trainer(model, epochs)
     if "MultiProcessing" in type(runner.strategy.launcher).__name__:
         raise MisconfigurationException(
-            f"`{name}` cannot return what spawned or forked processes find. Use one device, `strategy='ddp'`"
+            f"`{name}` cannot return results from spawned or forked processes. Use one device, `strategy='ddp'`"
             f"{', or the callback `LRFinder` in the fit itself' if name == 'find_lr' else ''}."
         )
     memory = ObjectSnapshot(enter=("lightning", "pytorch_lightning"))
@@ -87,7 +87,7 @@ def end_trial_fit(trainer: Trainer) -> NoReturn:
 
 
 def _prepare_trainer(trainer: Any, trick: Trick, without: type[Trick], validates: bool) -> None:
-    """Keep only the callbacks that change a step, none that writes or stops; only trials may validate."""
+    """Keep only the callbacks that change a step, not those that write or stop; only trials validate."""
     stay = [cb for cb in trainer.callbacks if alters_steps(cb) or isinstance(cb, Trick)]
     bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]
     trainer.callbacks = [*(cb for cb in stay if not isinstance(cb, without)), trick, *bar]
@@ -95,10 +95,10 @@ def _prepare_trainer(trainer: Any, trick: Trick, without: type[Trick], validates
     trainer.num_sanity_val_steps = 0
     if not validates:
         trainer.limit_val_batches = 0
-    elif trainer.check_val_every_n_epoch is not None:  # it shall have its validation loader ready
+    elif trainer.check_val_every_n_epoch is not None:  # prepare its validation loader
         trainer.check_val_every_n_epoch = 1
     trainer.fast_dev_run = trainer.should_stop = False
-    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:  # it has fitted before
+    if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch:  # it has been fitted before
         trainer.fit_loop.max_epochs = trainer.current_epoch + 1
     if 0 <= trainer.max_steps <= trainer.global_step:
         trainer.fit_loop.epoch_loop.max_steps = -1
@@ -124,7 +124,7 @@ def _plain_trainer(model: LightningModule, epochs: int) -> Any:
 
 
 def _package_of(value: object) -> str:
-    """Return which of Lightning's two packages an object's class comes from."""
+    """Return which of Lightning's two packages the class of an object comes from."""
     roots = {cls.__module__.partition(".")[0] for cls in type(value).__mro__}
     return "pytorch_lightning" if "pytorch_lightning" in roots else "lightning.pytorch"
 

@@ -1,4 +1,4 @@
-"""Trial progress: a bar for steps that are no training, in the manner of the bar that the run has."""
+"""Trial progress: a progress bar for trial steps, in the style of the run's own bar."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 
 @contextmanager
 def progress_of(trainer: Trainer, name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yield a function that is told how many steps are done; it shows nothing where the run shows no bar."""
+    """Yield a function that takes the number of completed steps; without a bar in the run, it shows nothing."""
     bar: Any = trainer.progress_bar_callback
     if bar is None or not trainer.is_global_zero or getattr(bar, "is_disabled", True):
         yield lambda done: None

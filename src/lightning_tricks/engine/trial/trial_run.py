@@ -1,4 +1,4 @@
-"""Trial run: training steps that are taken as in training, by the Trainer's own strategy, and then never happened."""
+"""Trial run: take training steps with the Trainer's own strategy, and then undo them."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ _PATIENCE = 100
 
 
 class _SilentProfiler(PassThroughProfiler):
-    """A profiler that sees nothing: what a trial does is not part of the run's profile."""
+    """A profiler that records nothing, because a trial is not part of the run's profile."""
 
     _nothing = nullcontext()
 
@@ -31,17 +31,17 @@ class _SilentProfiler(PassThroughProfiler):
 
 
 class TrialRun:
-    """A context in which steps can be taken at any learning rate; leaving it, however, leaves the run as it was.
+    """A context in which steps can be taken at any learning rate; leaving it in any way restores the run.
 
-    Callbacks that change a step (clipping) act; the others, the loggers and what the module logs are kept out.
-    The batches come from a pass of its own over the training loader, round and round (:class:`TrialBatches`).
+    Callbacks that change a step (clipping) act; other callbacks, loggers and logged values are disabled. The batches
+    come from a separate, cyclic pass over the training loader (:class:`TrialBatches`).
 
     Args:
-        trainer: a Trainer that fits, between two steps.
+        trainer: a fitting Trainer, between two steps.
         pl_module: its module.
-        shares: of the learning rate, by optimizer and group; the largest is 1.
-        first: the run has not taken a step of its own in this process.
-        validates: validation batches will be looked at too.
+        shares: the learning rates relative to the largest, by optimizer and group.
+        first: whether the run has not taken a step in this process yet.
+        validates: whether validation batches will also be read.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class TrialRun:
         if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
             raise MisconfigurationException(
                 f"`{type(pl_module).__name__}.training_step` takes `dataloader_iter` and fetches its own batches, so "
-                "that they cannot be restored after a trial. Take `batch`, or set the learning rate by hand."
+                f"they cannot be restored after a trial. Take `batch`, or set the learning rate manually."
             )
 
     def __enter__(self) -> "TrialRun":
@@ -71,7 +71,7 @@ class TrialRun:
         self._snapshot = RunSnapshot(trainer, module, self._callbacks, self._validates)
         self._batches: TrialBatches | None = None
         try:
-            bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]  # its thread looks for it
+            bar = [cb for cb in trainer.callbacks if cb is trainer.progress_bar_callback]  # its thread accesses it
             trainer.callbacks = [*self._callbacks, *(cb for cb in bar if cb not in self._callbacks)]
             trainer.loggers = [DummyLogger() for _ in trainer.loggers]
             trainer.profiler = _SilentProfiler()
@@ -94,7 +94,7 @@ class TrialRun:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Make the module ready for steps of which nobody shall hear."""
+        """Prepare the module for steps without logging."""
         self._losses: list[Tensor] = []
         self._last: list[Tensor] = []
         self._steps_taken = 0
@@ -113,7 +113,7 @@ class TrialRun:
                 optimizer.register_step_post_hook(self._count_step)
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
-                if isinstance(group["lr"], Tensor):  # the run's own tensor stays as it is
+                if isinstance(group["lr"], Tensor):  # the run's own tensor is not changed
                     group["lr"] = group["lr"].clone()
         self._batches = TrialBatches(self.trainer, self.module, self._callbacks, self._batch_size)
         self.module.on_train_epoch_start()
@@ -130,7 +130,7 @@ class TrialRun:
         trainer = self.trainer
         trainer.callbacks, trainer.loggers, trainer.profiler, trainer.should_stop = self._before
         self._end_batches()
-        if self._first:  # DDP orders its buckets by the first backward pass, which changes how gradients are summed
+        if self._first:  # DDP orders its buckets by the first backward pass, which affects how gradients are summed
             rebuild_ddp_wrapper(trainer)
         self._snapshot.restore_()
 
@@ -138,10 +138,10 @@ class TrialRun:
         """Take one optimizer step.
 
         Args:
-            lr: the rate of the group whose rate is the largest.
+            lr: the rate of the group with the largest rate.
 
         Returns:
-            The loss before the step, on its device, of this process; ``None`` if the module returned none.
+            The loss of this process before the step, on its device; ``None`` if the module returned none.
         """
         self._losses = []
         for optimizer, shares in zip(self.trainer.optimizers, self.shares, strict=True):
@@ -176,7 +176,7 @@ class TrialRun:
             self.module.on_train_batch_end({}, batch, batch_idx)
 
     def _closure(self, batch: Any, batch_idx: int, part: int) -> Callable[[], Tensor | None]:
-        """Return what Lightning's own closure does, without counting it."""
+        """Return the equivalent of Lightning's closure, without its counters."""
         step, count = self._automatic, self.trainer.accumulate_grad_batches
         evaluated = False
 
@@ -190,11 +190,11 @@ class TrialRun:
                     return None
                 if not loss.requires_grad:
                     raise RuntimeError(
-                        f"`{type(self.module).__name__}.training_step` returns a loss without a gradient, so that no "
-                        "learning rate changes it. Return the loss itself, not a detached copy, and leave a parameter "
-                        "trainable."
+                        f"`{type(self.module).__name__}.training_step` returns a loss without a gradient, so no "
+                        f"learning rate can change it. Return the loss itself, not a detached copy, and leave at least "
+                        f"one parameter trainable."
                     )
-                if not evaluated:  # LBFGS evaluates it several times a step
+                if not evaluated:  # LBFGS evaluates it several times per step
                     self._losses.append(loss.detach())
                     evaluated = True
                 step.backward(loss / count if count > 1 else loss)
@@ -216,7 +216,7 @@ class TrialRun:
                 return
         raise RuntimeError(
             f"No optimizer took a step in {_PATIENCE} batches of `{type(self.module).__name__}.training_step`, which "
-            "optimizes manually. Call `self.optimizers().step()`."
+            f"uses manual optimization. Call `self.optimizers().step()`."
         )
 
     def _next_batch(self) -> tuple[Any, int]:
@@ -246,11 +246,11 @@ class TrialRun:
         return self._batches.rows if self._batches is not None else 0
 
     def has_broken(self) -> bool:
-        """Return whether this process's last loss is not finite, so that an error after it comes as no surprise."""
+        """Return whether this process's last loss is not finite, which explains a subsequent error."""
         return bool(self._last) and not all(bool(loss.isfinite().all()) for loss in self._last)
 
     def read(self, losses: Sequence[Tensor]) -> list[float]:
-        """Return losses as numbers, averaged over the processes; waits for the device, once for all of them."""
+        """Return losses as numbers, averaged over the processes; synchronizes once with the device."""
         mean: Tensor = self.trainer.strategy.reduce(torch.stack(list(losses)), reduce_op="mean")
         found: list[float] = mean.tolist()
         return found

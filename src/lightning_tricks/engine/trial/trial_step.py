@@ -1,4 +1,4 @@
-"""Trial step: the way from a loss to new weights, through Lightning's hooks, or straight where they are nobody's."""
+"""Trial step: go from a loss to new weights, through Lightning's hooks or directly if none is overridden."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,15 +14,15 @@ _STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_s
 
 
 class TrialStep:
-    """What happens to gradients and weights in a step of automatic optimization; Lightning counts none of it.
+    """The gradient and weight updates of a step of automatic optimization, without Lightning's counters.
 
-    Lightning leads each step through twenty methods, most of which exist to be overridden: a tenth of the time of a
-    small network's step. Where nobody has overridden one, what is left of them are three calls of torch's.
+    Lightning runs each step through twenty methods, most of which exist to be overridden; this takes a tenth of the
+    step time of a small network. If none is overridden, only three torch calls remain.
 
     Args:
-        trainer: a Trainer that fits.
+        trainer: a fitting Trainer.
         pl_module: its module.
-        callbacks: those that change a step.
+        callbacks: the callbacks that change a step.
     """
 
     def __init__(self, trainer: Trainer, pl_module: LightningModule, callbacks: Sequence[Callback]) -> None:
@@ -50,7 +50,7 @@ class TrialStep:
         )
 
     def zero_grad(self, batch_idx: int) -> None:
-        """Forget the gradients of the step before."""
+        """Clear the gradients of the previous step."""
         if self._straight:
             self._optimizer.zero_grad()
             return
@@ -67,7 +67,7 @@ class TrialStep:
             self._trainer.strategy.backward(loss, self._optimizer)
 
     def update(self, batch_idx: int, closure: Callable[[], Tensor | None]) -> None:
-        """Let the optimizer call the closure, once or several times, and change the weights."""
+        """Let the optimizer call the closure, once or several times, and update the weights."""
         if self._straight:
             self._optimizer.step(closure=closure)
         else:
@@ -75,18 +75,18 @@ class TrialStep:
 
 
 def alters_steps(callback: Callback) -> bool:
-    """Return whether a callback may change what a step does; those that write the learning rate do not count."""
+    """Return whether a callback may change a step; callbacks that write the learning rate do not count."""
     if isinstance(callback, LRContributor) or getattr(callback, "only_looks", False):
         return False
     return not is_untouched(callback, "callbacks.callback", *_STEP_HOOKS)
 
 
 def is_untouched(owner: object, file: str, *methods: str) -> bool:
-    """Return whether the code of these methods of an object stands in this file of Lightning's, of either package.
+    """Return whether these methods of an object are defined in a given file of either Lightning package.
 
-    The code of an override, of an instance's own attribute and of a wrapper, whatever it is called, stands elsewhere.
+    Overrides, instance attributes and wrappers are defined elsewhere, independent of their names.
     """
     homes = {f"lightning.pytorch.{file}", f"pytorch_lightning.{file}"}
-    shown = (method for method in methods if vars(owner).get(method, method) is not None)  # a hidden hook is idle
+    shown = (method for method in methods if vars(owner).get(method, method) is not None)  # a hidden hook does nothing
     found = (getattr(getattr(owner, method, None), "__globals__", {}) for method in shown)
     return all(names.get("__name__") in homes for names in found)

@@ -1,4 +1,4 @@
-"""Trial validation: the loss on validation batches in the middle of a trial, of which nobody hears."""
+"""Trial validation: the loss on validation batches during a trial, without logging."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -21,10 +21,11 @@ from lightning_tricks.engine.run.lightning_internals import (
 
 
 def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) -> Tensor | None:
-    """Return the loss that the module's ``validation_step`` reports, averaged over the first validation batches.
+    """Return the loss reported by the module's ``validation_step``, averaged over the first validation batches.
 
-    That is the first value that it logs under a name with "loss" in it, a torchmetrics metric included; or else the
-    loss that it returns. Neither loggers nor callbacks hear of it. Of several validation loaders the first one counts.
+    This is the first value (or torchmetrics metric) that it logs under a name containing "loss", or otherwise the loss
+    that it returns. Loggers and callbacks are not involved. If there are several validation loaders, the first one is
+    used.
 
     Args:
         trainer: a Trainer that fits, between two steps.
@@ -32,7 +33,7 @@ def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) ->
         limit: the largest number of batches.
 
     Returns:
-        The loss of this process, on its device; ``None`` on every process if one of them has no validation batches, or
+        The loss of this process, on its device; ``None`` on every process if one of them has no validation batches or
         reports no such loss.
     """
     loop: Any = trainer.fit_loop.epoch_loop.val_loop
@@ -92,7 +93,7 @@ def validation_score(trainer: Trainer, pl_module: LightningModule, limit: int, m
 
 
 def _can_validate(trainer: Trainer, pl_module: LightningModule) -> bool:
-    """Return whether there are batches that can be looked at and given back, and a step that takes them."""
+    """Return whether there are validation batches that can be read without side effects, and a step for them."""
     combined = val_loader(trainer)
     if not trainer.enable_validation or combined is None:
         return False
@@ -117,7 +118,7 @@ def _first_batches(trainer: Any, module: Any, count: int) -> Iterator[dict[str, 
 
 @contextmanager
 def _validating(trainer: Any, module: Any, listener: "_ValueListener") -> Iterator[None]:
-    """Bring module and Trainer to where they are in a validation, and back."""
+    """Put the module and the Trainer into the state of a validation, and restore them."""
     modes = [(part, part.training) for part in trainer.model.modules()]
     before = {name: vars(module)[name] for name in ("log", "log_dict") if name in vars(module)}
     vars(module).update(log=listener.log, log_dict=listener.log_dict)
@@ -175,7 +176,7 @@ class _ValueListener:
 
     @property
     def has_loss(self) -> bool:
-        """Whether there was a loss at all."""
+        """Whether there was a loss."""
         return bool(self._metric is not None or self._logged or self._returned)
 
     def score(self) -> Tensor | None:

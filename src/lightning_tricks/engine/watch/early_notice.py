@@ -1,4 +1,4 @@
-"""Early notice: warn after the sanity validation of a monitor that it did not log, an epoch before the error."""
+"""Early notice: warn after the sanity validation about a monitor that it did not log, an epoch before the error."""
 
 import re
 from collections.abc import Iterable
@@ -11,15 +11,15 @@ _VALIDATIONS = {"val", "valid", "validation", "eval", "dev"}
 
 
 def warn_of_unknown_monitor(owner: str, monitor: str, logged: Iterable[str], strict: bool = True) -> None:
-    """Warn of a monitor that the sanity validation should have logged, and did not.
+    """Warn about a monitor that the sanity validation should have logged but did not.
 
-    Training may log whatever it likes later, so that only a name of validation's, or one that differs from a logged
-    name by its spelling alone, is suspicious. It stays a warning: a module may log less in the sanity validation.
+    Training may log any metric later, so only a validation name, or a name that differs from a logged one in spelling,
+    is suspicious. It is only a warning, because a module may log less in the sanity validation.
 
     Args:
-        owner: who monitors.
-        monitor: the name.
-        logged: the names that the sanity validation logged; if there are none, it reveals nothing.
+        owner: the name of the monitoring callback.
+        monitor: the monitored name.
+        logged: the names that the sanity validation logged; without any, nothing can be concluded.
         strict: the first check raises an error if the metric is not there.
     """
     names = sorted(logged)
@@ -36,7 +36,7 @@ def warn_of_unknown_monitor(owner: str, monitor: str, logged: Iterable[str], str
 
 
 def _words(name: str) -> list[str]:
-    """Return the parts of a name, whatever separates them.
+    """Return the parts of a name, split at any separator.
 
     Example:
         >>> _words("val/loss") == _words("Val_Loss")

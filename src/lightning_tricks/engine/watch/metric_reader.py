@@ -1,4 +1,4 @@
-"""Metric reader: the value of a logged metric, the same on all ranks, and whether it is a new one."""
+"""Metric reader: read a logged metric, the same on all ranks, and whether the value is new."""
 
 from typing import NamedTuple
 
@@ -14,9 +14,9 @@ class Reading(NamedTuple):
     """A value of a metric, averaged over the ranks that have it.
 
     Attributes:
-        value: the mean; exactly the common value where the ranks agree.
-        is_new: some rank logged it, during the validation that ends or else since the last check.
-        precision: the type that it was logged with.
+        value: the mean; exactly the common value if the ranks agree.
+        is_new: whether some rank logged it during the current validation or since the last check.
+        precision: the dtype in which it was logged.
     """
 
     value: float
@@ -27,13 +27,13 @@ class Reading(NamedTuple):
 class MetricReader:
     """Read one metric of a Trainer.
 
-    A decision is made from what this returns and from nothing else of a rank's own, so that all ranks decide alike. One
-    collective (none in a single process) and one host synchronisation a reading.
+    Decisions depend only on the returned values, not on rank-specific ones, so that all ranks decide in the same way.
+    Each reading needs one collective (none in a single process) and one host synchronization.
 
     Args:
-        owner: who reads it, for messages.
+        owner: the name of the reader, for messages.
         monitor: the key of the metric.
-        strict: a metric that is not logged is an error, not a warning.
+        strict: whether a metric that is not logged raises an error instead of a warning.
     """
 
     def __init__(self, owner: str, monitor: str, strict: bool) -> None:
@@ -45,11 +45,11 @@ class MetricReader:
         self._warned = False
 
     def start_validation(self, trainer: Trainer) -> None:
-        """Remember what is logged when a validation starts: only what comes after it is the validation's."""
+        """Record the logged values at the start of a validation, to recognize those that the validation logs."""
         self._at_validation = _Mark(trainer.callback_metrics.get(self.monitor))
 
     def _is_new(self, tensor: Tensor | None) -> bool:
-        """Return whether a validation wrote this value or, outside of one, anything since the last check."""
+        """Return whether the validation wrote this value or, outside of one, whether it is new."""
         before, self._at_validation = self._at_validation or self._checked, None
         is_new = before.differs_from(tensor)
         if before is self._checked or is_new:
@@ -57,10 +57,10 @@ class MetricReader:
         return is_new
 
     def read(self, trainer: Trainer) -> Reading | None:
-        """Return the metric, ``None`` if no rank has it; every rank must call it.
+        """Return the metric, or ``None`` if no rank has it; every rank must call this.
 
         Raises:
-            RuntimeError: it is not a single number.
+            RuntimeError: the metric is not a single number.
         """
         tensor = trainer.callback_metrics.get(self.monitor)
         if tensor is not None and tensor.numel() != 1:
@@ -89,25 +89,25 @@ class MetricReader:
         """Raise, or warn once, because the metric was not logged.
 
         Raises:
-            RuntimeError: where it is strict; the message names the metrics that are logged.
+            RuntimeError: if strict; the message names the logged metrics.
         """
         logged = ", ".join(f"`{name}`" for name in sorted(trainer.callback_metrics)) or "none"
         offer = did_you_mean(f"`{name}`" for name in close_names(self.monitor, trainer.callback_metrics))
         message = (
             f"`{self.owner}` monitors `{self.monitor}`, which is not available. Logged by now: {logged}.{offer} Log it "
-            f'with `self.log("{self.monitor}", ...)`, or monitor another.'
+            f'with `self.log("{self.monitor}", ...)`, or monitor another metric.'
         )
         if self.strict:
             raise RuntimeError(message)
         if not self._warned:
             self._warned = True
-            rank_zero_warn(message + " Until then nothing is checked.", category=RuntimeWarning)
+            rank_zero_warn(message + " Nothing is checked until then.", category=RuntimeWarning)
 
 
 class _Mark:
-    """A logged value at one moment, by which a later one is told from it.
+    """A logged value at one moment, used to recognize later values.
 
-    The tensor is held, so that its memory cannot be given to another.
+    A reference is kept, so that the tensor's memory cannot be reused.
     """
 
     def __init__(self, tensor: Tensor | None) -> None:
@@ -115,7 +115,7 @@ class _Mark:
         self._version = None if tensor is None or tensor.is_inference() else tensor._version
 
     def differs_from(self, tensor: Tensor | None) -> bool:
-        """Return whether this is another tensor, or one written since; a view of it is not another."""
+        """Return whether this is a different tensor, or one written since then; a view does not count as different."""
         if tensor is None:
             return False
         if self._tensor is None or self._tensor.data_ptr() != tensor.data_ptr():
@@ -131,7 +131,7 @@ def _precision(dtype: torch.dtype) -> torch.dtype:
 
 
 def _mean(values: list[float]) -> float:
-    """Return the mean; of equal values that value itself, where (x + x + x) / 3 may be off by a rounding."""
+    """Return the mean; equal values are returned exactly, because (x + x + x) / 3 may be rounded."""
     if len(set(values)) == 1:
         return values[0]
     return sum(values) / len(values)

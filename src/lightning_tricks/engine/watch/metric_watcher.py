@@ -1,4 +1,4 @@
-"""Metric watchers: the hooks that every callback watching a metric shares; a subclass says what a new value brings."""
+"""Metric watchers: the hooks of all callbacks that watch a metric; a subclass defines the effect of a new value."""
 
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ from lightning_tricks.functional.plateau import Mode, PlateauState, is_better, w
 
 
 class MetricWatcher(Trick):
-    """A trick that checks a metric: once a validation run if validation logs it, else once a training epoch."""
+    """A trick that checks a metric, once per validation if validation logs it, otherwise once per epoch."""
 
     identity: ClassVar[tuple[str, ...]] = ("monitor", "mode")
 
@@ -28,7 +28,7 @@ class MetricWatcher(Trick):
     strict: bool
     restore_best: bool
     check_on_train_epoch_end: bool | None = None
-    """When to check: ``None``: as the class says; True or False: at the end of the training epoch or of validation."""
+    """When to check: at the end of the training epoch (True) or of validation (False); ``None``: see the class."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class MetricWatcher(Trick):
 
     @property
     def best_score(self) -> float:
-        """The best score so far; before the first, what any is better than."""
+        """The best score so far; before the first check, the worst possible value."""
         return worst(self.mode) if self.state.best_score is None else self.state.best_score
 
     @property
@@ -54,37 +54,37 @@ class MetricWatcher(Trick):
 
     @property
     def wait_count(self) -> int:
-        """Checks in a row without a new best."""
+        """Consecutive checks without a new best."""
         return self.state.wait_count
 
     @property
     def stopped_epoch(self) -> int:
-        """The epoch in which this callback stopped the run, 0 if it did not."""
+        """The epoch in which this callback stopped the run; 0 if it did not."""
         return self._record.stopped_epoch
 
     @property
     def stopping_reason_message(self) -> str | None:
-        """Why this callback stopped the run, ``None`` if it did not."""
+        """The reason why this callback stopped the run; ``None`` if it did not."""
         return self._record.stop_reason
 
     def observe(self, trainer: Trainer, reading: Reading) -> None:
-        """Take in a new value: move on ``self.state``."""
+        """Update ``self.state`` with a new value."""
         raise NotImplementedError
 
     def reason(self, value: float) -> str | None:
-        """Return why the run should stop after a check of that value, if it should."""
+        """Return the reason to stop after a check of this value, or ``None``."""
         raise NotImplementedError
 
     def counts(self) -> bool:
-        """Return whether a check that is made now counts."""
+        """Return whether a check at this time counts."""
         return True
 
     def outcome(self) -> dict[str, float]:
-        """Return the numbers that a person asks for after a run, by name."""
+        """Return the results of the run by name."""
         return {"best_score": self.best_score, "wait_count": self.wait_count}
 
     def describe_best(self) -> str:
-        """Return what the best score was, and where."""
+        """Return the best score and where it was reached."""
         if self.state.best_score is None:
             return f"No {self.monitor} was better than {self.best_score}"
         where = f"epoch {self._record.best_epoch}, step {self._record.best_step}"
@@ -95,25 +95,25 @@ class MetricWatcher(Trick):
         return self._weights.was_restored
 
     def summary_sentences(self) -> list[str]:
-        """Return further sentences about the run."""
+        """Return additional sentences about the run."""
         return []
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
     def begin_fit(self, run: Run) -> None:
-        """Refuse contradictions; be called after the module's own hooks, which may log the metric."""
+        """Raise an error for contradictions, and act after the module's own hooks, which may log the metric."""
         trainer, module = run.trainer, run.module
         refuse_other_modes(trainer, self)
         warn_of_other_bests(self, run.members_of(MetricWatcher))
         self._reader = MetricReader(type(self).__name__, self.monitor, self.strict)
         run.call_with(module, "on_train_epoch_end", lambda: self._end_epoch(trainer, module))
-        # averaging callbacks write their weights in `on_train_end`, the module may export them in its own
+        # averaging callbacks write their weights in `on_train_end`; the module may export them in its own
         run.call_with(module, "on_train_end", lambda: self._finish(trainer, module), before=True)
-        # the first hook of a validation: callbacks exchange weights in later ones
+        # the first hook of a validation; callbacks swap weights in later ones
         run.call_with(module, "on_validation_model_eval", lambda: self._begin_validation(trainer, module), before=True)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Continue where a checkpoint left off: everything is restored now, under every strategy."""
+        """Continue from a checkpoint, which has been loaded by now under every strategy."""
         self._is_running = self._has_run = True
         self._is_resumed = self._record.position >= 0 or trainer.global_step > 0
         if self.restore_best:
@@ -122,7 +122,8 @@ class MetricWatcher(Trick):
             if self.state.best_score is not None and self._weights.score is None:
                 rank_zero_warn(
                     f"`{type(self).__name__}` continues with a best `{self.monitor}` of {self.best_score:g}, but the "
-                    "checkpoint does not hold the weights of that check. It can restore only those of a later check."
+                    "checkpoint does not contain the weights of that check. Only weights of later checks can be "
+                    "restored."
                 )
         if self._record.stopped and self._record.last_score is not None:
             batches = trainer.fit_loop.batch_idx + 1
@@ -151,7 +152,7 @@ class MetricWatcher(Trick):
             self._record.rewind = False
             self._weights.restore(pl_module)
 
-    # -- the checks -------------------------------------------------------------------------------------------------
+    # -- checks -------------------------------------------------------------------------------------------------
 
     def _watches(self, trainer: Trainer) -> bool:
         return bool(trainer.state.fn == "fit" and not trainer.fast_dev_run)  # type: ignore[attr-defined]
@@ -195,7 +196,7 @@ class MetricWatcher(Trick):
         self._weights.drop_evaluated()
 
     def _end_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check what training logged, its own ``on_train_epoch_end`` included."""
+        """Check a metric of training, including those logged in ``on_train_epoch_end``."""
         if self.restore_best and self._watches(trainer):
             self._weights.note_trained(pl_module)
         if not self._watches(trainer) or self.check_on_train_epoch_end is False:
@@ -212,7 +213,7 @@ class MetricWatcher(Trick):
         return self._record.by_validation or self._sanity_logs
 
     def _may_still_be_logged(self, trainer: Trainer) -> bool:
-        """A validation is still to log it, or the part of the epoch before the resume did."""
+        """Return whether a coming validation will log the metric, or the epoch did before the resume."""
         return self._is_resumed or (trainer.enable_validation and not self._has_validated)
 
     def _check(
@@ -238,7 +239,7 @@ class MetricWatcher(Trick):
         return is_better(reading.value, best, mode=self.mode, min_delta=self.min_delta, precision=reading.precision)
 
     def _judge(self, trainer: Trainer, value: float, epoch_ends: bool) -> None:
-        """Stop if there is a reason, and not before the Trainer may: ``should_stop`` is never taken back."""
+        """Stop if there is a reason, but not before the Trainer may stop, because ``should_stop`` is never reset."""
         reason = self.reason(value)
         epochs = trainer.current_epoch + epoch_ends
         may_stop = epochs >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
@@ -248,14 +249,14 @@ class MetricWatcher(Trick):
             self._record.mark_continuing()
 
     def stop(self, trainer: Trainer, reason: str) -> None:
-        """End the run, and remember when and why."""
+        """End the run, and record when and why."""
         trainer.should_stop = True
         self._record.stop(trainer.current_epoch, reason)
 
-    # -- the end ----------------------------------------------------------------------------------------------------
+    # -- end ----------------------------------------------------------------------------------------------------
 
     def _finish(self, trainer: Trainer, pl_module: LightningModule, interrupted: bool = False) -> None:
-        """Restore the best weights, after whatever all callbacks do at the end, and say how the run went."""
+        """Restore the best weights, after the last hooks of all callbacks, and log the outcome of the run."""
         if not self._is_running:
             return
         self._is_running = False
@@ -269,24 +270,24 @@ class MetricWatcher(Trick):
             report_end(trainer, self, watchers, has_checked=self._record.position >= 0, interrupted=interrupted)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Restore the best weights where a finished run was resumed, so that nothing was left to train."""
+        """Restore the best weights if a finished run was resumed and nothing was left to train."""
         if self.restore_best and not self._has_run:
             self._weights.restore(pl_module, together=False)
 
     def end_fit(self, run: Run) -> None:
-        """On Ctrl-C restore the best weights, now that every callback that saves a checkpoint has done so."""
+        """On Ctrl-C, restore the best weights after all callbacks have saved their checkpoints."""
         self._is_running = self._is_running and isinstance(run.error, KeyboardInterrupt)
         self._finish(run.trainer, run.module, interrupted=True)
 
-    # -- the state --------------------------------------------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------------------------------
 
     def plain_state(self) -> dict[str, Any]:
-        """Return what the scores came to, where the watch stands, and the best weights."""
+        """Return the state of the scores, the record of the watch, and the best weights."""
         weights = self._weights.state() if self.restore_best else {}
         return {"plateau": asdict(self.state), "record": asdict(self._record), "weights": weights}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Under DDP let rank 0, who has the best weights and writes the file, add them."""
+        """Under DDP, let rank 0, which has the best weights and writes the file, add them."""
         entry = checkpoint.get("callbacks", {}).get(self.state_key)
         if entry:
             self._weights.complete_(entry["weights"])

@@ -1,4 +1,4 @@
-"""Monitor conflicts: callbacks next to a watcher that contradict it, or stop a run before it could act."""
+"""Monitor conflicts: find callbacks that contradict a watcher, or stop a run before it can act."""
 
 import inspect
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _BETTER = {"min": "lower", "max": "higher"}
 
 
 class Watcher(Protocol):
-    """What is looked at."""
+    """The compared attributes."""
 
     monitor: str
     mode: Any
@@ -23,10 +23,10 @@ class Watcher(Protocol):
 
 
 def refuse_other_modes(trainer: Trainer, watcher: Watcher) -> None:
-    """Refuse that two callbacks mean the opposite by one metric; two of one class may, by the user's wish.
+    """Raise an error if two callbacks use one metric with opposite modes; two of the same class may do so.
 
     Raises:
-        MisconfigurationException: one takes lower for better, the other higher.
+        MisconfigurationException: lower is better for one callback and worse for the other.
     """
     ours = type(watcher).__name__
     for other in _of_kinds(trainer, "EarlyStopping", "MetricWatcher"):
@@ -39,22 +39,22 @@ def refuse_other_modes(trainer: Trainer, watcher: Watcher) -> None:
 
 
 def warn_of_other_bests(watcher: Watcher, watchers: Iterable[Watcher]) -> None:
-    """Warn, once for a pair, that two restore the weights that were best by different metrics."""
+    """Warn, once per pair, that two callbacks restore the weights that were best by different metrics."""
     for other in watchers:
-        if other is watcher:  # the later of a pair warns, of those before it
+        if other is watcher:  # the later one of a pair warns
             return
         if watcher.restore_best and other.restore_best and other.monitor != watcher.monitor:
             rank_zero_warn(
-                f"{other.state_key} and {watcher.state_key} both restore their best weights; in the end those of the "
-                "latter remain. Set `restore_best=False` in one of them."
+                f"{other.state_key} and {watcher.state_key} both restore their best weights; those of the latter are "
+                f"kept. Set `restore_best=False` in one of them."
             )
 
 
 def warn_of_early_stops(trainer: Trainer, monitor: str, mode: str, patience: int) -> None:
     """Warn about an early stopping, Lightning's or ours, whose patience is not longer than that of the plateau rule.
 
-    Ours with the same patience waits for the cuts (:func:`waits_for_cuts`); if both have their default patience, nobody
-    chose a number that could be wrong.
+    Our class with the same patience waits for the reductions (:func:`waits_for_cuts`). If both have their default
+    patience, the user has not chosen a wrong number, and there is no warning.
     """
     rule = f"`ReduceLROnPlateau(monitor={monitor!r}, patience={patience})`"
     for other in _of_kinds(trainer, "EarlyStopping"):
@@ -63,18 +63,18 @@ def warn_of_early_stops(trainer: Trainer, monitor: str, mode: str, patience: int
         stopping = f"`EarlyStopping(monitor={other.monitor!r}, patience={other.patience})`"
         if not (_is_ours(other) and (other.monitor, other.mode, other.patience) == (monitor, mode, patience)):
             rank_zero_warn(
-                f"{stopping} stops before {rule} has cut the learning rate. Give it a longer `patience`: several times "
-                "this one."
+                f"{stopping} stops before {rule} has reduced the learning rate. Give it a longer `patience`, several "
+                f"times that of the plateau rule."
             )
         elif patience != inspect.signature(type(other).__init__).parameters["patience"].default:
             rank_zero_warn(
-                f"{stopping} is not more patient than {rule}, so it waits until the learning rate can be cut no "
-                "further. To stop earlier, give it a `patience` of several times this one."
+                f"{stopping} has no longer patience than {rule}, so it waits until the learning rate cannot be reduced "
+                f"further. To stop earlier, give it a `patience` of several times that of the plateau rule."
             )
 
 
 class Cutter(Protocol):
-    """What is asked of a plateau rule."""
+    """The attributes of a plateau rule that are read."""
 
     monitor: str
     mode: Any
@@ -84,12 +84,12 @@ class Cutter(Protocol):
 
 
 def waits_for_cuts(trainer: Trainer, stopping: Any, position: int) -> bool:
-    """Return whether an early stopping leaves a check to a plateau rule of the same metric and the same patience.
+    """Return whether early stopping leaves a check to a plateau rule with the same metric and patience.
 
     Args:
-        trainer: has the rule among its callbacks.
-        stopping: has a ``monitor``, a ``mode`` and a ``patience``.
-        position: of the check; the rule may have seen it already, or not yet.
+        trainer: the Trainer whose callbacks may include such a rule.
+        stopping: a callback with ``monitor``, ``mode`` and ``patience``.
+        position: the position of the check, which the rule may or may not have processed yet.
     """
     rules: list[Cutter] = [rule for rule in _of_kinds(trainer, "ReduceLROnPlateau") if _is_ours(rule)]
     same = (stopping.monitor, stopping.mode, stopping.patience)
@@ -101,6 +101,6 @@ def _is_ours(callback: object) -> bool:
 
 
 def _of_kinds(trainer: Trainer, *names: str) -> list[Any]:
-    """Return the callbacks of the classes of these names, whichever package they come from."""
+    """Return the callbacks with these class names, from any package."""
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
     return [cb for cb in callbacks if any(kind.__name__ in names for kind in type(cb).__mro__)]

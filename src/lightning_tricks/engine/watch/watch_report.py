@@ -1,4 +1,4 @@
-"""Watch report: say in one line how a run ended, and hand its outcome to whoever started it in another process."""
+"""Watch report: log in one line how a run ended, and pass its outcome to the process that started it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Protocol
@@ -55,12 +55,12 @@ def report_end(
 
 
 def closing_line(trainer: Trainer, watchers: Iterable[Reporter], interrupted: bool) -> str:
-    """Return what stopped the run, the best scores and where, and the path of the learning rate.
+    """Return what stopped the run, the best scores with their positions, and the path of the learning rate.
 
-    Epochs are numbered from 0, as in Lightning's logs and checkpoints; a step is the number of optimizer steps taken.
+    Epochs are numbered from 0, as in Lightning's logs and checkpoints; a step is the number of optimizer steps so far.
     """
     watchers = list(watchers)
-    tricks = list(dict.fromkeys([*watchers, *callbacks_of(trainer, Trick)]))  # LiveControl stops too
+    tricks = list(dict.fromkeys([*watchers, *callbacks_of(trainer, Trick)]))  # LiveControl can also stop a run
     found = [(type(trick).__name__, getattr(trick, "stopping_reason_message", None)) for trick in tricks]
     reasons = [f"{name}: {reason}" for name, reason in found if reason]
     if interrupted:
@@ -83,6 +83,6 @@ def closing_line(trainer: Trainer, watchers: Iterable[Reporter], interrupted: bo
 
 
 def publish(trainer: Trainer, key: str, outcome: Mapping[str, float]) -> None:
-    """Put the outcome among the Trainer's metrics, which come back from spawned and forked processes."""
+    """Add the outcome to the Trainer's metrics, which are returned from spawned and forked processes."""
     for name, value in outcome.items():
         trainer.callback_metrics[f"{key}/{name}"] = torch.tensor(float(value), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The data: yours go here. For a start, 1,797 hand-written digits that scikit-learn includes."""
+"""The data: replace them with yours. As an example, the 1,797 handwritten digits included in scikit-learn."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The model: yours goes here. Nothing in it knows a trick."""
+"""The model: replace it with yours. It does not refer to any trick."""
 
 import lightning as L
 import torch
@@ -39,5 +39,5 @@ class Classifier(L.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """SGD; tricks move its learning rate, so it comes without a scheduler."""
+        """Return SGD without a scheduler, because tricks control its learning rate."""
         return torch.optim.SGD(self.parameters(), lr=self.hparams["lr"], momentum=0.9)

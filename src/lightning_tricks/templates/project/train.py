@@ -1,4 +1,4 @@
-"""Train as conf/train.yaml configures; every value can be overridden on the command line.
+"""Train as configured in conf/train.yaml; every value can be overridden on the command line.
 
 Usage::
 
@@ -21,8 +21,8 @@ from lightning_tricks.hydra import instantiate_callbacks
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> float:
-    """Fit, test and print; returns the best validation loss, which a sweeper may minimise."""
-    warnings.filterwarnings("ignore", ".*does not have many workers")  # these data are in memory
+    """Fit, test and print the metrics; return the best validation loss, which a sweeper can minimize."""
+    warnings.filterwarnings("ignore", ".*does not have many workers")  # the data are in memory
     out = HydraConfig.get().runtime.output_dir
     L.seed_everything(cfg.seed, workers=True)
     model, data = instantiate(cfg.model), instantiate(cfg.data)

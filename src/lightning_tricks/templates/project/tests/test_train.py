@@ -1,4 +1,4 @@
-"""It trains: a few epochs from the command line, in a folder that is thrown away."""
+"""Train for a few epochs from the command line, in a temporary folder."""
 
 import re
 import subprocess
