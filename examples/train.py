@@ -4,7 +4,7 @@ Usage::
 
     python examples/train.py
     python examples/train.py experiment=lstm trainer=ddp_fork
-    python examples/train.py experiment=plain tricks=[cosine_decay] tricks.cosine_decay.warmup=100st
+    python examples/train.py experiment=plain 'tricks=[cosine_decay]' tricks.cosine_decay.warmup=100st
     python examples/train.py -m experiment=plain model.lr=0.01,0.1 'tricks=[],[cosine_decay]'
 """
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from lightning_tricks.cli.target import TARGET_HELP, load_target
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
         model, data = load_target(args.target)
         where = {"datamodule": data} if hasattr(data, "train_dataloader") else {"train_dataloaders": data}
         names = ("min_lr", "max_lr", "num_steps", "refine", "suggestion", "epochs", "seed")
-        result = find_lr(model, **where, **{name: getattr(args, name) for name in names})
+        with redirect_stdout(sys.stderr):  # the progress bar and what the user's own code prints are no result
+            result = find_lr(model, **where, **{name: getattr(args, name) for name in names})
         print(result)
         if args.plot:
             result.plot().savefig(args.plot, dpi=150)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.lr_preview import LRPreview
 
 _EXAMPLE = (
-    "example: lightning-tricks preview tricks=[cosine_warm_restarts,reduce_lr_on_plateau] "
+    "example: lightning-tricks preview 'tricks=[cosine_warm_restarts,reduce_lr_on_plateau]' "
     "tricks.cosine_warm_restarts.t_0=5 --epochs 40 --steps-per-epoch 100 --plot lr.png"
 )
 

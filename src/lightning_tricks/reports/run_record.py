@@ -93,5 +93,7 @@ def read_record(path: Path) -> RunRecord:
     file = path / "report.json" if path.is_dir() else path
     try:
         return RunRecord.from_json(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no {file}. A run with `RunReport` writes one when it ends.") from error
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error

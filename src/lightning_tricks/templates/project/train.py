@@ -3,7 +3,7 @@
 Usage::
 
     python train.py
-    python train.py tricks=[one_cycle] trainer.max_epochs=5
+    python train.py 'tricks=[one_cycle]' trainer.max_epochs=5
     python train.py -m model.lr=0.01,0.1
 """
 
