@@ -142,7 +142,7 @@ class _BatchSizeFinder(Trick):
             search = BatchSizeSearch(run, self.monitor, sizes, own, lr, self.budget)
             with progress_of(trainer, "Batch sizes", len(sizes)) as show:
                 trials = search.try_sizes(lr_of, show)
-        self._refuse_short_budget(trials, search.seconds)
+        self._refuse_short_budget(trials)
         scores = {trial.size: trial.score for trial in trials}
         size, reason = choose_batch_size(
             search.start, scores, mode=self.mode, tolerance=self.tolerance, monitor=self.monitor
@@ -161,7 +161,7 @@ class _BatchSizeFinder(Trick):
             )
         return self.sizes
 
-    def _refuse_short_budget(self, trials: list[BatchSizeTrial], seconds: float) -> None:
+    def _refuse_short_budget(self, trials: list[BatchSizeTrial]) -> None:
         tried = [trial for trial in trials if trial.state != "not tried"]
         if all(trial.state == "too slow" for trial in tried):
             raise ValueError(

@@ -92,7 +92,7 @@ def plot_sweep(
             "\n".join(textwrap.wrap(head + reason, 95)), color="C3" if lr is None else "0.2", fontsize=9, pad=20
         )
     ax.set_xscale("log")
-    ax.set_ylim(*_limits(losses, smoothed))
+    ax.set_ylim(*_limits(losses))
     ax.set_xlabel("learning rate")
     ax.set_ylabel("loss")
     ax.grid(alpha=0.25)
@@ -105,7 +105,7 @@ def _nearest(lrs: Sequence[float], lr: float) -> int:
     return min(range(len(lrs)), key=lambda i: abs(math.log(lrs[i] / lr)))
 
 
-def _limits(losses: Sequence[float], smoothed: Sequence[float]) -> tuple[float, float]:
+def _limits(losses: Sequence[float]) -> tuple[float, float]:
     """Return the y limits that show the fall; the diverging losses at the end are cut off."""
     finite = [loss for loss in losses if math.isfinite(loss)] or [0.0, 1.0]
     low = min(finite)

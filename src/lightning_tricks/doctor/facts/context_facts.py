@@ -28,7 +28,6 @@ class RowsFacts:
 
     Attributes:
         read: the number of training rows that were read.
-        complete: whether all rows were read.
         duplicates: the share of them that equal an earlier one, including targets.
         overlap: the share of the validation rows that are in the training set, estimated if not all were read.
         overlapping: the number of such rows that were found.
@@ -42,7 +41,6 @@ class RowsFacts:
     """
 
     read: int
-    complete: bool
     duplicates: float | None = None
     overlap: float | None = None
     overlapping: int = 0

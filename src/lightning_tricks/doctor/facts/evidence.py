@@ -30,12 +30,10 @@ class GroupFact:
         settings: ``lr``, ``weight_decay``, ``momentum``, ``eps``, ...; pairs such as betas as ``betas.0`` and
         ``betas.1``.
         parameters: their names in the model.
-        foreign: how many of its tensors do not belong to the model.
     """
 
     settings: dict[str, Scalar]
     parameters: tuple[str, ...]
-    foreign: int = 0
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,5 @@ LOSSES = words("""
     multi_margin_loss multilabel_margin_loss multilabel_soft_margin_loss triplet_margin_loss cosine_embedding_loss
     ctc_loss
 """)
-LEAVES = words("parameter buffer batch constant")
 # random draws, from which masks are computed
 RANDOM = words("bernoulli rand randn random exponential randint randperm multinomial poisson normal randint_like")

@@ -62,7 +62,6 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
         classes, reasons["classes"] = None, "the targets of the training set are not classes"
     return RowsFacts(
         read=len(marks or ()),
-        complete=len(marks or ()) == count,
         duplicates=None if marks is None else 1 - len({mark.whole for mark in marks}) / len(marks),
         overlap=overlap,
         overlapping=found,

@@ -40,7 +40,7 @@ def measure_influence(
         return "fewer than four samples, or a step that calls no module"
     args, kwargs = calls[path]
     target = model.get_submodule(path)
-    names = {id(leaf): place for place, leaf in walk_batch(batch)} | _arguments(target, args, kwargs)
+    names = {id(leaf): place for place, leaf in walk_batch(batch)} | _arguments(kwargs)
     given = [
         each for each in dict.fromkeys(changeable_tensors_in((args, kwargs))) if each.dim() and each.shape[0] == size
     ]
@@ -69,7 +69,7 @@ def measure_influence(
     return InfluenceFacts(path, tuple(facts), gradients)
 
 
-def _arguments(target: nn.Module, args: Any, kwargs: Any) -> dict[int, str]:
+def _arguments(kwargs: Any) -> dict[int, str]:
     """Return the names of tensors passed by keyword."""
     return {id(value): name for name, value in kwargs.items() if isinstance(value, Tensor)}
 

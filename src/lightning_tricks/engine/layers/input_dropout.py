@@ -33,7 +33,6 @@ class InputDropout:
         self.num_masks = 0
         self.feeder: Any = None
         self._old_rate: float | None = None
-        self._layer: Any = layer
         self._mark = mark
         self._last: tuple[nn.Module, Any, Any] | None = None  # a dropout layer, its input and its output
         self._watches: list[Any] = [

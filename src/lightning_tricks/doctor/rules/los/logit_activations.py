@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
-from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.naming import call_of
 from lightning_tricks.doctor.facts.operations import DROPOUTS, SHAPES, words
 from lightning_tricks.doctor.facts.trace_facts import Operation
@@ -34,13 +33,13 @@ def activation_on_logits(evidence: Evidence, *, room: float = 5.0) -> Iterator[S
     for loss, given, _ in compared(graph, "cross_entropy", "binary_cross_entropy_with_logits"):
         made = graph[graph.source(given, SHAPES | DROPOUTS)]
         squashes = made.op in _SQUASHING or (made.op == "sigmoid" and loss.op == "cross_entropy")
-        if squashes or _cuts(graph, made, room):
+        if squashes or _cuts(made, room):
             limits = f", which limits the logits to {_RANGES[made.op]}" if made.op in _RANGES else ""
             message = f"{call_of(evidence, made)} is the last operation before `{loss.op}`{limits}"
             yield Symptom(made.module or place_of(loss), message, f"pass the logits to `{loss.op}` without `{made.op}`")
 
 
-def _cuts(graph: Graph, made: Operation, room: float) -> bool:
+def _cuts(made: Operation, room: float) -> bool:
     """Return whether the bounds of a clamp are too tight for logits."""
     if made.op not in ("clamp", "clamp_min", "clamp_max"):
         return False
