@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lightning.pytorch import Callback
 
 import lightning_tricks
 
@@ -248,7 +249,7 @@ def test_a_planted_long_file_and_a_planted_empty_name_are_caught() -> None:
     assert not misnamed("durations")
 
 
-BESIDE_CALLBACKS = {"find_lr", "lr_preview"}
+BESIDE_CALLBACKS = {"find_batch_size", "find_lr", "lr_preview"}
 """Files of the room `callbacks` that hold a public function instead of a callback."""
 
 
@@ -257,8 +258,10 @@ def homeless(stems: set[str], homes: set[str]) -> set[str]:
     return stems - homes - BESIDE_CALLBACKS - {"__init__"}
 
 
-def test_the_room_of_the_callbacks_holds_public_callbacks_and_two_functions() -> None:
-    homes = {home.rpartition(".")[2] for home in lightning_tricks._HOMES.values() if home.startswith("callbacks.")}
+def test_the_room_of_the_callbacks_holds_public_callbacks_and_three_functions() -> None:
+    public = {name: getattr(lightning_tricks, name) for name in lightning_tricks.__all__}
+    callbacks = {name for name, value in public.items() if isinstance(value, type) and issubclass(value, Callback)}
+    homes = {lightning_tricks._HOMES[name].rpartition(".")[2] for name in callbacks}
     stems = {file.stem for file in (SRC / "callbacks").glob("*.py")}
     assert homeless(stems, homes) == set()
     assert homeless({*stems, "planted_machinery"}, homes) == {"planted_machinery"}
