@@ -13,7 +13,7 @@ def suggestions_for(overrides: Sequence[str], message: str = "") -> str:
 
     Args:
         overrides: as they were typed; ``tricks@callbacks=[...]`` makes ``callbacks.NAME.KEY`` a setting too.
-        message: what Hydra says of them; then only what it names is looked at.
+        message: Hydra's error; if given, only the names in it are checked.
 
     Example:
         >>> suggestions_for(["tricks=[cosine_dekay]"])
