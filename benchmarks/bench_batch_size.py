@@ -1,13 +1,15 @@
-"""`find_batch_size` against a long exhaustive run: how often they agree within a factor of two.
+"""`find_batch_size` against an exhaustive run: how often they agree within a factor of two.
 
-For each of three tasks the exhaustive run trains at every size for a long time, in a plain loop without Lightning, and
-chooses by the same rule. `find_batch_size` then has a tenth of that time, with ten other seeds. The clock is the time
-that this process computed, so that other work on the machine does not count. `--plot DIR` writes the pictures of
-`docs/sizes.md`.
+For each of three tasks `find_batch_size` looks with ten seeds. The exhaustive run trains at every size with so many
+other seeds that it takes at least ten times as long, in a plain loop without Lightning, and chooses by the same rule
+from the mean scores. `--long SECONDS` trains at every size for so long instead, with one seed: with enough time all
+sizes reach the same score, so that the rule takes the smallest. The clock is the time that this process computed, so
+that other work on the machine does not count. `--plot DIR` writes the curves of the first seed.
 """
 
 import argparse
 import logging
+import math
 import statistics
 import time
 import warnings
@@ -31,7 +33,7 @@ from lightning_tricks.functional.batch_size_choice import choose_batch_size, sca
 SIZES = [16, 32, 64, 128, 256, 512]
 OWN = 64
 POINTS = 8
-SHARE = 0.08  # of the exhaustive run's time; starting a Trainer and the first steps come on top
+TIMES = 10.5  # as much time as a search has an exhaustive run, at least
 Data = tuple[Tensor, Tensor]
 
 
@@ -162,9 +164,12 @@ def search(task: Task, budget: float, seed: int) -> BatchSizeResult:
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Print the sizes and how often they agree."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=60.0, help="of an exhaustive run, all sizes together")
+    parser.add_argument("--budget", type=float, default=3.0, help="seconds of a search, all sizes together")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--long", type=float, help="seconds of one long run at each size, instead of many seeds")
+    parser.add_argument("--task", type=int, choices=range(3), help="only this one")
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
@@ -172,24 +177,31 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     batch_size_search.perf_counter = time.process_time
     for place, task in enumerate(tasks()):
-        begin = time.process_time()
-        scores = exhaustive(task, args.seconds / len(SIZES), seed=1000)
-        whole = time.process_time() - begin
-        start = scores.pop(0)
-        truth = choose_batch_size(start, scores)
-        print(f"{task.name}: exhaustive {truth.size}, {truth.reason}", flush=True)
-        print("  " + ", ".join(f"{size}: {score:.4g}" for size, score in scores.items()), flush=True)
-        found, times = [], []
-        for seed in range(args.seeds):
-            begin = time.process_time()
-            result = search(task, SHARE * args.seconds, seed)
-            times.append(time.process_time() - begin)
-            found.append(result.suggestion or 0)
-            if args.plot and seed == 0:
-                result.plot().savefig(args.plot / f"batch_size_{place}.png")
-        agree = sum(0.5 <= size / (truth.size or 1) <= 2 for size in found)
-        share = statistics.fmean(times) / whole
-        print(f"  find_batch_size {found}: {agree} of {len(found)} within a factor of two, {share:.3f} of the time")
+        if args.task in (None, place):
+            compare(task, args.budget, args.seeds, args.long, args.plot and args.plot / f"batch_size_{place}.png")
+
+
+def compare(task: Task, budget: float, seeds: int, long: float | None, plot: Path | None) -> None:
+    """Search with several seeds, then train exhaustively."""
+    begin = time.process_time()
+    results = [search(task, budget, seed) for seed in range(seeds)]
+    spent = (time.process_time() - begin) / seeds
+    if plot:
+        results[0].plot().savefig(plot)
+    seconds = statistics.fmean(result.seconds for result in results)
+    repeats = 1 if long else math.ceil(TIMES * spent / (len(SIZES) * seconds))
+    begin = time.process_time()
+    runs = [exhaustive(task, long or seconds, 1000 + repeat) for repeat in range(repeats)]
+    whole = time.process_time() - begin
+    scores = {size: statistics.fmean(run[size] for run in runs) for size in runs[0]}
+    truth = choose_batch_size(scores.pop(0), scores)
+    found = [result.suggestion or 0 for result in results]
+    agree = sum(0.5 <= size / (truth.size or 1) <= 2 for size in found)
+    print(
+        f"{task.name}: exhaustive {truth.size} ({repeats} seeds, {long or seconds:.2g} s at each size): {truth.reason}"
+    )
+    print("  " + ", ".join(f"{size}: {score:.4g}" for size, score in scores.items()))
+    print(f"  find_batch_size {found}: {agree} of {seeds} within a factor of two, {spent / whole:.3f} of the time")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 from lightning_tricks import BatchSizeResult, CosineDecay, LRFinder, find_batch_size
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.trial import batch_size_search
 from lightning_tricks.engine.trial.trial_run import TrialRun
 
@@ -144,6 +145,21 @@ def test_the_choice_is_the_smallest_of_those_that_are_as_good() -> None:
     assert result.reason == "`score` goes from 0 to 32, the best improvement"
 
 
+def test_a_machine_that_slows_down_does_not_make_a_trial_longer(clock: Clock) -> None:
+    class Slowing(Net):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            self.count += 1
+            clock.now += 0.01 if self.count > 2 else 0.0
+            return super().training_step(batch, batch_idx)
+
+        count = 0
+
+    result = find(Slowing(), budget=0.5)
+    for trial in result.trials:
+        assert trial.seconds <= result.seconds + 0.011, "one step"
+        assert len(trial.curve) > 4
+
+
 def test_lack_of_memory_is_survived_and_larger_sizes_are_not_tried() -> None:
     class Full(Net):
         def training_step(self, batch: Any, batch_idx: int) -> Any:
@@ -186,11 +202,11 @@ def test_streams_custom_batch_samplers_limits_workers_and_manual_optimization_ar
     for train, arguments in (
         (DataLoader(Endless(200), 8), {}),
         (sampled, {}),
-        (loader(32, num_workers=1, drop_last=True), {"sizes": [32, 48], "budget": 0.05}),
+        (loader(32, num_workers=1, drop_last=True), {"sizes": [48], "budget": 0.03}),
         (loader(), {"trainer": trainer(limit_train_batches=4)}),
     ):
         result = find(train=train, **arguments)
-        assert [trial.state for trial in result.trials] == ["completed"] * 2
+        assert {trial.state for trial in result.trials} == {"completed"}
         assert all(trial.rows >= trial.size * trial.steps * 0.5 for trial in result.trials)
     assert find(Net(manual=True)).trials[1].state == "completed"
     assert find(train=loader(), trainer=trainer(limit_train_batches=2), sizes=None).trials[-1].size == 16
@@ -272,6 +288,12 @@ def test_bad_input_has_a_clear_answer_and_changes_nothing(
         find(model, **arguments)
     assert same(weights(model), before)
     assert same(torch.get_rng_state(), state)
+
+
+def test_an_engine_that_keeps_the_state_to_itself_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "strategy_is", lambda run, *names: "DeepSpeedStrategy" in names)
+    with pytest.raises(MisconfigurationException, match="`find_batch_size` cannot act under DeepSpeed"):
+        find()
 
 
 def test_an_error_at_the_loaders_own_size_is_the_users_own() -> None:

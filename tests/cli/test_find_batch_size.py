@@ -1,11 +1,13 @@
 """`lightning-tricks find-batch-size`: a size from the command line."""
 
 import json
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from lightning_tricks.cli.main import main
+from lightning_tricks.engine.trial import batch_size_search
 
 CODE = """
 import torch
@@ -26,6 +28,12 @@ class Flat(Own):
     def validation_step(self, batch, batch_idx):
         self.log("val_loss", torch.tensor(1.0))
 """
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each look at the clock take a hundredth of a second, however loaded the machine is."""
+    monkeypatch.setattr(batch_size_search, "perf_counter", count(step=0.01).__next__)
 
 
 @pytest.fixture

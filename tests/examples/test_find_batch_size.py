@@ -11,7 +11,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "find_batch_size.py"
 
 def test_it_finds_a_size_and_draws_the_trials(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(EXAMPLE), str(tmp_path / "sizes.png"), "4s"]
+    command = [sys.executable, str(EXAMPLE), str(tmp_path / "sizes.png"), "8s"]
     run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
     assert run.returncode == 0, run.stderr
     found = re.search(r"batch size (\d+): `val_accuracy` goes from", run.stdout)

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
 from lightning_tricks.callbacks.lr_finder import LRFinder
 from lightning_tricks.core.arguments import check_choice, check_count, check_list, check_number, check_text
 from lightning_tricks.core.time_budgets import parse_budget
 from lightning_tricks.engine.lr.base_lr import rate_shares, top_lr
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.trial.batch_size_search import BatchSizeSearch
 from lightning_tricks.engine.trial.resized_loader import batch_size_of, rows_of
@@ -125,6 +127,14 @@ class _BatchSizeFinder(Trick):
         self.sizes, self.budget, self.monitor, self.mode = sizes, budget, monitor, mode
         self.lr_rule, self.tolerance = lr_rule, tolerance
         self.result: BatchSizeResult | None = None
+
+    def begin_fit(self, run: Run) -> None:
+        """Refuse an engine that keeps the state to itself."""
+        if run.strategy_is("DeepSpeedStrategy"):
+            raise MisconfigurationException(
+                "`find_batch_size` cannot act under DeepSpeed, whose engine does not expose weights and optimizer "
+                "state, so that they cannot be restored. Find the size with another strategy."
+            )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find a size."""

@@ -1,10 +1,13 @@
 """Gradient noise scale: against the truth of a linear model, and without a trace."""
 
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import noise_ranks
 import pytest
 import torch
+from subprocesses import run_script
 from tiny import Net, StatefulLoader
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -80,6 +83,21 @@ def test_a_smaller_last_batch_is_left_out_and_num_batches_bounds_the_reading() -
 def test_what_cannot_be_measured_is_refused(data: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         gradient_noise_scale(Linear(), data)
+
+
+def test_the_ranks_together_measure_what_one_process_measures_on_all_batches(tmp_path: Path) -> None:
+    run = run_script("noise_ranks", tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    ranks = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert ranks[0]["together"] == ranks[1]["together"]
+    assert ranks[0]["alone"] != ranks[1]["alone"]
+    whole = gradient_noise_scale(noise_ranks.Linear(), noise_ranks.batches())
+    simple, small, large, small_batch, large_batch, low, high = ranks[0]["together"]
+    assert [simple, small, large] == pytest.approx(list(whole[:3]))
+    assert (small_batch, large_batch) == (64, 512)
+    assert low < simple < high
+    assert ranks[0]["one batch each"][4] == 128
+    assert "got 64, 32 rows" in ranks[1]["error"]
 
 
 def test_wrong_arguments_are_refused() -> None:

@@ -16,6 +16,7 @@ from lightning_tricks.reports.batch_size_result import BatchSizeTrial, State
 
 _FOR_VALIDATION = 0.25  # share of the budget
 _RESERVE = 0.9  # share of what is left for training: first steps and rewinding take time too
+_LEAST = 0.25  # share of the budget for training, however long validations take
 _MOST = 10**9  # batches of a validation without an end
 _LOOKED_AT = 4  # batches by which the time of a validation is measured
 
@@ -45,7 +46,8 @@ class BatchSizeSearch:
         again = self.now()
         self.start = self.score()
         validating = self.plan.points * len(sizes) * self.since(again)
-        self.seconds = _RESERVE * max(0.0, budget - self.since(begin) - validating) / len(sizes)
+        left = _RESERVE * (budget - self.since(begin) - validating)
+        self.seconds = max(left, _LEAST * budget) / len(sizes)
 
     def _plan_validation(self, seconds: float) -> ValidationPlan:
         counts = self.run.trainer.fit_loop.epoch_loop.val_loop.max_batches or [1]

@@ -68,18 +68,25 @@ class SizeTrial:
         for point in range(1, points + 1):
             due = self._search.seconds * point / points
             while due - self._spent > self._pace / 2:
-                self._take_steps(max(1, int((due - self._spent) / self._pace / 2)))  # half: the pace may change
+                self._take_steps(due - self._spent)
             score = self._search.score()
             self._curve.append((self._spent, self._rows(), score))
             if not math.isfinite(score):
                 return Outcome("diverged", f"`{self._search.monitor}` is {score}")
         return Outcome()
 
-    def _take_steps(self, count: int) -> None:
+    def _take_steps(self, seconds: float) -> None:
+        """Take steps for so long at most; how many follows from the pace, which the first steps misjudge.
+
+        Several processes take the same number of steps, so that none of them may look at its own clock on the way.
+        """
+        count = max(1, min(int(seconds / self._pace / 2), self._steps))
         begin = self._search.now()
         for _ in range(count):
             self._run.step(self._rate())
             self._steps += 1
+            if self._run.trainer.world_size == 1 and self._search.now() - begin > seconds:
+                break
         self._spent += self._search.since(begin)
         self._pace = max(self._spent / self._steps, 1e-9)
 
