@@ -157,6 +157,7 @@ def test_a_step_that_cannot_be_followed_is_a_warning_and_the_fit_goes_on(recwarn
     net = Breaks()
     fit(InitializeWeights("lsuv"), net=net, max_epochs=1)
     assert any("`InitializeWeights` could not run a step" in str(warning.message) for warning in recwarn)
+    assert len(net.trace) == 6
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,9 @@ def test_a_changed_file_is_read_again(write: Write) -> None:
 
 def test_a_file_with_an_underscore_is_a_neighbour_and_no_file_of_rules(write: Write) -> None:
     write(_limits="LEAST = 8\n", widths="from _limits import LEAST\n" + WIDE.replace("least=8", "least=LEAST"))
-    assert ("OWN001", "0") in found(diagnose(MODEL, select=["OWN001"]))
+    report = diagnose(MODEL, select=["OWN001"])
+    assert ("OWN001", "0") in found(report)
+    assert not [note for note in report.notes if "_limits" in note]
     sys.modules.pop("_limits")
 
 
