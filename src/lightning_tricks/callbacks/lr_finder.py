@@ -130,6 +130,11 @@ class LRFinder(Trick):
                 "`find_lr(model, ...)`, and give it to the optimizer; or use the engine's own scheduler `LRRangeTest`."
             )
         check_has_rates(run.trainer)
+        if any(type(callback).__name__ == "LearningRateFinder" for callback in run.trainer.callbacks):
+            rank_zero_warn(
+                "Lightning's `LearningRateFinder` and `LRFinder` both search for a learning rate, and the rate of "
+                "`LRFinder` is used. Remove one of them."
+            )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Search for a rate, once in each listed epoch, also across a restart."""

@@ -2,10 +2,12 @@
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from lightning.pytorch import Callback
-from tiny import fit
+from lightning.pytorch.callbacks import BatchSizeFinder, EarlyStopping, LearningRateFinder
+from tiny import Net, fit
 
 import lightning_tricks as lt
 from lightning_tricks.hydra.compose import compose_tricks
@@ -58,6 +60,26 @@ def test_two_for_one_purpose_are_named_once(tricks: list[Callback], message: str
 )
 def test_what_belongs_together_is_silent(tricks: list[Callback]) -> None:
     assert warned(tricks) == []
+
+
+def test_two_finders_and_two_early_stoppings_of_two_libraries_are_named() -> None:
+    theirs = [LearningRateFinder(num_training_steps=10), EarlyStopping("val_loss")]
+    finders, stoppings = warned([*theirs, lt.LRFinder(num_steps=20), lt.EarlyStopping("val_loss")])
+    assert "`LearningRateFinder` and `LRFinder` both search" in finders
+    assert "`EarlyStopping(patience=3)` and that of lightning-tricks both stop training by `val_loss`" in stoppings
+    assert warned([EarlyStopping("train_loss"), lt.EarlyStopping("val_loss")]) == []
+
+
+@pytest.mark.parametrize("tuner", [LearningRateFinder(num_training_steps=10), BatchSizeFinder(max_trials=2)])
+def test_a_trial_of_lightnings_tuner_is_no_part_of_the_run(tuner: Callback, tmp_path: Path) -> None:
+    class Sized(Net):
+        batch_size = 4
+
+    watchers = [lt.EarlyStopping("val_loss"), lt.ReduceLROnPlateau("train_loss"), lt.RunReport(str(tmp_path))]
+    fit(tuner, *watchers, net=Sized(), max_epochs=2, default_root_dir=tmp_path)
+    assert [check.step for check in watchers[1].history] == [6, 12]
+    assert watchers[2].report.epochs == 2
+    assert set(watchers[2].report.metrics["val_loss"].steps) == {6, 12}
 
 
 def test_a_recipe_on_top_of_a_schedule_is_named_too() -> None:

@@ -151,7 +151,7 @@ class Run:
         Returns:
             A function that removes the call earlier.
         """
-        detach = call_with(owner, name, call, before=before)
+        detach = call_with(owner, name, self._as_callback(call) if owner is self.module else call, before=before)
         self.on_end(detach)
         return detach
 
@@ -161,6 +161,15 @@ class Run:
         A hook that acts at few batches would cost each step.
         """
         self._before_next_batch.append(call)
+
+    def _as_callback(self, call: Callable[[], None]) -> Callable[[], None]:
+        """Return a call that, like a callback, is left out where Lightning's tuner trains without the callbacks."""
+
+        def call_with_callbacks() -> None:
+            if any(callback is self._driver for callback in self.trainer.callbacks):
+                call()
+
+        return call_with_callbacks
 
     def act_first(self, member: Member) -> None:
         """Call a trick's hooks before those of all other callbacks, independent of its position in the list."""

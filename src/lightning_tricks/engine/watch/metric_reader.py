@@ -94,7 +94,7 @@ class MetricReader:
         logged = ", ".join(f"`{name}`" for name in sorted(trainer.callback_metrics)) or "none"
         offer = did_you_mean(f"`{name}`" for name in close_names(self.monitor, trainer.callback_metrics))
         message = (
-            f"`{self.owner}` monitors `{self.monitor}`, which is not available. Logged by now: {logged}.{offer} Log it "
+            f"`{self.owner}` monitors `{self.monitor}`, which is not available. Logged so far: {logged}.{offer} Log it "
             f'with `self.log("{self.monitor}", ...)`, or monitor another metric.'
         )
         if self.strict:

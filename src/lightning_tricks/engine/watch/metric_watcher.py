@@ -11,7 +11,7 @@ from lightning_tricks.engine.run.trick import Trick, callbacks_of
 from lightning_tricks.engine.watch.best_weights import BestWeights
 from lightning_tricks.engine.watch.early_notice import warn_of_unknown_monitor
 from lightning_tricks.engine.watch.metric_reader import MetricReader, Reading
-from lightning_tricks.engine.watch.monitor_conflicts import refuse_other_modes, warn_of_other_bests
+from lightning_tricks.engine.watch.monitor_conflicts import refuse_other_modes, warn_of_other_bests, warn_of_other_stops
 from lightning_tricks.engine.watch.watch_record import WatchRecord
 from lightning_tricks.engine.watch.watch_report import publish, report_end
 from lightning_tricks.functional.plateau import Mode, PlateauState, is_better, worst
@@ -105,6 +105,7 @@ class MetricWatcher(Trick):
         trainer, module = run.trainer, run.module
         refuse_other_modes(trainer, self)
         warn_of_other_bests(self, run.members_of(MetricWatcher))
+        warn_of_other_stops(trainer, self)
         self._reader = MetricReader(type(self).__name__, self.monitor, self.strict)
         run.call_with(module, "on_train_epoch_end", lambda: self._end_epoch(trainer, module))
         # averaging callbacks write their weights in `on_train_end`; the module may export them in its own

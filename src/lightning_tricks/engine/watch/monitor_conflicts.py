@@ -73,6 +73,18 @@ def warn_of_early_stops(trainer: Trainer, monitor: str, mode: str, patience: int
             )
 
 
+def warn_of_other_stops(trainer: Trainer, watcher: Watcher) -> None:
+    """Warn of an early stopping of Lightning's next to one of ours by the same metric: the less patient one decides."""
+    if type(watcher).__name__ != "EarlyStopping":
+        return
+    for other in _of_kinds(trainer, "EarlyStopping"):
+        if not _is_ours(other) and other.monitor == watcher.monitor:
+            rank_zero_warn(
+                f"Lightning's `EarlyStopping(patience={other.patience})` and that of lightning-tricks both stop "
+                f"training by `{watcher.monitor}`, and the less patient one decides. Keep one of them."
+            )
+
+
 class Cutter(Protocol):
     """The attributes of a plateau rule that are read."""
 
