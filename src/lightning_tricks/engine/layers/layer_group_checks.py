@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_list, shown
+from lightning_tricks.core.class_names import is_instance_of
 from lightning_tricks.engine.run.run import Run, strategy_is
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.layer_groups import LayerGroup, describe_groups
@@ -72,7 +73,7 @@ def refuse_unsplittable(trainer: Trainer, trick: Trick) -> None:
         MisconfigurationException: L-BFGS, which treats all parameters as one vector.
     """
     for optimizer in trainer.optimizers:
-        if any(kind.__name__ == "LBFGS" for kind in type(optimizer).__mro__):
+        if is_instance_of(optimizer, "LBFGS"):
             raise MisconfigurationException(
                 f"`{type(trick).__name__}` needs parameter groups, but {type(optimizer).__name__} supports only one."
             )

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch.optim import Optimizer
 
+from lightning_tricks.core.class_names import is_instance_of
 from lightning_tricks.engine.run.clock import Clock, ClockState
 from lightning_tricks.engine.run.combinations import warn_of_shared_purposes
 from lightning_tricks.engine.run.driver import RunDriver
@@ -288,4 +289,4 @@ def run_of(trainer: Trainer) -> Run | None:
 
 def strategy_is(trainer: Any, *names: str) -> bool:
     """Return whether a Trainer's strategy is one of these, by class name, from any package."""
-    return any(kind.__name__ in names for kind in type(trainer.strategy).__mro__)
+    return is_instance_of(trainer.strategy, *names)

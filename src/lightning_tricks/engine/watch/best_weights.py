@@ -7,8 +7,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
+from lightning_tricks.core.class_names import is_instance_of
 from lightning_tricks.core.tensor_copies import bit_sums, changed_names, is_plain
 from lightning_tricks.core.weight_snapshot import WeightSnapshot, is_sharded, named_tensors
+from lightning_tricks.engine.run.run import strategy_is
 from lightning_tricks.engine.run.trick import Trick
 
 
@@ -44,8 +46,7 @@ class BestWeights:
     def start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Determine which ranks keep a copy; the checkpoint has been loaded by now."""
         sharded = is_sharded(pl_module)
-        strategies = {kind.__name__ for kind in type(trainer.strategy).__mro__}
-        self._is_shared = trainer.world_size > 1 and not sharded and "DDPStrategy" in strategies
+        self._is_shared = trainer.world_size > 1 and not sharded and strategy_is(trainer, "DDPStrategy")
         self._is_keeper = trainer.is_global_zero or not self._is_shared
         self._is_saved = self._is_shared or (trainer.world_size == 1 and not sharded)
         if not self._is_saved:
@@ -184,7 +185,7 @@ class BestWeights:
 def _averaging_callbacks(trainer: Trainer) -> list[Any]:
     """Return the ``WeightAveraging`` callbacks of either Lightning package, which keep their average after fit."""
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    return [cb for cb in callbacks if any(kind.__name__ == "WeightAveraging" for kind in type(cb).__mro__)]
+    return [cb for cb in callbacks if is_instance_of(cb, "WeightAveraging")]
 
 
 def _names_of_enders(trainer: Trainer) -> str:

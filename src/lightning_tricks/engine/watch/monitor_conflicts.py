@@ -8,6 +8,8 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
+from lightning_tricks.core.class_names import is_instance_of
+
 _BETTER = {"min": "lower", "max": "higher"}
 
 
@@ -109,10 +111,10 @@ def waits_for_cuts(trainer: Trainer, stopping: Any, position: int) -> bool:
 
 
 def _is_ours(callback: object) -> bool:
-    return any(kind.__name__ == "MetricWatcher" for kind in type(callback).__mro__)
+    return is_instance_of(callback, "MetricWatcher")
 
 
 def _of_kinds(trainer: Trainer, *names: str) -> list[Any]:
     """Return the callbacks with these class names, from any package."""
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    return [cb for cb in callbacks if any(kind.__name__ in names for kind in type(cb).__mro__)]
+    return [cb for cb in callbacks if is_instance_of(cb, *names)]
