@@ -50,9 +50,11 @@ def main(cfg: DictConfig) -> float:
 
 def report(metrics: dict[str, float], model: str, out: Path) -> None:
     """Print one line per result."""
-    lines = {"model": model, "training loss": metrics["train_loss"], "val loss": metrics["val_loss"]}
+    lines: dict[str, object] = {"model": model, "training loss": metrics["train_loss"], "val loss": metrics["val_loss"]}
     lines |= {name.replace("_", " "): value for name, value in metrics.items() if name.startswith("test_")}
     lines |= {"curves": out / "curves.png", "numbers": out / "metrics.csv"}
+    if (out / "report.html").is_file():
+        lines["report"] = out / "report.html"
     print()
     for name, value in lines.items():
         print(f"{name:<13} {value:.3f}" if isinstance(value, float) else f"{name:<13} {value}")

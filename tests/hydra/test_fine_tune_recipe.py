@@ -7,7 +7,7 @@ from tiny import BATCHES, fit
 from unfreezing import Deep
 
 from hydra import compose, initialize_config_dir
-from lightning_tricks import CosineDecay, DiscriminativeLR, GradualUnfreezing, instantiate_callbacks
+from lightning_tricks import CosineDecay, DiscriminativeLR, GradualUnfreezing, RunReport, instantiate_callbacks
 
 
 def test_the_recipe_fine_tunes_as_the_guides_say(tmp_path: Path) -> None:
@@ -18,8 +18,13 @@ def test_the_recipe_fine_tunes_as_the_guides_say(tmp_path: Path) -> None:
     with initialize_config_dir(str(tmp_path), version_base="1.3"):
         cfg = compose("app", overrides=["+recipes=fine_tune", *groups])
     callbacks = instantiate_callbacks(cfg.tricks)
-    assert [type(callback) for callback in callbacks] == [DiscriminativeLR, GradualUnfreezing, CosineDecay]
-    net = fit(*callbacks, net=Deep(), max_epochs=5)
+    assert [type(callback) for callback in callbacks] == [
+        DiscriminativeLR,
+        GradualUnfreezing,
+        CosineDecay,
+        RunReport,
+    ]
+    net = fit(*callbacks, net=Deep(), max_epochs=5, default_root_dir=str(tmp_path))
     assert callbacks[1].thawed == [0, 1, 2]  # type: ignore[attr-defined]
     _, lrs = net.trace[BATCHES]
     assert [lr / lrs[-1] for lr in lrs] == pytest.approx([2.6**-2, 2.6**-1, 1])

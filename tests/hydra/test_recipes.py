@@ -28,10 +28,12 @@ def test_each_recipe_composes_and_builds(recipe: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("recipe", [path.stem for path in RECIPES])
-def test_each_recipe_trains_in_an_experiment_of_the_demo(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_recipe_trains_in_an_experiment_of_the_demo(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "examples"))
     few = ["trainer.max_epochs=4", "+trainer.limit_train_batches=6", "+trainer.limit_val_batches=1"]
-    quiet = ["+trainer.logger=false", "+trainer.enable_progress_bar=false"]
+    quiet = ["+trainer.logger=false", "+trainer.enable_progress_bar=false", f"+trainer.default_root_dir={tmp_path}"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("train", overrides=[f"experiment={recipe}", *few, *quiet])
     callbacks = instantiate_callbacks(cfg.tricks)
@@ -41,6 +43,7 @@ def test_each_recipe_trains_in_an_experiment_of_the_demo(recipe: str, monkeypatc
         trainer.fit(instantiate(cfg.model), instantiate(cfg.data))
     assert trainer.current_epoch == 4
     assert math.isfinite(trainer.callback_metrics["val_loss"])
+    assert (tmp_path / "report.html").is_file()
 
 
 def test_no_improvement_halves_ten_times_and_stops_without_the_other_rule_in_its_way(tmp_path: Path, recwarn) -> None:
@@ -50,7 +53,7 @@ def test_no_improvement_halves_ten_times_and_stops_without_the_other_rule_in_its
         "tricks.reduce_lr_on_plateau.monitor=score",
         "tricks.early_stopping.monitor=score",
     )
-    plateau, stopping = instantiate_callbacks(cfg.tricks)
+    plateau, stopping, _ = instantiate_callbacks(cfg.tricks)
     assert isinstance(plateau, ReduceLROnPlateau)
     assert isinstance(stopping, EarlyStopping)
     fit_scripted(Scripted([1.0]), plateau, stopping)

@@ -128,9 +128,9 @@ def test_the_test_set_is_judged_by_its_looks_and_its_gap_to_validation() -> None
     assert item(replace(guarded, looks=1), "looks").status == "done"
     assert item(replace(guarded, looks=3), "looks").evidence == "3 configurations have been tested"
     assert item(guarded, "test_gap").evidence == "this run was not tested"
-    near, far = ({"test_accuracy": 0.5, "test_loss": loss} for loss in (0.62, 0.9))
+    near, far = ({"test_accuracy": 0.5, "test_loss": loss} for loss in (0.85, 0.95))
     assert item(replace(guarded, test=near), "test_gap").status == "done"
-    assert item(replace(guarded, test=far), "test_gap").evidence == "test_loss 0.9 against val_loss 0.6 at best"
+    assert item(replace(guarded, test=far), "test_gap").evidence == "test_loss 0.95 against val_loss 0.6 at best"
     assert item(replace(guarded, test=far), "test_gap").status == "missing"
     assert item(replace(guarded, test={"test_loss": None}), "test_gap").status == "unknown"
 

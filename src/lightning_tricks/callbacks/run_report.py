@@ -16,7 +16,7 @@ from lightning_tricks.core.arguments import check_count, check_flag, check_text
 from lightning_tricks.engine.checkup.gradient_probe import GradientProbe
 from lightning_tricks.engine.checkup.report_output import log_picture, write_files
 from lightning_tricks.engine.checkup.run_history import RunHistory
-from lightning_tricks.engine.checkup.run_sampling import RunSampling, Value
+from lightning_tricks.engine.checkup.run_sampling import RunSampling, Value, mean_samples
 from lightning_tricks.engine.checkup.run_summary import (
     count_looks,
     part_readers,
@@ -26,6 +26,7 @@ from lightning_tricks.engine.checkup.run_summary import (
 )
 from lightning_tricks.engine.checkup.step_watch import StepWatch
 from lightning_tricks.engine.control.run_folder import run_folders
+from lightning_tricks.engine.run.idle_hooks import hide_idle_hooks
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.reports.run_record import RunRecord
@@ -114,6 +115,7 @@ class RunReport(Trick):
         probe = GradientProbe(lambda optimizer: self._measure(run, optimizer))
         run.trainer.callbacks = [probe, *run.trainer.callbacks]  # a new list: Lightning iterates the old one
         run.on_end(lambda: _remove(run.trainer, probe))
+        run.on_end(hide_idle_hooks([probe]))
         run.call_with(run.module, "on_train_epoch_end", lambda: self._end_epoch(run))
 
     def _measure(self, run: Run, optimizer: Optimizer) -> None:
@@ -279,21 +281,3 @@ def _remove(trainer: Any, callback: object) -> None:
 def _distance(trainer: Any) -> int:
     """Return the intervals between samples, in batches and in steps."""
     return trainer.log_every_n_steps or 50
-
-
-def mean_samples(everyone: list[list[tuple[int, dict[str, float]]]]) -> list[tuple[int, dict[str, float]]]:
-    """Return the mean over the processes of samples that each took at the same points.
-
-    Example:
-        >>> mean_samples([[(1, {"loss": 1.0})], [(1, {"loss": 3.0, "only here": 5.0})]])
-        [(1, {'loss': 2.0, 'only here': 5.0})]
-    """
-    if len(everyone) == 1:
-        return everyone[0]
-    joined = []
-    for place in range(max(map(len, everyone))):
-        here = [samples[place] for samples in everyone if place < len(samples)]
-        names = dict.fromkeys(name for _, values in here for name in values)
-        found = {name: [values[name] for _, values in here if name in values] for name in names}
-        joined.append((here[0][0], {name: sum(numbers) / len(numbers) for name, numbers in found.items()}))
-    return joined

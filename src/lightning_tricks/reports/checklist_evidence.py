@@ -7,7 +7,9 @@ from lightning_tricks.reports.checklist import Item
 from lightning_tricks.reports.series import Series
 
 _GAP = 1.1
-"""A validation loss above its best by this factor, while the training loss fell, counts as a gap."""
+"""A validation loss that has risen above its best by this factor, while the training loss fell, is a gap."""
+_TEST_GAP = 1.5
+"""A test loss above the best validation loss by this factor is a gap; the best of many checks is optimistic itself."""
 
 
 class Found(Protocol):
@@ -162,4 +164,4 @@ def find_test_gap(record: Record) -> tuple[bool, str] | None:
     if test is None or best is None:
         return None
     (name, loss), lowest = test, best[1]
-    return loss > _GAP * lowest > 0, f"{name} {loss:.4g} against {val} {lowest:.4g} at best"
+    return loss > _TEST_GAP * lowest > 0, f"{name} {loss:.4g} against {val} {lowest:.4g} at best"

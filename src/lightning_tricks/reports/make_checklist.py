@@ -226,7 +226,7 @@ def _looks(record: Record) -> Item:
     if record.looks > 1:
         evidence = f"{record.looks} configurations have been tested"
         return Item(key, title, "missing", evidence, "choose by the validation set, then test on new rows")
-    return Item(key, title, "done", f"{record.looks} configurations have been tested")
+    return Item(key, title, "done", "one configuration has been tested" if record.looks else "none has been tested yet")
 
 
 def _test_gap(record: Record) -> Item:

@@ -31,7 +31,7 @@ STYLE = """
 .lt-run .line { fill: none; stroke-width: 1.8; stroke-linejoin: round; }
 .lt-run .level { fill: none; stroke: currentColor; stroke-dasharray: 5 3; }
 .lt-run .band { fill: var(--c1); opacity: .16; }
-.lt-run .heat { fill: var(--c0); }
+.lt-run .heat { fill: none; stroke: var(--c0); shape-rendering: crispEdges; }
 .lt-run svg.rows { min-width: 34rem; }
 .lt-run .bar { fill: none; stroke-width: 9; } .lt-run .event { fill: currentColor; stroke: none; }
 .lt-run .c0 { stroke: var(--c0); } .lt-run .c1 { stroke: var(--c1); } .lt-run .c2 { stroke: var(--c2); }

@@ -92,15 +92,18 @@ def heat_map(steps: Sequence[int], names: Sequence[str], rows: Sequence[Sequence
     width = (WIDTH - left - RIGHT) / max(len(steps), 1)
     parts = []
     every = max(1, math.ceil(11 / cell))
+    shades: dict[float, list[str]] = {}  # one path for each shade: a rectangle for each cell takes ten times the space
     for i, (name, row) in enumerate(zip(names, rows, strict=True)):
         if i % every == 0:
             parts.append(_text(left - 5, top + i * cell + cell / 2 + 3, _short(name, 24), "end"))
         for j, value in enumerate(row):
             if value is not None and value > 0:
-                box = (
-                    f'x="{left + j * width:.1f}" y="{top + i * cell:.1f}" width="{width + 0.2:.1f}" height="{cell:.1f}"'
-                )
-                parts.append(f'<rect class="heat" {box} fill-opacity="{_opacity(value)}"/>')
+                shade, start = _opacity(value), left + j * width
+                shades.setdefault(shade, []).append(f"M{start:.1f} {top + (i + 0.5) * cell:.1f}h{width:.2f}")
+    parts += [
+        f'<path class="heat" stroke-width="{cell:.1f}" stroke-opacity="{shade}" d="{"".join(cells)}"/>'
+        for shade, cells in sorted(shades.items())
+    ]
     bottom = top + len(names) * cell
     parts += _step_labels(left, bottom, steps[0], steps[-1])
     return f"{_scrolled(parts, alt, bottom + 22)}{_heat_key()}"
@@ -163,8 +166,8 @@ def _scrolled(parts: Sequence[str], alt: str, height: float) -> str:
 def _heat_key() -> str:
     """Return the legend of a heat map."""
     shades = "".join(
-        f'<li><svg class="mark" viewBox="0 0 22 8" aria-hidden="true"><path class="heat" fill-opacity="'
-        f'{_opacity(10.0**decade)}" d="M0 0H22V8H0Z"/></svg>1e{decade}</li>'
+        f'<li><svg class="mark" viewBox="0 0 22 8" aria-hidden="true"><path class="heat" stroke-width="8" '
+        f'stroke-opacity="{_opacity(10.0**decade)}" d="M0 4H22"/></svg>1e{decade}</li>'
         for decade in range(-5, 1)
     )
     return f'<ul class="legend">{shades}</ul>'
@@ -227,7 +230,8 @@ def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
 
 
 def _opacity(value: float) -> float:
-    return round(min(max((math.log10(value) + 6) / 6, 0.02), 1), 2)
+    """Return one of 40 shades."""
+    return round(40 * min(max((math.log10(value) + 6) / 6, 0.025), 1)) / 40
 
 
 def _path(line: Sequence[tuple[float, float]], x: _Scale, y: _Scale) -> str:

@@ -131,6 +131,8 @@ def _finding(rule: Rule, symptom: Symptom) -> Finding:
 
 def merge_repeats(symptoms: list[Symptom], model: ModelFacts) -> list[Symptom]:
     """Merge symptoms that differ only in the numbers of repeated blocks: ``encoder.layers.*.norm``."""
+    if not symptoms:
+        return []
     lists = {module.path for module in model.modules if module.isa("ModuleList")}
     groups: dict[tuple[str, str, object], list[Symptom]] = {}
     for each in dict.fromkeys(symptoms):  # a module that is called twice yields the same symptom twice

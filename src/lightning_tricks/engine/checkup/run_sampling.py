@@ -133,3 +133,21 @@ def _copied(value: Any) -> Value:
 
 def _first_and_last(groups: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
     return groups if len(groups) <= 2 * _GROUPS else [*groups[:_GROUPS], *groups[-_GROUPS:]]
+
+
+def mean_samples(everyone: list[list[tuple[int, dict[str, float]]]]) -> list[tuple[int, dict[str, float]]]:
+    """Return the mean over the processes of samples that each took at the same points.
+
+    Example:
+        >>> mean_samples([[(1, {"loss": 1.0})], [(1, {"loss": 3.0, "only here": 5.0})]])
+        [(1, {'loss': 2.0, 'only here': 5.0})]
+    """
+    if len(everyone) == 1:
+        return everyone[0]
+    joined = []
+    for place in range(max(map(len, everyone))):
+        here = [samples[place] for samples in everyone if place < len(samples)]
+        names = dict.fromkeys(name for _, values in here for name in values)
+        found = {name: [values[name] for _, values in here if name in values] for name in names}
+        joined.append((here[0][0], {name: sum(numbers) / len(numbers) for name, numbers in found.items()}))
+    return joined

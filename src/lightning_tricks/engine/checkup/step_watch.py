@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from lightning_tricks.doctor.facts.run_facts import StepFact
 from lightning_tricks.engine.checkup.host_copy import to_host
 from lightning_tricks.engine.clip.step_guard import active_scaler
+from lightning_tricks.engine.run.run import Run, RunPart, run_of
 from lightning_tricks.functional.gradients import join_norms, local_parts, tensor_norms
 
 _SAMPLE = 1024
@@ -52,6 +53,20 @@ class WatchedStep:
         return [self.step, self.lr, list(self.roots), [total, *gradients, *updates]]
 
 
+class SharedStep(RunPart):
+    """The step that was measured last: several tricks that watch the same step measure it once."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._last: WatchedStep | None = None
+
+    def measure(self, pl_module: LightningModule, optimizer: Optimizer, step: int) -> WatchedStep:
+        """Return the measurements of the coming step."""
+        if self._last is None or self._last.step != step or not self._last.weights:
+            self._last = _start_step(pl_module, optimizer, step)
+        return self._last
+
+
 class StepWatch:
     """At some steps, the norm of all gradients, and the gradient and relative update of each matrix or kernel.
 
@@ -72,7 +87,11 @@ class StepWatch:
             return
         if active_scaler(trainer) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
             return  # the gradients are still scaled
-        self._open = _start_step(pl_module, optimizer, trainer.global_step)
+        run = run_of(trainer)
+        if run is None:
+            self._open = _start_step(pl_module, optimizer, trainer.global_step)
+        else:
+            self._open = run.part(SharedStep).measure(pl_module, optimizer, trainer.global_step)
 
     @torch.no_grad()
     def after_batch(self) -> None:
