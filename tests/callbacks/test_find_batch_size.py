@@ -230,6 +230,16 @@ def test_it_works_with_the_other_package_a_datamodule_and_a_trainer_that_has_fit
     assert other.trials[0].state == "completed"
 
 
+def test_a_monitor_is_found_under_the_names_that_lightning_makes_of_it() -> None:
+    class Several(Net):
+        def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+            self.log("val_loss", self.loss(batch), on_step=True, on_epoch=True)
+
+    val = [DataLoader(DATA, 32), DataLoader(DATA, 48)]
+    for monitor in ("val_loss", "val_loss_epoch", "val_loss/dataloader_idx_0"):
+        assert find(Several(), val_dataloaders=val, monitor=monitor, sizes=[8]).suggestion == 8
+
+
 def test_a_metric_that_never_changes_and_one_that_only_gets_worse_give_no_size() -> None:
     class Flat(Net):
         def validation_step(self, batch: Any, batch_idx: int) -> None:

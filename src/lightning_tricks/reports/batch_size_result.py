@@ -89,15 +89,16 @@ class BatchSizeResult:
         head = f"batch size {self.suggestion}" if self.suggestion is not None else "no suggestion"
         about = f"each size was trained for {self.seconds:.3g} s from the same state; "
         lines = [f"{head}: {self.reason}", f"{about}learning rates by the rule {self.lr_rule}"]
-        lines.append(f"{'size':>6} {'lr':>8} {'steps':>6} {'rows':>9} {self.monitor:>9}")
-        return "\n".join([*lines, *map(_row, self.trials)])
+        width = max(9, len(self.monitor))
+        lines.append(f"{'size':>6} {'lr':>8} {'steps':>6} {'rows':>9} {self.monitor:>{width}}")
+        return "\n".join([*lines, *(_row(trial, width) for trial in self.trials)])
 
     def _repr_html_(self) -> str:
         return text_and_figure(str(self), self.plot, f"{self.monitor} over time for each batch size")
 
     def __repr__(self) -> str:
         sizes = [trial.size for trial in self.trials]
-        return f"BatchSizeResult(suggestion={self.suggestion}, reason={self.reason!r}, sizes={sizes})"
+        return f"BatchSizeResult(suggestion={self.suggestion}, sizes={sizes})"
 
     def plot(self) -> Any:
         """Draw the score of each size over seconds of training and over rows, the suggested one thick.
@@ -148,9 +149,9 @@ class BatchSizeResult:
         return cls(**{**plain, "trials": trials})
 
 
-def _row(trial: BatchSizeTrial) -> str:
+def _row(trial: BatchSizeTrial, width: int) -> str:
     score = f"{trial.score:.4g}" if math.isfinite(trial.score) else ""
-    line = f"{trial.size:>6} {trial.lr:>8.3g} {trial.steps:>6} {trial.rows:>9,} {score:>9}"
+    line = f"{trial.size:>6} {trial.lr:>8.3g} {trial.steps:>6} {trial.rows:>9,} {score:>{width}}"
     if trial.state == "completed":
         return line
     return f"{line.rstrip()}  {trial.state}" + (f": {trial.detail}" if trial.detail else "")

@@ -67,7 +67,7 @@ def validation_score(trainer: Trainer, pl_module: LightningModule, limit: int, m
         MisconfigurationException: there are no validation batches that can be restored, or no process logs the name.
     """
     strategy: Any = trainer.strategy
-    listener = _ValueListener(monitor)
+    listener = _ValueListener(_logged_name(monitor))
     if not _can_validate(trainer, pl_module):
         raise MisconfigurationException(
             "There are no validation batches that can be read and restored, so that sizes cannot be compared by "
@@ -90,6 +90,16 @@ def validation_score(trainer: Trainer, pl_module: LightningModule, limit: int, m
         )
     assert score is not None
     return float(strategy.reduce(score.to(strategy.root_device), reduce_op="mean"))
+
+
+def _logged_name(monitor: str) -> str:
+    """Return the name that the module logs for a metric, without what Lightning appends.
+
+    Example:
+        >>> _logged_name("val_loss/dataloader_idx_0"), _logged_name("val_loss_epoch"), _logged_name("epoch")
+        ('val_loss', 'val_loss', 'epoch')
+    """
+    return monitor.removesuffix("/dataloader_idx_0").removesuffix("_epoch")
 
 
 def _can_validate(trainer: Trainer, pl_module: LightningModule) -> bool:
