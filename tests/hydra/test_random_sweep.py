@@ -198,7 +198,7 @@ def test_jobs_of_another_sweeper_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     status, text = sweep(tmp_path, *TWO)
     assert status == 1
-    assert "holds 0 of another sweep" in text
+    assert "contains 0 of another sweep" in text
     assert [path.name for path in tmp_path.iterdir()] == ["0"]
 
 
