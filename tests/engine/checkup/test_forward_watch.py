@@ -1,5 +1,6 @@
 """Forward watch: what forward passes of a run show of units, loss terms and classes, and that nothing stays behind."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from lightning_tricks import Doctor
+from lightning_tricks import Doctor, RunReport
 from lightning_tricks.doctor.facts.run_facts import ForwardFacts
 from lightning_tricks.doctor.reading.containers import tensors_in
+from lightning_tricks.engine.checkup import nonfinite_rerun
 from lightning_tricks.engine.checkup.forward_watch import ForwardWatch
 from lightning_tricks.engine.checkup.host_copy import to_host
 
@@ -205,16 +207,55 @@ def test_compiled_modules_are_left_alone() -> None:
 
 
 class Waits(TorchFunctionMode):
-    """Count the calls that wait for a device, and those that copy to the host."""
+    """Count the calls that would wait for a device: reading what is not yet a copy in host memory."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[str] = []
+        self._copies: list[torch.Tensor] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", "") in ("item", "tolist", "cpu", "__bool__", "__float__", "numpy", "nonzero"):
-            self.calls += [func.__name__] * any(True for _ in tensors_in(args))
-        return func(*args, **(kwargs or {}))
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        if name in ("item", "tolist", "cpu", "__bool__", "__float__", "numpy", "nonzero"):
+            places = {each.untyped_storage().data_ptr() for each in self._copies}
+            given = [each for each in tensors_in(args) if each.untyped_storage().data_ptr() not in places]
+            self.calls += [name] * bool(given)
+        if name == "cpu":
+            self._copies.append(result)
+        return result
+
+
+class WaitsByBatch(Callback):
+    """Count the waits of each batch, from the end of the batch before."""
+
+    def __init__(self, waits: Waits) -> None:
+        self.waits, self.counts, self.last = waits, [], 0
+
+    def on_train_start(self, *_: Any) -> None:
+        self.last = len(self.waits.calls)
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.counts.append(len(self.waits.calls) - self.last)
+        self.last = len(self.waits.calls)
+
+
+def waits_of_batches(*callbacks: Any) -> list[int]:
+    with Waits() as waits:
+        counter = WaitsByBatch(waits)
+        fit(*callbacks, counter, net=Rows(dense(nn.ReLU)), log_every_n_steps=5, max_epochs=1)
+    return counter.counts
+
+
+def test_a_step_waits_for_the_device_once_where_it_is_read_and_never_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nonfinite_rerun, "_can_rerun", lambda *_: False)  # as on a device whose numbers take a wait
+    bare = waits_of_batches()
+    ours = waits_of_batches(Doctor(), RunReport(str(tmp_path), curves=False))
+    added = [count - without for count, without in zip(ours, bare, strict=True)][1:]  # the first look is before batch 0
+    assert [batch for batch, count in enumerate(added, 1) if count] == [4, 9, 14, 19]
+    assert set(added) == {0, 1}
 
 
 def test_tensors_are_copied_to_the_host_with_one_wait() -> None:
