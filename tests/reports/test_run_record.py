@@ -2,6 +2,9 @@
 
 import json
 import math
+import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +58,11 @@ def test_the_sentence_says_what_stopped_the_run_and_where_the_best_score_was() -
         "0.25 (epoch 1, step 12)."
     )
     assert RunRecord("Net", "failed", "ValueError: x", epochs=1).sentence().endswith("and failed: ValueError: x.")
+
+
+def test_the_documentation_names_every_field_and_no_other() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "report-schema.md").read_text().splitlines()
+    documented = {
+        name for line in lines if line.startswith("| `") for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    assert documented == {field.name for field in fields(RunRecord)}
