@@ -83,6 +83,11 @@ class ForwardWatch:
             self._pass = _ForwardPass(pl_module, self._attempt)
             self._pass.enter()
 
+    @property
+    def is_active(self) -> bool:
+        """Whether a forward pass is being followed."""
+        return self._pass is not None
+
     def stop(self, loss: Tensor | None = None) -> None:
         """Follow no more calls, and keep what was seen on the way to a loss."""
         if self._pass is not None:

@@ -73,7 +73,7 @@ def _is_broken(parameter: nn.Parameter) -> bool:
 
 def _is_finite(values: Tensor) -> bool:
     """Return whether the sum of values in CPU memory is finite, reading the memory directly."""
-    total: Any = values.sum().tolist()
+    total: Any = (values.sum() if values.dim() else values).tolist()
     return math.isfinite(total.real) and math.isfinite(total.imag)
 
 

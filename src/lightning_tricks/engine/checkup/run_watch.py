@@ -105,7 +105,8 @@ class RunWatch:
 
     def before_backward(self, loss: Tensor) -> None:
         """Check whether a loss is finite, if that requires no wait; the forward pass has ended."""
-        self._attempt("keep a forward pass", lambda: self._forward.stop(loss))
+        if self._forward.is_active:
+            self._attempt("keep a forward pass", lambda: self._forward.stop(loss))
         self._attempt("check a loss", lambda: self._numbers.before_backward(loss))
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -125,7 +126,8 @@ class RunWatch:
         """Keep the loss of a batch, and return whether a reading is due, on every process after the same batch."""
         self.batches += 1
         self._since_reading += 1
-        self._attempt("keep a forward pass", self._forward.stop)
+        if self._forward.is_active:
+            self._attempt("keep a forward pass", self._forward.stop)
         self._attempt("keep a loss", lambda: self._losses.add(trainer, pl_module, outputs))
         self._attempt("measure the update of a step", self._steps.after_batch)
         return self._since_reading >= reading_distance(trainer)
