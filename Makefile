@@ -4,12 +4,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORLD := .venv-world
 DEMO := $(VENV)/.demo
 INSTALLED := $(VENV)/.installed
 EXTRAS_demo := demo
 EXTRAS_installed := test,lint
 
-.PHONY: demo sweep test lint tables bench bench-lr-finder bench-gradient-check clean
+.PHONY: demo sweep test lint tables bench bench-lr-finder bench-gradient-check doctor-world clean
 
 demo: $(DEMO)
 	@echo "Training a small CNN on 1,797 handwritten digits: 30 epochs, the tricks of conf/train.yaml"
@@ -41,8 +42,14 @@ bench-lr-finder: $(INSTALLED)
 bench-gradient-check: $(INSTALLED)
 	$(BIN)/python benchmarks/bench_gradient_check.py
 
+# Models of other packages, in an environment of their own: tests/world/requirements.txt.
+doctor-world:
+	@test -x $(WORLD)/bin/python || $(PYTHON) -m venv $(WORLD)
+	$(WORLD)/bin/python -m pip install -q -c constraints.txt -e '.[test]' -r tests/world/requirements.txt
+	OMP_NUM_THREADS=1 $(WORLD)/bin/python tests/world/corpus/run.py
+
 clean:
-	rm -rf $(VENV) outputs multirun
+	rm -rf $(VENV) $(WORLD) outputs multirun
 
 # What a target needs is installed once, into $(VENV), and shown while it comes: the demo needs far less than the tests.
 # uv does not read pip's settings: an index or folder of wheels given to pip is handed on.
