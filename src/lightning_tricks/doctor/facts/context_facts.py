@@ -112,10 +112,11 @@ class RateCurve:
 
 @dataclass(frozen=True)
 class MonitorFact:
-    """A callback or scheduler that monitors a metric: its class, and the metric's name."""
+    """A callback or scheduler that monitors a metric: its class, the metric's name, and ``min`` or ``max`` if known."""
 
     kind: str
     monitor: str
+    mode: str = ""
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,14 @@ class GroupFact:
 
 @dataclass(frozen=True)
 class SchedulerFact:
-    """An LR scheduler: its class, plain attributes, Lightning's ``interval`` and ``frequency``, its simulated rates."""
+    """An LR scheduler: its class, plain attributes and simulated rates; Lightning's interval, frequency and monitor."""
 
     kind: str
     settings: dict[str, Scalar]
     interval: str
     frequency: int
     curve: RateCurve | None = None
+    monitor: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,21 +89,47 @@ class LoaderFact:
 
 @dataclass(frozen=True)
 class LeafFact:
-    """One leaf of the batch: its place (``0``, ``labels``, ``1.boxes``) and, for a tensor, facts about its columns."""
+    """One leaf of the batch.
+
+    Attributes:
+        path: its place: ``0``, ``labels``, ``1.boxes``.
+        kind: its class.
+        tensor: what it looks like, if it is a tensor.
+        columns: what the columns of floating-point numbers look like.
+        same_rows: four samples or more of several numbers each are all equal.
+    """
 
     path: str
     kind: str
     tensor: TensorFact | None = None
     columns: ColumnsFact | None = None
+    same_rows: bool = False
+
+
+@dataclass(frozen=True)
+class RepeatFact:
+    """A column of the leaf ``path`` that is a linear function of the leaf ``of``, exactly."""
+
+    path: str
+    column: int
+    of: str
 
 
 @dataclass(frozen=True)
 class BatchFacts:
-    """The batch: its type, its leaves, and the number of samples that most of them agree on."""
+    """The batch.
+
+    Attributes:
+        kind: its type.
+        leaves: its tensors and other values.
+        size: the number of samples that most of them agree on.
+        repeats: columns of one leaf that are a linear function of the whole numbers in another one.
+    """
 
     kind: str
     leaves: tuple[LeafFact, ...]
     size: int | None
+    repeats: tuple[RepeatFact, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,13 @@ class InfluenceFact:
         path: its place in the batch, or the name of the argument.
         features: their number: columns of ``(N, F)`` and ``(N, T, F)``, channels of images; 1 for ids and masks.
         ignored: the features that change no output.
+        offered: whether it is in a dictionary or another container that is passed as a whole.
     """
 
     path: str
     features: int
     ignored: tuple[int, ...]
+    offered: bool = False
 
 
 @dataclass(frozen=True)

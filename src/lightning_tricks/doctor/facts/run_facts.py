@@ -251,6 +251,7 @@ class RunFacts:
         first_bad_step: the first step with a non-finite loss; ``None`` if there was none.
         unchanged: trainable parameters that did not change in any bit: after the first epoch those without a gradient
             in the traced step, after the second epoch all others.
+        idle_batches: the batches of a first epoch in which no optimizer stepped and no parameter changed, else 0.
         not_zeroed: optimizers, by index, that stepped twice with gradients that still contained those of the previous
         step.
         training_modes: batch norms and dropouts that were in training mode at the end of a validation batch.
@@ -266,6 +267,7 @@ class RunFacts:
     start: StartFact = StartFact()
     first_bad_step: int | None = None
     unchanged: tuple[str, ...] = ()
+    idle_batches: int = 0
     not_zeroed: tuple[int, ...] = ()
     training_modes: tuple[str, ...] = ()
     losses: LossCurve = LossCurve()
@@ -279,4 +281,6 @@ class RunFacts:
     @property
     def events(self) -> tuple[object, ...]:
         """The facts that are judged immediately; all others are trends."""
-        return self.numerics, self.first_bad_step, self.unchanged, self.not_zeroed, self.training_modes
+        return (
+            self.numerics, self.first_bad_step, self.unchanged, self.idle_batches, self.not_zeroed, self.training_modes
+        )  # fmt: skip

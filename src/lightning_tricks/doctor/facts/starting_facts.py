@@ -72,7 +72,7 @@ def _draws_evenly(loader: LoaderFact | None) -> bool:
 def _loss_of_prior(evidence: Evidence) -> float | None:
     """Return the loss of always predicting the class frequencies, if it is a plain cross entropy of classes."""
     counts, trace, loader = evidence.rows and evidence.rows.classes, evidence.trace, evidence.train_loader
-    if not counts or trace is None or trace.loss is None or loader is None:
+    if not counts or len(counts) == 1 or trace is None or trace.loss is None or loader is None:
         return None
     loss = trace.operations[trace.loss]
     weighted = loss.settings.get("label_smoothing") or {"weight", "pos_weight"} & set(loss.names)

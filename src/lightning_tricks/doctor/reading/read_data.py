@@ -18,8 +18,11 @@ from torch.utils.data.distributed import DistributedSampler
 
 from lightning_tricks.doctor.facts.evidence import BatchFacts, LeafFact, LoaderFact
 from lightning_tricks.doctor.reading.containers import packed_in, walk_batch
+from lightning_tricks.doctor.reading.find_repeats import find_repeats
 from lightning_tricks.doctor.reading.measure_tensors import describe
 from lightning_tricks.doctor.reading.read_columns import read_columns
+
+_SAMPLES = 4
 
 
 def first_loader(loaders: Any) -> Any:
@@ -129,10 +132,18 @@ def read_batch(batch: Any) -> BatchFacts:
     packed = {id(part) for sequence in packed_in(batch) for part in sequence}  # their rows are steps, not samples
     rows = (leaf.tensor for leaf, (_, value) in zip(leaves, found, strict=True) if id(value) not in packed)
     sizes = Counter(tensor.shape[0] for tensor in rows if tensor and tensor.shape)
-    return BatchFacts(type(batch).__name__, leaves, sizes.most_common(1)[0][0] if sizes else None)
+    size = sizes.most_common(1)[0][0] if sizes else None
+    tensors = [(path, leaf) for path, leaf in found if isinstance(leaf, Tensor)]
+    return BatchFacts(type(batch).__name__, leaves, size, tuple(find_repeats(tensors)))
 
 
 def _read_leaf(path: str, value: Any) -> LeafFact:
     if not isinstance(value, Tensor):
         return LeafFact(path, type(value).__name__)
-    return LeafFact(path, type(value).__name__, describe(value), read_columns(value))
+    return LeafFact(path, type(value).__name__, describe(value), read_columns(value), _has_same_rows(value))
+
+
+def _has_same_rows(value: Tensor) -> bool:
+    if value.is_sparse or value.is_nested or value.is_meta or value.dim() < 2 or len(value) < _SAMPLES:
+        return False
+    return value[0].numel() > 1 and bool((value == value[:1]).all())

@@ -58,7 +58,7 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
         reasons["overlap"] = str(error)
     labels = [mark.label for mark in marks or ()]
     classes = Counter(str(label) for label in labels) if labels and None not in labels else None
-    if marks is not None and (classes is None or not 1 < len(classes) <= min(_CLASSES, max(2, len(labels) // 5))):
+    if marks is not None and (classes is None or len(classes) > min(_CLASSES, max(2, len(labels) // 5))):
         classes, reasons["classes"] = None, "the targets of the training set are not classes"
     return RowsFacts(
         read=len(marks or ()),
@@ -69,7 +69,7 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
         classes=None if classes is None else dict(classes),
         target_variance=_error_of_constant(marks, statistics.pvariance),
         target_deviation=_error_of_constant(marks, _mean_deviation),
-        sorted=classes is not None and _is_sorted_by_class(labels),
+        sorted=classes is not None and len(classes) > 1 and _is_sorted_by_class(labels),
         windows=windows,
         reasons=reasons,
     )

@@ -92,4 +92,8 @@ def _scheduler(config: dict[str, Any], plan: PlanFacts | None, batches: int | No
     scheduler = config["scheduler"]
     interval, frequency = str(config.get("interval", "epoch")), int(config.get("frequency", 1))
     curve = simulate_schedule(scheduler, *calls_of(plan, batches, interval, frequency))
-    return SchedulerFact(type(scheduler).__name__, plain_settings(vars(scheduler)), interval, frequency, curve)
+    monitor = config.get("monitor")
+    return SchedulerFact(
+        type(scheduler).__name__, plain_settings(vars(scheduler)), interval, frequency, curve,
+        monitor if isinstance(monitor, str) else "",
+    )  # fmt: skip

@@ -28,7 +28,12 @@ def _monitors(trainer: Any) -> Iterator[MonitorFact]:
     for callback in getattr(trainer, "callbacks", None) or ():
         monitor = getattr(callback, "monitor", None)
         if isinstance(monitor, str):
-            yield MonitorFact(type(callback).__name__, monitor)
+            yield MonitorFact(type(callback).__name__, monitor, _mode(callback))
     for config in getattr(trainer, "lr_scheduler_configs", None) or ():
         if getattr(config, "reduce_on_plateau", False) and isinstance(config.monitor, str):
-            yield MonitorFact(type(config.scheduler).__name__, config.monitor)
+            yield MonitorFact(type(config.scheduler).__name__, config.monitor, _mode(config.scheduler))
+
+
+def _mode(monitoring: Any) -> str:
+    mode = getattr(monitoring, "mode", "")
+    return mode if isinstance(mode, str) else ""

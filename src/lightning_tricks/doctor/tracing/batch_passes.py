@@ -81,6 +81,7 @@ def _run_steps(setup: StepSetup, passes: BatchPasses, partial: PartialEvidence, 
         find_held = lambda: find_held_graphs(setup.model, setup.batch, setup.context)  # noqa: E731
         passes.held = partial.attempt("held graphs", find_held) or ()
         passes.traced = replace(traced, step=with_gradients_of_other_seeds(setup, traced.step))
+        setup.restore()  # eval passes look at norms that have seen no batch
         stand_in_(setup.model, Step(setup.optimizers, setup.schedulers), setup.trainer)
         with setup.context():
             passes.behaviour = partial.attempt("behaviour", lambda: _observe(setup, passes))

@@ -11,6 +11,7 @@ from lightning_tricks.doctor.facts.evidence import BehaviourFacts
 from lightning_tricks.doctor.facts.trace_facts import TensorFact
 from lightning_tricks.doctor.reading.containers import changeable_tensors_in, tensors_in, with_tensors_changed
 from lightning_tricks.doctor.reading.measure_tensors import measure
+from lightning_tricks.doctor.tracing.calibrate_norms import calibrate_norms_
 from lightning_tricks.doctor.tracing.interventions import Listener
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 
@@ -24,7 +25,7 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
     """Run a model in eval mode a few times and compare its outputs.
 
     Args:
-        model: it is left in eval mode.
+        model: it is left in eval mode, its untrained batch norms with the statistics of the batch.
         calls: the arguments with which it was called or, if a step calls its parts instead, those of the parts, of
             which the largest is run.
         size: the number of samples in the batch, if known.
@@ -48,6 +49,8 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
     stack = ModuleStack(model)
     # all passes under the same mode: without one, some modules take a faster path that rounds differently
     with torch.no_grad(), stack, Listener(stack) as listener:
+        calibrate_norms_(model, outputs)
+        listener.forget()
         first = outputs()
         always_on, random = tuple(dict.fromkeys(listener.dropouts)), tuple(dict.fromkeys(listener.random))
         known = BehaviourFacts(module=path, always_on=always_on, random=random, outputs=_measured(first))

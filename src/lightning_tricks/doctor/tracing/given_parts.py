@@ -10,7 +10,7 @@ from lightning_tricks.doctor.reading.read_data import first_loader, read_loader
 from lightning_tricks.doctor.reading.read_optimizers import normalize_optimizer_config
 from lightning_tricks.doctor.reading.read_test_set import test_loaders_of
 from lightning_tricks.doctor.tracing.obtain_batch import draw, loaders_of
-from lightning_tricks.doctor.tracing.one_pass import describe_error
+from lightning_tricks.doctor.tracing.one_pass import describe_error, is_lightning_default
 from lightning_tricks.doctor.tracing.partial_evidence import PartialEvidence
 from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
 from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
@@ -84,7 +84,7 @@ def find_optimizers(
     finally:
         restore()
     optimizers, schedulers = partial.attempt("optimizers", lambda: normalize_optimizer_config(returned)) or ([], [])
-    if not optimizers:
+    if not optimizers and (is_lightning_default(configure) or returned is not None):
         partial.missing.setdefault("optimizers", "`configure_optimizers` returned none")
         return None, []
     return list(optimizers), schedulers

@@ -13,6 +13,7 @@ from lightning_tricks.doctor.reading.containers import (
     walk_batch,
     with_tensors_changed,
 )
+from lightning_tricks.doctor.tracing.calibrate_norms import calibrate_norms_
 from lightning_tricks.doctor.tracing.custom_gradients import check_functions, noting_functions
 
 Run = Callable[[Tensor | None, Tensor | None], list[Tensor]]
@@ -30,7 +31,7 @@ def measure_influence(
     start at zero.
 
     Args:
-        model: it is left in eval mode, possibly with other weights.
+        model: it is left in eval mode, possibly with other weights and statistics.
         calls: the arguments of the calls of its parts.
         batch: provides the names of the inputs.
         size: the number of samples.
@@ -51,6 +52,8 @@ def measure_influence(
 
     model.eval()
     with torch.enable_grad():
+        with torch.no_grad():
+            calibrate_norms_(model, run)
         functions: dict[type, tuple[Any, ...]] = {}
         with noting_functions(functions):
             first = run()
@@ -63,8 +66,10 @@ def measure_influence(
             first = run()
             suspects = {key: left for each in given if (key := id(each)) in suspects
                         and (left := [i for i in _ignored(run, each, first) if i in suspects[key]])}  # fmt: skip
+    direct = {id(value) for value in (*args, *kwargs.values())}
     facts = (
-        InfluenceFact(names.get(id(each), "?"), _features(each), tuple(suspects.get(id(each), ()))) for each in given
+        InfluenceFact(names.get(key := id(each), "?"), _features(each), tuple(suspects.get(key, ())), key not in direct)
+        for each in given
     )
     return InfluenceFacts(path, tuple(facts), gradients)
 

@@ -72,12 +72,16 @@ class Listener(TorchFunctionMode):
 
     Attributes:
         dropouts: active dropout calls.
-        random: names of functions that drew random numbers.
+        random: names of functions that drew random numbers, and ``argsort`` or ``topk`` if such numbers were ranked.
     """
 
     def __init__(self, stack: ModuleStack) -> None:
         super().__init__()
         self._stack = stack
+        self.forget()
+
+    def forget(self) -> None:
+        """Start again."""
         self.dropouts: list[DropoutCall] = []
         self.random: list[str] = []
 
@@ -88,6 +92,6 @@ class Listener(TorchFunctionMode):
             p, training = given.get("p", 0.5), given.get("training", given.get("train", True))
             if p and training:
                 self.dropouts.append(DropoutCall(self._stack.path, name, float(p)))
-        elif name in RANDOM:
+        elif name in RANDOM or (name in ("argsort", "topk") and self.random):
             self.random.append(name)
         return func(*args, **kwargs)

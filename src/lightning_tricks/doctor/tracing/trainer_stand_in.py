@@ -73,14 +73,18 @@ class TrainerStandIn:
         }
         self._answers["fit_loop"] = self._fit_loop()
 
-    def _fit_loop(self) -> SimpleNamespace:
-        """Return the loop through which modules access the loader and the length of the run."""
+    def _fit_loop(self) -> "_Loop":
+        """Return the loop through which modules access the loaders and the length of the run."""
         answers = self._answers
-        source = SimpleNamespace(dataloader=lambda: answers["train_dataloader"], instance=answers["train_dataloader"])
-        epoch_loop = SimpleNamespace(batch_idx=0, global_step=0, max_steps=-1, total_batch_idx=0)
-        return SimpleNamespace(
-            setup_data=lambda *_, **__: None, _data_source=source, _combined_loader=answers["train_dataloader"],
-            epoch_loop=epoch_loop, max_epochs=_EPOCHS, min_epochs=None, max_steps=-1,
+        source, val_source = (_source(answers[name]) for name in ("train_dataloader", "val_dataloaders"))
+        val_loop = _Loop(self, "fit_loop.epoch_loop.val_loop", _data_source=val_source, num_val_batches=[])
+        epoch_loop = _Loop(
+            self, "fit_loop.epoch_loop", val_loop=val_loop, batch_idx=0, global_step=0, max_steps=-1, total_batch_idx=0
+        )
+        return _Loop(
+            self, "fit_loop", setup_data=lambda *_, **__: None, _data_source=source,
+            _combined_loader=answers["train_dataloader"], epoch_loop=epoch_loop, max_epochs=_EPOCHS, min_epochs=None,
+            max_steps=-1,
             max_batches=answers["num_training_batches"], current_epoch=0, is_last_batch=False,
             epoch_progress=NullObject(), total_batch_idx=0,
         )  # fmt: skip
@@ -116,6 +120,23 @@ class TrainerStandIn:
         if name.startswith("_") or "unanswered" not in self.__dict__:
             raise AttributeError(name)
         self.refuse(name)
+
+
+class _Loop:
+    """A loop of the Trainer: what is not known of it is refused by the stand-in."""
+
+    def __init__(self, trainer: TrainerStandIn, name: str, **answers: Any) -> None:
+        self._trainer, self._name = trainer, name
+        vars(self).update(answers)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_trainer" not in vars(self):
+            raise AttributeError(name)
+        self._trainer.refuse(f"{self._name}.{name}")
+
+
+def _source(loader: Any) -> SimpleNamespace:
+    return SimpleNamespace(dataloader=lambda: loader, instance=loader, is_defined=lambda: loader is not None)
 
 
 _ANSWERS: dict[str, Any] = {

@@ -194,8 +194,11 @@ class RunWatch:
         self.facts = facts
 
     def end_epoch(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Read, and at the end of the first two epochs record the parameters that have not changed."""
+        """Read; record whether the first epoch took a step, and which parameters the first two have not changed."""
         self.read(trainer)
+        if trainer.current_epoch == 0 and not self.ended:
+            stood_still = self._attempt("look for steps", lambda: self._still.stood_still(trainer, pl_module))
+            self.facts = replace(self.facts, idle_batches=self.batches if stood_still else 0)
         if trainer.current_epoch < 2 and not self.ended:
             taken = self._attempt("read the parameters", lambda: self._still.take(trainer, pl_module))
             if not self._ends(trainer) and taken:

@@ -41,6 +41,13 @@ class UnchangedParamsWatch:
         names = [name for name in self._marks if name in now and name not in at_rest]
         return {name: now[name] == self._marks[name].to(now[name].device) for name in names}
 
+    def stood_still(self, trainer: Trainer, pl_module: LightningModule) -> bool:
+        """Return whether no optimizer has stepped since the start and no parameter has changed."""
+        if not self._marks or not trainer.optimizers or trainer.global_step != self._start:
+            return False
+        now = fingerprints(pl_module)
+        return all(name in now and bool(now[name] == mark.to(now[name].device)) for name, mark in self._marks.items())
+
     def forget(self, but: Collection[str] = ()) -> None:
         """Drop all parameters except those with the given names."""
         self._marks = {name: mark for name, mark in self._marks.items() if name in but}
@@ -67,6 +74,8 @@ def join_unchanged(trainer: Trainer, taken: dict[str, Tensor]) -> tuple[str, ...
 def fingerprints(pl_module: nn.Module) -> dict[str, Tensor]:
     """Return the sum of the bits of each trainable parameter, interpreted as integers, on its device.
 
+    Empty parameters are left out.
+
     Example:
         >>> layer = torch.nn.Linear(1, 1)
         >>> before = fingerprints(layer)["bias"]
@@ -77,7 +86,7 @@ def fingerprints(pl_module: nn.Module) -> dict[str, Tensor]:
     """
     found = {}
     for name, parameter in pl_module.named_parameters():
-        if parameter.requires_grad and not nn.parameter.is_lazy(parameter):
+        if parameter.requires_grad and not nn.parameter.is_lazy(parameter) and parameter.numel():
             local = parameter.to_local() if hasattr(parameter, "to_local") else parameter
             real = torch.view_as_real(local.detach()) if local.is_complex() else local.detach()
             found[name] = real.view(_INTEGERS[real.element_size()]).sum()

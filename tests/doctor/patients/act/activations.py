@@ -101,3 +101,28 @@ def sigmoid_before_shares() -> dict:
 @healthy("ACT004")
 def linear_output() -> dict:
     return {"model": lit(net(outputs=1), squared), "batch": regression(-9, 9)}
+
+
+@sick("ACT005", "of 16 units feeds", severity="warning")
+def a_softmax_in_the_middle() -> dict:
+    model = nn.Sequential(nn.Linear(4, 16), nn.Softmax(1), nn.Linear(16, 3))
+    return {"model": lit(model), "batch": batch()}
+
+
+@healthy("ACT005")
+def a_softmax_that_chooses_from_a_codebook() -> dict:
+    model = nn.Sequential(nn.Linear(4, 16), nn.Softmax(1), nn.Linear(16, 3, bias=False))
+    return {"model": lit(model), "batch": batch()}
+
+
+@healthy("ACT005")
+def a_softmax_that_weights_features() -> dict:
+    class Selected(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scores, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(x * self.scores(x).softmax(1))
+
+    return {"model": lit(Selected()), "batch": batch()}

@@ -68,3 +68,17 @@ def head_of_zeros_in_a_module_without_forward() -> dict:
             return torch.optim.Adam(self.parameters())
 
     return {"model": Steps(), "batch": (torch.randn(16, 4), torch.arange(16) % 3)}
+
+
+@sick("BEH007", severity="info")
+def positions_chosen_at_random() -> dict:
+    return calling(lambda net, x: net.fc(x * (torch.rand(8).argsort() < 4)))
+
+
+@healthy("BEH001")
+def a_deep_net_whose_norms_are_untrained() -> dict:
+    layers = [part for _ in range(6) for part in (nn.Linear(8, 8), nn.BatchNorm1d(8))]
+    net = nn.Sequential(*layers, nn.Linear(8, 3))
+    for layer in net[:-1:2]:
+        nn.init.normal_(layer.weight, std=1e-2)
+    return {"model": net, "batch": rows()}

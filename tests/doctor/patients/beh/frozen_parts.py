@@ -56,3 +56,26 @@ def a_teacher_that_follows_its_student() -> dict:
 
     parts = {"student": student, "teacher": copy.deepcopy(student).requires_grad_(False)}
     return {"model": Calling(forward, **parts), "batch": classes()[0]}
+
+
+def with_attribute(value: object) -> dict:
+    net = nn.Sequential(block(), nn.Linear(16, 3))
+    net[0].requires_grad = value
+    return {"model": Step(net), "batch": classes()}
+
+
+@sick("BEH012", "`requires_grad` of the Sequential is False, but 4 of its parameters", severity="warning")
+def a_backbone_frozen_by_an_attribute() -> dict:
+    return with_attribute(False)
+
+
+@healthy("BEH012")
+def an_attribute_that_agrees_with_the_parameters() -> dict:
+    return with_attribute(True)
+
+
+@healthy("BEH012")
+def a_backbone_frozen_by_the_method() -> dict:
+    patient = with_attribute(False)
+    patient["model"].net[0].requires_grad_(False)
+    return patient

@@ -177,3 +177,36 @@ def layers_left_out_at_random() -> dict:
     model = Step(Sometimes())
     torch.manual_seed(1)  # the first number is above 0.7
     return {"model": model, "batch": classes()}
+
+
+class InEvalMode(Step):
+    """A step that switches the model to eval mode."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        self.eval()
+        return super().training_step(batch, batch_idx)
+
+
+class LooksFirst(Step):
+    """A step that looks at its outputs in eval mode before it trains."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        self.eval()
+        with torch.no_grad():
+            self(batch[0])
+        self.train()
+        return super().training_step(batch, batch_idx)
+
+
+def with_norm() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+
+
+@sick("BEH004", "the step runs it in eval mode", severity="warning")
+def a_step_in_eval_mode() -> dict:
+    return {"model": InEvalMode(with_norm()), "batch": classes()}
+
+
+@healthy("BEH004")
+def a_look_in_eval_mode_before_the_step() -> dict:
+    return {"model": LooksFirst(with_norm()), "batch": classes()}

@@ -132,3 +132,20 @@ def losses_that_are_detached() -> dict:
 @healthy("BEH011")
 def features_of_the_last_batch() -> dict:
     return {"model": Showing(nn.Linear(8, 3)), "batch": classes()}
+
+
+def given_as_a_dictionary(**unused: torch.Tensor) -> dict:
+    net = Calling(lambda net, batch: net.fc(batch["x"]), fc=nn.Linear(8, 3))
+    step = Step(net, lambda outputs, y: F.cross_entropy(outputs, y))
+    step.training_step = lambda batch, batch_idx: step.loss(net(batch), batch["y"])
+    return {"model": step, "batch": {"x": classes()[0], "y": classes()[1], **unused}}
+
+
+@sick("BEH009", "'time' changes no output", severity="info")
+def an_entry_that_the_model_does_not_need() -> dict:
+    return given_as_a_dictionary(time=torch.arange(16.0)[:, None])
+
+
+@sick("BEH009", "'mask' changes no output", severity="warning")
+def a_mask_in_a_dictionary_that_is_not_read() -> dict:
+    return given_as_a_dictionary(mask=torch.arange(16 * 8).view(16, 8) % 3 > 0)

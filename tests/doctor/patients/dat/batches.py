@@ -93,3 +93,14 @@ def ids_and_a_mask_of_ones() -> dict:
 @healthy("DAT018")
 def one_number_in_all() -> dict:
     return {"model": nn.Linear(1, 1), "batch": torch.ones(1, 1)}
+
+
+@sick("DAT018", "all 16 samples are equal", severity="warning")
+def a_data_set_that_ignores_the_index() -> dict:
+    return {"model": nn.Linear(8, 3), "batch": torch.randn(1, 8).repeat(16, 1)}
+
+
+@healthy("DAT018")
+def one_of_two_inputs_that_all_samples_share() -> dict:
+    grid, values = torch.linspace(0, 1, 8).repeat(16, 1), torch.randn(16, 8)
+    return {"model": Calling(lambda net, x, t: net.fc(x + t), fc=nn.Linear(8, 3)), "batch": (values, grid)}

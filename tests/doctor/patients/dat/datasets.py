@@ -123,3 +123,13 @@ def each_row_twice() -> dict:
 @healthy("DAT011")
 def each_row_once() -> dict:
     return trained_on(with_classes(300, 300))
+
+
+@sick("DAT008", "all of 256 rows have the class 0", severity="warning")
+def a_single_class() -> dict:
+    return trained_on(with_classes(256))
+
+
+@healthy("DAT008")
+def a_single_class_that_no_loss_compares() -> dict:
+    return trained_on(with_classes(256), lambda outputs, y: outputs.square().mean())

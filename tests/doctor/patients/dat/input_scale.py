@@ -176,3 +176,22 @@ def counts_under_a_loss_in_logarithms() -> dict:
     x, _ = batch()
     loss = lit(net(outputs=1), lambda preds, y: F.poisson_nll_loss(preds.squeeze(1), y))
     return {"model": loss, "batch": (x, x[:, 0].abs() * 1000)}
+
+
+@sick("DAT001", "is below 0.01: scaled twice")
+def pixels_divided_by_255_twice() -> dict:
+    x, y = batch()
+    return {"model": lit(net()), "batch": (x.sigmoid() / 255, y)}
+
+
+@healthy("DAT001")
+def series_divided_by_their_mean() -> dict:
+    class Relative(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.net(x / x.mean(1, keepdim=True))
+
+    return fed(1.0, 10.0, Relative())

@@ -43,3 +43,35 @@ def one_number_in_a_vector() -> dict:
 @healthy("LOS013")
 def losses_returned_under_manual_optimization() -> dict:
     return {"model": Manual(), "batch": classes()}
+
+
+class Silent(Step):
+    """A step that forgets to return its loss."""
+
+    def training_step(self, batch, batch_idx):
+        super().training_step(batch, batch_idx)
+
+
+class Skipping(Step):
+    def training_step(self, batch, batch_idx):
+        return None
+
+
+@sick("LOS014", "computes `cross_entropy` and does not return it", severity="error")
+def a_loss_that_is_not_returned() -> dict:
+    return {"model": Silent(nn.Linear(8, 3)), "batch": classes()}
+
+
+@sick("LOS014", "returns no loss", severity="warning")
+def a_step_that_skips_the_batch() -> dict:
+    return {"model": Skipping(nn.Linear(8, 3)), "batch": classes()}
+
+
+@healthy("LOS014")
+def a_loss_that_is_returned() -> dict:
+    return returning(F.cross_entropy)
+
+
+@healthy("LOS014")
+def nothing_returned_under_manual_optimization() -> dict:
+    return {"model": Manual(), "batch": classes()}

@@ -98,3 +98,39 @@ def ignored_index_and_soft_labels() -> dict:
         return F.cross_entropy(out, soft) + F.cross_entropy(out, torch.where(y == 2, -100, y))
 
     return {"model": net(loss, 3), "batch": classes()}
+
+
+@sick("LOS011", "with 1.5 ones in a row on average", severity="warning")
+def several_labels_in_a_cross_entropy() -> dict:
+    labels = torch.zeros(16, 3)
+    labels[:, 0] = 1.0
+    labels[::2, 1] = 1.0
+    return {"model": net(F.cross_entropy, 3), "batch": (classes()[0], labels)}
+
+
+@healthy("LOS011")
+def one_hot_labels_in_a_cross_entropy() -> dict:
+    x, y = classes()
+    return {"model": net(F.cross_entropy, 3), "batch": (x, F.one_hot(y, 3).float())}
+
+
+class Penalized(Step):
+    """A cross entropy and a penalty of the weights."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__(nn.Linear(8, 3))
+        self.factor = factor
+
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        penalty = sum(parameter.square().sum() for parameter in self.parameters())
+        return super().training_step(batch, batch_idx) + self.factor * penalty
+
+
+@sick("LOS009", "terms without the batch", severity="warning")
+def a_penalty_that_exceeds_the_loss() -> dict:
+    return {"model": Penalized(100.0), "batch": classes()}
+
+
+@healthy("LOS009")
+def a_small_penalty() -> dict:
+    return {"model": Penalized(0.1), "batch": classes()}

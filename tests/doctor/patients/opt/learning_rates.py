@@ -170,3 +170,15 @@ def trained_weights_in_a_new_run() -> dict:
 @healthy("OPT002")
 def drawn_weights() -> dict:
     return with_optimizer(lambda params: Adam(params, 1e-2), net(hidden=64))
+
+
+def rates_in_place_of_factors(params: Any) -> Any:
+    adam = Adam(params, 1e-3)
+    return [adam], [LambdaLR(adam, lambda epoch: 1e-3 * 0.95**epoch)]
+
+
+@sick("OPT001", "lr = 1e-06", severity="warning")
+def a_schedule_that_multiplies_the_rate_by_itself() -> dict:
+    patient = with_optimizer(rates_in_place_of_factors)
+    patient["model"]._trainer = Run()
+    return patient

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import torch
-from patient import healthy, sick
+from patient import Step, classes, healthy, sick
 from torch import nn
 
 
@@ -90,3 +90,54 @@ def head_in_two_optimizers() -> dict:
 @healthy("OPT011")
 def each_once() -> dict:
     return {"model": Trainable()}
+
+
+class MadeInForward(Step):
+    """A head with new weights in every step."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.Linear(8, 3)(self.net(x).relu())
+
+
+class HeldByTheOptimizer(Step):
+    """Prototypes that the model does not register, but its optimizer holds."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(8, 8))
+        self.weights = {"prototypes": nn.Parameter(torch.randn(3, 8))}
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(self.net(x), self.weights["prototypes"])
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD([*self.parameters(), *self.weights.values()], 0.1)
+
+
+class Unreturned(Step):
+    def configure_optimizers(self) -> Any:
+        torch.optim.SGD(self.parameters(), 0.1)
+
+
+@sick("OPT015", "`linear` has trainable weights of shape [3, 8]", severity="error")
+def a_layer_made_in_forward() -> dict:
+    return {"model": MadeInForward(nn.Linear(8, 8)), "batch": classes()}
+
+
+@healthy("OPT015")
+def weights_that_the_optimizer_holds() -> dict:
+    return {"model": HeldByTheOptimizer(), "batch": classes()}
+
+
+@healthy("OPT015")
+def layers_made_in_the_constructor() -> dict:
+    return {"model": Step(nn.Linear(8, 3)), "batch": classes()}
+
+
+@sick("OPT017", "returns no optimizer for 2 trainable parameters", severity="warning")
+def an_optimizer_that_is_not_returned() -> dict:
+    return {"model": Unreturned(nn.Linear(8, 3)), "batch": classes()}
+
+
+@healthy("OPT017")
+def an_optimizer_that_is_returned() -> dict:
+    return {"model": Step(nn.Linear(8, 3)), "batch": classes()}

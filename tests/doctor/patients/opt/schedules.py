@@ -106,3 +106,13 @@ def a_plateau_scheduler() -> dict:
 @healthy("OPT012")
 def cycles() -> dict:
     return in_a_run(scheduled(lambda sgd: lr_scheduler.CyclicLR(sgd, 0.01, 0.1, step_size_up=4)))
+
+
+@sick("OPT012", "a learning rate of 0 in the first epoch", severity="warning")
+def a_warm_up_that_begins_at_zero_for_an_epoch() -> dict:
+    return in_a_run(scheduled(lambda sgd: lr_scheduler.LambdaLR(sgd, lambda epoch: min(1.0, epoch / 3)), "epoch"))
+
+
+@healthy("OPT012")
+def a_warm_up_that_begins_at_zero_for_a_step() -> dict:
+    return in_a_run(scheduled(lambda sgd: lr_scheduler.LambdaLR(sgd, lambda step: min(1.0, step / 3))))

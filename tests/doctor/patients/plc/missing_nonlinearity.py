@@ -88,3 +88,9 @@ def end_of_an_encoder_and_start_of_a_decoder() -> dict:
     starts = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 8))
     model = Calling(lambda net, x: net.decoder(net.encoder(x)), encoder=ends, decoder=starts)
     return {"model": model, "batch": torch.randn(16, 8)}
+
+
+@sick("PLC013", "8 → 6 → 3", severity="info")
+def positions_averaged_between() -> dict:
+    model = Calling(lambda net, x: net.b(net.a(x).mean(1)), a=nn.Linear(8, 6), b=nn.Linear(6, 3))
+    return {"model": model, "batch": torch.randn(4, 5, 8)}

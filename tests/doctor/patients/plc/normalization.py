@@ -118,3 +118,12 @@ def an_average_over_all_batches() -> dict:
 @healthy("PLC017")
 def a_slow_momentum() -> dict:
     return over(nn.Linear(8, 8), nn.BatchNorm1d(8, momentum=0.01))
+
+
+@sick("PLC015", "over 1 value", severity="info")
+def a_score_of_one_variable() -> dict:
+    model = Calling(
+        lambda net, x: net.fc(x) * net.norm(net.score(x)).softmax(1),
+        fc=nn.Linear(8, 3), score=nn.Linear(8, 1), norm=nn.LayerNorm(1),
+    )  # fmt: skip
+    return {"model": model, "batch": rows()}

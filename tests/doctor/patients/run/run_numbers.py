@@ -22,3 +22,13 @@ def a_head_that_stays() -> dict:
 @healthy("RUN008")
 def a_bias_before_batch_norm_that_stays() -> dict:
     return ran(unchanged=("0.bias",))
+
+
+@sick("RUN011", "no optimizer stepped", "20 batches", severity="error")
+def manual_optimization_without_a_step() -> dict:
+    return ran(idle_batches=20)
+
+
+@healthy("RUN011")
+def steps_that_were_taken() -> dict:
+    return ran()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.naming import call_of
 from lightning_tricks.doctor.facts.operations import DROPOUTS, SHAPES
 from lightning_tricks.doctor.facts.roles import NORMS, is_between_layers, targets
 from lightning_tricks.doctor.rules.act.activations_in_run import dead_units_in_run, saturated_units_in_run
@@ -145,3 +146,29 @@ def _is_normalized(graph: Graph, index: int) -> bool:
 
 def _has_samples(evidence: Evidence, least: int) -> bool:
     return evidence.batch is not None and evidence.batch.size is not None and evidence.batch.size >= least
+
+
+@rule("ACT005", "warning", kind="batch", needs=("trace",))
+def softmax_between_layers(evidence: Evidence) -> Iterator[Symptom]:
+    """A softmax as the activation of a hidden layer.
+
+    What it looks at:  a softmax of the result of a linear layer that goes into another linear layer with a bias.
+    Why it matters:    the units of the layer then sum to 1: with many units each is near 0, and so is its gradient.
+    Try:               ReLU or GELU in hidden layers; a softmax only for probabilities.
+    False alarms:      attention, mixtures of experts and codebooks are left out: their softmax weights other tensors.
+                       Class probabilities that a second model takes as its input.
+    References:        none.
+    """
+    graph = evidence.graph
+    for index, softmax in graph.find("softmax"):
+        given = softmax.fed_by("input")
+        if given is None or graph[graph.source(given)].op != "linear":
+            continue
+        for user in graph.reached_by(index, SHAPES | DROPOUTS):
+            layer = graph[user]
+            source = layer.fed_by("input")
+            is_input = source is not None and graph.source(source, SHAPES | DROPOUTS) == index
+            if layer.op == "linear" and is_input and layer.fed_by("bias") is not None:
+                message = f"{call_of(evidence, softmax)} of {softmax.shape[-1]} units feeds {call_of(evidence, layer)}"
+                yield Symptom(softmax.module, message, "nn.ReLU() or nn.GELU() in hidden layers")
+                break

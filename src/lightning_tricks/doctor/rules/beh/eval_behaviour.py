@@ -5,8 +5,11 @@ from lightning_tricks.doctor.facts.model_facts import ParameterFact
 from lightning_tricks.doctor.facts.roles import output_weights
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
+# draws of values, times and positions: a mask of dropout compares `rand` with a rate
+_SAMPLING = frozenset(("randn", "normal", "randint", "randint_like", "randperm", "multinomial", "argsort", "topk"))
 
-@rule("BEH001", "error", kind="batch", needs=("behaviour",))
+
+@rule("BEH001", "error", kind="batch", needs=("behaviour",), explains=("BEH009",))
 def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
     """Outputs that do not depend on the inputs.
 
@@ -55,8 +58,8 @@ def nondeterministic_eval(evidence: Evidence, *, tolerance: float = 1e-6) -> Sym
     Why it matters:    validation is noisy, and predictions are not reproducible.
     Options:           ``tolerance``: the relative change below which outputs count as equal.
     Try:               draw random numbers only ``if self.training``.
-    False alarms:      models that sample on purpose: info if they draw normal numbers. Dropout is reported by
-                       dropout-always-on.
+    False alarms:      models that sample on purpose: info if they draw normal numbers or whole numbers, or choose
+                       positions at random, as masked autoencoders do. Dropout is reported by dropout-always-on.
     References:        none.
     """
     behaviour = evidence.behaviour
@@ -68,6 +71,5 @@ def nondeterministic_eval(evidence: Evidence, *, tolerance: float = 1e-6) -> Sym
         return
     drawn = f" ({', '.join(behaviour.random)} is called)" if behaviour.random else ""
     message = f"two passes in eval mode differ by {change:.2g}, above {tolerance:g}{drawn}"
-    yield Symptom(
-        "", message, "draw random numbers only `if self.training:`", "info" if "randn" in behaviour.random else None
-    )
+    by_design = not _SAMPLING.isdisjoint(behaviour.random)
+    yield Symptom("", message, "draw random numbers only `if self.training:`", "info" if by_design else None)

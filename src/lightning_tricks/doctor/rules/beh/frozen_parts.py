@@ -1,4 +1,4 @@
-"""Frozen parts that change."""
+"""Frozen parts that change, and parts that are only thought to be frozen."""
 
 from collections.abc import Iterator
 
@@ -38,6 +38,27 @@ def frozen_part_moves(evidence: Evidence) -> Iterator[Symptom]:
         ):
             message = f"the step modifies {parameter.name}, which is frozen, with `{operation.op}`"
             yield Symptom(parameter.module, message, "do not modify it, or register it as a buffer")
+
+
+@rule("BEH012", "warning", kind="static")
+def frozen_by_attribute(evidence: Evidence) -> Iterator[Symptom]:
+    """A module whose ``requires_grad`` was set to False, which freezes nothing.
+
+    What it looks at:  modules with an attribute ``requires_grad`` that is False while some of their parameters are
+                       trainable.
+    Why it matters:    a module has no such property: the assignment creates an attribute that nothing reads, and the
+                       part is trained.
+    Try:               ``module.requires_grad_(False)``, which reaches its parameters.
+    False alarms:      modules that define an attribute of this name for their own use.
+    References:        PyTorch documentation, ``nn.Module.requires_grad_``.
+    """
+    for module in evidence.model.modules:
+        inside = f"{module.path}." if module.path else ""
+        parameters = [each for each in evidence.model.parameters if each.name.startswith(inside)]
+        trainable = sum(each.requires_grad for each in parameters)
+        if module.settings.get("requires_grad") is False and trainable:
+            message = f"`requires_grad` of the {module.kind} is False, but {trainable} of its parameters are trainable"
+            yield Symptom(module.path, message, "call requires_grad_(False) instead of setting requires_grad")
 
 
 def _is_frozen_part(evidence: Evidence, norm: ModuleFact) -> bool:

@@ -19,7 +19,8 @@ def eval_mode_in_training(evidence: Evidence) -> Iterator[Symptom]:
     """Parts in eval mode while the model trains.
 
     What it looks at:  trainable batch norms, and dropout next to trainable parameters, whose ``training`` is False
-                       while that of the model is True. Lightning preserves these flags since 2.2.
+                       while that of the model is True. Lightning preserves these flags since 2.2. With a batch: batch
+                       norms that were switched to eval mode by the step itself.
     Why it matters:    the batch norm never updates its statistics, and the dropout never drops values.
     Try:               ``model.train()`` after loading or freezing parts.
     False alarms:      frozen parts are left out.
@@ -35,6 +36,27 @@ def eval_mode_in_training(evidence: Evidence) -> Iterator[Symptom]:
             yield Symptom(
                 module.path, f"{module.kind} has training = False while the model trains", "call .train() on it"
             )
+    yield from _switched_in_the_step(evidence)
+
+
+def _switched_in_the_step(evidence: Evidence) -> Iterator[Symptom]:
+    """Batch norms in training mode before the step that used their running statistics in it, on a way to the loss."""
+    if evidence.trace is None or evidence.trace.loss is None or evidence.trace.entry != "training_step":
+        return
+    graph = evidence.graph
+    used = graph.before(evidence.trace.loss)
+    found: dict[str, bool] = {}
+    for index, norm in graph.find("batch_norm"):
+        module = evidence.model.module(norm.module)
+        counts = index in used and norm.requires_grad and module is not None and module.isa("_BatchNorm")
+        if counts and module is not None and module.training and module.settings.get("track_running_stats", True):
+            found[norm.module] = found.get(norm.module, True) and norm.settings.get("training") is False
+    switched = [path for path, never_trained in found.items() if never_trained]
+    if switched:
+        message = "the step runs it in eval mode: it never updates its statistics, and dropout is off as well"
+        yield Symptom(
+            switched[0], message, "remove .eval() from the step, or call .train() after it", repeats=len(switched)
+        )
 
 
 def _is_next_to_trainable(evidence: Evidence, module: ModuleFact) -> bool:

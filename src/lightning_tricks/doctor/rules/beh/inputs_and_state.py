@@ -1,6 +1,7 @@
 """Inputs without effect, and state that keeps a graph from step to step."""
 
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import Symptom, Symptoms, rule
 
 
@@ -15,7 +16,9 @@ def ignored_features(evidence: Evidence) -> Symptoms:
                        a part of its input.
     Try:               follow the input through ``forward``.
     False alarms:      inputs that all samples have in common, zero initialization and random depth are accounted for.
-                       An input that an interface requires but the model does not need is a false alarm.
+                       Info for entries of a dictionary that is passed as a whole, other than masks: a batch may hold
+                       more than a model needs. An argument that an interface requires but the model does not need is a
+                       false alarm.
     References:        Karpathy, A Recipe for Training Neural Networks, 2019; Ben Braiek & Khomh, TheDeepChecker, 2023.
     """
     facts = evidence.influence
@@ -30,7 +33,9 @@ def ignored_features(evidence: Evidence) -> Symptoms:
         else:
             shown = ", ".join(map(str, found.ignored[:5])) + (" …" if len(found.ignored) > 5 else "")
             message = f"{len(found.ignored)} of {found.features} features change no output of the model: {shown}"
-        yield Symptom(where, message, "follow the input through `forward`: a wrong slice, or a variable used twice")
+        severity: Severity | None = "info" if found.offered and "mask" not in found.path.lower() else None
+        remedy = "follow the input through `forward`: a wrong slice, or a variable used twice"
+        yield Symptom(where, message, remedy, severity)
 
 
 @rule("BEH011", "error", kind="batch", needs=("step",))

@@ -94,15 +94,21 @@ def _is_color_last(leaf: LeafFact) -> bool:
 def blank_batch(evidence: Evidence) -> Iterator[Symptom]:
     """A batch whose inputs are constant.
 
-    What it looks at:  the inputs of the batch: whether each contains a single repeated number.
+    What it looks at:  the inputs of the batch: whether each contains a single repeated number, or the same sample at
+                       every place.
     Why it matters:    nothing can be learned from it. Typical causes are files that failed to load, a mask over
-                       everything, and a normalization that was applied twice or to integers.
+                       everything, a normalization that was applied twice or to integers, and a data set that ignores
+                       the index.
     Try:               look at rows of the data set: ``dataset[0]``.
     False alarms:      an artificial batch for a quick check of a model (``torch.ones``).
     References:        Karpathy, A Recipe for Training Neural Networks, 2019.
     """
     known = [leaf for leaf in inputs(evidence) if leaf.tensor is not None and leaf.tensor.statistics is not None]
     values = [leaf.tensor.statistics for leaf in known if leaf.tensor is not None]
+    if known and all(leaf.same_rows for leaf in known) and not all(each and each.low == each.high for each in values):
+        size = known[0].tensor.shape[0] if known[0].tensor is not None else 0
+        yield Symptom("batch", f"all {size} samples are equal", "look at `__getitem__` of the data set: dataset[1]")
+        return
     if not values or not all(
         each and each.count > 1 and each.low == each.high and not each.nonfinite for each in values
     ):

@@ -45,7 +45,7 @@ def train_val_overlap(evidence: Evidence, *, limit: float = 0.01, least: int = 3
 
 
 def class_imbalance_in_run(
-    evidence: Evidence, *, ratio: float = 10.0, least: int = 500
+    evidence: Evidence, *, ratio: float = 10.0, least: int = 500, single: int = 64
 ) -> Iterator[Symptom | NotChecked]:
     """Yield classes of very different size among the targets of measured batches, after whatever sampler there is."""
     counts = evidence.run.forward.classes if evidence.run is not None and evidence.run.forward is not None else ()
@@ -63,14 +63,17 @@ def class_imbalance_in_run(
 
 
 @rule("DAT008", "warning", kind="static", needs=("rows",), in_run=class_imbalance_in_run)
-def class_imbalance(evidence: Evidence, *, ratio: float = 10.0, least: int = 500) -> Iterator[Symptom | NotChecked]:
+def class_imbalance(
+    evidence: Evidence, *, ratio: float = 10.0, least: int = 500, single: int = 64
+) -> Iterator[Symptom | NotChecked]:
     """Classes of very different size.
 
-    What it looks at:  the number of rows per class, and whether a sampler or a weighted loss balances them; during
-                       training, the targets of a plain cross entropy in measured batches (one in
-                       ``log_every_n_steps``), whatever the data set is.
+    What it looks at:  the number of rows per class, and whether a sampler or a weighted loss balances them; a single
+                       class in all rows, where a loss compares classes; during training, the targets of a plain cross
+                       entropy in measured batches (one in ``log_every_n_steps``), whatever the data set is.
     Why it matters:    the large classes dominate the loss; a model that never predicts the small classes looks good.
-    Options:           ``ratio``: of the largest class to the smallest; ``least``: smaller sets are not judged.
+    Options:           ``ratio``: of the largest class to the smallest; ``least``: smaller sets are not judged;
+                       ``single``: likewise, for a single class.
     Try:               ``WeightedRandomSampler``, ``CrossEntropyLoss(weight=...)``, a score per class.
     False alarms:      retrieval and tagging: ignore the rule there.
     References:        Buda et al., A systematic study of the class imbalance problem, 2018.
@@ -83,6 +86,10 @@ def class_imbalance(evidence: Evidence, *, ratio: float = 10.0, least: int = 500
     evened = (loader is not None and loader.sampler not in ("RandomSampler", "SequentialSampler")) or _is_weighted(
         evidence
     )
+    if len(rows.classes) == 1 and rows.read >= single and _compares_classes(evidence):
+        message = f"all of {rows.read} rows have the class {next(iter(rows.classes))}"
+        yield Symptom("train loader", message, "look at the targets of the data set")
+        return
     largest, smallest = max(rows.classes.values()), min(rows.classes.values())
     if rows.read >= least and largest > ratio * smallest and not evened:
         names = {count: name for name, count in rows.classes.items()}
@@ -111,6 +118,15 @@ def duplicate_rows(evidence: Evidence, *, limit: float = 0.05) -> Iterator[Sympt
     elif rows.duplicates > limit:
         message = f"{rows.duplicates:.0%} of {rows.read} training rows equal an earlier row, above {limit:.0%}"
         yield Symptom("train loader", message, "drop duplicates before the split")
+
+
+def _compares_classes(evidence: Evidence) -> bool:
+    """Return whether a loss compares outputs with classes of the batch."""
+    if evidence.trace is None:
+        return False
+    graph = evidence.graph
+    ends = [loss.fed_by("target") for _, loss in graph.find("cross_entropy", "nll_loss")]
+    return any(end is not None and graph[graph.source(end)].op == "batch" for end in ends)
 
 
 def _is_weighted(evidence: Evidence) -> bool:

@@ -17,18 +17,27 @@ _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 
 @rule("DAT001", "warning", kind="batch", needs=("trace",), explains=("INI005", "ACT002", "ACT003"))
 def unscaled_inputs(
-    evidence: Evidence, *, offset: float = 3.0, largest: float = 20.0, ratio: float = 100.0
+    evidence: Evidence,
+    *,
+    offset: float = 3.0,
+    largest: float = 20.0,
+    ratio: float = 100.0,
+    scaled: float = 5.0,
+    smallest: float = 0.01,
 ) -> Symptoms:
     """Inputs that are not normalized.
 
     What it looks at:  the values that the batch passes to the first weights, after the scaling of the step, if they are
                        outside [0, 1]: a mean of many standard deviations, values beyond ±20 that are not only outliers,
-                       features whose standard deviations differ by a factor of a hundred.
-    Why it matters:    one learning rate cannot fit all weights, and large inputs saturate the first layer.
-    Options:           ``offset``: |mean| in standard deviations; ``largest``: |value|; ``ratio``: between features.
+                       features whose standard deviations differ by a factor of a hundred; values that are all tiny.
+    Why it matters:    one learning rate cannot fit all weights; large inputs saturate the first layer, and tiny ones
+                       hardly change its result.
+    Options:           ``offset``: |mean| in standard deviations; ``largest``: |value|; ``ratio``: between features;
+                       ``scaled``: see below; ``smallest``: values that are all smaller are reported, too.
     Try:               subtract the mean of the training set and divide by its standard deviation; divide pixels by 255.
     False alarms:      inputs that first enter a normalization layer or an embedding, and inputs that reach no weights,
-                       are left out; logarithms may have any mean.
+                       are left out; logarithms may have any mean, and so may values of at most ``scaled`` that the
+                       step has divided by numbers of the batch, such as the mean of a series.
     References:        LeCun et al., Efficient BackProp, 1998, §4.3.
     """
     assert evidence.trace is not None
@@ -41,7 +50,8 @@ def unscaled_inputs(
             spread = f"std {seen.std:.3g}, from {seen.low:.3g} to {seen.high:.3g}"
             yield Observed(f"{where}: mean {seen.mean:.3g}, {spread}")
         is_logarithm = any(graph[each].op in _LOGARITHMS for each in (arrival.input, *graph.before(arrival.input)))
-        problems = _unscaled(arrival, math.inf if is_logarithm else offset, largest, ratio)
+        is_scaled = _is_divided(graph, arrival.input) and seen is not None and max(-seen.low, seen.high) <= scaled
+        problems = _unscaled(arrival, math.inf if is_logarithm or is_scaled else offset, largest, ratio, smallest)
         if not problems:
             continue
         remedy = "(x - mean) / std of the training set; for pixels x / 255"
@@ -51,11 +61,20 @@ def unscaled_inputs(
             yield Symptom(arrival.module, f"inputs of this layer, computed from the batch: {problems}", remedy)
 
 
-def _unscaled(arrival: ArrivalFact, offset: float, largest: float, ratio: float) -> str:
+def _is_divided(graph: Graph, index: int) -> bool:
+    """Return whether a value, or what it was made of, was divided by another tensor of the batch."""
+    return any(graph[each].op == "div" and len(graph[each].inputs) > 1 for each in (index, *graph.before(index)))
+
+
+def _unscaled(arrival: ArrivalFact, offset: float, largest: float, ratio: float, smallest: float) -> str:
     seen, columns = arrival.tensor.statistics, arrival.columns
-    if seen is None or columns is None or (seen.low >= 0 and seen.high <= 1) or seen.std == 0:
+    if seen is None or columns is None or seen.std == 0:
         return ""
     extreme, problems = max(abs(seen.low), abs(seen.high)), []
+    if extreme < smallest:
+        return f"largest value {extreme:.3g} is below {smallest:g}: scaled twice, perhaps"
+    if seen.low >= 0 and seen.high <= 1:
+        return ""
     if abs(seen.mean) > offset * seen.std:
         problems.append(f"mean {seen.mean:.3g} is beyond {offset:g} × std {seen.std:.3g}")
     # values of a scale of about one may have outliers: nearly constant features do after standardization

@@ -87,7 +87,9 @@ def _is_fast(optimizer: OptimizerFact, lr: float) -> bool:
     return "SGD" in optimizer.bases and any(isinstance(rate, (int, float)) and rate >= lr for rate in rates)
 
 
-def term_scale_in_run(evidence: Evidence, *, ratio: float = 100.0) -> Iterator[Symptom | NotChecked]:
+def term_scale_in_run(
+    evidence: Evidence, *, ratio: float = 100.0, penalty: float = 20.0
+) -> Iterator[Symptom | NotChecked]:
     """Yield a term of the loss that has grown far beyond another one; one that shrinks has been learned."""
     forward = evidence.run.forward if evidence.run is not None else None
     pairs = list(zip(forward.terms, forward.first_terms, strict=True)) if forward is not None else []
@@ -105,13 +107,16 @@ def term_scale_in_run(evidence: Evidence, *, ratio: float = 100.0) -> Iterator[S
 
 
 @rule("LOS009", "info", kind="batch", needs=("trace",), in_run=term_scale_in_run)
-def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0) -> Iterator[Symptom]:
+def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0, penalty: float = 20.0) -> Iterator[Symptom]:
     """Loss terms of very different size.
 
     What it looks at:  the scalars that are added to form the loss: in the first batch, and during training in three
-                       measured batches (one in ``log_every_n_steps``), if the larger one has grown.
-    Why it matters:    the smaller term has almost no effect, or the larger term dominates.
-    Options:           ``ratio``: the largest ratio between the largest and the smallest term.
+                       measured batches (one in ``log_every_n_steps``), if the larger one has grown. A term that does
+                       not depend on the batch, such as a weight penalty, and exceeds all others together is a warning.
+    Why it matters:    the smaller term has almost no effect, or the larger term dominates: a penalty that does draws
+                       the weights to zero.
+    Options:           ``ratio``: the largest ratio between the largest and the smallest term; ``penalty``: the largest
+                       ratio between the terms without the batch and the rest.
     Try:               weight the terms so that their initial values are within a factor of ten.
     False alarms:      terms that are near zero at the start by design, such as a KL term with a warm-up: hence info.
     References:        Kendall et al., Multi-Task Learning Using Uncertainty, 2018.
@@ -119,7 +124,13 @@ def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0) -> Iterato
     graph = evidence.graph
     if graph.trace.loss is None:
         return
-    terms = [graph[index] for index in _terms(graph, graph.trace.loss)]
+    places = _terms(graph, graph.trace.loss)
+    free, rest = _sizes_without_and_with_the_batch(graph, places)
+    if rest and free > penalty * rest:
+        message = f"terms without the batch, such as a penalty, are {free:.3g}; the rest of the loss is {rest:.3g}"
+        yield Symptom("loss", message, "a smaller weight for the penalty, or weight_decay", "warning")
+        return
+    terms = [graph[index] for index in places]
     sizes = [abs(term.statistics.mean) for term in terms if term.statistics is not None and term.requires_grad]
     sizes = [size for size in sizes if size > 0 and math.isfinite(size)]
     if len(sizes) > 1 and max(sizes) > ratio * min(sizes):
@@ -127,6 +138,18 @@ def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0) -> Iterato
             f"terms of {min(sizes):.3g} and {max(sizes):.3g} are added: they differ by more than a factor of {ratio:g}"
         )
         yield Symptom("loss", message, "a weight for each term")
+
+
+def _sizes_without_and_with_the_batch(graph: Graph, places: list[int]) -> tuple[float, float]:
+    """Return the sums of the sizes of the terms that depend on parameters alone, and of those that need the batch."""
+    sums = {True: 0.0, False: 0.0}
+    for place in places:
+        term = graph[place]
+        if term.statistics is None or not term.requires_grad or not math.isfinite(term.statistics.mean):
+            continue
+        needs_batch = any(graph[each].op == "batch" for each in graph.before(place))
+        sums[needs_batch] += abs(term.statistics.mean)
+    return sums[False], sums[True]
 
 
 def _terms(graph: Graph, index: int) -> list[int]:
@@ -165,10 +188,12 @@ def target_dtype_or_range(evidence: Evidence) -> Iterator[Symptom]:
 
     What it looks at:  class indices that are negative (other than ``ignore_index``) or not less than the number of
                        classes; floating-point targets that are whole numbers above 1, which are read as class
-                       probabilities.
+                       probabilities, and targets of zeros and ones whose rows do not sum to 1 (a warning): several
+                       labels at once.
     Why it matters:    the call raises an error (on a GPU it ends the whole process), or the loss measures something
                        else.
-    Try:               ``target.long()``; indices that start at 0; as many outputs as classes.
+    Try:               ``target.long()``; indices that start at 0; as many outputs as classes;
+                       ``binary_cross_entropy_with_logits`` for several labels.
     False alarms:      soft labels, which are in [0, 1], are left out.
     References:        PyTorch documentation, ``CrossEntropyLoss``.
     """
@@ -183,6 +208,12 @@ def target_dtype_or_range(evidence: Evidence) -> Iterator[Symptom]:
             if found.whole and (aim.shape != shape or found.high > 1):
                 message = f"`{loss.op}` received {aim.dtype} targets that are whole numbers up to {found.high:g}"
                 yield Symptom(place_of(loss), message, "target.long()")
+            elif found.whole and found.low == 0 and abs(found.mean * classes - 1) > 0.01:
+                message = (
+                    f"`{loss.op}` received zeros and ones with {found.mean * classes:.3g} ones in a row on average"
+                )
+                remedy = "binary_cross_entropy_with_logits, for labels that do not exclude each other"
+                yield Symptom(place_of(loss), message, remedy, "warning")
         elif found.low < 0 or found.high >= classes:
             message = f"`{loss.op}` has {classes} classes and targets in [{found.low:g}, {found.high:g}]"
             yield Symptom(place_of(loss), message, f"{int(found.high) + 1} outputs, or indices that start at 0")

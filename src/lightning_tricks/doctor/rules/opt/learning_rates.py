@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact
+from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact, OptimizerFact
 from lightning_tricks.doctor.facts.optimizer_families import groups_of
 from lightning_tricks.doctor.facts.roles import output_weights
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
@@ -14,7 +14,8 @@ _ROUNDING = 1 + 1e-6
 def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 50e6) -> Symptoms:
     """A learning rate far from the typical range.
 
-    What it looks at:  the peak learning rate of each parameter group against the typical range of its optimizer: SGD
+    What it looks at:  the peak learning rate of each parameter group, over the run if a schedule could be simulated,
+                       against the typical range of its optimizer: SGD
                        [1e-2, 1e-1], the Adam family [1e-3, 1e-2], Adadelta [1e-2, 1e-1], Adagrad [1e-3, 1e-1], Lion
                        [1e-4, 1e-3], Muon [1e-3, 1e-1].
     Why it matters:    training diverges if it is too high; if it is too low, the model seems unable to learn.
@@ -34,7 +35,7 @@ def lr_out_of_range(evidence: Evidence, *, widen: float = 10.0, large: float = 5
         if family is None:
             yield NotChecked(f"{optimizer.kind} belongs to no optimizer family with a known range")
             continue
-        lr = peak(group)
+        lr = _reached(optimizer, peak(group))
         if lr is None:
             continue
         low = family.low / (100 if gentle or _pretrained_share(evidence, group) > 0 else 1)
@@ -78,6 +79,19 @@ def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
         )
         remedy = f"lr={family.low / 10:g} to {family.low / 100:g}; tricks=[discriminative_lr,gradual_unfreezing]"
         yield Symptom(where, message, remedy)
+
+
+def _reached(optimizer: OptimizerFact, rate: float | None) -> float | None:
+    """Return the peak of a schedule that never reaches the rate of its group, else that rate.
+
+    A schedule that is a factor of the rate may be far below it: ``LambdaLR`` of a function that returns a rate.
+    """
+    curves = [scheduler.curve for scheduler in optimizer.schedulers if scheduler.curve is not None]
+    if rate is None or len(optimizer.groups) > 1 or len(curves) != 1 or len(optimizer.schedulers) != 1:
+        return rate
+    highest = max(value for _, value in curves[0].rates)
+    still_rises = curves[0].rates[-1][1] >= highest
+    return rate if still_rises else min(rate, highest)
 
 
 def peak(group: GroupFact) -> float | None:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.graph import Graph
+from lightning_tricks.doctor.facts.operations import WEIGHTS
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
@@ -82,3 +84,51 @@ def duplicate_parameters(evidence: Evidence) -> Iterator[Symptom]:
     for name, count in holders.items():
         if count > 1:
             yield Symptom(name.rpartition(".")[0], f"{name} is in {count} parameter groups", "keep it in one of them")
+
+
+@rule("OPT015", "error", kind="batch", needs=("trace",), explains=("BEH007",))
+def unregistered_weights(evidence: Evidence) -> Iterator[Symptom]:
+    """Weights that are not parameters of the model.
+
+    What it looks at:  layers that the step calls with trainable weights that are neither parameters of the model nor
+                       computed from them.
+    Why it matters:    a layer that is made in ``forward`` has new random weights in every step and is in no optimizer.
+    Try:               make the layer in ``__init__`` and keep it in an attribute.
+    False alarms:      weights that an optimizer holds although the model does not are left out; layers in a plain list
+                       are reported by layers-not-registered.
+    References:        PyTorch documentation, ``nn.Module``.
+    """
+    is_hidden = any(found.trainable for found in evidence.model.hidden)
+    if is_hidden or any(group.foreign for optimizer in evidence.optimizers or () for group in optimizer.groups):
+        return
+    graph = evidence.graph
+    for _, layer in graph.find(*WEIGHTS):
+        weight = layer.fed_by("weight")
+        if weight is not None and graph[weight].requires_grad and _is_made_of_nothing(graph, weight):
+            message = (
+                f"`{layer.op}` has trainable weights of shape {list(graph[weight].shape)} that are not the model's"
+            )
+            yield Symptom(layer.module, message, "make the layer in `__init__`: self.head = nn.Linear(...)")
+            return
+
+
+@rule("OPT017", "warning", kind="static", needs=("optimizers",))
+def no_optimizer(evidence: Evidence) -> Iterator[Symptom]:
+    """A model with trainable parameters and no optimizer.
+
+    What it looks at:  whether ``configure_optimizers`` returns an optimizer. Manual optimization is left out.
+    Why it matters:    Lightning trains without one, and no parameter changes. Typically the ``return`` is missing.
+    Try:               ``return torch.optim.Adam(self.parameters())``.
+    False alarms:      a fit that only fills buffers or memories.
+    References:        Lightning documentation, ``configure_optimizers``.
+    """
+    is_manual = evidence.step is not None and evidence.step.manual
+    trainable = sum(parameter.requires_grad for parameter in evidence.model.parameters)
+    if evidence.optimizers == () and trainable and evidence.model.is_lightning and not is_manual:
+        message = f"`configure_optimizers` returns no optimizer for {trainable} trainable parameters"
+        yield Symptom("the model", message, "return the optimizer")
+
+
+def _is_made_of_nothing(graph: Graph, index: int) -> bool:
+    """Return whether a tensor is not computed from the model or the batch: it may be drawn at random."""
+    return not any(graph[each].op in ("parameter", "buffer", "batch") for each in (index, *graph.before(index)))

@@ -18,7 +18,7 @@ def scheduler_horizon(
                        thousandth of the peak learning rate, and whether the learning rate still rises at the end. The
                        horizon of one-cycle and cosine schedules against the steps or epochs of the run, according to
                        Lightning's ``interval``; without a Trainer, horizons of very many epochs, and learning rates
-                       that vanish within half an epoch.
+                       that vanish within half an epoch; a learning rate of 0 for a whole epoch at the start.
     Why it matters:    a schedule that is cut off never reaches its low learning rates. A schedule that is too short
                        raises an error, repeats, or leaves a learning rate near zero: typically a schedule in epochs
                        that is stepped after each batch.
@@ -64,6 +64,10 @@ def _simulated(scheduler: SchedulerFact, idle: float) -> tuple[str, str]:
     curve = scheduler.curve
     if curve is None or not curve.rates:
         return "", ""
+    first_alive = next((call for call, rate in curve.rates if rate > 0), 0)
+    if scheduler.interval == "epoch" and first_alive > 0:
+        how_long = "the first epoch" if first_alive == 1 else f"the first {first_alive} epochs"
+        return f"{scheduler.kind} has a learning rate of 0 in {how_long}", '(epoch + 1) / warmup, or interval="step"'
     end = curve.calls or (curve.calls_per_epoch // 2)
     inside = [(call, rate) for call, rate in curve.rates if call <= end]
     peak = max(rate for _, rate in inside)

@@ -12,7 +12,8 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 _MOVES = words("permute transpose swapaxes swapdims movedim moveaxis T mT t H")
 _GATES = words("sigmoid hardsigmoid tanh silu gelu softmax")
-_AFFINE = SHAPES | DROPOUTS | {"batch_norm", "mul", "add", "div", "sub", "mean", "avg_pool1d"}
+_AVERAGES = words("mean avg_pool1d")
+_AFFINE = SHAPES | DROPOUTS | _AVERAGES | {"batch_norm", "mul", "add", "div", "sub"}
 
 
 @rule("PLC013", "warning", kind="batch", needs=("trace",))
@@ -21,7 +22,8 @@ def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
 
     What it looks at:  a linear layer whose result is passed only to one other linear layer, with only reshapes,
                        dropout, constants and batch norm in between, if both work on the same axis. Info if a gate
-                       follows, and between two parts such as encoder and decoder.
+                       follows, between two parts such as encoder and decoder, and if positions are averaged between
+                       them.
     Why it matters:    the two are equivalent to one linear layer: the second adds cost and no expressiveness.
     Try:               an activation between them.
     False alarms:      factorizations, whose inner width is smaller than both others, are left out, and so are results
@@ -39,7 +41,11 @@ def missing_nonlinearity(evidence: Evidence) -> Iterator[Symptom]:
         if widths[1] >= min(widths[0], widths[2]):
             shown = " → ".join(str(width) for width in widths)
             message = f"{call_of(evidence, first)} feeds {call_of(evidence, second)} linearly ({shown} features)"
-            by_design = _feeds_a_gate(graph, follower) or _are_of_two_parts(first.module, second.module)
+            by_design = (
+                _feeds_a_gate(graph, follower)
+                or _are_of_two_parts(first.module, second.module)
+                or not _AVERAGES.isdisjoint(graph[each].op for each in graph.after(index) & graph.before(follower))
+            )
             severity: Severity | None = "info" if by_design else None
             yield Symptom(first.module, message, "an activation between them, such as nn.ReLU()", severity)
 

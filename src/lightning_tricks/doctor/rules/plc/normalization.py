@@ -18,14 +18,19 @@ def normalization_over_one_value(evidence: Evidence) -> Iterator[Symptom]:
     Why it matters:    a value minus its own mean is 0, so the result is the bias for every input. (An RMS norm keeps
                        only the sign.)
     Try:               normalize over another axis, use fewer groups, or remove the norm.
-    False alarms:      none known.
+    False alarms:      a norm whose single value passes only into a softmax over it, which is 1 anyway (the selection
+                       of one variable): info.
     References:        Ba et al., Layer Normalization, 2016; Wu & He, Group Normalization, 2018.
     """
-    for _, norm in evidence.graph.find("layer_norm", "rms_norm", "group_norm", "instance_norm"):
+    graph = evidence.graph
+    for index, norm in graph.find("layer_norm", "rms_norm", "group_norm", "instance_norm"):
         if _values(norm) == 1:
+            users = [graph[user] for user in graph.reached_by(index)]
+            is_idle = bool(users) and all(user.op == "softmax" and user.shape[-1:] == (1,) for user in users)
             message = f"{call_of(evidence, norm)} normalizes {list(norm.input_shapes[0])} over 1 value"
             message += ", which keeps only its sign" if norm.op == "rms_norm" else ", which makes it 0 (plus the bias)"
-            yield Symptom(norm.module, message, "normalize over another axis, use fewer groups, or remove it")
+            remedy = "normalize over another axis, use fewer groups, or remove it"
+            yield Symptom(norm.module, message, remedy, "info" if is_idle else None)
 
 
 def _values(norm: Operation) -> int | None:

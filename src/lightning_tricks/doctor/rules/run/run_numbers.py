@@ -42,9 +42,10 @@ def params_not_changing(evidence: Evidence) -> Iterator[Symptom]:
                        reported only if the second epoch has not changed them either.
     Why it matters:    a part of the model does not learn: it gets no gradient, or it is in no optimizer.
     Try:               pass it to the optimizer and use it in the loss, or ``requires_grad_(False)``.
-    False alarms:      info for a copy of another part without a gradient, such as a target network; embeddings whose
-                       rows were not used; bf16 weights whose updates are rounded away. Layers with a learning rate of 0
-                       are left out; so is a bias before a BatchNorm, whose weight changes.
+    False alarms:      info for a copy of another part without a gradient, such as a target network, and for parameters
+                       outside layers without a gradient, such as a mask token; embeddings whose rows were not used;
+                       bf16 weights whose updates are rounded away. Layers with a learning rate of 0 are left out; so is
+                       a bias before a BatchNorm, whose weight changes.
     References:        torcheck documentation, "unchanged parameters".
     """
     still = set(evidence.run.unchanged) if evidence.run is not None else set()
@@ -59,8 +60,27 @@ def params_not_changing(evidence: Evidence) -> Iterator[Symptom]:
             message = f"{module.kind}'s {names} did not change in {_epochs(evidence, own)}"
             remedy = "pass it to the optimizer and use it in the loss, or `requires_grad_(False)`"
             without = evidence.run.start.without_gradient if evidence.run is not None else ()
-            is_target = evidence.model.is_copy(module.path) and all(each.name in without for each in own)
-            yield Symptom(module.path, message, remedy, "info" if is_target else None)
+            is_spare = evidence.model.is_copy(module.path) or not evidence.model.is_layer(module.path)
+            by_design = is_spare and all(each.name in without for each in own)
+            yield Symptom(module.path, message, remedy, "info" if by_design else None)
+
+
+@rule("RUN011", "error", kind="run", needs=("run",))
+def no_optimizer_step(evidence: Evidence, *, batches: int = 2) -> Iterator[Symptom]:
+    """A first epoch without an optimizer step.
+
+    What it looks at:  the first epoch: whether an optimizer has stepped, or any parameter has changed.
+    Why it matters:    nothing is trained. Under manual optimization ``optimizer.step()`` is missing; otherwise
+                       ``training_step`` returns None, so that Lightning skips every batch.
+    Options:           ``batches``: shorter epochs are not judged.
+    Try:               ``self.optimizers().step()`` after ``manual_backward``; ``return loss``.
+    False alarms:      accumulation over more than an epoch under manual optimization.
+    References:        Lightning documentation, "Manual Optimization".
+    """
+    count = evidence.run.idle_batches if evidence.run is not None else 0
+    if count >= batches:
+        message = f"no optimizer stepped and no parameter changed in the {count} batches of the first epoch"
+        yield Symptom("optimizers", message, "call optimizer.step(), or return the loss from training_step")
 
 
 def _epochs(evidence: Evidence, own: list[ParameterFact]) -> str:
