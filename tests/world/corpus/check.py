@@ -14,9 +14,10 @@ EPOCHS, STEPS = 2, 4
 
 @dataclass
 class Outcome:
-    """What the doctor did to one program."""
+    """What the doctor did to one program; ``broken``: it fails without the doctor, too."""
 
     program: Program
+    broken: str = ""
     crash: str = ""
     changed: bool = False
     false: list[str] = field(default_factory=list)
@@ -27,13 +28,14 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        return not (self.crash or self.changed or self.false or self.missed or self.notes)
+        return not (self.broken or self.crash or self.changed or self.false or self.missed or self.notes)
 
     def lines(self) -> list[str]:
         """What there is to say, a line each."""
         said = [f"true   {text} [{self.program.known[code_of(text)]}]" for text in self.true]
         said += [f"FALSE  {text}" for text in self.false] + [f"MISSED {code}" for code in self.missed]
-        said += [f"NOTE   {note}" for note in self.notes] + ([f"CRASH  {self.crash}"] if self.crash else [])
+        said += [f"NOTE   {note}" for note in self.notes]
+        said += [f"{name} {text}" for name, text in (("BROKEN", self.broken), ("CRASH ", self.crash)) if text]
         return said + (["CHANGED the weights"] if self.changed else [])
 
 
@@ -67,7 +69,11 @@ def same(first: Any, second: Any) -> bool:
 def check(program: Program) -> Outcome:
     """Diagnose a program, fit it with and without the doctor, and compare what is found with what is true."""
     outcome = Outcome(program)
-    plain = fitted(program)
+    try:
+        plain = fitted(program)
+    except Exception as error:  # with the installed version of its package it does not run at all
+        outcome.broken = f"{type(error).__name__}: {error}"
+        return outcome
     doctor = Doctor()
     try:
         model, data = built(program)

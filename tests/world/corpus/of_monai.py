@@ -57,6 +57,7 @@ _CLASSIFIERS = {
 _KNOWN = {
     "unet": {"PLC008": "the last residual unit adds its input, which dropout thinned, to the logits"},
     "basic_unet_plus_plus": {"BEH006": "without deep supervision the heads of the inner levels are never used"},
+    "unetr": {"BEH006": "the norm of cross attention is built in each block, and only some use it"},
     "classes_efficientnet": {"INI005": "the head's weights are drawn by its outputs, so that logits begin far from 0"},
     "classes_vit": {"BEH006": "the norm of cross attention is built in each block, and only some use it"},
 }
@@ -73,8 +74,8 @@ class _First(nn.Module):
         return self.net(*inputs)[0]
 
 
-def _segmentation(make: Any, dims: int, tune: Any) -> Any:
-    x, _ = images(32 if dims == 2 else 16, 1, dims=dims, rows=256)
+def _segmentation(make: Any, dims: int, tune: Any, side: int = 32) -> Any:
+    x, _ = images(side, 1, dims=dims, rows=256)
     return Trained(make(), DiceCELoss(to_onehot_y=True, softmax=True), tune), loader(x, _masks(x), size=8)
 
 
@@ -83,9 +84,10 @@ def _classifier(make: Any, tune: Any) -> Any:
 
 
 for _number, (_name, _make) in enumerate(_FLAT.items()):
-    add("monai", _name, partial(_segmentation, _make, 2, (adam, adamw)[_number % 2]), **_KNOWN.get(_name, {}))
+    _side = 64 if _name == "swin_unetr" else 32
+    add("monai", _name, partial(_segmentation, _make, 2, (adam, adamw)[_number % 2], _side), **_KNOWN.get(_name, {}))
 for _name, _make in _DEEP.items():
-    add("monai", _name, partial(_segmentation, _make, 3, adam), **_KNOWN.get(_name, {}))
+    add("monai", _name, partial(_segmentation, _make, 3, adam, 16), **_KNOWN.get(_name, {}))
 for _number, (_name, _make) in enumerate(_CLASSIFIERS.items()):
     add(
         "monai",

@@ -47,7 +47,8 @@ def summary(name: str, outcomes: list) -> str:
     false, true = (sum(len(getattr(each, kind)) for each in outcomes) for kind in ("false", "true"))
     wrong = sum(bool(each.false) for each in outcomes)
     return (
-        f"{name}: {len(outcomes)} programs, {sum(bool(each.crash) for each in outcomes)} crashes, "
+        f"{name}: {sum(not each.broken for each in outcomes)} programs, "
+        f"{sum(bool(each.crash) for each in outcomes)} crashes, "
         f"{sum(each.changed for each in outcomes)} changed, "
         f"{sum(each.false_errors for each in outcomes)} false errors, "
         f"{false} false findings in {wrong} programs, {true} true ones"
