@@ -92,6 +92,6 @@ class Listener(TorchFunctionMode):
             p, training = given.get("p", 0.5), given.get("training", given.get("train", True))
             if p and training:
                 self.dropouts.append(DropoutCall(self._stack.path, name, float(p)))
-        elif name in RANDOM or (name in ("argsort", "topk") and self.random):
+        elif name in RANDOM or name == "uniform" or (name in ("argsort", "topk") and self.random):
             self.random.append(name)
         return func(*args, **kwargs)

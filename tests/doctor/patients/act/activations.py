@@ -126,3 +126,17 @@ def a_softmax_that_weights_features() -> dict:
             return self.head(x * self.scores(x).softmax(1))
 
     return {"model": lit(Selected()), "batch": batch()}
+
+
+@healthy("ACT005")
+def attention_whose_heads_are_mixed() -> dict:
+    class TalkingHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.before, self.after, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            scores = self.before(x[:, :, None] * x[:, None, :]).permute(0, 2, 1)
+            return self.head(self.after(scores.softmax(-1).permute(0, 2, 1)).mean(1))
+
+    return {"model": lit(TalkingHeads()), "batch": batch()}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.naming import call_of
-from lightning_tricks.doctor.facts.operations import DROPOUTS, SHAPES
+from lightning_tricks.doctor.facts.operations import DROPOUTS, SHAPES, words
 from lightning_tricks.doctor.facts.roles import NORMS, is_between_layers, targets
 from lightning_tricks.doctor.rules.act.activations_in_run import dead_units_in_run, saturated_units_in_run
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
@@ -13,6 +13,7 @@ from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Sy
 _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 # indices into a target's shares (below -1, below 0, above 1) that lie outside an activation's range
 _OUT_OF_REACH = {"relu": (1,), "softplus": (1,), "relu6": (1,), "sigmoid": (1, 2), "tanh": (0, 2)}
+_SAME_AXIS = (SHAPES - words("permute transpose swapaxes swapdims movedim moveaxis T mT t H")) | DROPOUTS
 _RANGES = {"sigmoid": "[0, 1]", "tanh": "[-1, 1]"}
 
 
@@ -162,12 +163,13 @@ def softmax_between_layers(evidence: Evidence) -> Iterator[Symptom]:
     graph = evidence.graph
     for index, softmax in graph.find("softmax"):
         given = softmax.fed_by("input")
-        if given is None or graph[graph.source(given)].op != "linear":
+        is_last = softmax.settings.get("dim") in (-1, len(softmax.shape) - 1)
+        if given is None or not is_last or graph[graph.source(given)].op != "linear":
             continue
-        for user in graph.reached_by(index, SHAPES | DROPOUTS):
+        for user in graph.reached_by(index, _SAME_AXIS):
             layer = graph[user]
             source = layer.fed_by("input")
-            is_input = source is not None and graph.source(source, SHAPES | DROPOUTS) == index
+            is_input = source is not None and graph.source(source, _SAME_AXIS) == index
             if layer.op == "linear" and is_input and layer.fed_by("bias") is not None:
                 message = f"{call_of(evidence, softmax)} of {softmax.shape[-1]} units feeds {call_of(evidence, layer)}"
                 yield Symptom(softmax.module, message, "nn.ReLU() or nn.GELU() in hidden layers")
