@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from question import Model, images, loader, mlp, on, question, table
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 
 def convolutions(channels: int = 3) -> nn.Module:
@@ -143,3 +143,39 @@ def validation_in_training_mode() -> dict[str, Any]:
 
     net = nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 3))
     return split(table(), table(64, seed=1), Training(net), fit={"max_epochs": 1})
+
+
+@question("Pixels divided by 255 in the data set and again in the model", "DAT001")
+def pixels_scaled_twice() -> dict[str, Any]:
+    x, y = images()
+    return on(Model(convolutions()), (x / 255, y))
+
+
+@question("The loss falls to 0 at once, and every prediction is the same", "DAT018")
+def a_data_set_that_ignores_the_index() -> dict[str, Any]:
+    class First(Dataset):
+        def __len__(self) -> int:
+            return 256
+
+        def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+            return x[0], y[0]
+
+    x, y = table()
+    return {"model": Model(mlp()), "train_dataloaders": DataLoader(First(), 32, shuffle=True)}
+
+
+@question("100 % accuracy after one epoch, useless on new data", "DAT019")
+def the_target_among_the_features() -> dict[str, Any]:
+    x, y = table()
+    return on(Model(mlp(9)), (torch.cat([x, y[:, None].float()], 1), y))
+
+
+@question("All labels are 0 by mistake", "DAT008")
+def one_class_in_all_rows() -> dict[str, Any]:
+    x, y = table()
+    return on(Model(mlp()), (x, torch.zeros_like(y)))
+
+
+@question("fit ends at once without training", "DOC001")
+def fewer_rows_than_a_batch_with_drop_last() -> dict[str, Any]:
+    return {"model": Model(mlp()), "train_dataloaders": loader(*table(20), drop_last=True)}
