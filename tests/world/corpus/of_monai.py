@@ -57,6 +57,8 @@ _CLASSIFIERS = {
 _KNOWN = {
     "unet": {"PLC008": "the last residual unit adds its input, which dropout thinned, to the logits"},
     "basic_unet_plus_plus": {"BEH006": "without deep supervision the heads of the inner levels are never used"},
+    "flexible_unet": {"BEH006": "the classifier of its encoder is built and never used"},
+    "vnet": {"PLC002": "its blocks have dropout before the next block's batch norm"},
     "unetr": {"BEH006": "the norm of cross attention is built in each block, and only some use it"},
     "classes_efficientnet": {"INI005": "the head's weights are drawn by its outputs, so that logits begin far from 0"},
     "classes_vit": {"BEH006": "the norm of cross attention is built in each block, and only some use it"},

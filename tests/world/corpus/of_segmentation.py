@@ -17,7 +17,7 @@ def _masks(x: Tensor) -> Tensor:
 
 
 def _many_classes(name: str) -> Any:
-    x, _ = images(64, rows=208)
+    x, _ = images(128 if name == "PAN" else 64, rows=208)
     net = getattr(smp, name)("resnet18", encoder_weights=None, classes=2)
     return Trained(net, tune=adam), loader(x, _masks(x)[:, 0].long(), size=8)
 

@@ -50,7 +50,7 @@ def deep_vit() -> Any:
 
 @program("vit-pytorch", BEH007="`layer_dropout` leaves layers out in eval mode, too")
 def cait() -> Any:
-    return Trained(CaiT(**_VIT, cls_depth=1, layer_dropout=0.05)), loader(*images())
+    return Trained(CaiT(**_VIT, cls_depth=1, layer_dropout=0.5)), loader(*images())
 
 
 @program("vit-pytorch")
