@@ -30,10 +30,12 @@ class GroupFact:
         settings: ``lr``, ``weight_decay``, ``momentum``, ``eps``, ...; pairs such as betas as ``betas.0`` and
         ``betas.1``.
         parameters: their names in the model.
+        foreign: the number of its tensors that are not parameters of the model.
     """
 
     settings: dict[str, Scalar]
     parameters: tuple[str, ...]
+    foreign: int = 0
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def read_optimizers(
 def _group(group: dict[str, Any], names: dict[int, str]) -> GroupFact:
     known = tuple(names[id(value)] for value in group["params"] if id(value) in names)
     settings = plain_settings({key: value for key, value in group.items() if key != "params"})
-    return GroupFact(settings, known)
+    return GroupFact(settings, known, len(group["params"]) - len(known))
 
 
 def _scheduler(config: dict[str, Any], plan: PlanFacts | None, batches: int | None) -> SchedulerFact:
