@@ -29,8 +29,13 @@ def _binary(name: str) -> Any:
     return Trained(net, lambda logits, y: dice(logits, y) + entropy(logits, y), adamw), loader(x, _masks(x), size=8)
 
 
+_ASPP = {"PLC002": "dropout at the end of its pyramid of dilated convolutions, then a convolution and a batch norm"}
 _KNOWN = {
-    "PSPNet": {"BEH006": "its encoder is used to a depth of 3, and the stages behind get no gradient; DDP refuses that"}
+    "PSPNet": {
+        "BEH006": "its encoder is used to a depth of 3, and the stages behind get no gradient; DDP refuses that"
+    },
+    "DeepLabV3": _ASPP,
+    "DeepLabV3Plus": _ASPP,
 }
 
 for _number, _name in enumerate(_NETS):

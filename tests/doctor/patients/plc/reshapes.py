@@ -50,3 +50,9 @@ def class_maps_permuted_before_they_are_flattened() -> dict:
 @healthy("PLC018")
 def class_maps_as_they_are() -> dict:
     return maps(F.cross_entropy)
+
+
+@healthy("PLC018")
+def one_position_flattened_to_classes() -> dict:
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(1))
+    return {"model": Step(net), "batch": (torch.randn(8, 2, 6, 8), torch.arange(8) % 3)}

@@ -63,8 +63,8 @@ def _flattened_maps(graph: Graph, index: int) -> Operation | None:
         operation = graph[index]
         before = operation.input_shapes[0] if operation.input_shapes else ()
         is_flat = len(operation.shape) == 2 and len(before) > 2 and operation.op in _RESHAPES
-        if is_flat and operation.shape[1] == before[1] != before[-1] and len(set(before[1:])) > 1:
-            rows = math.prod(before) // max(before[1], 1)
-            return operation if operation.shape[0] == rows and before[1] > 1 else None
+        if is_flat and operation.shape[1] == before[1] != before[-1] and before[1] > 1:
+            rows = math.prod(before) // before[1]
+            return operation if operation.shape[0] == rows > before[0] else None
         index = operation.inputs[0]
     return None
