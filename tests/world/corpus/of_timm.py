@@ -7,7 +7,7 @@ import timm
 from program import Trained, adam, adamw, add, images, loader, momentum
 
 _VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 2}
-_MLP = {"img_size": 64, "embed_dim": 32, "num_blocks": 2}
+_MLP = {"img_size": 64}
 _TUNES = (adam, adamw, momentum)
 
 # side of the images and the arguments of each model
