@@ -133,12 +133,28 @@ class ForwardWatch:
             found.leave()
 
 
+class _GuardedStack(ModuleStack):
+    """A stack whose own failures do not reach the user's step."""
+
+    def __init__(self, root: LightningModule, attempt: Callable[[Callable[[], None]], object]) -> None:
+        super().__init__(root)
+        self._attempt = attempt
+
+    def _enter_module(self, module: Any, args: Any) -> None:
+        enter = super()._enter_module
+        self._attempt(lambda: enter(module, args))
+
+    def _leave_module(self, module: Any, args: Any, *rest: Any) -> None:
+        leave = super()._leave_module
+        self._attempt(lambda: leave(module, args, *rest))
+
+
 class _ForwardPass(TorchFunctionMode):
     """The calls of one forward pass."""
 
     def __init__(self, pl_module: LightningModule, attempt: Callable[[Callable[[], None]], object]) -> None:
         super().__init__()
-        self._attempt, self._stack = attempt, ModuleStack(pl_module)
+        self._attempt, self._stack = attempt, _GuardedStack(pl_module, attempt)
         self._contexts = ExitStack()
         self._unit_dim = -1
         self._sums: dict[int, tuple[Tensor, list[Tensor]]] = {}
