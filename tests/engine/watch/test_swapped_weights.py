@@ -76,6 +76,73 @@ def test_the_weights_that_were_evaluated_are_restored_whoever_exchanged_them(
     assert trainer().validate(plain, verbose=False)[0]["val_loss"] == rule.best_score
 
 
+class TwoSets(torch.optim.SGD):
+    """Steps on one set of weights, and has their average for evaluation, as schedule-free optimizers do."""
+
+    def __init__(self, params: Any, lr: float) -> None:
+        super().__init__(params, lr)
+        for group in self.param_groups:
+            group["train_mode"] = True
+
+    def _turn(self, to_train: bool) -> None:
+        for group in self.param_groups:
+            for value in group["params"]:
+                average = self.state[value].setdefault("average", value.detach().clone())
+                if group["train_mode"] is not to_train:
+                    trained = value.detach().clone()
+                    value.data.copy_(average)
+                    average.copy_(trained)
+            group["train_mode"] = to_train
+
+    def train(self) -> None:
+        self._turn(True)
+
+    def eval(self) -> None:
+        self._turn(False)
+
+    def step(self, closure: Any = None) -> Any:
+        assert self.param_groups[0]["train_mode"], "a step in eval mode"
+        loss = super().step(closure)
+        for group in self.param_groups:
+            for value in group["params"]:
+                self.state[value].setdefault("average", value.detach().clone()).lerp_(value.detach(), 0.3)
+        return loss
+
+
+class TurnsForValidation(Net):
+    """Turns its optimizer to `eval` for each validation, and back at its end or before the next batch."""
+
+    def __init__(self, back: str) -> None:
+        super().__init__(lr=0.3)
+        setattr(self, back, self.turn_back)
+
+    def configure_optimizers(self) -> Any:
+        return TwoSets(self.parameters(), self.lr)
+
+    def on_validation_start(self) -> None:
+        for optimizer in self.trainer.optimizers:
+            optimizer.eval()  # type: ignore[attr-defined]
+
+    def turn_back(self, *_: Any) -> None:
+        for optimizer in self.trainer.optimizers:
+            optimizer.train()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("back", ["on_validation_end", "on_train_batch_start"])
+def test_an_optimizer_with_two_sets_of_weights_knows_which_were_restored(back: str) -> None:
+    rule, net = EarlyStopping(patience=2), TurnsForValidation(back)
+    fit(rule, net=net, max_epochs=60)
+    assert 6 < rule.best_position[1] < net.trainer.global_step
+    best = copy.deepcopy(net.state_dict())
+    plain = Net()
+    plain.load_state_dict(best)
+    assert trainer().validate(plain, verbose=False)[0]["val_loss"] == rule.best_score
+    for _ in range(2):
+        assert net.trainer.validate(net, verbose=False)[0]["val_loss"] == rule.best_score
+    net.on_validation_start()
+    assert same(net.state_dict(), best)
+
+
 def test_weights_that_nobody_exchanges_are_not_copied_for_a_validation() -> None:
     rule = EarlyStopping(patience=9)
     taken: list[bool] = []

@@ -12,6 +12,7 @@ from lightning_tricks.core.tensor_copies import bit_sums, changed_names, is_plai
 from lightning_tricks.core.weight_snapshot import WeightSnapshot, is_sharded, named_tensors
 from lightning_tricks.engine.run.run import strategy_is
 from lightning_tricks.engine.run.trick import Trick
+from lightning_tricks.engine.watch.optimizer_modes import Modes, read_modes, restore_modes_
 
 
 class BestWeights:
@@ -37,6 +38,7 @@ class BestWeights:
         self._evaluated = WeightSnapshot(on_host=False)
         self._before_validation: dict[str, Tensor] = {}
         self._validates_others = False
+        self._modes: Modes = []
         self._trained: dict[str, Tensor] = {}
         self._between_epochs: tuple[dict[str, Tensor], dict[str, Tensor]] | None = None
         self._is_keeper = True
@@ -67,7 +69,9 @@ class BestWeights:
             later: whether the score is checked only after further training steps.
         """
         now = bit_sums(dict(named_tensors(pl_module)))
-        self._validates_others |= bool(changed_names(self._before_validation, now))
+        if changed_names(self._before_validation, now):
+            self._validates_others = True
+            self._modes = read_modes(pl_module.trainer)
         if self._is_keeper and (later or self._validates_others):
             self._evaluated.take(pl_module)
 
@@ -154,6 +158,8 @@ class BestWeights:
             self.restore(pl_module, together=together)
             averaging.on_validation_epoch_end(trainer, pl_module)
         self.restore(pl_module, together=together)
+        if self.was_restored:
+            restore_modes_(trainer, self._modes)
 
     def drop_evaluated(self) -> None:
         """Free the copy on the device."""
