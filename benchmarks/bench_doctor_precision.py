@@ -1,4 +1,4 @@
-"""How often the doctor cries wolf: all rules on healthy programs, every architecture with every optimizer."""
+"""How often the doctor raises false alarms: all rules on healthy programs, every architecture with every optimizer."""
 
 import sys
 from collections import Counter

@@ -1,4 +1,4 @@
-"""How often the doctor cries wolf while healthy programs train: all rules, every architecture, real data."""
+"""How often the doctor raises false alarms while healthy programs train: all rules, every architecture, real data."""
 
 import logging
 import sys

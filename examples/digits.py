@@ -1,4 +1,4 @@
-"""Data sets included in scikit-learn, and small plain modules for them; no trick is used here."""
+"""Datasets included in scikit-learn, and small plain modules for them; no trick is used here."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ class Tabular(L.LightningDataModule):
         self.batch_size, self.seed = batch_size, seed
 
     def read(self) -> tuple[Tensor, Tensor]:
-        """Return the inputs and targets of the whole data set."""
+        """Return the inputs and targets of the whole dataset."""
         raise NotImplementedError
 
     def setup(self, stage: str) -> None:

@@ -1,4 +1,4 @@
-"""``python -m lightning_tricks``: the command, where the folder of scripts is not on the path."""
+"""``python -m lightning_tricks``: run the command if the folder of scripts is not on the path."""
 
 import sys
 

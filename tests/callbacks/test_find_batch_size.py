@@ -249,7 +249,7 @@ def test_a_metric_that_never_changes_and_one_that_only_gets_worse_give_no_size()
         def validation_step(self, batch: Any, batch_idx: int) -> None:
             self.log("val_loss", -self.loss(batch))
 
-    assert "does not change it" in find(Flat()).reason
+    assert "does not affect it" in find(Flat()).reason
     worse = find(Worse())
     assert worse.suggestion is None
     assert worse.lr is None

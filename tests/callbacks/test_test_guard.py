@@ -89,7 +89,7 @@ def test_values_that_are_not_finite_and_damaged_ledgers_do_not_stop_it(tmp_path:
 def test_a_ledger_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (warning,) = look(tmp_path, WithTestStep(), TestGuard(str(tmp_path / "file" / "looks.json")))
-    assert "could not write this look" in warning
+    assert "could not record this use" in warning
 
 
 def test_a_dry_run_is_not_a_look(tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def test_the_choice_is_the_smallest_size_within_the_tolerance_of_the_best_improv
 @pytest.mark.parametrize(
     ("start", "found", "reason"),
     [
-        (1.0, {16: math.nan, 32: math.inf}, "at no size does training end with a finite"),
+        (1.0, {16: math.nan, 32: math.inf}, "training ends with a finite `val_loss` at no size"),
         (1.0, {16: 1.0, 32: 1.0}, "is 1 before training and at every size after it"),
-        (1.0, {16: 1.5, 32: 1.0}, "improves on 1 at no size"),
+        (1.0, {16: 1.5, 32: 1.0}, "does not improve on 1 at any size"),
     ],
 )
 def test_without_an_improvement_there_is_no_size_but_a_reason(

@@ -1,4 +1,4 @@
-"""Find a batch size: train at several sizes for the same time, compare, and leave everything as it was."""
+"""Find a batch size: train at several sizes for the same time, compare, and restore everything."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -43,39 +43,39 @@ def find_batch_size(
 ) -> BatchSizeResult:
     """Find the smallest batch size that trains as well as any other in the same wall time, and restore everything.
 
-    Each size trains from the same state for the same time, with data loading counted and validation left out. Sizes
-    that run out of memory, diverge or are too slow for the budget are recorded and left out of the choice. Afterwards
-    weights, buffers, optimizers, loaders, the Trainer and the random generators are as they were, bit by bit.
+    Each size trains from the same state for the same time, including data loading and excluding validation. Sizes that
+    run out of memory, diverge or are too slow for the budget are recorded and excluded from the choice. Afterwards,
+    weights, buffers, optimizers, loaders, the Trainer and the random generators are restored exactly.
 
     The learning rate of the optimizer belongs to the loader's own batch size; at another size it is scaled by
-    ``lr_rule``, and a higher rate is reached along a line in the first tenth of the time. Momentum stays as it is.
-    Schedules of the rate do not act. Sizes are rows of each process.
+    ``lr_rule``, and a higher rate is reached linearly in the first tenth of the time. Momentum is not changed, and
+    learning-rate schedules do not act. Sizes are rows per process.
 
     Args:
         model: a LightningModule that logs ``monitor`` in validation.
-        train_dataloaders: as for ``Trainer.fit``; a DataLoader, whose sampler and data set are used at all sizes.
+        train_dataloaders: as for ``Trainer.fit``; a DataLoader, whose sampler and dataset are used at all sizes.
         datamodule: as for ``Trainer.fit``.
         val_dataloaders: as for ``Trainer.fit``.
         sizes: at least one size, each at most the number of rows; by default powers of two from 16 to 512, and the
             loader's own.
-        budget: wall time for all sizes together, as seconds or ``"30s"``, ``"2min"``; about 5 s for each size at least.
-        monitor: the metric of validation; all validation batches are used, or as many as a quarter of the budget
-            allows.
+        budget: wall-clock time for all sizes together, in seconds or as ``"30s"`` or ``"2min"``; at least about 5 s per
+        size.
+        monitor: the validation metric; all validation batches are used, or as many as a quarter of the budget permits.
         mode: ``"min"`` or ``"max"``.
         lr_rule: ``"sqrt"``, ``"linear"`` (usual for SGD) or ``"none"``.
-        tolerance: how much less than the best improvement counts as equal, in [0, 1); typically 0.01 to 0.05.
+        tolerance: the share of the best improvement that may be missing, in [0, 1); typically 0.01 to 0.05.
         trainer: the Trainer of the planned training, for its precision, accumulation, devices and the callbacks that
-            change a step; by default one device and nothing else. ``ddp_spawn`` and ``ddp_fork`` are refused.
+            change a step; by default one device and no callbacks. ``ddp_spawn`` and ``ddp_fork`` raise an error.
 
     Returns:
-        The suggestion with its reason, and what each size came to.
+        The suggestion with its reason, and the result of each size.
 
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range, a size is larger than the data, there is no batch, or ``budget`` is
             shorter than one step at every size.
-        RuntimeError: a loss without gradient.
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: the batches cannot be made in another size;
+        RuntimeError: the loss has no gradient.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: the batch size cannot be changed;
             there are no validation batches; ``monitor`` is not logged; DeepSpeed; or something cannot be restored.
 
     Example::
@@ -101,14 +101,14 @@ def find_batch_size(
         without=LRFinder,
     )
     if finder.result is None:
-        raise ValueError("There is no training batch to try a size on. Check the loader and its data set.")
+        raise ValueError("There is no training batch to try a size on. Check the loader and its dataset.")
     return finder.result
 
 
 def _check_sizes(sizes: Sequence[int]) -> list[int]:
     found = sorted({check_count("sizes", size, 1) for size in check_list("sizes", sizes)})
     if not found:
-        raise ValueError("`sizes` must name at least one batch size, got an empty list.")
+        raise ValueError("`sizes` must contain at least one batch size, got an empty list.")
     return found
 
 
@@ -166,8 +166,8 @@ class _BatchSizeFinder(Trick):
             return trial_batch_sizes(rows, own)
         if rows is not None and self.sizes[-1] > rows:
             raise ValueError(
-                f"`sizes` must be at most the {rows:,} training rows of a process, got {self.sizes[-1]:,}. Leave out "
-                "the larger ones, or use all rows in one batch."
+                f"`sizes` must be at most the {rows:,} training rows of a process, got {self.sizes[-1]:,}. Remove the "
+                f"larger sizes, or use all rows in one batch."
             )
         return self.sizes
 

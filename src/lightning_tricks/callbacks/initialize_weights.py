@@ -1,4 +1,4 @@
-"""Initial weights: draw the weights of a model anew before its first fit, each layer for its activation."""
+"""Initial weights: reinitialize the weights of a model before its first fit, each layer for its activation."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -33,19 +33,20 @@ _INITIALIZED: "WeakSet[LightningModule]" = WeakSet()
 
 
 class InitializeWeights(Trick):
-    """Draw the weights of a model anew before its first fit, each layer for the activation that follows it.
+    """Reinitialize the weights of a model before its first fit, each layer for the activation after it.
 
     Use when: the doctor reports initial weights (INI001 to INI003), a deep network without normalization does not
-    start to learn, or a model should be initialized by one scheme without an edit.
+    start to learn, or a model should use a different initialization without a change of its code.
 
     Where it acts: once for a module, when its first fit starts, before the learning-rate finder and before layers are
     frozen; never after a resume. Linear, convolutional and recurrent layers are drawn; their biases become 0, those of
     LSTM forget gates 1, and recurrent weights orthogonal. Norms, embeddings, weights tied to them, frozen layers and
-    weights that were loaded stay as they are. One line says what was initialized and what was not. ``lsuv`` scales
-    each layer to unit variance on the first batch, normalized and not augmented.
+    loaded weights are not changed. One log line lists what was initialized and what was not. ``lsuv`` scales each layer
+    to unit variance on the first batch, normalized and not augmented.
 
-    Interacts with: :class:`GradualUnfreezing`: layers that it freezes are initialized. ``FSDPStrategy``, DeepSpeed and,
-    for ``lsuv``, ``ModelParallelStrategy`` are refused: call ``lightning_tricks.initialize_`` in the module's
+    Interacts with: :class:`GradualUnfreezing`: layers that it freezes are also initialized. ``FSDPStrategy``, DeepSpeed
+    and,
+    for ``lsuv``, ``ModelParallelStrategy`` raise an error: call ``lightning_tricks.initialize_`` in the module's
     ``__init__`` instead. Under ``ModelParallelStrategy`` no step is traced.
 
     Args:
@@ -53,12 +54,12 @@ class InitializeWeights(Trick):
             2010), ``lecun_normal`` (for SELU), ``orthogonal`` (Saxe et al. 2014), ``fan_in_uniform`` or ``lsuv``
             (Mishkin & Matas 2016).
         include: glob patterns on the names of weights.
-        exclude: glob patterns on the names of weights that win over ``include``.
-        nonlinearity: the activation behind the layers, as ``torch.nn.functional`` spells it; ``"auto"``: found for each
-            layer by tracing a step.
-        overwrite_pretrained: draw weights anew that were trained before.
-        seed: of the draws, >= 0; ``None``: it follows from torch's seed and the present weights. Global generators are
-            not used.
+        exclude: glob patterns on the names of weights, which take precedence over ``include``.
+        nonlinearity: the activation after the layers, by its name in ``torch.nn.functional``; ``"auto"``: found for
+            each layer by tracing a step.
+        overwrite_pretrained: also reinitialize pretrained weights.
+        seed: seed of the draws, >= 0; ``None``: derived from torch's seed and the current weights. Global generators
+        are not used.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -101,7 +102,7 @@ class InitializeWeights(Trick):
         self._chosen: ChosenLayers | None = None
 
     def begin_fit(self, run: Run) -> None:
-        """Draw the weights, unless they are those of a checkpoint or of an earlier fit."""
+        """Draw the weights, unless they come from a checkpoint or an earlier fit."""
         self._refuse(run)
         run.act_first(self)
         if run.trainer.ckpt_path or run.module in _INITIALIZED:
@@ -120,12 +121,12 @@ class InitializeWeights(Trick):
         sharding = ["FSDPStrategy", "DeepSpeedStrategy", *(["ModelParallelStrategy"] if self.scheme == "lsuv" else [])]
         if run.strategy_is(*sharding):
             raise MisconfigurationException(
-                f"`InitializeWeights` cannot act under {type(run.trainer.strategy).__name__}, which has split the "
-                "weights before fit starts. Use `initialize_(self, ...)` in the module's `__init__`."
+                f"`InitializeWeights` cannot act under {type(run.trainer.strategy).__name__}, which has already split "
+                f"the weights when fit starts. Use `initialize_(self, ...)` in the module's `__init__`."
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Scale to unit variance, now that the statistics of the inputs are known and nothing has been trained."""
+        """Scale to unit variance, when the statistics of the inputs are known and training has not started."""
         chosen, self._chosen = self._chosen, None
         if self._run is None or chosen is None or self.scheme != "lsuv" or trainer.ckpt_path:
             return
@@ -138,7 +139,7 @@ class InitializeWeights(Trick):
         divide_(chosen, self._on_rank_zero(self._run, measure))
 
     def _on_rank_zero(self, run: Run, act: Callable[..., dict[str, float]]) -> dict[str, float]:
-        """Return what process 0 finds on its first batch; nothing, with a warning, where that fails."""
+        """Return the result of process 0 on its first batch; nothing, with a warning, if that fails."""
         trainer, failures = run.trainer, OwnFailures()
         why = why_not_traced(trainer, run.module)
         batch = None if why else failures.attempt("read the first batch", lambda: self._first_batch(run), None)
@@ -165,12 +166,12 @@ class InitializeWeights(Trick):
             return next(iter([*read_once(run.trainer, run.module, "Reading a batch", 1)]), None)
 
     def plain_state(self) -> dict[str, Any]:
-        """Return the names of what was initialized."""
+        """Return the names of the initialized parameters."""
         return {"initialized": self.initialized}
 
     def load_plain_state(self, state: dict[str, Any]) -> None:
         self.initialized = list(state["initialized"])
 
     def end_fit(self, run: Run) -> None:
-        """Hold nothing of the module."""
+        """Release the module."""
         self._chosen = None

@@ -86,7 +86,7 @@ class TestGuard(Trick):
         try:
             self._add(path, _describe_look(trainer, pl_module))
         except OSError as error:
-            rank_zero_warn(f"`TestGuard` could not write this look at the test set to {path}: {error}")
+            rank_zero_warn(f"`TestGuard` could not record this use of the test set in {path}: {error}")
 
     def ledger_path(self, trainer: Trainer) -> Path:
         """Return the file of the ledger under a Trainer."""

@@ -25,7 +25,7 @@ class WeightPenalty(Trick):
     Where it acts: ``on_before_optimizer_step``, before every other callback and therefore before clipping; gradients
     are already accumulated, reduced and unscaled. Under accumulation the penalty is scaled by the share of the window
     that was processed, as in a loss. Under manual optimization the whole penalty counts once per step of each
-    optimizer; a module that clips by hand before it calls ``optimizer.step()`` clips without it.
+    optimizer; a module that clips manually before it calls ``optimizer.step()`` clips without it.
 
     Interacts with: ``weight_decay``, which acts in addition (in SGD, ``l2`` equals ``weight_decay=2 * l2``; AdamW's
     decay is not part of the loss). The logged loss does not contain the penalty. LBFGS with a line search raises an

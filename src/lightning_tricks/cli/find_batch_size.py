@@ -13,20 +13,22 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "find-batch-size",
         help="find a batch size by validation score against wall time",
-        description="Train at several batch sizes for the same wall time each, and suggest the smallest that is as "
-        "good as the best. Exit status: 0 found, 1 no suggestion, 2 cannot be tried.",
+        description="Train at several batch sizes for the same wall-clock time, and suggest the smallest that is as "
+        "good as the best. Exit status: 0 found, 1 no suggestion, 2 the search is not possible.",
         epilog="example: lightning-tricks find-batch-size project.data:make --budget 1min --plot sizes.png",
     )
     parser.add_argument(
         "target",
         metavar="MODULE:CALLABLE",
-        help=f"{TARGET_HELP}(module, datamodule), or a module with a train_dataloader and a val_dataloader of its own",
+        help=f"{TARGET_HELP}(module, datamodule), or a module with its own train_dataloader and val_dataloader",
     )
     parser.add_argument("--sizes", metavar="N,N", help="batch sizes to try (default: powers of two from 16 to 512)")
-    parser.add_argument("--budget", default="30s", help="wall time of all sizes together (default: 30s)")
-    parser.add_argument("--monitor", default="val_loss", help="the metric of validation (default: val_loss)")
+    parser.add_argument("--budget", default="30s", help="wall-clock time of all sizes together (default: 30s)")
+    parser.add_argument("--monitor", default="val_loss", help="the validation metric (default: val_loss)")
     parser.add_argument("--mode", default="min", help="min or max (default: min)")
-    parser.add_argument("--lr-rule", default="sqrt", help="how the rate follows the size: sqrt, linear or none")
+    parser.add_argument(
+        "--lr-rule", default="sqrt", help="how the learning rate scales with the size: sqrt, linear or none"
+    )
     parser.add_argument(
         "--tolerance",
         type=float,
@@ -38,7 +40,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Find a size and show it; 1 if there is no suggestion, 2 if it cannot be looked for."""
+    """Find a size and show it; 1 if there is no suggestion, 2 if the search is not possible."""
     from lightning_tricks.callbacks.find_batch_size import find_batch_size
 
     try:
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             args.json.write_text(json.dumps(result.to_dict(), indent=1), encoding="utf-8")
             print(f"numbers: {args.json}")
-    except Exception as error:  # an error of the user's code is reported in one line, too
+    except Exception as error:  # exceptions of user code are also shown on one line
         print(f"lightning-tricks find-batch-size: {error}", file=sys.stderr)
         return 2
     return 0 if result.suggestion is not None else 1

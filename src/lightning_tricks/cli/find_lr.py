@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         model, data = load_target(args.target)
         where = {"datamodule": data} if hasattr(data, "train_dataloader") else {"train_dataloaders": data}
         names = ("min_lr", "max_lr", "num_steps", "refine", "suggestion", "epochs", "seed")
-        with redirect_stdout(sys.stderr):  # the progress bar and what the user's own code prints are no result
+        with redirect_stdout(sys.stderr):  # the progress bar and the output of the user's code are not the result
             result = find_lr(model, **where, **{name: getattr(args, name) for name in names})
         print(result)
         if args.plot:

@@ -58,7 +58,7 @@ def tricks_table(own: bool = False) -> Table:
 def recipes_table() -> Table:
     """Return the name, the tricks and the purpose of each recipe."""
     rows = [(recipe.name, ",".join(recipe.tricks), recipe.title) for recipe in read_recipes()]
-    return Table(("recipe", "tricks", "what it is for"), rows, code=2)
+    return Table(("recipe", "tricks", "purpose"), rows, code=2)
 
 
 def rules_table(rules: Sequence[Rule] | None = None) -> Table:

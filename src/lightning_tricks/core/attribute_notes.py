@@ -1,4 +1,4 @@
-"""Attribute notes: what objects and classes hold by name, and what callables and iterators lead to."""
+"""Attribute notes: record the attributes of objects and classes, and the objects behind callables and iterators."""
 
 import copy
 import functools

@@ -1,4 +1,4 @@
-"""Close names: known names that are spelt like an unknown one, and the question that offers them."""
+"""Close names: known names that are similar to an unknown one, and the question that suggests them."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
@@ -6,15 +6,16 @@ from operator import eq
 
 
 def close_names(name: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
-    """Return up to three known names that are spelt like ``name``, whatever their case.
+    """Return up to three known names that are similar to ``name``, ignoring case.
 
     Args:
-        name: what was given.
+        name: the given name.
         known: the names that exist.
-        cutoff: similarity from which a name counts, 0 to 1, the ``ratio`` of :class:`difflib.SequenceMatcher`.
+        cutoff: the minimum similarity of a name, in [0, 1], as the ``ratio`` of :class:`difflib.SequenceMatcher`.
 
     Returns:
-        The most similar ones first; of equally similar ones, those that have more letters in the same places.
+        The names, the most similar first; among equally similar ones, those with more letters in the same positions
+        first.
 
     Example:
         >>> close_names("plc05", ["PLC001", "PLC005", "DAT002"])
@@ -31,7 +32,7 @@ def close_names(name: str, known: Iterable[str], cutoff: float = 0.6) -> list[st
 
 
 def did_you_mean(names: Iterable[str]) -> str:
-    """Return the question that offers names, with a space in front of it; empty if there are none.
+    """Return the question that suggests names, with a leading space; empty if there are none.
 
     Example:
         >>> did_you_mean(["end_factor", "decay_steps"])

@@ -1,4 +1,4 @@
-"""Container notes: what the containers of the standard library hold, and how to fill them again in place."""
+"""Container notes: record the contents of the containers of the standard library, and restore them in place."""
 
 import queue
 import types

@@ -1,4 +1,4 @@
-"""Note: how to restore one object, and what it holds."""
+"""Note: how to restore one object, and its contents."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ class Note(NamedTuple):
 
 
 def numbered(values: Any) -> list[tuple[str, Any]]:
-    """Return values with their places as names."""
+    """Return values with their positions as names."""
     return [(f"[{place}]", value) for place, value in enumerate(values)]
 
 

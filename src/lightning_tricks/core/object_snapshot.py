@@ -58,7 +58,7 @@ class ObjectSnapshot:
     """The contents of objects at the time of :meth:`remember`.
 
     It follows attributes (in slots, namespaces and classes too), containers, queues and weak references, into
-    modules, optimizers, schedulers, samplers, data sets and objects of the user's own classes. Objects of other
+    modules, optimizers, schedulers, samplers, datasets and objects of user-defined classes. Objects of other
     libraries, such as a Trainer or a logger, are not followed unless their package is in ``enter``.
 
     Args:

@@ -1,4 +1,4 @@
-"""Value notes: the values of tensors, arrays, streams and generators of random numbers, and how to write them back."""
+"""Value notes: record the values of tensors, arrays, streams and random number generators, and restore them."""
 
 import array
 import io

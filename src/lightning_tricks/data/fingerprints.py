@@ -54,7 +54,7 @@ def fingerprint_data(dataset: Any) -> str:
         return digest([*known, list(dataset.tensors)])
     probes = range(0, count, max(1, count // _PROBES))
     if any(digest([dataset[row]]) != digest([dataset[row]]) for row in probes):
-        return digest([*known, "drawn anew"])
+        return digest([*known, "drawn randomly"])
     rows = range(count) if count <= _ALL_ROWS else [row * count // _ALL_ROWS for row in range(_ALL_ROWS)]
     return digest(chain(known, (dataset[row] for row in rows)))
 

@@ -1,4 +1,4 @@
-"""Batch size choice: the sizes worth a trial, their learning rates, and the size that the trials' scores speak for."""
+"""Batch size choice: the sizes worth a trial, their learning rates, and the size that the scores support."""
 
 import math
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from lightning_tricks.functional.sizing import FULL_BATCH_BELOW, LARGEST_BATCH
 
 LRRule = Literal["linear", "sqrt", "none"]
 LR_RULES = ("linear", "sqrt", "none")
-"""How a learning rate follows the batch size."""
+"""How a learning rate scales with the batch size."""
 
 _SMALLEST = 16
 _POWERS = {"linear": 1.0, "sqrt": 0.5, "none": 0.0}
 
 
 class BatchSizeChoice(NamedTuple):
-    """A batch size, ``None`` where nothing speaks for one, and the reason."""
+    """A batch size, or ``None`` if there is no suggestion, and the reason."""
 
     size: int | None
     reason: str
@@ -27,8 +27,8 @@ def scaled_lr(lr: float, batch_size: int, other: int, rule: LRRule = "sqrt") -> 
 
     .. math:: \eta' = \eta \, (B' / B)^p, \qquad p = 1 \text{ (linear)}, \tfrac{1}{2} \text{ (sqrt)}, 0 \text{ (none)}
 
-    Momentum stays as it is: the noise of SGD is proportional to :math:`\eta / (B (1 - \mu))`, so that the linear rule
-    keeps it at the same :math:`\mu`. The square root is the rule for Adam and its relatives.
+    Momentum is not changed: the noise of SGD is proportional to :math:`\eta / (B (1 - \mu))`, which the linear rule
+    keeps constant. The square-root rule is for Adam and similar optimizers.
 
     Args:
         lr: the rate at ``batch_size``, > 0.
@@ -57,13 +57,13 @@ def scaled_lr(lr: float, batch_size: int, other: int, rule: LRRule = "sqrt") -> 
 
 
 def trial_batch_sizes(num_samples: int | None, own: int) -> list[int]:
-    """Return the batch sizes that are worth a trial, rising.
+    """Return the batch sizes that are worth a trial, increasing.
 
-    These are powers of two from 16 to 512 and the size that the loader has; below 2,000 rows the full batch too.
+    These are powers of two from 16 to 512 and the loader's own size; below 2,000 rows also the full batch.
 
     Args:
-        num_samples: rows of one pass over the data; ``None``: not known.
-        own: the size that the loader has.
+        num_samples: rows of one pass over the data; ``None`` if unknown.
+        own: the loader's own size.
 
     Example:
         >>> trial_batch_sizes(50_000, 100), trial_batch_sizes(150, 32)
@@ -92,10 +92,10 @@ def choose_batch_size(
 
     Args:
         start: the score before training, finite.
-        scores: by size; one that is not finite has diverged.
-        mode: whether low (``"min"``) or high (``"max"``) is good.
+        scores: scores by size; a non-finite score has diverged.
+        mode: whether lower (``"min"``) or higher (``"max"``) is better.
         tolerance: :math:`\epsilon`, in [0, 1).
-        monitor: what the score is called, for the reason.
+        monitor: the name of the score, for the reason.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -113,18 +113,19 @@ def choose_batch_size(
     sign = 1.0 if mode == "min" else -1.0
     gains = {size: sign * (start - score) for size, score in sorted(scores.items()) if math.isfinite(score)}
     if not gains:
-        return BatchSizeChoice(None, f"at no size does training end with a finite `{monitor}`")
+        return BatchSizeChoice(None, f"training ends with a finite `{monitor}` at no size")
     best = max(gains, key=lambda size: gains[size])
     if not any(gains.values()):
         return BatchSizeChoice(
             None,
-            f"`{monitor}` is {start:.4g} before training and at every size after it: what is trained does not change "
-            "it, or the time is too short",
+            f"`{monitor}` is {start:.4g} before training and at every size after it: training does not affect it, or "
+            f"the time is too short",
         )
     if gains[best] <= 0:
         return BatchSizeChoice(
             None,
-            f"`{monitor}` improves on {start:.4g} at no size: the time is too short, or the learning rate too high",
+            f"`{monitor}` does not improve on {start:.4g} at any size: the time is too short or the learning rate too "
+            f"high",
         )
     size = min(size for size, gain in gains.items() if gain >= (1 - tolerance) * gains[best])
     return BatchSizeChoice(size, _reason(start, scores, gains, size, best, monitor))
@@ -154,13 +155,13 @@ class ValidationPlan(NamedTuple):
 
 
 def plan_validation(seconds: float, startup: float, per_batch: float, batches: int) -> ValidationPlan:
-    """Return how to spend the time for validation: on all batches if three times are affordable, else on fewer.
+    """Return how to use the time for validation: all batches if there is time for three, otherwise fewer.
 
     Args:
         seconds: for the validations of one size together, > 0.
         startup: seconds that a validation takes before its first batch, >= 0.
-        per_batch: seconds, >= 0.
-        batches: that there are, at least 1.
+        per_batch: seconds per batch, >= 0.
+        batches: number of validation batches, at least 1.
 
     Example:
         >>> plan_validation(2.0, 0.01, 0.01, 10), plan_validation(0.2, 0.01, 0.01, 10)

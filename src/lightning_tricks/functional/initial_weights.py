@@ -28,13 +28,13 @@ _WITHOUT_GAIN = ("softmax", "log_softmax", "softmin", "threshold", "hardshrink",
 def activation_gain(name: str, slope: float | None = None) -> float:
     r"""Return the factor that keeps the scale of a signal through an activation.
 
-    For the activations that :func:`torch.nn.init.calculate_gain` knows, its value; for others
-    :math:`1 / \sqrt{E[f(z)^2]}` with a standard normal :math:`z`, which is what it is for ReLU. Softmax and the
-    shrinkage functions have gain 1.
+    For the activations that :func:`torch.nn.init.calculate_gain` supports, its value; for others :math:`1 /
+    \sqrt{E[f(z)^2]}` with a standard normal :math:`z`, which agrees with the value for ReLU. Softmax and the shrinkage
+    functions have gain 1.
 
     Args:
-        name: the activation as ``torch.nn.functional`` spells it, or ``linear``.
-        slope: of a leaky or parametric ReLU for negative inputs; ``None``: torch's default.
+        name: the name of the activation in ``torch.nn.functional``, or ``linear``.
+        slope: slope of a leaky or parametric ReLU for negative inputs; ``None``: torch's default.
 
     Raises:
         ValueError: an unknown activation.
@@ -71,14 +71,14 @@ def _second_moment_gain(name: str) -> float:
 
 
 def default_gain(scheme: str) -> float:
-    """Return the gain of a scheme where the activation is unknown: ReLU's for He's schemes, else 1."""
+    """Return the gain of a scheme for an unknown activation: that of ReLU for He's schemes, otherwise 1."""
     return activation_gain(_NONLINEARITY.get(scheme, "linear"))
 
 
 def layer_fans(layer: nn.Module) -> tuple[float, float]:
-    """Return how many inputs feed an output of a linear or convolutional layer, and how many outputs an input feeds.
+    """Return the fan-in and the fan-out of a linear or convolutional layer.
 
-    Groups count on their own. In a transposed convolution each output is fed by ``1 / stride`` of the kernel.
+    Groups count separately. In a transposed convolution, each output uses ``1 / stride`` of the kernel.
 
     Example:
         >>> layer_fans(nn.Linear(3, 5)), layer_fans(nn.Conv2d(4, 8, 3, groups=2))
@@ -102,21 +102,21 @@ def draw_weight(
     gain: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    r"""Return initial values of a weight whose first dimension counts the outputs.
+    r"""Return initial values of a weight whose first dimension is the outputs.
 
     With fan-in :math:`n`, fan-out :math:`m` and gain :math:`g`, the standard deviation is :math:`g / \sqrt n` (He),
     :math:`g \sqrt{2 / (n + m)}` (Xavier) or :math:`1 / \sqrt n` (LeCun). Orthogonal rows or columns have length
-    :math:`g`; ``fan_in_uniform`` is :math:`U(-1 / \sqrt n, 1 / \sqrt n)`; ``lsuv`` starts from orthogonal ones.
+    :math:`g`; ``fan_in_uniform`` is :math:`U(-1 / \sqrt n, 1 / \sqrt n)`; ``lsuv`` starts from orthogonal weights.
 
     Args:
-        shape: of the weight, at least two dimensions.
+        shape: the shape of the weight, with at least two dimensions.
         scheme: one of ``SCHEMES``.
         fans: fan-in and fan-out.
-        gain: of the activation that follows; not used by LeCun's scheme and ``fan_in_uniform``.
-        generator: of a CPU; ``None``: torch's.
+        gain: the gain of the activation that follows; not used by LeCun's scheme and ``fan_in_uniform``.
+        generator: a CPU generator; ``None``: torch's default.
 
     Returns:
-        float32, on the CPU.
+        A float32 tensor on the CPU.
 
     References:
         Glorot & Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010, equation 16.

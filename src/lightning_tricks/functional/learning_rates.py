@@ -33,7 +33,7 @@ class LearningRates:
         highest: the largest rate in the last write; 0 before the first.
 
     Raises:
-        ValueError: a group without a learning rate of its own (``lr=None`` of a self-tuning optimizer).
+        ValueError: a group without a learning rate (``lr=None`` of a self-tuning optimizer).
     """
 
     def __init__(self, optimizer: Optimizer, base: Sequence[float] = ()) -> None:

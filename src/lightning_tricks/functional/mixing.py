@@ -1,4 +1,4 @@
-"""Mixing: blend or paste rows of a batch into each other, inputs and targets alike."""
+"""Mixing: blend or paste rows of a batch into each other, both inputs and targets."""
 
 import math
 

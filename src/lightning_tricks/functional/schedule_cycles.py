@@ -91,7 +91,7 @@ def find_cycle(t: float, t_0: float, t_mult: float) -> tuple[int, float] | None:
 
 
 def in_each_cycle(schedule: Schedule, t_0: float, t_mult: float) -> Schedule:
-    """Apply a schedule anew in each cycle; 1 after the last cycle.
+    """Apply a schedule in each cycle from its start; 1 after the last cycle.
 
     Args:
         schedule: a schedule whose time starts at each restart.

@@ -5,7 +5,7 @@ from lightning_tricks.core.arguments import check_count, check_number
 FULL_BATCH_BELOW = 2000
 """Rows below which a batch of all of them is suggested."""
 SMALLEST_BATCH, LARGEST_BATCH = 64, 512
-"""The range of suggested batch sizes for larger data sets."""
+"""The range of suggested batch sizes for larger datasets."""
 STRICTEST, LOOSEST = 10.0, 2.0
 """The usual range of ``a``, the number of rows per weight, in :func:`hidden_width_by_samples`."""
 

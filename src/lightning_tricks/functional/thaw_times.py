@@ -26,7 +26,7 @@ class ThawPlan:
 
     @property
     def last(self) -> float:
-        """The time after which no further group starts to train."""
+        """The time of the last start of a group."""
         return max(time for time in self.times if time < math.inf)
 
     def warmups(self, moment: Moment) -> list[float]:

@@ -1,4 +1,4 @@
-"""Capacity sweeps: the jobs of each size follow from the results of the sizes before it."""
+"""Capacity sweeps: the jobs of each size depend on the results of the previous sizes."""
 
 import logging
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ class CapacityPlan(SweepPlan):
 
     Attributes:
         growth: the rule by which the next size is chosen.
-        keys: of units and seed, and of layers where these grow.
-        seeds: of each size.
+        keys: the keys of units and seed, and of layers if they grow.
+        seeds: the seeds of each size.
     """
 
     growth: Growth | None = None
@@ -47,7 +47,7 @@ class CapacityPlan(SweepPlan):
         return [[*self.fixed, f"{units}={size.units}", *deep, f"{seed}={each}"] for each in self.seeds]
 
     def record(self, jobs: list[list[str]]) -> SweepRecord:
-        """Return what a sweep's folder is to say of it; the largest sizes may change."""
+        """Return the record of the sweep for its folder; the largest sizes may change."""
         assert self.growth is not None
         units, seed, layers = self.keys
         space = {units: f"{GROWS}{self.growth.units})"}
@@ -58,7 +58,7 @@ class CapacityPlan(SweepPlan):
 
 
 class CapacitySweep(RandomSweep):
-    """One start of a capacity sweep: sizes that are done are read, the others are run."""
+    """One start of a capacity sweep, which reads completed sizes and runs the others."""
 
     def _read_plan(self) -> SweepPlan:
         settings = self._settings
@@ -66,9 +66,11 @@ class CapacitySweep(RandomSweep):
         given, keys = plain_settings(settings.capacity), plain_settings(settings.keys)
         unknown = sorted(given.keys() - set(_SETTINGS))
         if unknown:
-            raise ValueError(f"`hydra.sweeper.capacity` has no `{unknown[0]}`; it has {', '.join(_SETTINGS)}.")
+            raise ValueError(
+                f"`hydra.sweeper.capacity` has no setting `{unknown[0]}`; the settings are {', '.join(_SETTINGS)}."
+            )
         if settings.stages or settings.ablate is not None:
-            raise ValueError("`hydra.sweeper.capacity` goes with neither `stages` nor `ablate`.")
+            raise ValueError("`hydra.sweeper.capacity` cannot be combined with `stages` or `ablate`.")
         layers = keys.get("layers")
         growth = Growth(
             units=given.get("units", 16),
@@ -84,7 +86,7 @@ class CapacitySweep(RandomSweep):
                             _read_seeds(given.get("seeds")))  # fmt: skip
 
     def _fixed(self, *grown: str) -> list[str]:
-        """Return the overrides that all jobs share; none of them is a value that the sweep sets."""
+        """Return the overrides that all jobs share, which must not include values that the sweep sets."""
         params = plain_settings(self._settings.params)
         lines = [f"{key}={value}" for key, value in params.items() if value is not None]
         typed = read_overrides([*lines, *self._arguments], self._loader)
@@ -104,7 +106,7 @@ class CapacitySweep(RandomSweep):
         return self._record.jobs if self._record else plan.draw(0)
 
     def _run_in_parts(self, plan: SweepPlan) -> Iterator[list[JobReturn]]:
-        """Yield what the launcher returned for each size, until the score stops improving."""
+        """Yield the launcher's results for each size, until the score stops improving."""
         assert isinstance(plan, CapacityPlan)
         assert plan.growth is not None
         scores: dict[Size, list[float]] = {}
@@ -117,7 +119,7 @@ class CapacitySweep(RandomSweep):
         log.info(f"Capacity: {chosen}; {step.reason}")
 
     def _number_of(self, job: list[str]) -> int:
-        """Return the number of a job, a new one where the sweep does not have it yet."""
+        """Return the number of a job; a new number if the sweep does not have the job yet."""
         known = [essential(each) for each in self._jobs]
         if essential(job) in known:
             return known.index(essential(job))
@@ -135,7 +137,7 @@ def _read_seeds(value: Any) -> tuple[int, ...]:
     seeds = [check_count("hydra.sweeper.capacity.seeds", seed, 0) for seed in check_list("seeds", value)]
     if len(set(seeds)) < FEWEST_SEEDS or len(set(seeds)) < len(seeds):
         raise ValueError(
-            f"`hydra.sweeper.capacity.seeds` must be at least {FEWEST_SEEDS} different numbers, whose scores have a "
-            f"spread, got {seeds}."
+            f"`hydra.sweeper.capacity.seeds` must be at least {FEWEST_SEEDS} different numbers, to measure a spread, "
+            f"got {seeds}."
         )
     return tuple(seeds)

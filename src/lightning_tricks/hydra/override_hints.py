@@ -1,4 +1,4 @@
-"""Override hints: name the closest options and settings where Hydra cannot compose what a command line selects."""
+"""Override hints: suggest close options and settings if Hydra cannot compose a command line."""
 
 import functools
 from collections.abc import Callable
@@ -11,9 +11,9 @@ _HAS_HINTS = "_lightning_tricks_hints"
 
 
 def add_hints() -> None:
-    """Have each failed composition of this process end with hints about its tricks, on every command line.
+    """Add hints about tricks to the error of each failed composition in this process.
 
-    Hydra has no public place for this: its loader is wrapped, once. Where Hydra has moved it, errors stay as they are.
+    Hydra has no public hook for this, so its loader is wrapped once. If Hydra has moved it, errors are not changed.
     """
     loader: Any = getattr(import_module("hydra._internal.config_loader_impl"), "ConfigLoaderImpl", None)
     compose = getattr(loader, "load_configuration", None)
@@ -22,10 +22,10 @@ def add_hints() -> None:
 
 
 def with_hints(compose: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that composes, and adds to the message of an error what its overrides may have meant.
+    """Return a function that composes, and adds suggestions for the overrides to the message of an error.
 
     Args:
-        compose: called with the loader, the name of the configuration and the overrides, by place or by name.
+        compose: called with the loader, the name of the configuration and the overrides, by position or by name.
     """
 
     @functools.wraps(compose)

@@ -9,10 +9,10 @@ from lightning_tricks.core.close_names import close_names, did_you_mean
 
 
 def suggestions_for(overrides: Sequence[str], message: str = "") -> str:
-    """Return what overrides that select tricks or change their settings may have meant, empty if nothing is wrong.
+    """Return suggestions for overrides that select tricks or change their settings; empty if nothing is wrong.
 
     Args:
-        overrides: as they were typed; ``tricks@callbacks=[...]`` makes ``callbacks.NAME.KEY`` a setting too.
+        overrides: the overrides as typed; ``tricks@callbacks=[...]`` also makes ``callbacks.NAME.KEY`` a setting.
         message: Hydra's error; if given, only the names in it are checked.
 
     Example:
@@ -26,7 +26,7 @@ def suggestions_for(overrides: Sequence[str], message: str = "") -> str:
     unknown = [
         f" Unknown: {name}.{did_you_mean(close_names(name.rpartition('.')[2], known))}"
         for name, quoted, known in _unknown(overrides)
-        if not message or quoted in message  # an application may have options of its own in the group
+        if not message or quoted in message  # an application may have its own options in the group
     ]
     return "".join(unknown or _unselected(overrides, message))
 

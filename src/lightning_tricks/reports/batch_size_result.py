@@ -1,4 +1,4 @@
-"""Batch size result: what trials of several batch sizes saw and suggest, as data that can be printed and drawn."""
+"""Batch size result: trials of several batch sizes and the suggestion, as data that can be printed and drawn."""
 
 import math
 import textwrap
@@ -14,19 +14,19 @@ State = Literal["completed", "diverged", "out of memory", "too slow", "failed", 
 
 @dataclass(frozen=True)
 class BatchSizeTrial:
-    """What training at one batch size came to.
+    """The result of training at one batch size.
 
     Attributes:
-        size: rows of a batch, on each process.
-        lr: the learning rate that was trained with, that of the parameter group whose rate is the largest.
+        size: rows per batch, on each process.
+        lr: the learning rate, in the parameter group with the largest rate.
         state: ``"completed"``; ``"diverged"``: the score or the loss is not finite; ``"out of memory"``;
             ``"too slow"``: one step takes longer than the time of a size; ``"failed"``: the training step raised;
             ``"not tried"``: a smaller size ran out of memory.
         steps: optimizer steps taken.
-        seconds: of training, data loading included and validation left out.
-        rows: rows read, on all processes together.
+        seconds: training time, including data loading and excluding validation.
+        rows: total number of rows read on all processes.
         curve: seconds, rows and score at each validation, the first before training.
-        detail: the message of what went wrong.
+        detail: the message of a failure.
     """
 
     size: int
@@ -40,7 +40,7 @@ class BatchSizeTrial:
 
     @property
     def score(self) -> float:
-        """The mean of the last third of the validations after the start; NaN where training did not complete."""
+        """The mean of the last third of the validations after the start; NaN if training did not complete."""
         scores = [score for _, _, score in self.curve[1:]]
         if self.state != "completed" or not scores:
             return math.nan
@@ -49,20 +49,20 @@ class BatchSizeTrial:
 
 @dataclass(frozen=True, repr=False)
 class BatchSizeResult:
-    """What trials of several batch sizes, each from the same state for the same time, saw and suggest.
+    """Trials of several batch sizes, each from the same state for the same time, and the suggestion.
 
     Attributes:
-        suggestion: the batch size to take, in rows of each process, or ``None``.
-        reason: why this one, or why none.
-        trials: one for each size, rising.
+        suggestion: the suggested batch size, in rows per process, or ``None``.
+        reason: the reason for the suggestion, or why there is none.
+        trials: one per size, increasing.
         lr: the learning rate that goes with the suggestion; ``None`` without one.
         start: the score before training.
-        seconds: wall time that each size was trained for.
-        monitor: the metric of validation.
+        seconds: wall-clock training time of each size.
+        monitor: the validation metric.
         mode: ``"min"`` or ``"max"``.
-        lr_rule: how the rate follows the size.
-        tolerance: how much less than the best improvement is as good.
-        batch_size: that of the loader, from which the rates are scaled.
+        lr_rule: how the rate scales with the size.
+        tolerance: the share of the best improvement that may be missing.
+        batch_size: the loader's own batch size, from which the rates are scaled.
 
     Example:
         >>> trials = [BatchSizeTrial(32, 0.1, "completed", 90, 5.0, 2880, [(0.0, 0, 2.3), (5.0, 2880, 0.4)])]
@@ -101,7 +101,7 @@ class BatchSizeResult:
         return f"BatchSizeResult(suggestion={self.suggestion}, sizes={sizes})"
 
     def plot(self) -> Any:
-        """Draw the score of each size over seconds of training and over rows, the suggested one thick.
+        """Draw the score of each size over seconds of training and over rows, with the suggested one in bold.
 
         Returns:
             The matplotlib ``Figure``.
@@ -141,7 +141,7 @@ class BatchSizeResult:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "BatchSizeResult":
-        """Return the result that :meth:`to_dict` was called on."""
+        """Create the result from the output of :meth:`to_dict`."""
         trials = [
             BatchSizeTrial(**{**trial, "curve": [tuple(point) for point in trial["curve"]]})
             for trial in plain["trials"]

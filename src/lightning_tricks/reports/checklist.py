@@ -31,7 +31,7 @@ class Step:
 
     Attributes:
         number: from 1 to 6.
-        title: in words.
+        title: its title.
         items: the items of the step.
     """
 

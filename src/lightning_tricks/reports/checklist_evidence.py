@@ -1,4 +1,4 @@
-"""Checklist evidence: what the items of the checklist read from the record of a run."""
+"""Checklist evidence: the parts of a run's record that the items of the checklist read."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -25,11 +25,11 @@ class Found(Protocol):
 
     @property
     def message(self) -> str:
-        """What was seen."""
+        """The message."""
 
     @property
     def try_next(self) -> str:
-        """What to try."""
+        """The remedy."""
 
 
 class Record(Protocol):
@@ -41,7 +41,7 @@ class Record(Protocol):
 
     @property
     def findings(self) -> Sequence[Found]:
-        """Of the doctor."""
+        """The findings of the doctor."""
 
     @property
     def layers(self) -> dict[str, int]:
@@ -57,7 +57,7 @@ class Record(Protocol):
 
     @property
     def layer_groups(self) -> tuple[str, ...]:
-        """Names of the groups that thaw one after the other."""
+        """Names of the groups that are unfrozen in stages."""
 
     @property
     def metrics(self) -> dict[str, Series]:
@@ -69,15 +69,15 @@ class Record(Protocol):
 
     @property
     def configuration(self) -> dict[str, str]:
-        """By name, as text."""
+        """Settings by name, as text."""
 
     @property
     def suggested_lr(self) -> float | None:
-        """Of the learning-rate finder."""
+        """The suggestion of the learning-rate finder."""
 
     @property
     def skipped_steps(self) -> int:
-        """Steps that were not finite."""
+        """Number of non-finite steps."""
 
     @property
     def loss_pair(self) -> tuple[str, str] | None:
@@ -98,19 +98,19 @@ def trick_call(record: Record, *names: str) -> str | None:
 
 
 def first_finding(record: Record, *codes: str) -> Found | None:
-    """Return the most severe finding whose code begins so."""
+    """Return the most severe finding whose code has one of these prefixes."""
     order = ("error", "warning", "info")
     found = [finding for finding in record.findings if finding.code.startswith(codes)]
     return min(found, key=lambda finding: order.index(finding.severity), default=None)
 
 
 def quote(finding: Found) -> str:
-    """Return code and message of a finding, without its full stop."""
+    """Return the code and the message of a finding, without the final period."""
     return f"{finding.code}: {finding.message.rstrip('.')}"
 
 
 def by_rules(record: Record, key: str, title: str, *codes: str, nothing: str = "no finding of the doctor") -> Item:
-    """Judge by rules of the doctor: a warning is what is missing, an information leaves it open."""
+    """Judge by rules of the doctor: a warning means missing, an info means unknown."""
     found = first_finding(record, *codes)
     if found is not None:
         status = "unknown" if found.severity == "info" else "missing"
@@ -152,10 +152,10 @@ def find_gap(record: Record) -> str | None:
 
 
 def find_test_gap(record: Record) -> tuple[bool, str] | None:
-    """Return whether the test loss is above the best validation loss by a gap, and both in words.
+    """Return whether the test loss exceeds the best validation loss by a gap, and a description of both.
 
     Returns:
-        ``None`` where one of them is not known.
+        ``None`` if one of them is unknown.
     """
     losses = ((name, value) for name, value in record.test.items() if "loss" in name)
     test = next(((name, value) for name, value in losses if value is not None), None)

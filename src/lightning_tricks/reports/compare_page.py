@@ -1,4 +1,4 @@
-"""Compare page: several runs on one self-contained HTML page, curves over one another and what differs in columns."""
+"""Compare page: several runs on one self-contained HTML page, with overlaid curves and differences in columns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -13,11 +13,11 @@ from lightning_tricks.reports.svg_plots import line_chart
 _MAX_CHARTS = 24
 
 Runs = Mapping[str, RunData]
-"""Records by the names under which they are shown."""
+"""Records by their displayed names."""
 
 
 def show_comparison(runs: Runs) -> str:
-    """Return a page of several runs, light and dark, for screens from 380 pixels and for paper.
+    """Return a page of several runs in light and dark, for screens from 380 pixels and for print.
 
     Args:
         runs: at least one, by name.
@@ -34,7 +34,7 @@ def _sentences(runs: Runs) -> str:
 
 
 def _scores(runs: Runs) -> str:
-    """Show the best scores, the best run of each metric first."""
+    """Show the best scores, with the best run of each metric first."""
     rows = []
     for monitor, mode in dict.fromkeys((best.monitor, best.mode) for run in runs.values() for best in run.best):
         found = [(name, best) for name, run in runs.items() for best in run.best if best.monitor == monitor]
@@ -65,7 +65,7 @@ def _gradients(runs: Runs) -> str:
 def _charts(
     title: str, runs: Runs, names: Sequence[str], read: Callable[[RunData], Mapping[str, Series | None]]
 ) -> str:
-    """Return a section with a chart for each name, in which each run that has it is a line."""
+    """Return a section with one chart per name, in which each run with this name is a line."""
     found = {name: read(run) for name, run in runs.items()}
     parts = []
     for name in names:
@@ -74,7 +74,7 @@ def _charts(
             shown = {run: lines[run] for run in some}
             parts.append(figure(name, line_chart(shown, alt=alt_text(name, shown)), series_table(shown)))
     left = len(parts) - _MAX_CHARTS
-    more = f"<p>{left} more charts are left out.</p>" if left > 0 else ""
+    more = f"<p>{left} more charts are omitted.</p>" if left > 0 else ""
     return section(title, *parts[:_MAX_CHARTS], more) if parts else ""
 
 

@@ -26,7 +26,7 @@ def make_checklist(record: Record) -> Checklist:
     """Return the six steps of a run.
 
     Args:
-        record: of the run.
+        record: the record of the run.
     """
     steps = (
         ("The loss fits the task", [by_rules(record, "loss", "Loss and targets", "LOS")]),
@@ -167,7 +167,7 @@ def _weight_decay(record: Record) -> str:
     penalty = trick_call(record, "WeightPenalty")
     try:
         decay = float(record.configuration.get("optimizer 0.weight_decay", "0"))
-    except ValueError:  # an optimizer may give it any other meaning
+    except ValueError:  # an optimizer may use it with another meaning
         decay = 0.0
     return penalty or (f"weight_decay={decay:g}" if decay else "")
 
@@ -217,10 +217,10 @@ def _test(record: Record) -> list[Item]:
 
 
 def _looks(record: Record) -> Item:
-    key, title = "looks", "Looked at once"
+    key, title = "looks", "Tested once"
     call = trick_call(record, "TestGuard")
     if call is None:
-        return Item(key, title, "unknown", "no ledger of looks is kept", "tricks=[test_guard]")
+        return Item(key, title, "unknown", "no ledger of test runs is kept", "tricks=[test_guard]")
     if record.looks is None:
         return Item(key, title, "unknown", f"{call}; the ledger could not be read")
     if record.looks > 1:

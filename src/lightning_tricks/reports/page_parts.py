@@ -1,4 +1,4 @@
-"""Page parts: sections, figures and tables of the pages that show runs, with all texts escaped."""
+"""Page parts: sections, figures and tables of the pages about runs, with escaped text."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -12,7 +12,7 @@ def section(title: str, *parts: str) -> str:
 
 
 def figure(title: str, chart: str, beside: str) -> str:
-    """Return a picture with what stands below it."""
+    """Return a figure with its caption and a table below it."""
     caption = f"<figcaption>{escape(title)}</figcaption>" if title else ""
     return f"<figure>{caption}{chart}{beside}</figure>"
 
@@ -56,5 +56,5 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], is_open: bool 
 
 
 def chunks(names: Sequence[str], size: int = 8) -> list[list[str]]:
-    """Return names in lists of as many as a chart has colors."""
+    """Return names in lists with at most as many entries as a chart has colors."""
     return [list(names[i : i + size]) for i in range(0, len(names), size)]

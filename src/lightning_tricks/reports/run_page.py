@@ -130,7 +130,7 @@ def _layers(record: RunData) -> str:
         start = next((thaw.step for thaw in record.thaws if group in thaw.groups), None)
         rows.append((group, name, "never" if start is None else start))
     bars = [StepRow(name, start, record.steps) for _, name, start in rows if isinstance(start, int)]
-    alt = "Layer groups that train, from the step at which each was thawed."
+    alt = "Layer groups that train, from the step at which each was unfrozen."
     chart = step_rows(bars[:_MAX_ROWS], record.steps, alt=alt) if bars else ""
     beside = table(("group", "layers", "trains from step"), rows, is_open=True)
     return section("Layer groups", figure("", chart, beside))

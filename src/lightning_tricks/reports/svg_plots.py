@@ -174,7 +174,7 @@ def _heat_key() -> str:
 
 
 def _short(text: str, length: int) -> str:
-    """Return the end of a text, which tells the parts of a model apart."""
+    """Return the end of a text, which distinguishes the parts of a model."""
     return text if len(text) <= length else f"…{text[1 - length :]}"
 
 

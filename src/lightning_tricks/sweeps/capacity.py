@@ -1,4 +1,4 @@
-"""Capacity: grow a network, its units doubled, then its layers, until the score improves by no more than its spread."""
+"""Capacity: double the units of a network, then its layers, until the score improves by no more than its spread."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ FEWEST_SEEDS = 2
 
 
 class Size(NamedTuple):
-    """A size of a network: units of a layer and layers; ``layers`` is ``None`` where these do not grow."""
+    """A size of a network: units per layer and number of layers (``None`` if layers do not grow)."""
 
     units: int
     layers: int | None = None
 
 
 class Step(NamedTuple):
-    """What is to be done: try ``size``, or stop for ``reason`` where that is ``None``; ``best`` is the best so far."""
+    """The next action: try ``size`` or, if it is ``None``, stop for ``reason``; ``best`` is the best size so far."""
 
     size: Size | None
     best: Size | None
@@ -32,14 +32,14 @@ class Growth:
     r"""The rule by which a network grows.
 
     Units are doubled while the mean score over seeds improves by more than the spread
-    :math:`s = \sqrt{(s_a^2 + s_b^2) / 2}` of the two sizes that are compared, with :math:`s_a, s_b` the sample standard
+    :math:`s = \sqrt{(s_a^2 + s_b^2) / 2}` of the two compared sizes, with :math:`s_a, s_b` the sample standard
     deviations over seeds. Then layers are doubled in the same way, at the best number of units.
 
     Args:
         units: the first number of units, at least 1.
-        max_units: the largest.
+        max_units: the largest number of units.
         layers: the first number of layers; ``None``: layers do not grow.
-        max_layers: the largest.
+        max_layers: the largest number of layers.
         direction: ``"minimize"`` or ``"maximize"``.
 
     Raises:
@@ -74,7 +74,7 @@ class Growth:
         """Return the next size.
 
         Args:
-            scores: what each size that was tried came to, one number for each seed that ended with one.
+            scores: the scores of each tried size, one number per seed that ended with one.
         """
         best, why = self._grow([Size(units, self.layers) for units in doubled(self.units, self.max_units)], scores)
         if isinstance(why, Size):
@@ -88,14 +88,14 @@ class Growth:
         return Step(None, deepest, f"units: {why}; layers: {ending}")
 
     def _grow(self, sizes: Sequence[Size], scores: Mapping[Size, Sequence[float]]) -> tuple[Size | None, "Size | str"]:
-        """Return the best of rising sizes so far, and the next one to try or why there is none."""
+        """Return the best of the increasing sizes so far, and the next one to try or why there is none."""
         best: Size | None = None
         for size in sizes:
             if size not in scores:
                 return best, size
             found = list(scores[size])
             if len(found) < FEWEST_SEEDS:
-                return best, f"{_shown(size)} has {len(found)} scores, fewer than {FEWEST_SEEDS}"
+                return best, f"{_shown(size)} has {len(found)} scores, fewer than the required {FEWEST_SEEDS}"
             if best is not None:
                 gain, spread = self._gain(scores[best], found)
                 if not gain > spread:
@@ -111,7 +111,7 @@ class Growth:
 
 
 def doubled(first: int, most: int) -> list[int]:
-    """Return a number and its doubles up to a bound.
+    """Return a number and its repeated doublings up to a bound.
 
     Example:
         >>> doubled(12, 100)

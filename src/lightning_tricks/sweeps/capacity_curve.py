@@ -1,4 +1,4 @@
-"""Capacity curve: the score over the sizes of a capacity sweep, mean and spread over seeds, as text and picture."""
+"""Capacity curve: the score over the sizes of a capacity sweep, with mean and spread over seeds, as text and figure."""
 
 from dataclasses import dataclass
 from statistics import fmean, stdev
@@ -14,8 +14,8 @@ class SizePoint:
     """One size of a capacity sweep.
 
     Attributes:
-        values: of the keys that grow.
-        scores: the best value of the metric of each seed that has one.
+        values: the values of the keys that grow.
+        scores: the best value of the metric for each seed that has one.
     """
 
     values: tuple[Value, ...]
@@ -28,7 +28,7 @@ class SizePoint:
 
     @property
     def spread(self) -> float:
-        """The sample standard deviation over seeds, 0 for one."""
+        """The sample standard deviation over seeds; 0 for a single seed."""
         return stdev(self.scores) if len(self.scores) > 1 else 0.0
 
 
@@ -42,7 +42,7 @@ def size_points(sweep: SweepRows) -> list[SizePoint]:
 
 
 def describe_sizes(sweep: SweepRows) -> list[str]:
-    """Return one line for each size: its values, mean and spread of the metric, seeds."""
+    """Return one line per size: its values, mean and spread of the metric, and seeds."""
     points = size_points(sweep)
     head = [*sweep.grown, f"mean {sweep.metric}", "spread", "seeds"]
     lines = [
@@ -55,11 +55,11 @@ def describe_sizes(sweep: SweepRows) -> list[str]:
 
 
 def plot_sizes(sweep: SweepRows, title: str = "") -> Any:
-    """Draw mean and spread of the metric over the sizes in the order in which they were tried, and each seed as a dot.
+    """Draw mean and spread of the metric over the sizes in the order they were tried, with a dot per seed.
 
     Args:
-        sweep: what :func:`~lightning_tricks.sweeps.sweep_rows.read_rows` found; one job at least has the metric.
-        title: stands above.
+        sweep: the result of :func:`~lightning_tricks.sweeps.sweep_rows.read_rows`; at least one job has the metric.
+        title: title of the figure.
 
     Returns:
         A :class:`matplotlib.figure.Figure`.

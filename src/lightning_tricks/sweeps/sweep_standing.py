@@ -1,4 +1,4 @@
-"""Sweep standing: how far a sweep is by the metric that its jobs log, for applications that return no result."""
+"""Sweep standing: the progress of a sweep by its jobs' logged metric, for applications that return no result."""
 
 from pathlib import Path
 from shlex import quote
@@ -8,7 +8,7 @@ from lightning_tricks.sweeps.sweep_rows import Row, SweepRows, read_rows
 
 
 def read_standing(folder: Path) -> SweepRows | None:
-    """Return a sweep by the metric that is chosen for it, ``None`` where none can be chosen or no job has it."""
+    """Return a sweep with its chosen metric; ``None`` if none can be chosen or no job has it."""
     try:
         metric = choose_metric(read_rows(folder).metrics)
         sweep = read_rows(folder, metric, choose_mode(metric))
@@ -18,7 +18,7 @@ def read_standing(folder: Path) -> SweepRows | None:
 
 
 def describe_job(sweep: SweepRows, job: int | str) -> str:
-    """Return what a job reached and the best job so far, nothing where the job has no finite value.
+    """Return the result of a job and the best job so far; nothing if the job has no finite value.
 
     Example:
         >>> rows = [Row(0, "completed", best=0.5), Row(1, "completed", best=0.75)]

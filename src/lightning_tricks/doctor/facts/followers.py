@@ -1,4 +1,4 @@
-"""Followers: what a traced step does with the result of a layer: which activation, a residual sum, nothing."""
+"""Followers: what a traced step does with the result of a layer: an activation, a residual sum, or nothing."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ _PASSED = SHAPES | DROPOUTS | POOLS | NORMS
 
 @dataclass(frozen=True)
 class Followers:
-    """What follows the calls of one weight.
+    """The operations that follow the calls of one weight.
 
     Attributes:
-        activations: each activation that takes the result, with the slope of a leaky one; beyond norms and pooling.
-            ``linear`` for a call that none follows.
-        ends_residual: the result is added, without a norm before, to what the layer's branch began with.
-        calls: how often the weight was used.
+        activations: each activation that takes the result, directly or after norms and pooling, with the slope of a
+            leaky one; ``linear`` for a call without an activation.
+        ends_residual: whether the result is added, without a norm in between, to the input of the layer's branch.
+        calls: the number of uses of the weight.
     """
 
     activations: tuple[tuple[str, float | None], ...] = ()
@@ -27,11 +27,11 @@ class Followers:
 
 
 def followers_of(graph: Graph, parameter: str) -> Followers:
-    """Return what follows a weight.
+    """Return the operations that follow a weight.
 
     Args:
-        graph: of a traced step.
-        parameter: name of the weight.
+        graph: the graph of a traced step.
+        parameter: the name of the weight.
 
     Example:
         >>> from lightning_tricks.doctor.facts.trace_facts import Operation, TraceFacts
@@ -54,7 +54,7 @@ def _activations_after(graph: Graph, index: int) -> list[tuple[str, float | None
 
 
 def count_residual_sums(graph: Graph) -> int:
-    """Return how many sums of a step add a branch to what it began with."""
+    """Return the number of sums that add a branch to its own input."""
     return sum(
         any(_is_trunk_of(graph, trunk, branch) for trunk in operation.inputs for branch in operation.inputs)
         for _, operation in graph.find(*_SUMS)
@@ -72,7 +72,7 @@ def _ends_residual(graph: Graph, index: int) -> bool:
 
 
 def _is_trunk_of(graph: Graph, trunk: int, branch: int) -> bool:
-    """Return whether a branch depends on data that is, but for its shape, the trunk."""
+    """Return whether a branch depends on data that equals the trunk except for its shape."""
     source = graph.source(trunk)
     is_data = graph[source].op not in {"parameter", "buffer", "constant"}
     return is_data and source != graph.source(branch) and source in graph.before(branch)

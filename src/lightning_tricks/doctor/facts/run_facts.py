@@ -28,7 +28,7 @@ class StartFact:
         dropout: whether the model contains dropout.
         guess: the loss of the best constant prediction: how frequent the classes are, or the mean (median) of the
             targets; ``None`` where the loss is of another kind.
-        guess_is: what that prediction is, in words.
+        guess_is: a description of that prediction.
         without_gradient: trainable parameters that got no gradient, or one of exactly 0, in the traced step.
         hidden: the sigmoids and tanhs between layers that are not gates, as ``tanh body.1``.
     """
@@ -222,7 +222,7 @@ class ForwardFacts:
         activations: those of the last batch.
         terms: the absolute values of the terms that are added to form the loss, means over the last three.
         first_terms: their absolute values in the first one.
-        classes: how often each class was the target of a plain cross entropy with one class a row.
+        classes: how often each class was the target of a plain cross entropy with one class per row.
     """
 
     step: int

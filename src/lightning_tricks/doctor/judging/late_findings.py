@@ -1,4 +1,4 @@
-"""Late findings: judge a training that goes on, and add what is new to the report of its start."""
+"""Late findings: judge a running training, and add new findings to the report of its start."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -21,7 +21,7 @@ def judge_start(evidence: Evidence, checks: Checks, late_codes: Collection[str])
     Args:
         evidence: the measured facts.
         checks: all rules to check.
-        late_codes: rules that are checked during training alone: they have not passed yet.
+        late_codes: rules that are checked only during training, and have not passed yet.
     """
     report = judge(replace(evidence, run=RunFacts()), *checks)
     outcomes = [_not_yet_passed(outcome) if outcome.code in late_codes else outcome for outcome in report.outcomes]
@@ -32,12 +32,12 @@ def judge_late(report: Report, evidence: Evidence, checks: Checks) -> tuple[Repo
     """Judge a training; a repetition of an earlier finding becomes a note.
 
     Args:
-        report: what is known so far.
+        report: the report so far.
         evidence: the facts of the run up to now.
         checks: the rules that are checked during training.
 
     Returns:
-        The report of the new findings alone, and ``report`` with them added.
+        A report of the new findings alone, and ``report`` with them added.
     """
     late = judge(evidence, *checks)
     earlier = report.findings
@@ -55,7 +55,7 @@ def judge_late(report: Report, evidence: Evidence, checks: Checks) -> tuple[Repo
 
 
 def _join(earlier: Outcome, late: Outcome) -> Outcome:
-    """Return what is known of a rule that may have been checked on the first batch, too."""
+    """Return the outcome of a rule that may also have been checked on the first batch."""
     stays_found = earlier.status == "found" and late.status != "found"
     says_less = late.status == "not checked" and earlier.detail != _DURING_TRAINING
     return earlier if stays_found or says_less else late

@@ -1,4 +1,4 @@
-"""Batch passes: run a model on a batch, in training mode and in eval mode, and measure what the passes show."""
+"""Batch passes: run a model on a batch, in training mode and in eval mode, and measure the passes."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,16 +26,16 @@ from lightning_tricks.doctor.tracing.without_compile import without_compile
 
 @dataclass
 class BatchPasses:
-    """What the passes show; each attribute is the part of the evidence of that name.
+    """The results of the passes; each attribute is the part of the evidence with the same name.
 
     Attributes:
         traced: the training step.
         batch: the batch.
         behaviour: the passes in eval mode.
         overfit: the short training on the batch.
-        numerics: where the first value that is not finite was made.
-        influence: which inputs the output depends on, or why that could not be measured.
-        held: graphs that the model keeps between two steps.
+        numerics: where the first non-finite value was produced.
+        influence: which inputs the output depends on, or why this could not be measured.
+        held: graphs that the model keeps between steps.
     """
 
     traced: Traced
@@ -51,10 +51,10 @@ def run_passes(setup: StepSetup, partial: PartialEvidence, *, datamodule: Any, o
     """Run all passes on a batch.
 
     Args:
-        setup: the model and the batch, which is brought to the model's device.
-        partial: what is noted of the parts that are missing.
-        datamodule: whose hooks of the transfer are called.
-        overfit: train on the batch, too.
+        setup: the model and the batch, which is moved to the model's device.
+        partial: collects the reasons for missing parts.
+        datamodule: the data module whose transfer hooks are called.
+        overfit: whether to also train on the batch.
     """
     error = _bring_batch(setup, datamodule)
     passes = BatchPasses(error or Traced(), batch=partial.attempt("batch", lambda: read_batch(setup.batch)))
@@ -81,7 +81,7 @@ def _run_steps(setup: StepSetup, passes: BatchPasses, partial: PartialEvidence, 
         find_held = lambda: find_held_graphs(setup.model, setup.batch, setup.context)  # noqa: E731
         passes.held = partial.attempt("held graphs", find_held) or ()
         passes.traced = replace(traced, step=with_gradients_of_other_seeds(setup, traced.step))
-        setup.restore()  # eval passes look at norms that have seen no batch
+        setup.restore()  # eval passes need norms that have seen no batch
         stand_in_(setup.model, Step(setup.optimizers, setup.schedulers), setup.trainer)
         with setup.context():
             passes.behaviour = partial.attempt("behaviour", lambda: _observe(setup, passes))

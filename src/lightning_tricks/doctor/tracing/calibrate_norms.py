@@ -12,10 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def calibrate_norms_(model: nn.Module, run: Callable[[], Any]) -> list[str]:
-    """Run a pass in which batch norms that have seen no batch take over its statistics; return their paths.
+    """Run a pass that sets the statistics of batch norms that have seen no batch; return the paths of these norms.
 
     Args:
-        model: it is left in eval mode, and with other statistics.
+        model: in eval mode afterwards, with other statistics.
         run: a pass of the model. If it raises, such as for a single value per channel, nothing is changed.
 
     Example:

@@ -1,4 +1,4 @@
-"""Given parts: find the loaders, the optimizers and the batch of an examination in what it was given."""
+"""Given parts: find the loaders, the optimizers and the batch of an examination in its arguments."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -34,7 +34,7 @@ class Given:
 
 
 def find_loaders(model: Any, given: Given, partial: PartialEvidence) -> tuple[Any, Any, Any]:
-    """Return the loaders for training, validation and test, if need be those of the data module."""
+    """Return the loaders for training, validation and test, from the data module if necessary."""
     if given.datamodule is None:
         return given.train, given.val, given.test
     trainer = TrainerStandIn(model=model, datamodule=given.datamodule)
@@ -57,14 +57,14 @@ def read_given_loader(part: str, loaders: Any, partial: PartialEvidence) -> Load
 def find_optimizers(
     model: Any, given: Given, trainer: TrainerStandIn, restore: Callable[[], None], partial: PartialEvidence
 ) -> tuple[list[Any] | None, list[dict[str, Any]]]:
-    """Return the optimizers and the configurations of their schedulers: the Trainer's, else those that are built.
+    """Return the optimizers and the configurations of their schedulers, of the Trainer or newly built.
 
     Args:
         model: the module.
-        given: what the examination was given.
-        trainer: what the module takes for its Trainer.
+        given: the arguments of the examination.
+        trainer: the object that the module uses as its Trainer.
         restore: called after ``configure_optimizers``.
-        partial: what is noted where there are none.
+        partial: collects the reasons for missing parts.
     """
     if given.optimizers is not None:
         configs = getattr(getattr(model, "_trainer", None), "lr_scheduler_configs", None) or ()

@@ -1,4 +1,4 @@
-"""Partial evidence: why a part of the evidence is missing, and what was raised while it was measured."""
+"""Partial evidence: why parts of the evidence are missing, and which exceptions were raised."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,12 +17,12 @@ _NAMES = {
 
 
 class PartialEvidence:
-    """What an examination has not found.
+    """The missing parts of an examination.
 
     Attributes:
-        missing: the reason for each part that is missing.
+        missing: the reason for each missing part.
         errors: exceptions of the user's code.
-        failures: exceptions of the doctor's own.
+        failures: exceptions of the doctor itself.
     """
 
     def __init__(self) -> None:

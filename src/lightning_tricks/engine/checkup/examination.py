@@ -56,7 +56,7 @@ def act_on_rank_zero(
         trainer: a Trainer that fits.
         pl_module: its module.
         act: runs steps and restores the module; it must not raise.
-        failures: collects exceptions of what is done around it.
+        failures: collects exceptions outside of the examination itself.
     """
     try:
         return _act_while_others_wait(trainer, pl_module, act, failures) if _is_shared(trainer) else act()

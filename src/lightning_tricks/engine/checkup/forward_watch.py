@@ -16,7 +16,7 @@ from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.signatures import argument_names, name_of
 
 _KEPT = 3
-"""Batches over which a unit must be dead, or saturated, to count."""
+"""Number of batches in which a unit must be dead or saturated to count."""
 _BOUNDS = {"sigmoid": (0.03, 0.97), "tanh": (-0.97, 0.97)}
 _MAX_ACTIVATIONS, _MAX_CLASSES = 256, 10_000
 
@@ -26,15 +26,15 @@ Key = tuple[str, str, int]
 
 @dataclass
 class Measured:
-    """What is known of some forward passes; all tensors wait on their device.
+    """The facts of some forward passes; all tensors stay on their device.
 
     Attributes:
         names: operation, module, units and samples of each activation.
         terms: how many terms form the loss.
-        numbers: ``(2 A + 2 T + C,)`` the first share of each activation, its present share, the terms now and at first,
-            rows by class.
-        step: the Trainer's, of the last pass.
-        batches: how many passes.
+        numbers: ``(2 A + 2 T + C,)``: the first and the current share of each activation, the current and the first
+            terms, rows by class.
+        step: the Trainer's step number of the last pass.
+        batches: the number of passes.
     """
 
     names: list[tuple[str, str, int, int]] = field(default_factory=list)
@@ -57,8 +57,9 @@ class Measured:
 class ForwardWatch:
     """The forward passes of some batches.
 
-    A function mode sees the calls from the start of a batch to its first backward pass. Nothing waits for the device.
-    Compiled modules are left out: a mode would have them compiled anew. A restart begins anew.
+    A function mode sees the calls from the start of a batch to its first backward pass. Nothing synchronizes with the
+    device. Compiled modules are skipped, because a mode would recompile them. After a restart the watch starts from the
+    beginning.
 
     Args:
         attempt: calls a part of the work without letting its exceptions reach the user's step.
@@ -89,7 +90,7 @@ class ForwardWatch:
         return self._pass is not None
 
     def stop(self, loss: Tensor | None = None) -> None:
-        """Follow no more calls, and keep what was seen on the way to a loss."""
+        """Stop following calls, and keep the observations that lead to a loss."""
         if self._pass is not None:
             found, self._pass = self._pass, None
             found.leave()
@@ -113,7 +114,7 @@ class ForwardWatch:
             self._classes = found.classes + self._classes if is_same and self._classes is not None else found.classes
 
     def take(self) -> Measured:
-        """Return what is known by now; nothing is forgotten."""
+        """Return the facts so far, without clearing them."""
         full = {key: masks for key, masks in self._looks.items() if len(masks) == _KEPT}
         names = [(*key[:2], masks[0].numel(), sum(self._samples[key])) for key, masks in full.items()]
         firsts = [self._first[key] for key in full]
@@ -127,7 +128,7 @@ class ForwardWatch:
         return Measured(names, len(terms[0]) if terms else 0, numbers, self._step, self._batches)
 
     def release(self) -> None:
-        """Leave the mode, whatever happened since it was entered."""
+        """Leave the mode in any case."""
         found, self._pass = self._pass, None
         if found is not None:
             found.leave()
@@ -167,7 +168,7 @@ class _ForwardPass(TorchFunctionMode):
         self._contexts.enter_context(self)
 
     def leave(self) -> None:
-        """Follow no more calls."""
+        """Stop following calls."""
         self._contexts.close()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -205,7 +206,7 @@ class _ForwardPass(TorchFunctionMode):
         self.masks[op, path, call] = (mask, len(values))
 
     def _see_sum(self, args: Any, result: Tensor) -> None:
-        """Remember of which terms a scalar is the sum."""
+        """Record the terms of a scalar sum."""
         terms: list[Tensor] = []
         for side in args[:2]:
             if isinstance(side, Tensor) and side.dim() == 0 and side.requires_grad:
@@ -214,17 +215,17 @@ class _ForwardPass(TorchFunctionMode):
             self._sums[id(result)] = (result, terms)
 
     def terms_of(self, loss: Tensor | None) -> Tensor:
-        """Return ``(T,)`` the absolute terms that are added to form a loss, empty if there is one term."""
+        """Return ``(T,)`` the absolute values of the terms of a loss; empty if there is a single term."""
         sums = {result.grad_fn: terms for result, terms in self._sums.values()}
         node = loss.grad_fn if loss is not None else None
-        while node is not None and node not in sums:  # past a division by the accumulated batches, or another scale
+        while node is not None and node not in sums:  # before a division by the accumulated batches, or another scale
             before = [function for function, _ in node.next_functions if function is not None]
             node = before[0] if len(before) == 1 else None
         terms = sums.get(node, [])
         return torch.stack([term.to(terms[0].device) for term in terms]) if terms else torch.zeros(0)
 
     def _see_classes(self, given: dict[str, Any]) -> None:
-        """Count the classes of a plain cross entropy with one class a row."""
+        """Count the classes of a plain cross entropy with one class per row."""
         logits, target = given.get("input"), given.get("target")
         if not isinstance(logits, Tensor) or not isinstance(target, Tensor) or given.get("weight") is not None:
             return
@@ -236,7 +237,7 @@ class _ForwardPass(TorchFunctionMode):
 
 
 def _has_memory(tensor: Tensor) -> bool:
-    """Return whether a tensor holds numbers: within ``vmap`` and transforms it stands for others."""
+    """Return whether a tensor has values; within ``vmap`` and other transforms it is a placeholder."""
     try:
         return tensor.data_ptr() is not None
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Host copy: bring many small tensors to host memory with one wait for each device."""
+"""Host copy: copy many small tensors to host memory with one synchronization per device."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def to_host(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return float32 copies in host memory, of the same shapes.
+    """Return float32 copies in host memory with the same shapes.
 
     Example:
         >>> to_host([torch.ones(2), torch.tensor(3)])

@@ -1,4 +1,4 @@
-"""Report output: write the files of a report, and hand its figure to the loggers that take pictures."""
+"""Report output: write the files of a report, and send its figure to the loggers that accept figures."""
 
 import io
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ CURVES = "curves.png"
 
 
 def write_files(folder: Path, record: RunRecord, *, curves: bool) -> Path | None:
-    """Write ``report.json``, ``report.html`` and, where there is something to draw, ``curves.png``.
+    """Write ``report.json``, ``report.html`` and, if there is anything to draw, ``curves.png``.
 
     Returns:
-        The picture's path, ``None`` without one.
+        The path of the picture; ``None`` if there is none.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -33,10 +33,10 @@ def write_files(folder: Path, record: RunRecord, *, curves: bool) -> Path | None
 
 
 def log_picture(loggers: Iterable[Any], picture: Path, record: RunData) -> None:
-    """Hand the picture of a report to each logger that takes pictures, at the step of the report.
+    """Send the picture of a report to each logger that accepts figures, at the step of the report.
 
-    A logger is known by its public methods: ``log_image`` (Weights & Biases), an experiment with ``add_image``
-    (TensorBoard), an experiment with ``log_artifact`` and a ``run_id`` (MLflow). One that only writes files
+    A logger is recognized by its public methods: ``log_image`` (Weights & Biases), an experiment with ``add_image``
+    (TensorBoard), an experiment with ``log_artifact`` and a ``run_id`` (MLflow). A logger that only writes files
     (``CSVLogger``) gets a copy in its folder.
     """
     for logger in loggers:

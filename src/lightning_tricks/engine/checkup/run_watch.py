@@ -175,7 +175,7 @@ class RunWatch:
         self, trainer: Trainer, taken: KeptLosses, looks: list[Any], forward: Measured, zeroing: Tensor | None
     ) -> None:
         facts = self.facts
-        if trainer.world_size > 1:  # each process has batches of its own
+        if trainer.world_size > 1:  # each process has its own batches
             forward = trainer.strategy.broadcast(forward)
         if forward.batches:
             facts = replace(facts, forward=forward.to_facts())

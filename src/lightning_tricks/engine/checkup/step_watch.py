@@ -102,13 +102,13 @@ class StepWatch:
             self._open = None
 
     def take(self) -> list[Any]:
-        """Return the steps that this process has looked at, as plain numbers, and forget them; waits for the device."""
+        """Return the steps that this process has measured, as plain numbers, and clear them; synchronizes."""
         steps = self.take_waiting()
         numbers = to_host([step.numbers for step in steps])
         return [step.to_plain(values) for step, values in zip(steps, numbers, strict=True)]
 
     def take_waiting(self) -> list[WatchedStep]:
-        """Return the steps that this process has looked at, on their device, and forget them."""
+        """Return the steps that this process has measured, on their device, and clear them."""
         taken, self._closed = self._closed, []
         return taken
 

@@ -1,1 +1,1 @@
-"""Initialization: which weights of a model are drawn anew, with which gain, and which are left as they are."""
+"""Initialization: which weights of a model are reinitialized, with which gain, and which are not changed."""

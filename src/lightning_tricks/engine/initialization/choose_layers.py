@@ -17,18 +17,18 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class ChosenLayers:
-    """The layers to initialize, and those that are left as they are.
+    """The layers to initialize, and those that are not changed.
 
     Attributes:
-        layers: by path.
-        kept: paths by the reason why their weights stay.
+        layers: the layers by path.
+        kept: paths of unchanged layers, by the reason.
     """
 
     layers: dict[str, nn.Module]
     kept: dict[str, list[str]]
 
     def describe(self, scheme: str) -> str:
-        """Return one sentence: what is initialized and what is not."""
+        """Return a sentence with what is initialized and what is not."""
         done = f"{scheme} in {_join(list(self.layers))}" if self.layers else "no layer was initialized"
         rest = "; ".join(f"{_join(paths)} ({reason})" for reason, paths in self.kept.items())
         return done + (f"; not in {rest}" if rest else "") + "."
@@ -45,8 +45,8 @@ def choose_layers(
     Args:
         model: any module.
         include: glob patterns on the names of weights.
-        exclude: glob patterns that win over them.
-        overwrite_pretrained: choose layers with loaded weights, too.
+        exclude: glob patterns that take precedence over ``include``.
+        overwrite_pretrained: also choose layers with loaded weights.
 
     Raises:
         ValueError: a pattern matches nothing.
@@ -69,7 +69,7 @@ def choose_layers(
         reason = _reason(layer, own, selected, embedded)
         if reason:
             kept.setdefault(reason, []).append(path)
-        elif not own <= seen:  # else it is tied to a layer that was chosen
+        elif not own <= seen:  # otherwise it is tied to a chosen layer
             layers[path] = layer
         seen |= own
     for path, reason in ({} if overwrite_pretrained else find_loaded(model, layers)).items():
@@ -86,7 +86,7 @@ def _weights(layer: nn.Module) -> list[Any]:
 
 
 def _reason(layer: nn.Module, own: set[int], selected: set[int], embedded: set[int]) -> str:
-    """Return why a layer is left as it is, empty if it is not."""
+    """Return why a layer is not changed; empty if it is changed."""
     weights = _weights(layer)
     if any(is_lazy(value) for value in weights):
         return "not built before the first batch"
@@ -95,14 +95,14 @@ def _reason(layer: nn.Module, own: set[int], selected: set[int], embedded: set[i
     if not any(name in ("weight", "weight_hh", "weight_hh_l0") for name, _ in layer.named_parameters(recurse=False)):
         return "computed from other parameters"
     if not own & selected:
-        return "left out by the patterns"
+        return "excluded by the patterns"
     if own & embedded:
         return "tied to an embedding"
     return "" if any(value.requires_grad for value in weights) else "frozen"
 
 
 def _is_other(module: nn.Module) -> bool:
-    """Return whether a module has parameters of its own for which there is no rule."""
+    """Return whether a module has its own parameters for which there is no rule."""
     own = [name for name, _ in module.named_parameters(recurse=False)]
     is_parametrization = type(module).__module__ == "torch.nn.utils.parametrize"
     return bool(own) and not isinstance(module, DRAWN) and not is_parametrization

@@ -13,15 +13,15 @@ from lightning_tricks.functional.initial_weights import activation_gain, draw_we
 def draw_layer(path: str, layer: nn.Module, scheme: str, gain: float, seed: int | str) -> dict[str, Tensor]:
     """Return initial values for the parameters of a layer, by name in the layer.
 
-    Biases are 0. In recurrent layers each gate is drawn on its own: input weights by the scheme, recurrent weights
+    Biases are 0. In recurrent layers each gate is drawn separately: input weights by the scheme, recurrent weights
     orthogonal; the forget gate of an LSTM has bias 1.
 
     Args:
-        path: of the layer in its model; with the seed it determines the draws.
+        path: the path of the layer in its model; with the seed, it determines the draws.
         layer: a linear, convolutional or recurrent layer.
         scheme: one of ``SCHEMES``.
-        gain: of the activation that follows; recurrent layers have their own.
-        seed: of the draws.
+        gain: the gain of the activation that follows; recurrent layers have their own.
+        seed: seed of the draws.
 
     References:
         Jozefowicz, Zaremba & Sutskever, An empirical exploration of recurrent network architectures, 2015, section 3.
@@ -52,7 +52,7 @@ def draw_layer(path: str, layer: nn.Module, scheme: str, gain: float, seed: int 
 def _bias(layer: Any, name: str, value: Tensor) -> Tensor:
     bias = torch.zeros(value.shape)
     if isinstance(layer, (nn.LSTM, nn.LSTMCell)) and name.startswith("bias_ih"):
-        bias[layer.hidden_size : 2 * layer.hidden_size] = 1.0  # of two biases that are added, one
+        bias[layer.hidden_size : 2 * layer.hidden_size] = 1.0  # one of two biases that are added
     return bias
 
 

@@ -1,4 +1,4 @@
-"""Initialize: draw the weights of a model anew, each layer for the activation that follows it."""
+"""Initialize: reinitialize the weights of a model, each layer for the activation that follows it."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,25 +33,25 @@ def initialize_(
     overwrite_pretrained: bool = False,
     seed: int | None = None,
 ) -> list[str]:
-    """Draw the weights of linear, convolutional and recurrent layers anew, in place.
+    """Reinitialize the weights of linear, convolutional and recurrent layers in place.
 
     Biases become 0, those of LSTM forget gates 1; recurrent weights are orthogonal. Norms, embeddings, weights tied to
-    them, frozen layers and layers with loaded weights stay as they are. One line of the log says what was initialized
-    and what was not. With a batch, one step is traced to find the activation behind each layer; the batch, buffers and
-    generators stay as they are.
+    them, frozen layers and layers with loaded weights are not changed. One log line lists what was initialized and what
+    was not. With a batch, one step is traced to find the activation after each layer; the batch, buffers and random
+    generators are not changed.
 
     Args:
         model: any module.
         scheme: ``he_normal``, ``he_uniform``, ``xavier_normal``, ``xavier_uniform``, ``lecun_normal``, ``orthogonal``,
             ``fan_in_uniform`` or ``lsuv``, which needs a batch.
-        batch: what the model's ``training_step`` takes, else its ``forward``.
+        batch: the argument of the model's ``training_step``, or of its ``forward``.
         include: glob patterns on the names of weights.
-        exclude: glob patterns on the names of weights that win over ``include``.
-        nonlinearity: the activation behind the layers, as ``torch.nn.functional`` spells it; ``"auto"``: from the
-            batch, and without one ReLU for He's schemes and none for others.
-        overwrite_pretrained: draw weights anew that were trained before.
-        seed: of the draws, >= 0; ``None``: it follows from torch's seed and the present weights, so that two models
-            differ. Global generators are not used.
+        exclude: glob patterns on the names of weights, which take precedence over ``include``.
+        nonlinearity: the activation after the layers, by its name in ``torch.nn.functional``; ``"auto"``: found with
+            the batch; without a batch, ReLU for He's schemes and none for others.
+        overwrite_pretrained: also reinitialize pretrained weights.
+        seed: seed of the draws, >= 0; ``None``: derived from torch's seed and the current weights, so that two models
+        differ. Global generators are not used.
 
     Returns:
         The names of the parameters that were initialized.
@@ -87,11 +87,11 @@ def initialize_(
 
 
 def check_initialization(scheme: object, nonlinearity: object) -> None:
-    """Refuse an unknown scheme or activation.
+    """Raise an error for an unknown scheme or activation.
 
     Raises:
-        TypeError: one has the wrong type.
-        ValueError: one is unknown.
+        TypeError: an argument has the wrong type.
+        ValueError: the scheme or the activation is unknown.
     """
     check_choice("scheme", scheme, SCHEMES)
     if not isinstance(nonlinearity, str):
@@ -101,7 +101,7 @@ def check_initialization(scheme: object, nonlinearity: object) -> None:
 
 
 def needs_trace(scheme: str, nonlinearity: str) -> bool:
-    """Return whether a scheme uses the activation behind each layer."""
+    """Return whether a scheme uses the activation after each layer."""
     return nonlinearity == "auto" and scheme not in ("lecun_normal", "fan_in_uniform", "lsuv")
 
 
@@ -110,8 +110,8 @@ def find_gains(model: nn.Module, chosen: ChosenLayers, batch: Any, *given: Any) 
 
     Args:
         model: any module.
-        chosen: its layers.
-        batch: on its device.
+        chosen: the chosen layers.
+        batch: a batch on its device.
         given: the optimizers and the context of a Trainer, for :func:`restored_setup`.
     """
     names = {_weight_name(model, layer): path for path, layer in chosen.layers.items() if hasattr(layer, "weight")}
@@ -122,7 +122,7 @@ def find_gains(model: nn.Module, chosen: ChosenLayers, batch: Any, *given: Any) 
 
 
 def _weight_name(model: nn.Module, layer: Any) -> str:
-    """Return the first name of a layer's weight, under which a trace knows it."""
+    """Return the first name of a layer's weight, which a trace uses."""
     return next(name for name, value in model.named_parameters() if value is layer.weight)
 
 
@@ -153,7 +153,7 @@ def divide_(chosen: ChosenLayers, scales: Mapping[str, float]) -> None:
 
 
 def seed_from(chosen: ChosenLayers) -> str:
-    """Return a seed that follows from torch's seed and the present weights, without a draw from its generator."""
+    """Return a seed derived from torch's seed and the current weights, without a draw from its generator."""
     marks = []
     for layer in chosen.layers.values():
         for value in layer.parameters(recurse=False):

@@ -1,4 +1,4 @@
-"""Loaded weights: find layers whose weights were trained before, in another run or in this process."""
+"""Loaded weights: find layers with trained weights, from another run or from this process."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,8 +11,8 @@ from lightning_tricks.doctor.facts.context_facts import PretrainedFact
 from lightning_tricks.doctor.reading.measure_tensors import local_part
 from lightning_tricks.doctor.reading.read_pretraining import looks_trained, read_pretraining
 
-_WRITES = 25  # a constructor, an initializer of the user's and a broadcast write a few times; each step writes once
-_ENOUGH = 256  # numbers, to tell whether they are uniform
+_WRITES = 25  # a constructor, a user-defined initializer and a broadcast write a few times; each step writes once
+_ENOUGH = 256  # minimum number of values for a test of uniformity
 _UNIFORM = 1.95  # the Kolmogorov-Smirnov distance times the root of the count, at a level of 0.001
 _FROZEN = "its weights are frozen"
 
@@ -20,14 +20,14 @@ _FROZEN = "its weights are frozen"
 def find_loaded(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, str]:
     """Return the layers whose weights are worth keeping, each with the evidence.
 
-    The evidence is the doctor's (``read_pretraining``); hundreds of writes in this process; values beyond those that
-    PyTorch draws next to biases that differ from each other; and such a layer next to it in the same module, unless its
-    own values are as PyTorch or an initializer draws them. Weights that training hardly moved cannot be told from new
-    ones.
+    The evidence is the doctor's (``read_pretraining``); hundreds of writes in this process; values outside the range
+    that PyTorch draws from, together with biases that differ from each other; and such a layer next to it in the same
+    module, unless its own values match a PyTorch default or an initializer. Weights that training hardly changed cannot
+    be distinguished from new ones.
 
     Args:
         model: any module.
-        layers: linear, convolutional and recurrent layers of it, by path.
+        layers: its linear, convolutional and recurrent layers, by path.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
@@ -52,7 +52,7 @@ def find_loaded(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, 
 
 
 def _reason(path: str, layer: nn.Module, parts: tuple[PretrainedFact, ...], some_are_new: bool) -> str:
-    """Return the evidence that a layer was trained, empty without any."""
+    """Return the evidence that a layer was trained; empty if there is none."""
     for part in parts:
         if not part.module or f"{path}.".startswith(f"{part.module}."):
             return part.reason
@@ -64,7 +64,7 @@ def _reason(path: str, layer: nn.Module, parts: tuple[PretrainedFact, ...], some
 
 
 def _shows_new_parts(model: nn.Module, layers: Iterable[nn.Module]) -> bool:
-    """Return whether some large weights look drawn, or a norm is as it was made."""
+    """Return whether some large weights look random, or a norm has its initial values."""
     norms = [module for module in model.modules() if "Norm" in type(module).__name__]
     vectors = [value.detach() for norm in norms for _, value in norm.named_parameters(recurse=False)]
     return any(value.numel() > 1 and _are_constant([value]) for value in vectors) or any(
@@ -73,7 +73,7 @@ def _shows_new_parts(model: nn.Module, layers: Iterable[nn.Module]) -> bool:
 
 
 def _verdict(layer: nn.Module) -> bool | None:
-    """Return the doctor's verdict on the first matrix of a layer, ``None`` if it is too small for one."""
+    """Return the doctor's verdict on the first matrix of a layer; ``None`` if it is too small."""
     return next((looks_trained(weight) for weight in _weights(layer)), None)
 
 
@@ -86,7 +86,7 @@ def _biases(layer: nn.Module) -> list[Tensor]:
 
 
 def _are_constant(tensors: list[Tensor]) -> bool:
-    """Return whether each tensor holds one number only, as initializers set biases; a single number must be 0."""
+    """Return whether each tensor repeats one number, as biases do after an initializer; a single number must be 0."""
     values = [local_part(tensor).detach().float() for tensor in tensors]
     return all(
         float(value.max() - value.min()) == 0 and (value.numel() > 1 or float(value.max()) == 0)
@@ -96,7 +96,7 @@ def _are_constant(tensors: list[Tensor]) -> bool:
 
 
 def _is_beyond_default(layer: nn.Module) -> bool:
-    """Return whether a layer holds numbers larger than those that PyTorch's constructors draw."""
+    """Return whether a layer contains values outside the range of PyTorch's constructors."""
     numbers = [local_part(value).detach().float() for value in (*_weights(layer), *_biases(layer))]
     bound = _default_bound(layer) * (1 + 1e-3)
     return any(float(value.abs().max()) > bound for value in numbers if value.numel())
@@ -108,7 +108,7 @@ def _default_bound(layer: Any) -> float:
 
 
 def _is_surely_new(layer: nn.Module) -> bool:
-    """Return whether a layer's biases are an initializer's, or its weights uniform as PyTorch draws them."""
+    """Return whether a layer's biases come from an initializer, or its weights have PyTorch's uniform distribution."""
     biases = _biases(layer)
     if biases and _are_constant(biases):
         return True

@@ -1,4 +1,4 @@
-"""Trace gains: follow one training step to find the activation behind each layer; the model stays as it was."""
+"""Trace gains: trace one training step to find the activation after each layer, without changing the model."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,20 +48,20 @@ def restored_setup(
 
 
 def trace(setup: StepSetup) -> TraceFacts | None:
-    """Return the operations of one step, ``None`` if it cannot be followed."""
+    """Return the operations of one step; ``None`` if it cannot be traced."""
     return trace_step(setup, OwnFailures()).trace
 
 
 def traced_gains(facts: TraceFacts, names: Iterable[str]) -> dict[str, float]:
     r"""Return the gain of each weight that a step used.
 
-    The gain is that of the activation behind the layer, 1 where there is none (before the loss or another layer). A
-    weight that several activations follow, because it is tied or shared, gets the smallest. The last layer of each of
+    The gain is that of the activation after the layer, or 1 if there is none (before the loss or another layer). A
+    weight with several activations, because it is tied or shared, gets the smallest gain. The last layer of each of
     :math:`L` residual branches is divided by :math:`\sqrt L`, so that their sum keeps its scale.
 
     Args:
-        facts: of the step.
-        names: of weights.
+        facts: the facts of the step.
+        names: the names of the weights.
 
     References:
         Radford et al., Language models are unsupervised multitask learners, 2019, section 2.3.
@@ -78,5 +78,5 @@ def traced_gains(facts: TraceFacts, names: Iterable[str]) -> dict[str, float]:
 
 
 def on_the_models_device(model: nn.Module, batch: Any) -> Any:
-    """Return a batch as the model's ``training_step`` gets it."""
+    """Return a batch as the model's ``training_step`` receives it."""
     return bring_to_model(batch, model)

@@ -13,15 +13,15 @@ from lightning_tricks.doctor.tracing.trace_step import StepSetup
 
 
 def measure_scales(setup: StepSetup, layers: Mapping[str, nn.Module]) -> dict[str, float]:
-    """Return the standard deviation of each layer's output, where all layers before it have been divided by theirs.
+    """Return the standard deviation of each layer's output after all earlier layers have been normalized.
 
-    A layer without bias is linear, so that one pass in training mode is enough: each output is divided as it is made.
-    A layer that is called several times is scaled by its first call. Recurrent layers are left out, and so are those
-    that the step does not reach or whose output is constant.
+    A layer without bias is linear, so one pass in training mode is sufficient: each output is divided during the pass.
+    A layer that is called several times is scaled by its first call. Recurrent layers, layers that the step does not
+    use, and layers with constant output are skipped.
 
     Args:
         setup: a model with weights and zero biases, and its batch.
-        layers: linear and convolutional layers, by path.
+        layers: the linear and convolutional layers, by path.
 
     References:
         Mishkin & Matas, All you need is a good init, 2016, algorithm 1.

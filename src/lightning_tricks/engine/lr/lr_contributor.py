@@ -27,7 +27,7 @@ class LRState:
 
 
 class Product(Protocol):
-    """What a contributor asks of the product that it is a factor of."""
+    """The attributes of the product that a contributor uses."""
 
     state: LRState
     defers_to_scheduler: bool
@@ -44,7 +44,7 @@ class LRContributor:
     """
 
     follows_clock: ClassVar[bool] = False
-    """The factors are known before the run, from ``prepare`` and the time alone; a preview shows them."""
+    """Whether the factors are known before the run, from ``prepare`` and the time, and so part of a preview."""
 
     writes_each_step: ClassVar[bool] = True
     """Whether the factors change during a run, so that the module's own scheduler would be a second writer."""

@@ -1,4 +1,4 @@
-"""Result logging: send what the tricks of a run found to its loggers, numbers to all, texts and figures to some."""
+"""Result logging: send the results of tricks to the loggers of a run, numbers to all, texts and figures to some."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from lightning_tricks.engine.run.lightning_internals import logged_step
 
 
 class Reporter(Protocol):
-    """What is asked of a trick."""
+    """The attributes of a trick that are read."""
 
     identity: ClassVar[tuple[str, ...]]
 
@@ -24,14 +24,14 @@ class Reporter(Protocol):
 def log_results(trainer: Trainer, trick: Reporter, numbers: Mapping[str, float], texts: Mapping[str, str]) -> None:
     """Send results to the loggers as ``tricks/<callback>/<name>``, at the step at which Lightning would log them.
 
-    Process 0 alone sends them. Every logger receives the numbers that are finite; TensorBoard, W&B, MLflow and Comet
-    receive the texts. A logger that fails costs its results and a warning, never the fit.
+    Only process 0 sends them. Every logger receives the finite numbers; TensorBoard, W&B, MLflow and Comet
+    receive the texts. A logger that fails loses its results and causes a warning, but never ends the fit.
 
     Args:
         trainer: a Trainer that fits.
-        trick: whose results they are.
-        numbers: by name.
-        texts: by name; empty ones are left out.
+        trick: the trick with these results.
+        numbers: numbers by name.
+        texts: texts by name; empty texts are skipped.
     """
     if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
         return
@@ -52,8 +52,8 @@ def log_figure(trainer: Trainer, draw: Callable[[], Any], tag: str) -> bool:
 
     Args:
         trainer: a Trainer that fits.
-        draw: makes the matplotlib figure.
-        tag: its name.
+        draw: returns the matplotlib figure.
+        tag: the name of the figure.
 
     Returns:
         Whether a logger of the run accepts figures.
@@ -65,7 +65,7 @@ def log_figure(trainer: Trainer, draw: Callable[[], Any], tag: str) -> bool:
 
 
 def logged_name(trainer: Trainer, trick: Reporter) -> str:
-    """Return the class of a trick, with what distinguishes it from others of its class, of characters all loggers take.
+    """Return the class of a trick and its distinguishing arguments, in characters that all loggers accept.
 
     Example:
         >>> from lightning.pytorch import Trainer
@@ -92,12 +92,12 @@ def _attempt(write: Callable[[], object], logger: object) -> None:
         )
         try:
             rank_zero_warn(message)
-        except Warning:  # warnings are turned into exceptions
+        except Warning:  # warnings may be turned into exceptions
             rank_zero_info(message)
 
 
 def _find(writers: Mapping[str, Callable[..., object]], logger: object) -> Callable[..., object] | None:
-    """Return what writes to a logger, by the name of its class, whichever package it comes from."""
+    """Return the writer for a logger, by the name of its class, from any package."""
     return next((writers[kind.__name__] for kind in type(logger).__mro__ if kind.__name__ in writers), None)
 
 

@@ -70,8 +70,8 @@ class Run:
     """One fit of one Trainer.
 
     The first trick whose ``setup`` is called creates it, and its driver moves its clock. A trick queries the run; it
-    has no clock of its own and elects no leader. Everything that a trick wraps or hooks is registered with
-    :meth:`on_end` and undone once, after a normal end or an exception.
+    has no separate clock and elects no leader. Everything that a trick wraps or hooks is registered with :meth:`on_end`
+    and undone once, after a normal end or an exception.
 
     Args:
         trainer: a Trainer in ``setup``.

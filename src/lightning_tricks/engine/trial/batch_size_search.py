@@ -1,4 +1,4 @@
-"""Batch size search: train at each of several sizes from the same state for the same time, and validate on the way."""
+"""Batch size search: train at several sizes from the same state for the same time, with validations in between."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -15,27 +15,27 @@ from lightning_tricks.functional.batch_size_choice import ValidationPlan, plan_v
 from lightning_tricks.reports.batch_size_result import BatchSizeTrial, State
 
 _FOR_VALIDATION = 0.25  # share of the budget
-_RESERVE = 0.9  # share of what is left for training: first steps and rewinding take time too
+_RESERVE = 0.9  # share of the remaining time for training: first steps and rewinding also take time
 _LEAST = 0.25  # share of the budget for training, however long validations take
-_MOST = 10**9  # batches of a validation without an end
-_LOOKED_AT = 4  # batches by which the time of a validation is measured
+_MOST = 10**9  # batches of an endless validation
+_LOOKED_AT = 4  # batches used to measure the time of a validation
 
 
 class BatchSizeSearch:
     """Trials of several batch sizes in one trial run. Times and decisions are the same on all processes.
 
     Args:
-        run: in which the steps are taken.
-        monitor: the metric of validation.
-        sizes: to be tried, rising.
-        own: the size that the loader has.
+        run: the trial run in which the steps are taken.
+        monitor: the validation metric.
+        sizes: the sizes to try, increasing.
+        own: the loader's own size.
         lr: the learning rate at that size.
-        budget: seconds of wall time for all sizes together, validation included.
+        budget: seconds of wall-clock time for all sizes together, including validation.
 
     Attributes:
-        plan: how often and on how many batches is validated.
+        plan: how often and on how many batches to validate.
         start: the score before training.
-        seconds: that each size is trained for.
+        seconds: the training time of each size.
     """
 
     def __init__(self, run: TrialRun, monitor: str, sizes: Sequence[int], own: int, lr: float, budget: float) -> None:
@@ -54,7 +54,7 @@ class BatchSizeSearch:
         batches = int(max(1, min(counts[0], _MOST)))
         more = min(batches, _LOOKED_AT)
         times = []
-        for count in (1, 1, more):  # the first one warms up
+        for count in (1, 1, more):  # the first one is a warm-up
             begin = self.now()
             validation_score(self.run.trainer, self.run.module, count, self.monitor)
             times.append(self.since(begin))
@@ -70,21 +70,21 @@ class BatchSizeSearch:
         return perf_counter()
 
     def since(self, begin: float) -> float:
-        """Return the seconds since a moment, on the slowest process; waits for the device."""
+        """Return the seconds since a moment, on the slowest process; synchronizes with the device."""
         device = self._strategy.root_device
         torch.zeros((), device=device).item()
         mine = torch.tensor(self.now() - begin, device=device)
         return float(self._strategy.reduce(mine, reduce_op="max"))
 
     def try_sizes(self, lr_of: Callable[[int], float], show: Callable[[int], None]) -> list[BatchSizeTrial]:
-        """Train at each size and return what it came to.
+        """Train at each size and return the results.
 
         Args:
-            lr_of: the learning rate of a size.
-            show: is told how many sizes are done.
+            lr_of: returns the learning rate of a size.
+            show: takes the number of completed sizes.
 
         Raises:
-            Exception: what the user's own step raises at the loader's own size.
+            Exception: an exception of the user's step at the loader's own size.
         """
         trials: list[BatchSizeTrial] = []
         is_full = False
@@ -109,7 +109,7 @@ class BatchSizeSearch:
         return found
 
     def _agreed(self, outcome: Outcome) -> Outcome:
-        """Return the worst that any process found: one that stops alone would leave the others waiting."""
+        """Return the worst state of all processes, because one that stops alone would leave the others waiting."""
         everyone: list[Outcome] = gather_objects(outcome)
         order: list[State] = ["completed", "failed", "out of memory"]
         return max(everyone, key=lambda each: order.index(each.state))

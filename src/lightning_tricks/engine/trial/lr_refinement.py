@@ -47,7 +47,7 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
             length = f"{planned:,} steps" if planned else "unknown length"
             moves = f"stays at {lr:.2g}" if f"{found:.2g}" == f"{lr:.2g}" else f"moves from {lr:.2g} to {found:.2g}"
             reason += (
-                f"; a training of {length} needs a smaller rate than so short a trial, so the suggestion {moves} "
+                f"; a training of {length} needs a smaller rate than a short trial, so the suggestion {moves} "
                 f"instead of {best:.2g}"
             )
     return LRFinderResult.from_dict({**result.to_dict(), "suggestion": found, "reason": reason, "trials": trials})

@@ -1,4 +1,4 @@
-"""Resized loader: the training loader of a run with another batch size, over the same data set and sampler."""
+"""Resized loader: the training loader of a run with another batch size, over the same dataset and sampler."""
 
 import copy
 import math
@@ -14,23 +14,23 @@ _CURE = "Give a DataLoader with a `batch_size`."
 
 
 def batch_size_of(trainer: Trainer) -> int:
-    """Return the batch size of a run's training loader, in rows of one process.
+    """Return the batch size of a run's training loader, in rows per process.
 
     Raises:
-        MisconfigurationException: its batches cannot be made in another size.
+        MisconfigurationException: its batch size cannot be changed.
     """
     loaders = loaders_of(trainer, validates=False)
     sizes = {_size_of(loader) for loader in loaders}
     if len(sizes) != 1:
         raise MisconfigurationException(
-            f"The training loaders have batches of {', '.join(map(str, sorted(sizes)))} rows, so that there is no one "
-            "batch size to change. Compare sizes with loaders of the same size, or with one of them."
+            f"The training loaders have batches of {', '.join(map(str, sorted(sizes)))} rows, so there is no common "
+            f"batch size to change. Compare sizes with loaders of the same size, or with one of them."
         )
     return sizes.pop()
 
 
 def rows_of(trainer: Trainer) -> int | None:
-    """Return how many rows this process reads in one pass over its training data, ``None`` if that is not known."""
+    """Return the number of rows that this process reads in one pass over its training data; ``None`` if unknown."""
     counts = [_rows_of(loader) for loader in loaders_of(trainer, validates=False)]
     known = [count for count in counts if count is not None]
     limit = trainer.num_training_batches * batch_size_of(trainer)
@@ -39,7 +39,7 @@ def rows_of(trainer: Trainer) -> int | None:
 
 
 def set_batch_size_(combined: Any, size: int) -> None:
-    """Have the loaders of a cloned combined loader make batches of another size; sampler and data set are shared."""
+    """Set another batch size for the loaders of a cloned combined loader; sampler and dataset are shared."""
     for loader in combined.flattened:
         sampler = loader.batch_sampler
         if type(sampler) is BatchSampler:
@@ -47,17 +47,17 @@ def set_batch_size_(combined: Any, size: int) -> None:
         else:
             own = copy.copy(sampler)
             own.batch_size = size
-        vars(loader).update(batch_sampler=own, batch_size=size)  # a DataLoader refuses to have them set
+        vars(loader).update(batch_sampler=own, batch_size=size)  # a DataLoader does not allow setting them
 
 
 def _size_of(loader: Any) -> int:
     if not isinstance(loader, DataLoader):
         raise MisconfigurationException(
-            f"The training loader is of {type(loader).__name__}, whose batches cannot be made in another size. {_CURE}"
+            f"The training loader is a {type(loader).__name__}, whose batch size cannot be changed. {_CURE}"
         )
     size = getattr(loader.batch_sampler, "batch_size", None)
     if isinstance(size, bool) or not isinstance(size, int):
-        maker = "its data set" if loader.batch_sampler is None else type(loader.batch_sampler).__name__
+        maker = "its dataset" if loader.batch_sampler is None else type(loader.batch_sampler).__name__
         raise MisconfigurationException(
             f"The batches of the training loader are made by {maker}, which has no `batch_size` to change. {_CURE}"
         )
@@ -68,5 +68,5 @@ def _rows_of(loader: Any) -> int | None:
     sampler = getattr(loader.batch_sampler, "sampler", loader.sampler)
     try:
         return len(sampler)
-    except (TypeError, NotImplementedError):  # a stream
+    except (TypeError, NotImplementedError):  # an iterable-style dataset
         return None

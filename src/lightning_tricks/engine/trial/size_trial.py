@@ -1,4 +1,4 @@
-"""Size trial: a training at one batch size, for a given wall time."""
+"""Size trial: a training at one batch size, for a given wall-clock time."""
 
 import math
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from lightning.pytorch.utilities.memory import is_oom_error
 
 from lightning_tricks.reports.batch_size_result import BatchSizeTrial, State
 
-_RAMP = 0.1  # share of a trial in which a rate above that of the loader's own size is reached
+_RAMP = 0.1  # share of a trial for the linear warm-up to a higher rate
 _MOST_CHARS = 120
 
 
 class Outcome(NamedTuple):
-    """How a part of a trial ended."""
+    """The outcome of a part of a trial."""
 
     state: State = "completed"
     detail: str = ""
@@ -23,7 +23,7 @@ class SizeTrial:
     """A training at one batch size, in the trial run of a search, which rewinds before each part.
 
     Args:
-        search: has the run, the clock, the validation and the time of a size.
+        search: provides the run, the clock, the validation and the time per size.
         size: rows of a batch.
         lr: the learning rate.
     """
@@ -35,7 +35,7 @@ class SizeTrial:
         self._curve: list[tuple[float, int, float]] = [(0.0, 0, search.start)]
 
     def look(self) -> Outcome:
-        """Run forward and backward once without an exchange between processes, each of which may run out of memory."""
+        """Run forward and backward once without communication, because each process may run out of memory."""
 
         def look_ahead() -> Outcome:
             self._run.rewind(self.size)
@@ -45,7 +45,7 @@ class SizeTrial:
         return self._guarded(look_ahead)
 
     def warm_up(self) -> Outcome:
-        """Take two steps that do not count, to see whether memory suffices, and how long the second one takes."""
+        """Take two steps that do not count, to check that memory is sufficient and to time the second one."""
 
         def two_steps() -> Outcome:
             self._run.step(self._lr)
@@ -54,13 +54,13 @@ class SizeTrial:
             self._pace = self._search.since(begin)
             limit = self._search.seconds
             if self._pace > limit:
-                return Outcome("too slow", f"a step takes {self._pace:.3g} s, and a size has {limit:.3g} s")
+                return Outcome("too slow", f"a step takes {self._pace:.3g} s, but a size has only {limit:.3g} s")
             return Outcome()
 
         return self._guarded(two_steps)
 
     def train(self) -> Outcome:
-        """Train for the time of a size, with validations at equal distances."""
+        """Train for the time of a size, with evenly spaced validations."""
         return self._guarded(self._train)
 
     def _train(self) -> Outcome:
@@ -76,9 +76,9 @@ class SizeTrial:
         return Outcome()
 
     def _take_steps(self, seconds: float) -> None:
-        """Take steps for so long at most; how many follows from the pace, which the first steps misjudge.
+        """Take steps for at most this time; their number follows from the pace, which the first steps misjudge.
 
-        Several processes take the same number of steps, so that none of them may look at its own clock on the way.
+        All processes take the same number of steps, so no process checks its own clock in between.
         """
         count = max(1, min(int(seconds / self._pace / 2), self._steps))
         begin = self._search.now()
@@ -91,7 +91,7 @@ class SizeTrial:
         self._pace = max(self._spent / self._steps, 1e-9)
 
     def _rate(self) -> float:
-        """Return the rate of the next step: one above that of the loader's own size is reached along a line."""
+        """Return the rate of the next step; a rate above that of the loader's own size is reached linearly."""
         low, ramp = self._search.lr, _RAMP * self._search.seconds / self._pace
         return self._lr if self._lr <= low else low + (self._lr - low) * min(1.0, self._steps / max(1.0, ramp))
 
@@ -100,14 +100,14 @@ class SizeTrial:
         return rows
 
     def _guarded(self, part: Callable[[], Outcome]) -> Outcome:
-        """Run a part, and tell lack of memory and broken losses from errors of the user's step."""
+        """Run a part, and distinguish lack of memory and non-finite losses from errors of the user's step."""
         try:
             return part()
         except Exception as error:
             if not _is_out_of_memory(error):
                 return self._failed(error)
             detail = _first_line(str(error))
-        return Outcome("out of memory", detail)  # the error is gone, and with it what its frames hold
+        return Outcome("out of memory", detail)  # the error is released, and with it the objects in its frames
 
     def _failed(self, error: Exception) -> Outcome:
         if self._run.has_broken():
@@ -117,7 +117,7 @@ class SizeTrial:
         return Outcome("failed", _first_line(f"{type(error).__name__}: {error}"))
 
     def result(self, outcome: Outcome) -> BatchSizeTrial:
-        """Return what the trial came to."""
+        """Return the result of the trial."""
         found = (self._steps, self._spent, self._rows(), self._curve) if self._steps else (0, 0.0, 0, self._curve)
         return BatchSizeTrial(self.size, self._lr, outcome.state, *found, outcome.detail)
 

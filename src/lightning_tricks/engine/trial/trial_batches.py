@@ -26,7 +26,7 @@ class TrialBatches:
         batch_size: rows of a batch; ``None``: as the loader makes them.
 
     Attributes:
-        rows: that were handed out by this process, where ``batch_size`` is given.
+        rows: number of rows returned by this process, where ``batch_size`` is given.
 
     Raises:
         ValueError: while iterating, the loader is empty.
@@ -73,7 +73,7 @@ class TrialBatches:
             self.close()
             if not count:
                 raise ValueError(
-                    "The training loader is empty: there is no batch to take a step on. Check the data set, "
+                    "The training loader is empty: there is no batch to take a step on. Check the dataset, "
                     "`drop_last` and `limit_train_batches`."
                 )
 
@@ -91,7 +91,7 @@ class TrialBatches:
         return lambda batch: to_device(trainer, module, batch)
 
     def _limit(self) -> float:
-        """Return the batches of a pass: at another size as many as hold the rows of the run's own."""
+        """Return the number of batches in a pass: at another size, as many as contain the same rows."""
         limit: float = self._trainer.num_training_batches
         if self._batch_size is None or math.isinf(limit):
             return limit

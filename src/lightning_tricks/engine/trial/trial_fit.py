@@ -1,4 +1,4 @@
-"""Trial fit: a fit that ends before its first step, after which model, Trainer and random numbers are as before."""
+"""Trial fit: a fit that ends before its first step and restores the model, the Trainer and the random state."""
 
 import logging
 import random
@@ -35,21 +35,21 @@ def run_trial_fit(
     """Start a fit in which a trick takes trial steps and then calls :func:`end_trial_fit`; restore everything.
 
     Args:
-        name: of the function that the user called, for messages.
-        trick: acts in ``on_train_epoch_start``.
+        name: the function that the user called, for messages.
+        trick: the callback that acts in ``on_train_epoch_start``.
         model: as for ``Trainer.fit``.
         train_dataloaders: as for ``Trainer.fit``.
         val_dataloaders: as for ``Trainer.fit``.
         datamodule: as for ``Trainer.fit``.
-        trainer: that of the planned training; by default one device and nothing else.
-        epochs: of the training if no Trainer is given.
-        validates: the trick reads validation batches too.
-        without: tricks of the Trainer that stay out.
-        seed: of the random generators during the trial.
+        trainer: the Trainer of the planned training; by default one device and no callbacks.
+        epochs: length of the training if no Trainer is given.
+        validates: whether the trick also reads validation batches.
+        without: tricks of the Trainer that are left inactive.
+        seed: seed of the random generators during the trial.
 
     Raises:
-        lightning.pytorch.utilities.exceptions.MisconfigurationException: the strategy works in other processes, or
-            something cannot be restored, before anything is changed.
+        lightning.pytorch.utilities.exceptions.MisconfigurationException: the strategy uses other processes, or
+            something cannot be restored; raised before anything is changed.
     """
     restore_random_state = remember_random_state()
     runner: Any = trainer or _plain_trainer(model, epochs)
@@ -74,7 +74,7 @@ def run_trial_fit(
         runner.fit(model, train_dataloaders, val_dataloaders, datamodule=datamodule)
     finally:
         if interrupt is not None and signal.getsignal(signal.SIGINT) is not interrupt:
-            signal.signal(signal.SIGINT, interrupt)  # a Trainer that is interrupted ignores it from then on
+            signal.signal(signal.SIGINT, interrupt)  # an interrupted Trainer ignores it
         try:
             memory.restore_()
         finally:
@@ -82,7 +82,7 @@ def run_trial_fit(
 
 
 def end_trial_fit(trainer: Trainer) -> NoReturn:
-    """End the fit in the way that Lightning's own tuner does, without an error for the user."""
+    """End the fit as Lightning's own tuner does, without an error for the user."""
     raise _import_from(_package_of(trainer), "utilities.exceptions")._TunerExitException
 
 
@@ -113,7 +113,7 @@ def _seed(seed: int) -> None:
 
 
 def _plain_trainer(model: LightningModule, epochs: int) -> Any:
-    """Return a Trainer of one device, without what a new Trainer logs of devices and services."""
+    """Return a Trainer with one device, without the usual log messages about devices and services."""
     kind = _import_from(_package_of(model), "trainer").Trainer
     level = rank_zero.log.level
     rank_zero.log.setLevel(logging.WARNING)

@@ -29,7 +29,7 @@ def validation_loss(trainer: Trainer, pl_module: LightningModule, limit: int) ->
 
     Args:
         trainer: a Trainer that fits, between two steps.
-        pl_module: its module, whose weights stay as they are; its attributes and metrics may change.
+        pl_module: its module, whose weights are not changed; its attributes and metrics may change.
         limit: the largest number of batches.
 
     Returns:
@@ -59,7 +59,7 @@ def validation_score(trainer: Trainer, pl_module: LightningModule, limit: int, m
 
     Args:
         trainer: a Trainer that fits, between two steps.
-        pl_module: its module, whose weights stay as they are; its attributes and metrics may change.
+        pl_module: its module, whose weights are not changed; its attributes and metrics may change.
         limit: the largest number of batches.
         monitor: the name.
 
@@ -148,7 +148,7 @@ def _validating(trainer: Any, module: Any, listener: "_ValueListener") -> Iterat
 
 
 class _ValueListener:
-    """Keep the losses of validation steps, or one metric, apart from whatever else they report.
+    """Collect the losses of validation steps, or one metric, and ignore other logged values.
 
     Args:
         name: of the metric; ``None``: the first with "loss" in it.

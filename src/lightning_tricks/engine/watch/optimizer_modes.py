@@ -1,7 +1,7 @@
-"""Optimizer modes: flags of parameter groups that say which weights are in the module, as ``train_mode`` does.
+"""Optimizer modes: flags of parameter groups that state which weights the module has, as ``train_mode`` does.
 
-A schedule-free optimizer holds one set of weights for training and one for evaluation. Its flag says which of them the
-module has, so the flag has to go with the weights.
+A schedule-free optimizer holds one set of weights for training and one for evaluation. When one set is restored, the
+flag that states which set the module has must be restored with it.
 """
 
 from lightning.pytorch import Trainer

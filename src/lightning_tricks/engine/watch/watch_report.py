@@ -35,7 +35,7 @@ class Reporter(Protocol):
 def report_end(
     trainer: Trainer, watcher: Reporter, watchers: Sequence[Reporter], *, has_checked: bool, interrupted: bool
 ) -> None:
-    """Log what a watcher came to; the last of several watchers says how the run ended.
+    """Log what a watcher came to; the last of several watchers reports how the run ended.
 
     Args:
         trainer: a Trainer at the end of its fit.

@@ -5,7 +5,7 @@ from lightning_tricks.doctor.facts.run_facts import ActivationFact, ForwardFacts
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms
 
 _GROWTH = 0.1
-"""The share must have grown by so much: what it was at the start, the check of the first batch has judged."""
+"""The minimum growth of the share, because the check of the first batch has judged its initial value."""
 _BATCHES, _STEP = 3, 20
 _TOO_FEW = f"fewer than {_BATCHES} batches, or {_STEP} steps, were measured during training"
 
@@ -25,7 +25,7 @@ def saturated_units_in_run(evidence: Evidence, *, limit: float = 0.5, samples: i
 
 
 def dead_units_in_run(evidence: Evidence, *, limit: float = 0.4, at_start: float = 0.75, samples: int = 32) -> Symptoms:
-    """Yield ReLUs whose units have died; ``at_start`` is for the first batch alone."""
+    """Yield ReLUs whose units have died; ``at_start`` is only for the first batch."""
     forward = _settled(evidence)
     if forward is None:
         yield NotChecked(_TOO_FEW)
@@ -33,7 +33,7 @@ def dead_units_in_run(evidence: Evidence, *, limit: float = 0.4, at_start: float
     found = [each for each in forward.activations if each.op in ("relu", "relu6")]
     if found:
         most = max(each.share for each in found)
-        yield Observed(f"up to {most:.0%} of the units of a ReLU are 0 in {_BATCHES} batches in a row")
+        yield Observed(f"up to {most:.0%} of the units of a ReLU are 0 in {_BATCHES} consecutive batches")
     for each in found:
         if _has_grown(each, limit):
             message = f"{_share(each, forward)} are 0 on all {each.samples} samples, above {limit:.0%}"
@@ -42,7 +42,7 @@ def dead_units_in_run(evidence: Evidence, *, limit: float = 0.4, at_start: float
 
 
 def _settled(evidence: Evidence) -> ForwardFacts | None:
-    """Return the facts of forward passes once there are enough of them."""
+    """Return the facts of forward passes if there are enough of them."""
     forward = evidence.run.forward if evidence.run is not None else None
     enough = forward is not None and forward.batches >= _BATCHES and forward.step >= _STEP
     return forward if enough else None

@@ -138,7 +138,7 @@ def cannot_overfit_one_batch(evidence: Evidence, *, share: float = 0.5, floor: f
 
     What it looks at:  up to 200 steps of Adam on this batch only, without dropout: how far the loss decreases. It takes
                        the time of these steps, hence a preview; the model is restored afterwards.
-    Why it matters:    a model that cannot learn one batch will not learn the data set: there is a bug in the model or
+    Why it matters:    a model that cannot learn one batch will not learn the dataset: there is a bug in the model or
                        the loss.
     Options:           ``share``: the loss must decrease below this share of its initial value; ``floor``: a loss below
                        this value is sufficient.

@@ -97,9 +97,9 @@ def blank_batch(evidence: Evidence) -> Iterator[Symptom]:
     What it looks at:  the inputs of the batch: whether each contains a single repeated number, or the same sample at
                        every place.
     Why it matters:    nothing can be learned from it. Typical causes are files that failed to load, a mask over
-                       everything, a normalization that was applied twice or to integers, and a data set that ignores
+                       everything, a normalization that was applied twice or to integers, and a dataset that ignores
                        the index.
-    Try:               look at rows of the data set: ``dataset[0]``.
+    Try:               print rows of the dataset: ``dataset[0]``.
     False alarms:      an artificial batch for a quick check of a model (``torch.ones``).
     References:        Karpathy, A Recipe for Training Neural Networks, 2019.
     """
@@ -107,7 +107,7 @@ def blank_batch(evidence: Evidence) -> Iterator[Symptom]:
     values = [leaf.tensor.statistics for leaf in known if leaf.tensor is not None]
     if known and all(leaf.same_rows for leaf in known) and not all(each and each.low == each.high for each in values):
         size = known[0].tensor.shape[0] if known[0].tensor is not None else 0
-        yield Symptom("batch", f"all {size} samples are equal", "look at `__getitem__` of the data set: dataset[1]")
+        yield Symptom("batch", f"all {size} samples are equal", "check `__getitem__` of the dataset: dataset[1]")
         return
     if not values or not all(
         each and each.count > 1 and each.low == each.high and not each.nonfinite for each in values
@@ -116,4 +116,4 @@ def blank_batch(evidence: Evidence) -> Iterator[Symptom]:
     shown = ", ".join(
         f"{leaf.path or 'input'} is {each.low:g}" for leaf, each in zip(known, values, strict=True) if each
     )
-    yield Symptom("batch", f"each input contains a single number: {shown}", "look at rows of the data set")
+    yield Symptom("batch", f"each input contains a single number: {shown}", "print rows of the dataset")

@@ -15,7 +15,7 @@ _ROWS_PER_CLASS = 20
 def train_val_overlap(evidence: Evidence, *, limit: float = 0.01, least: int = 3) -> Iterator[Symptom | NotChecked]:
     """Training rows in the validation set.
 
-    What it looks at:  the indices, if both sets are subsets of one data set; otherwise the inputs of up to 1,024
+    What it looks at:  the indices, if both sets are subsets of one dataset; otherwise the inputs of up to 1,024
                        validation rows against those of up to 2,048 training rows, where repeated rows count once and
                        blank rows do not count.
     Why it matters:    the validation score then rewards memorization.
@@ -70,7 +70,7 @@ def class_imbalance(
 
     What it looks at:  the number of rows per class, and whether a sampler or a weighted loss balances them; a single
                        class in all rows, where a loss compares classes; during training, the targets of a plain cross
-                       entropy in measured batches (one in ``log_every_n_steps``), whatever the data set is.
+                       entropy in measured batches (one in ``log_every_n_steps``), whatever the dataset is.
     Why it matters:    the large classes dominate the loss; a model that never predicts the small classes looks good.
     Options:           ``ratio``: of the largest class to the smallest; ``least``: smaller sets are not judged;
                        ``single``: likewise, for a single class.
@@ -88,7 +88,7 @@ def class_imbalance(
     )
     if len(rows.classes) == 1 and rows.read >= single and _compares_classes(evidence):
         message = f"all of {rows.read} rows have the class {next(iter(rows.classes))}"
-        yield Symptom("train loader", message, "look at the targets of the data set")
+        yield Symptom("train loader", message, "check the targets of the dataset")
         return
     largest, smallest = max(rows.classes.values()), min(rows.classes.values())
     if rows.read >= least and largest > ratio * smallest and not evened:

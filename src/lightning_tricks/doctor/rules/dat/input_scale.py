@@ -62,7 +62,7 @@ def unscaled_inputs(
 
 
 def _is_divided(graph: Graph, index: int) -> bool:
-    """Return whether a value, or what it was made of, was divided by another tensor of the batch."""
+    """Return whether a value, or one from which it was computed, was divided by another tensor of the batch."""
     return any(graph[each].op == "div" and len(graph[each].inputs) > 1 for each in (index, *graph.before(index)))
 
 

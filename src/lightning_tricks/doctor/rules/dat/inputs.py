@@ -13,7 +13,7 @@ def nan_in_inputs(evidence: Evidence) -> Iterator[Symptom]:
 
     What it looks at:  NaN and infinite values in the tensors of the batch.
     Why it matters:    one such value makes the loss and all gradients NaN, and all weights after one step.
-    Try:               drop or fill these rows in the data set.
+    Try:               drop or fill these rows in the dataset.
     False alarms:      missing values that the model masks: a warning if the loss is finite.
     References:        Humbatova et al., Taxonomy of real faults in deep learning systems, 2020.
     """

@@ -17,7 +17,7 @@ def train_loader_not_shuffled(evidence: Evidence) -> Iterator[Symptom | NotCheck
     Why it matters:    consecutive rows are similar: the gradient of a batch follows its class, and batch norms adapt to
                        it.
     Try:               ``DataLoader(..., shuffle=True)``.
-    False alarms:      time series (recognized by the name of the data set, or by rows that are shifted windows), one
+    False alarms:      time series (recognized by the name of the dataset, or by rows that are shifted windows), one
                        batch per epoch, and custom samplers are left out.
     References:        Bengio, Practical recommendations, 2012, §3.1.
     """

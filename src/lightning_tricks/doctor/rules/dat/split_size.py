@@ -25,7 +25,7 @@ def split_size(
     assert evidence.val_loader is not None
     train, val = evidence.train_loader.rows, evidence.val_loader.rows
     if not train or not val:
-        yield NotChecked("a data set has no length")
+        yield NotChecked("a dataset has no length")
         return
     share = val / (train + val)
     if train + val <= large and not low <= share <= high:

@@ -14,7 +14,7 @@ _TEST = re.compile(r"(^|[^a-z])test([^a-z]|$)", re.IGNORECASE)
 def test_overlap(evidence: Evidence, *, share: float = 0.01) -> Symptoms:  # noqa: PT028 (a rule, not a test)
     """Test rows in the training or validation set.
 
-    What it looks at:  the indices, if the sets are subsets of one data set; otherwise the contents of up to 2,048 rows.
+    What it looks at:  the indices, if the sets are subsets of one dataset; otherwise the contents of up to 2,048 rows.
     Why it matters:    the test score then measures memorization, not performance on new data.
     Options:           ``share``: the share of test rows from which it is reported.
     Try:               split once, with a fixed seed, and store the indices.

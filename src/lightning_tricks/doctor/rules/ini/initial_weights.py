@@ -158,7 +158,7 @@ def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Sym
 def _purpose(evidence: Evidence, parameter: ParameterFact, last: set[str]) -> Severity | None:
     """Return ``info`` for equal weights that training can separate, and for zeros that are typical in their place."""
     if parameter.name in last:
-        return "info"  # each output has targets of its own, and its own gradient
+        return "info"  # each output has its own targets and its own gradient
     if parameter.statistics is None or parameter.statistics.high != 0:
         return None
     if any(word in parameter.name.lower() for word in _ON_PURPOSE):

@@ -74,7 +74,7 @@ def loss_sum_reduction(evidence: Evidence, *, lr: float = 1e-3) -> Iterator[Symp
             or loss_call.input_shapes[0][:1] in ((), (1,))
         ):
             continue
-        # a division of the sum, or of what it was added to
+        # a division of the sum, or of a larger sum
         if {"div", "mul"} & {graph[user].op for user in graph.after(index)}:
             continue
         message = f"`{loss_call.op}` sums over {list(loss_call.input_shapes[0])}"

@@ -60,8 +60,8 @@ def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
     Why it matters:    the first steps destroy what was learned.
     Try:               a learning rate that is one or two orders of magnitude lower;
                        ``tricks=[discriminative_lr,gradual_unfreezing]``.
-    False alarms:      a group that contains only the new output layer, and a model after steps of its own Trainer, are
-                       left out; training that continues under another Trainer looks like fine-tuning.
+    False alarms:      a group that contains only the new output layer, and a model that its Trainer has already
+                       trained, are left out; training that continues under another Trainer looks like fine-tuning.
     References:        Howard & Ruder, ULMFiT, 2018.
     """
     if evidence.plan is not None and evidence.plan.done:

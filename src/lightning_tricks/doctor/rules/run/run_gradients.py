@@ -103,7 +103,7 @@ def update_ratio_out_of_range(
 
     What it looks at:  for each matrix and kernel, the relative change in a step (root mean squares): the median of the
                        last measured steps (one in ``log_every_n_steps``).
-    Why it matters:    a weight that changes by a tenth in every step retains nothing of what it has learned; a weight
+    Why it matters:    a weight that changes by a tenth in every step retains nothing that it has learned; a weight
                        that changes by a millionth makes no progress. A typical value is about a thousandth.
     Options:           ``high``, ``low``: the range; ``severe``: above this it is a warning; ``checks``: the minimum
                        number of measured steps; ``warmup``: earlier steps are not judged.

@@ -15,7 +15,7 @@ def features_could_be_cached(evidence: Evidence, *, share: float = 0.5, paramete
     Why it matters:    the features of a row never change. If they are computed once and cached, an epoch costs only as
                        much as the head.
     Options:           ``share``, ``parameters``: the minimum size of the frozen part.
-    Try:               run the frozen part over the data set once, and train the head on its outputs.
+    Try:               run the frozen part over the dataset once, and train the head on its outputs.
     False alarms:      augmentation on the device; batch norms in training mode, which the frozen part should not
                        contain.
     References:        Kornblith et al., Do Better ImageNet Models Transfer Better?, 2019.
@@ -36,4 +36,4 @@ def features_could_be_cached(evidence: Evidence, *, share: float = 0.5, paramete
         return
     name, count = max(frozen.items(), key=lambda item: item[1])
     message = f"{count:,} of {total:,} parameters are frozen, and rows are the same each time they are read"
-    yield Symptom(name, message, "run the frozen part over the data set once, and train on its outputs")
+    yield Symptom(name, message, "run the frozen part over the dataset once, and train on its outputs")
