@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 EXTRAS_demo := demo
 EXTRAS_installed := test,lint
 
-.PHONY: demo sweep test lint tables bench bench-lr-finder bench-gradient-check doctor-world clean
+.PHONY: demo sweep test lint tables bench bench-lr-finder bench-gradient-check doctor-world evidence clean
 
 demo: $(DEMO)
 	@echo "Training a small CNN on 1,797 handwritten digits: 30 epochs, the tricks of conf/train.yaml"
@@ -47,6 +47,10 @@ doctor-world:
 	@test -x $(WORLD)/bin/python || $(PYTHON) -m venv $(WORLD)
 	$(WORLD)/bin/python -m pip install -q -c constraints.txt -e '.[test]' -r tests/world/requirements.txt
 	OMP_NUM_THREADS=1 $(WORLD)/bin/python tests/world/corpus/run.py
+
+# Scores of the tricks on data that packages ship; what evidence/*.csv holds is not measured again.
+evidence: $(INSTALLED)
+	$(BIN)/python evidence/few_rows.py
 
 clean:
 	rm -rf $(VENV) $(WORLD) outputs multirun

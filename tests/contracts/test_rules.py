@@ -1,5 +1,6 @@
 """Every rule of the doctor's, by being one: its code, its name, its page, its patients, its remedies."""
 
+import inspect
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -75,3 +76,33 @@ def test_every_option_that_is_tried_next_exists_and_can_be_pasted() -> None:
     assert named <= {card.option for card in read_cards()}
     other_forms = [found for text in sources for found in re.findall(r"(?<!_)tricks[/.]\w+", text)]
     assert other_forms == [], "write tricks=[name]"
+
+
+FOR_FEW_ROWS = {
+    "DAT001": "normalize_inputs",
+    "DAT009": "normalize_inputs",
+    "INI001": "initialize_weights",
+    "INI002": "initialize_weights",
+    "INI003": "initialize_weights",
+    "INI004": "initialize_weights",
+    "INI005": "initialize_weights",
+    "PLC005": "dropout_schedule",
+    "PLC006": "weight_penalty",
+    "PLC007": "dropout_schedule",
+    "RUN006": "weight_penalty",
+}
+
+
+@pytest.mark.parametrize("code", FOR_FEW_ROWS)
+def test_pages_and_findings_that_few_rows_lead_to_name_the_option_for_it(code: str) -> None:
+    option = FOR_FEW_ROWS[code]
+    rule = next(rule for rule in RULES if rule.code == code)
+    options = {name for names in re.findall(r"tricks=\[([^\]]*)\]", rule.page) for name in names.split(",")}
+    assert option in options
+    module = Path(inspect.getfile(rule.check)).read_text()
+    assert re.search(rf'"[^"\n]*tricks=\[[^\]]*{option}', module), "no finding names it"
+
+
+def test_every_recipe_that_is_tried_next_exists() -> None:
+    named = {name for file in FOLDER.rglob("*.py") for name in re.findall(r"\+recipes=(\w+)", file.read_text())}
+    assert named <= {file.stem for file in (FOLDER.parents[1] / "conf" / "recipes").glob("*.yaml")}

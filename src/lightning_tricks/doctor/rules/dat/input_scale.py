@@ -34,7 +34,8 @@ def unscaled_inputs(
                        hardly change its result.
     Options:           ``offset``: |mean| in standard deviations; ``largest``: |value|; ``ratio``: between features;
                        ``scaled``: see below; ``smallest``: values that are all smaller are reported, too.
-    Try:               subtract the mean of the training set and divide by its standard deviation; divide pixels by 255.
+    Try:               ``tricks=[normalize_inputs]``, which subtracts the mean of the training set and divides by its
+                       standard deviation; divide pixels by 255.
     False alarms:      inputs that first enter a normalization layer or an embedding, and inputs that reach no weights,
                        are left out; logarithms may have any mean, and so may values of at most ``scaled`` that the
                        step has divided by numbers of the batch, such as the mean of a series.
@@ -54,7 +55,7 @@ def unscaled_inputs(
         problems = _unscaled(arrival, math.inf if is_logarithm or is_scaled else offset, largest, ratio, smallest)
         if not problems:
             continue
-        remedy = "(x - mean) / std of the training set; for pixels x / 255"
+        remedy = "tricks=[normalize_inputs]: (x - mean) / std of the training set; for pixels x / 255"
         if source.op == "batch":
             yield Symptom(f"batch {source.module}".strip(), problems, remedy)
         else:
@@ -111,7 +112,8 @@ def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Sy
     Why it matters:    the first gradients have the same scale, and a learning rate that suits them suits no other part
                        of training.
     Options:           ``limit``: the |mean| or standard deviation above which it is reported.
-    Try:               standardize the targets with the statistics of the training set, and undo it for predictions.
+    Try:               standardize the targets with the statistics of the training set, and undo it for predictions;
+                       ``tricks=[normalize_inputs]`` does so for targets ``(N, C)`` if its ``key`` names them.
     False alarms:      losses of logarithms are left out, and predictions that the step rescales with statistics of the
                        batch (reversible normalization).
     References:        LeCun et al., Efficient BackProp, 1998.
@@ -133,7 +135,10 @@ def unscaled_targets(evidence: Evidence, *, limit: float = 100.0) -> Iterator[Sy
         size = max(abs(seen.mean), seen.std)
         if size > limit:
             message = f"targets have mean {seen.mean:.3g} and std {seen.std:.3g}, beyond {limit:g}"
-            yield Symptom(f"batch {leaf.path}".strip(), message, "(y - mean) / std of the training set")
+            remedy = "(y - mean) / std of the training set"
+            if leaf.tensor is not None and len(leaf.tensor.shape) > 1:
+                remedy += f"; tricks=[normalize_inputs] with key={leaf.path}"
+            yield Symptom(f"batch {leaf.path}".strip(), message, remedy)
 
 
 def _is_rescaled(graph: Graph, prediction: int) -> bool:

@@ -17,7 +17,8 @@ def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5)
     Why it matters:    far above, the first steps only undo the initialization; far below, the target leaks into the
                        input, or the loss does not measure what it should.
     Options:           ``high``, ``low``: multiples of the loss of a uniform guess outside which it is reported.
-    Try:               a smaller initialization of the output layer, scaled inputs, a bias that matches the class prior.
+    Try:               scaled inputs (``tricks=[normalize_inputs]``), ``tricks=[initialize_weights]``, a smaller
+                       initialization of the output layer, a bias that matches the class prior.
     False alarms:      pretrained parts, label smoothing, class weights, and similarities that are not computed by an
                        output layer are left out.
     References:        Karpathy, A recipe for training neural networks, 2019.
@@ -48,7 +49,7 @@ def initial_loss_off(evidence: Evidence, *, high: float = 2.0, low: float = 0.5)
                 f"{operation.op} starts at {seen:.3g}, a uniform guess has {guess:.3g} (limits {low:g} × and "
                 f"{high:g} ×)"
             )
-            yield Symptom("loss", message, "scale the inputs; initialize the output layer smaller (std 0.01)")
+            yield Symptom("loss", message, "tricks=[normalize_inputs,initialize_weights]; a smaller output layer")
 
 
 def _is_made_by_a_layer(graph: Graph, index: int | None) -> bool:

@@ -22,7 +22,7 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 # the gain that compensates for each activation (He et al., 2015; torch.nn.init.calculate_gain)
 _GAINS = {"relu": math.sqrt(2), "leaky_relu": math.sqrt(2), "relu6": math.sqrt(2), "tanh": 5 / 3, "selu": 0.75}
 _ON_PURPOSE = ("lora", "adaln", "ada_ln", "gate", "zero", "modulation")
-_DRAW = "nn.init.kaiming_normal_(weight), or PyTorch's default initialization"
+_DRAW = "tricks=[initialize_weights] or nn.init.kaiming_normal_(weight)"
 
 
 @rule("INI001", "error", kind="static", explains=("BEH001", "BEH006", "INI002", "INI003", "ACT003"))
@@ -33,8 +33,8 @@ def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
                        whether all numbers or all rows are equal.
     Why it matters:    units with equal initial weights get the same gradient and stay equal: the layer acts as a single
                        unit. If all weights are zero, there may be no gradient at all.
-    Try:               He or Glorot initialization (``nn.init.kaiming_normal_``, ``nn.init.xavier_uniform_``), or
-                       PyTorch's default.
+    Try:               He or Glorot initialization (``tricks=[initialize_weights]``, ``nn.init.kaiming_normal_``,
+                       ``nn.init.xavier_uniform_``), or PyTorch's default.
     False alarms:      info for the output layer, whose units have different targets, and for intended zeros: the end of
                        a residual branch, gates, the second matrix of LoRA. Frozen filters are left out.
     References:        Goodfellow et al., Deep Learning, 2016, §8.4.
@@ -67,7 +67,8 @@ def duplicate_units(evidence: Evidence, *, limit: float = 0.5) -> Iterator[Sympt
     What it looks at:  the share of rows of a layer's weight that equal an earlier row.
     Why it matters:    a copy gets the same gradient as its original and adds nothing.
     Options:           ``limit``: the share above which it is reported.
-    Try:               initialize each row separately; after widening a network with copies, add a little noise.
+    Try:               ``tricks=[initialize_weights]``, which draws each row; after widening a network with copies, add
+                       a little noise.
     False alarms:      embeddings with padding, grouped convolutions and the output layer, whose units have different
                        targets, are left out.
     References:        Goodfellow et al., Deep Learning, 2016, §8.4.
@@ -101,7 +102,8 @@ def init_gain_mismatch(
     Why it matters:    signal and gradient shrink or grow by this factor in every layer.
     Options:           ``factor``: the largest factor between a scale and its gain; ``growth``, ``shrinkage``: the same
                        over the whole network.
-    Try:               ``nn.init.kaiming_normal_(weight, nonlinearity="relu")``, ``xavier_uniform_`` before tanh.
+    Try:               ``tricks=[initialize_weights]``, which finds the gain of each layer;
+                       ``nn.init.kaiming_normal_(weight, nonlinearity="relu")``, ``xavier_uniform_`` before tanh.
     False alarms:      PyTorch's default uniform initialization (gain 1/√3) passes. Networks with normalization are left
                        out, because the scale does not matter there; so are recurrent and transposed layers, which
                        PyTorch initializes by another width, and pretrained networks.
@@ -124,7 +126,7 @@ def init_gain_mismatch(
                 f"{_kind(evidence, weight)}'s {_short(weight)} has std · sqrt({fan_in}) = {scale:.3g}, "
                 f"outside [{low:.2g}, {high:.2g}] for the activation after it"
             )
-            yield Symptom(weight.module, message, "nn.init.kaiming_normal_(weight); xavier_uniform_ before tanh")
+            yield Symptom(weight.module, message, "tricks=[initialize_weights] or nn.init.kaiming_normal_(weight)")
     if not found:
         yield from _across_layers(evidence, last, growth, shrinkage)
 
@@ -136,7 +138,7 @@ def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Sym
     What it looks at:  the largest absolute bias of each hidden linear and convolutional layer.
     Why it matters:    such a unit is on or off regardless of its input.
     Options:           ``limit``: the absolute bias above which it is reported.
-    Try:               ``nn.init.zeros_(layer.bias)``.
+    Try:               ``tricks=[initialize_weights]`` or ``nn.init.zeros_(layer.bias)``.
     False alarms:      priors in the bias of the output layer, forget gates and pretrained parts are left out.
     References:        NeuraLint, 2021.
     """
@@ -152,7 +154,7 @@ def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Sym
         largest = max(abs(seen.low), abs(seen.high))
         if largest > limit:
             message = f"{owner.kind} has a bias of {largest:.3g}, beyond ±{limit:g}"
-            yield Symptom(parameter.module, message, "nn.init.zeros_(bias)")
+            yield Symptom(parameter.module, message, "tricks=[initialize_weights] or nn.init.zeros_(bias)")
 
 
 def _purpose(evidence: Evidence, parameter: ParameterFact, last: set[str]) -> Severity | None:
@@ -196,9 +198,7 @@ def _across_layers(evidence: Evidence, last: set[str], growth: float, shrinkage:
             f"the outputs' std goes from {layers[0].statistics.std:.3g} at {layers[0].module} to "
             f"{layers[-1].statistics.std:.3g} here, beyond × {growth:g} or / {shrinkage:g}"
         )
-        yield Symptom(
-            layers[-1].module, message, "nn.init.kaiming_normal_ for all layers, or normalization between them"
-        )
+        yield Symptom(layers[-1].module, message, "tricks=[initialize_weights], or normalization between the layers")
 
 
 def _starts_at_zero(evidence: Evidence, graph: Graph, index: int) -> bool:

@@ -70,7 +70,8 @@ def dropout_order(evidence: Evidence) -> Iterator[Symptom]:
                        whether there is a dropout before one of the last two linear layers.
     Why it matters:    late layers cause most of the overfitting; early layers compute the features that all others
                        need.
-    Try:               start with dropout before the last linear layer and continue backwards.
+    Try:               start with dropout before the last linear layer, which ``tricks=[dropout_schedule]`` adds, and
+                       continue backwards.
     False alarms:      convolutional networks with spatial dropout, which is left out.
     References:        Hinton et al., Improving neural networks by preventing co-adaptation of feature detectors, 2012.
     """
@@ -86,7 +87,7 @@ def dropout_order(evidence: Evidence) -> Iterator[Symptom]:
         "before the last 2 of "
         f"{len(linear)} linear layers"
     )
-    yield Symptom(made.module, message, f"start with a dropout before {last.module or 'the last linear layer'}")
+    yield Symptom(made.module, message, f"tricks=[dropout_schedule]: dropout before {last.module or 'the last layer'}")
 
 
 @rule("PLC008", "warning", kind="batch", needs=("trace",))
@@ -148,7 +149,7 @@ def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: i
     Why it matters:    with few samples the noise of dropout does not average out, and too little signal remains.
     Options:           ``rows``: a warning below it; ``rows_per_unit``: info below this number of rows per unit with
                        dropout.
-    Try:               weight decay instead of dropout.
+    Try:               weight decay or ``tricks=[weight_penalty]`` instead of dropout.
     False alarms:      few-shot fine-tuning of a pretrained model.
     References:        Srivastava et al., Dropout, 2014, §7.4.
     """
@@ -163,7 +164,7 @@ def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: i
         yield NotChecked("the training set has no length")
     elif found < rows:
         message = f"{active[0].kind} (p = {active[0].settings['p']:g}) with {found} training {kind}, fewer than {rows}"
-        yield Symptom(active[0].path, message, "p=0, and weight decay in the optimizer (1e-4)", repeats=len(active))
+        yield Symptom(active[0].path, message, "p=0, and tricks=[weight_penalty] with l2=1e-4", repeats=len(active))
     elif evidence.trace is not None:
         made = [
             operation
@@ -176,4 +177,4 @@ def dropout_few_samples(evidence: Evidence, *, rows: int = 200, rows_per_unit: i
                 f"{kind_of(evidence, widest)} drops {widest.shape[-1]} units with {found} training {kind}, fewer than "
                 f"{rows_per_unit} for each"
             )
-            yield Symptom(widest.module, message, "a narrower layer, or weight decay instead of dropout", "info")
+            yield Symptom(widest.module, message, "a narrower layer, or tricks=[weight_penalty] instead", "info")

@@ -3,6 +3,7 @@
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
+_OR_SCHEDULE = " or tricks=[dropout_schedule]"
 _ATTENTION_CALLS = frozenset({"scaled_dot_product_attention", "multi_head_attention_forward"})
 
 
@@ -21,7 +22,8 @@ def dropout_p_out_of_range(
     Why it matters:    above 0.7 little of the signal remains, at 1 nothing; far below 0.2 it hardly regularizes.
     Options:           ``low``, ``high``: info outside this range; ``limit``: a warning above it;
                        ``low_with_attention``: replaces ``low`` in models with attention.
-    Try:               0.1 in Transformers, 0.2 in small nets, 0.5 in wide hidden layers.
+    Try:               0.1 in Transformers, 0.2 in small nets, 0.5 in wide hidden layers, set by
+                       ``lightning_tricks.set_dropout_``; ``tricks=[dropout_schedule]`` begins low and ends high.
     False alarms:      dropout on attention weights is left out.
     References:        Srivastava et al., Dropout, 2014, §7.3; Vaswani et al., Attention Is All You Need, 2017, §5.4.
     """
@@ -34,12 +36,15 @@ def dropout_p_out_of_range(
             continue
         rates.append(p)
         if p >= 1:
-            yield Symptom(module.path, f"{module.kind} has p = {p:g}: all activations are zero", "p=0.5", "error")
+            yield Symptom(
+                module.path, f"{module.kind} has p = {p:g}: all activations are zero", f"p=0.5{_OR_SCHEDULE}", "error"
+            )
         elif p > limit:
-            yield Symptom(module.path, f"{module.kind} has p = {p:g}, above {limit:g}", f"p={high:g}")
+            message = f"{module.kind} has p = {p:g}, above {limit:g}"
+            yield Symptom(module.path, message, f"p={high:g}{_OR_SCHEDULE}")
         elif not low <= p <= high:
             message = f"{module.kind} has p = {p:g}, outside [{low:g}, {high:g}]"
-            yield Symptom(module.path, message, f"p={low:g} to p={high:g}", "info")
+            yield Symptom(module.path, message, f"p={low:g} to p={high:g}{_OR_SCHEDULE}", "info")
     if rates:
         yield Observed(f"p from {min(rates):g} to {max(rates):g}, allowed {low:g} to {high:g}")
 

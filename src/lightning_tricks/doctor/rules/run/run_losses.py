@@ -94,7 +94,8 @@ def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -
     Why it matters:    what is learned after the best evaluation does not generalize to new data.
     Options:           ``rise``: the relative rise above the best evaluation; ``checks``: the number of consecutive
                        evaluations.
-    Try:               ``tricks=[early_stopping]``, which keeps the best weights; weight decay, dropout, more data.
+    Try:               ``tricks=[early_stopping]``, which keeps the best weights; ``+recipes=few_rows``, whose parts are
+                       ``tricks=[weight_penalty,dropout_schedule,mix_up]``; more data.
     False alarms:      a validation set of few rows. Small sets that are trained for long usually behave like this,
                        while scores such as accuracy may still improve: hence info until everything that was learned is
                        lost.
@@ -118,7 +119,7 @@ def overfitting_gap(evidence: Evidence, *, rise: float = 0.5, checks: int = 3) -
         f"the training loss fell from {best.train:.3g} to {train:.3g}"
     )
     yield Symptom(
-        "loss", message, "tricks=[early_stopping]; weight decay, dropout, more data", None if lost else "info"
+        "loss", message, "tricks=[early_stopping,weight_penalty,dropout_schedule]; more data", None if lost else "info"
     )
 
 

@@ -49,7 +49,7 @@ def more_parameters_than_rows(evidence: Evidence, *, factor: float = 10.0) -> It
                        normalization, weight decay and pretrained parts.
     Why it matters:    the model can memorize the training set.
     Options:           ``factor``: the largest number of parameters per row and output.
-    Try:               weight decay, dropout, augmentation, early stopping: ``tricks=[early_stopping]``.
+    Try:               ``+recipes=few_rows``, or parts of it: ``tricks=[early_stopping,weight_penalty,mix_up]``.
     False alarms:      large networks often generalize anyway, hence info.
     References:        Zhang et al., Understanding deep learning requires rethinking generalization, 2017.
     """
@@ -66,7 +66,7 @@ def more_parameters_than_rows(evidence: Evidence, *, factor: float = 10.0) -> It
             f"{count:,} parameters for {rows:,} rows of {outputs} outputs, above {factor:g} per row and "
             "output, and no regularization"
         )
-        yield Symptom("", message, "weight decay, dropout, augmentation; tricks=[early_stopping]")
+        yield Symptom("", message, "+recipes=few_rows, or tricks=[early_stopping,weight_penalty,mix_up]")
 
 
 @rule("SIZ003", "info", kind="static")
