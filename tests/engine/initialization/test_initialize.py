@@ -262,7 +262,7 @@ def test_patterns_choose_and_lazy_parametrized_and_frozen_layers_are_named(caplo
         assert initialize_(model, exclude=["b.*"]) == ["a.weight", "a.bias"]
     for said in (
         "he_normal in a;",
-        "b (left out by the patterns)",
+        "b (excluded by the patterns)",
         "lazy (not built before the first batch)",
         "weighted (computed from other parameters)",
         "frozen (frozen)",
