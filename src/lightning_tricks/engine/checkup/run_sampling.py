@@ -27,7 +27,7 @@ class RunSampling:
 
     Attributes:
         waiting: samples that have not been read yet; in very long epochs, every second one is dropped as often as
-        needed.
+            needed.
         notes: what was omitted to bound the size.
     """
 

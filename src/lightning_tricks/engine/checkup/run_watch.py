@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -63,7 +64,7 @@ class RunWatch:
         self._since_reading = 0
         self._losses, self._steps, self._still = LossWatch(), StepWatch(), UnchangedParamsWatch()
         self._zeroing: ZeroGradWatch | None = None
-        self._forward = ForwardWatch(lambda see: self._attempt("follow a forward pass", see))
+        self._forward = ForwardWatch(partial(self._attempt, "follow a forward pass"))
         self._numbers = NonfiniteRerun()
         self._since_evaluation = (0.0, 0)
         self._training_modes: tuple[str, ...] | None = None
@@ -177,7 +178,7 @@ class RunWatch:
         facts = self.facts
         if trainer.world_size > 1:  # each process has its own batches
             forward = trainer.strategy.broadcast(forward)
-        if forward.batches:
+        if forward.numbers.numel():
             facts = replace(facts, forward=forward.to_facts())
         losses, bad = join_losses(trainer, taken)
         finite = [loss for loss in losses if math.isfinite(loss)]

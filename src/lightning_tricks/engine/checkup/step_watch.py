@@ -118,16 +118,15 @@ class StepWatch:
 
     def plain_state(self) -> dict[str, Any]:
         """Return the number of steps and the measurements, in host memory."""
-        return {"steps": self._steps, "looks": [step.to_plain(step.numbers) for step in self._closed]}
+        looks = [[step.step, step.lr, step.roots, step.numbers.tolist()] for step in self._closed]
+        return {"steps": self._steps, "looks": looks}
 
     def load(self, plain: dict[str, Any]) -> None:
         """Load the result of :meth:`plain_state`."""
         self._steps = plain["steps"]
         self._closed = [
-            WatchedStep(
-                step, float(lr), dict.fromkeys(names, 1.0), torch.tensor([*map(float, numbers)], dtype=torch.float64)
-            )
-            for step, lr, names, numbers in plain["looks"]
+            WatchedStep(step, float(lr), roots, torch.tensor([*map(float, numbers)], dtype=torch.float64))
+            for step, lr, roots, numbers in plain["looks"]
         ]
 
 
