@@ -26,21 +26,19 @@ from lightning_tricks.reports.curves import plot_curves, read_metrics
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def main(cfg: DictConfig) -> float:
     """Fit, test and report; return the last validation loss, which a sweeper can minimize."""
-    job = Path(HydraConfig.get().runtime.output_dir)
-    out = job / "curves"
+    out = Path(HydraConfig.get().runtime.output_dir) / "curves"
     L.seed_everything(cfg.seed, workers=True)
     model, data = instantiate(cfg.model), instantiate(cfg.data)
     callbacks = [*instantiate_callbacks(cfg.get("tricks")), LearningRateMonitor("step")]
     logger = CSVLogger(out, name="", version="")
-    trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger, default_root_dir=job)
+    trainer = instantiate(cfg.trainer, callbacks=callbacks, logger=logger, default_root_dir=out.parent)
     trainer.fit(model, data)
     fitted = {name: float(value) for name, value in trainer.callback_metrics.items()}
     trainer.loggers = []  # test results do not belong to the curves; a restarted process would also create a new file
     tested = trainer.test(model, data, verbose=False)[0]
     if trainer.is_global_zero:
-        for finder in callbacks:
-            if isinstance(finder, LRFinder) and finder.result is not None:
-                finder.result.plot().savefig(out / "lr_finder.png")
+        for result in [finder.result for finder in callbacks if isinstance(finder, LRFinder) and finder.result]:
+            result.plot().savefig(out / "lr_finder.png")
         results = ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in tested.items())
         title = f"{type(model).__name__} after {trainer.current_epoch} epochs: {results}"
         plot_curves(read_metrics(out / "metrics.csv"), out / "curves.png", title=title)
@@ -52,12 +50,10 @@ def report(metrics: dict[str, float], model: str, out: Path) -> None:
     """Print one line per result."""
     lines: dict[str, object] = {"model": model, "training loss": metrics["train_loss"], "val loss": metrics["val_loss"]}
     lines |= {name.replace("_", " "): value for name, value in metrics.items() if name.startswith("test_")}
-    lines |= {"curves": out / "curves.png", "numbers": out / "metrics.csv"}
-    if (out / "report.html").is_file():
-        lines["report"] = out / "report.html"
-    print()
-    for name, value in lines.items():
-        print(f"{name:<13} {value:.3f}" if isinstance(value, float) else f"{name:<13} {value}")
+    files = {"curves": "curves.png", "numbers": "metrics.csv", "report": "report.html"}
+    lines |= {name: out / file for name, file in files.items() if (out / file).is_file()}
+    shown = [f"{value:.3f}" if isinstance(value, float) else value for value in lines.values()]
+    print(*(f"\n{name:<13} {value}" for name, value in zip(lines, shown, strict=True)), sep="")
 
 
 if __name__ == "__main__":
