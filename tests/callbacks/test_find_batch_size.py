@@ -253,7 +253,7 @@ def test_a_metric_that_never_changes_and_one_that_only_gets_worse_give_no_size()
     worse = find(Worse())
     assert worse.suggestion is None
     assert worse.lr is None
-    assert "at no size" in str(worse).partition("\n")[0]
+    assert "does not improve on" in str(worse).partition("\n")[0]
 
 
 class Detached(Net):
@@ -274,8 +274,8 @@ class Integer(Net):
         (Detached, {}, RuntimeError, "without a gradient"),
         (Integer, {}, RuntimeError, "without a gradient"),
         (Net, {"monitor": "val_acc"}, MisconfigurationException, "'val_acc' is not logged in validation; logged: val_"),
-        (Net, {"train": StatefulLoader()}, MisconfigurationException, "of StatefulLoader, whose batches cannot be"),
-        (Net, {"train": DataLoader([[X, X]], None)}, MisconfigurationException, "made by its data set, which has no"),
+        (Net, {"train": StatefulLoader()}, MisconfigurationException, "a StatefulLoader, whose batch size cannot"),
+        (Net, {"train": DataLoader([[X, X]], None)}, MisconfigurationException, "made by its dataset, which has no"),
         (Net, {"train": [loader(4), loader(8)]}, MisconfigurationException, "batches of 4, 8 rows"),
         (Net, {"trainer": trainer(strategy="ddp_fork", devices=2)}, MisconfigurationException, "spawned or forked"),
         (Net, {"trainer": trainer(limit_val_batches=0)}, MisconfigurationException, "no validation batches"),

@@ -16,7 +16,7 @@ def test_the_demos_sweep_trains_and_can_be_compared(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples" / "train.py"), "-m", "experiment=sweep", *small]
     run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "2 of 2 jobs are done. Look at them: lightning-tricks compare sweep" in run.stdout
+    assert "2 of 2 jobs are done. To compare them: lightning-tricks compare sweep" in run.stdout
     sweep = read_rows(tmp_path / "sweep")
     assert sweep.keys == ["model.lr", "optimizer.momentum", "model.width", "data.batch_size"]
     assert sweep.scales == {

@@ -71,7 +71,7 @@ def test_a_strategy_that_shards_nothing_says_so(tmp_path: Path) -> None:
         "trainer.strategy.data_parallel_size=1",
         "trainer.strategy.tensor_parallel_size=2",
     )
-    assert "ModelParallelStrategy shards nothing: each of the 2 processes holds all parameters of CNN" in text
+    assert "ModelParallelStrategy shards nothing: each of the 2 processes has all parameters of CNN" in text
 
 
 def test_sets_of_tricks_are_swept(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_choice_is_the_smallest_size_within_the_tolerance_of_the_best_improv
 @pytest.mark.parametrize(
     ("start", "found", "reason"),
     [
-        (1.0, {16: math.nan, 32: math.inf}, "training ends with a finite `val_loss` at no size"),
+        (1.0, {16: math.nan, 32: math.inf}, "training does not end with a finite `val_loss` at any size"),
         (1.0, {16: 1.0, 32: 1.0}, "is 1 before training and at every size after it"),
         (1.0, {16: 1.5, 32: 1.0}, "does not improve on 1 at any size"),
     ],

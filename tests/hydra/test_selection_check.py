@@ -99,7 +99,7 @@ def test_a_selection_that_reaches_no_trainer_is_named_once_with_both_cures(
     application: Callable[..., None], selection: str, job: Callable[..., list[str]]
 ) -> None:
     (message,) = job(application, selection)
-    chosen = "early_stopping" if "recipes" in selection else "cosine_decay,early_stopping"
+    chosen = "early_stopping,run_report" if "recipes" in selection else "cosine_decay,early_stopping"
     assert f"selects `tricks=[{chosen}]`, but the Trainer has none of these callbacks" in message
     assert f"`+tricks@callbacks=[{chosen}]`" in message
     assert "`callbacks=instantiate_callbacks(cfg.tricks)`, from `lightning_tricks.hydra`" in message

@@ -47,7 +47,7 @@ def test_more_is_better_where_scores_are_maximized_and_the_largest_size_ends_the
 
 def test_a_size_without_two_scores_ends_the_growth_before_it() -> None:
     step = Growth(4, 64).next({Size(4): [0.5, 0.6], Size(8): [0.1]})
-    assert step == (None, Size(4), "8 units has 1 scores, fewer than 2")
+    assert step == (None, Size(4), "8 units has only 1 of the required 2 scores")
     assert Growth(4, 64).next({Size(4): []}).best is None
 
 

@@ -113,7 +113,7 @@ def choose_batch_size(
     sign = 1.0 if mode == "min" else -1.0
     gains = {size: sign * (start - score) for size, score in sorted(scores.items()) if math.isfinite(score)}
     if not gains:
-        return BatchSizeChoice(None, f"training ends with a finite `{monitor}` at no size")
+        return BatchSizeChoice(None, f"training does not end with a finite `{monitor}` at any size")
     best = max(gains, key=lambda size: gains[size])
     if not any(gains.values()):
         return BatchSizeChoice(

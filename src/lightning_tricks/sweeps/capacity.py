@@ -95,7 +95,7 @@ class Growth:
                 return best, size
             found = list(scores[size])
             if len(found) < FEWEST_SEEDS:
-                return best, f"{_shown(size)} has {len(found)} scores, fewer than the required {FEWEST_SEEDS}"
+                return best, f"{_shown(size)} has only {len(found)} of the required {FEWEST_SEEDS} scores"
             if best is not None:
                 gain, spread = self._gain(scores[best], found)
                 if not gain > spread:

@@ -36,7 +36,7 @@ class Interval:
         scale: ``"log"`` for parameters whose order of magnitude matters (learning rate, weight decay); ``"log1m"`` for
             parameters whose distance from 1 matters (momentum, the betas of Adam).
         whole: whether to draw whole numbers, including both bounds, with equal probability (on a log scale, with the
-        probability of the part of the scale that is rounded to them).
+            probability of the part of the scale that is rounded to them).
 
     Raises:
         ValueError: `low >= high`, or the bounds are not finite or not valid for the scale.
@@ -124,8 +124,8 @@ def draw_trials(space: Space, count: int, seed: int = 0, method: Method = "rando
         count: number of trials; not used by ``"grid"``.
         seed: seed of the search.
         method: ``"random"``: independent points; ``"sobol"``: scrambled Sobol points, which fill the space more evenly,
-        especially if ``count`` is a power of two; ``"grid"``: every combination of choices, the last one varying
-        fastest.
+            especially if ``count`` is a power of two; ``"grid"``: every combination of choices, the last one varying
+            fastest.
 
     Raises:
         ValueError: there is nothing to draw, ``count`` is 0, or a grid contains an interval.

@@ -38,7 +38,7 @@ def test_of_a_longer_training_it_says_what_the_trials_make_of_the_suggestion() -
     assert result.suggestion == damp_move(plain.suggestion, best / rates[len(rates) // 2], 20, 180)
     moves = f"moves from {plain.suggestion:.2g} to {result.suggestion:.2g} instead of {best:.2g}"
     assert result.reason.endswith(
-        f"a training of 180 steps needs a smaller rate than so short a trial, so the suggestion {moves}"
+        f"a training of 180 steps needs a smaller rate than a short trial, so the suggestion {moves}"
     )
 
 
