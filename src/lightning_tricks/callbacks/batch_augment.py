@@ -40,7 +40,7 @@ class BatchAugment(RandomBatchStep):
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range; at the first batch, there is no such input, or the transform does not
-        return a tensor.
+            return a tensor.
 
     Example:
         >>> from lightning.pytorch import Trainer

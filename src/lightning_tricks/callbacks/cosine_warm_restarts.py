@@ -26,7 +26,7 @@ class CosineWarmRestarts(NamedSchedule):
         end_factor: the multiplier that each cycle falls to, in ``[0, 1]``; a peak is never lower than this.
         peak_decay: cycle i peaks at ``peak_decay ** i``, in ``(0, 1]``; typically 1 or 0.5 to 0.9.
         warmup_each_cycle: warm up after each restart, not only at the start; ``warmup`` must then have the unit of
-        ``t_0``.
+            ``t_0``.
         warmup, warmup_start, log_factors, replace_scheduler, name: as :class:`LRSchedule`.
 
     Raises:

@@ -58,7 +58,7 @@ class DiscriminativeLR(LRFactor):
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range or contradicts another; when fit starts, a pattern matches no remaining
-        parameter, or a trainable parameter is in no group.
+            parameter, or a trainable parameter is in no group.
 
     Example:
         >>> from lightning_tricks import CosineDecay, DiscriminativeLR

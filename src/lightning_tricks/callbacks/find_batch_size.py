@@ -59,7 +59,7 @@ def find_batch_size(
         sizes: at least one size, each at most the number of rows; by default powers of two from 16 to 512, and the
             loader's own.
         budget: wall-clock time for all sizes together, in seconds or as ``"30s"`` or ``"2min"``; at least about 5 s per
-        size.
+            size.
         monitor: the validation metric; all validation batches are used, or as many as a quarter of the budget permits.
         mode: ``"min"`` or ``"max"``.
         lr_rule: ``"sqrt"``, ``"linear"`` (usual for SGD) or ``"none"``.

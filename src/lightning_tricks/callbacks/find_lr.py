@@ -41,7 +41,7 @@ def find_lr(
         TypeError: an argument that :class:`LRFinder` does not have, or that has no meaning here.
         ValueError: there is no batch, or both ``trainer`` and ``epochs``.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: the strategy uses other processes, there is no
-        learning rate to find, or something cannot be restored; raised before anything is changed.
+            learning rate to find, or something cannot be restored; raised before anything is changed.
 
     Example::
 

@@ -59,7 +59,7 @@ class InitializeWeights(Trick):
             each layer by tracing a step.
         overwrite_pretrained: also reinitialize pretrained weights.
         seed: seed of the draws, >= 0; ``None``: derived from torch's seed and the current weights. Global generators
-        are not used.
+            are not used.
 
     Raises:
         TypeError: an argument has the wrong type.

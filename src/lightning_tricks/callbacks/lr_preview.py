@@ -25,7 +25,7 @@ class LRPreview(Sequence[float]):
         epochs: the time before each step, in epochs.
         factors: the multipliers of each step as ``<callback>/<factor>``; ``lrs`` is their product times the base.
         unforeseen: the LR callbacks whose factors are known only during the run, such as a plateau rule; they count as
-        1.
+            1.
     """
 
     lrs: list[float]

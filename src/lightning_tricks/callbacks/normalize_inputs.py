@@ -64,7 +64,7 @@ class NormalizeInputs(Trick):
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range; when fit starts, the input is sparse, not finite, empty or of varying
-        size.
+            size.
 
     Example:
         >>> from lightning.pytorch import Trainer

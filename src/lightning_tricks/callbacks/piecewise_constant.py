@@ -27,7 +27,7 @@ class PiecewiseConstant(NamedSchedule):
     Raises:
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range, the number of factors is wrong, or boundaries are out of order or in
-        different units.
+            different units.
 
     Example:
         >>> from lightning.pytorch import Trainer

@@ -48,7 +48,7 @@ class TestGuard(Trick):
         TypeError: an argument has the wrong type.
         ValueError: an argument is out of range.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: at fit start, a ``monitor`` is a metric of the
-        test set.
+            test set.
 
     Example:
         >>> from lightning.pytorch import Trainer

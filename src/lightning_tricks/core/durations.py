@@ -112,7 +112,9 @@ def measure(length: Length, run: RunLength, name: str = "duration") -> tuple[Fra
     A share refers to the run's epochs if epochs bound the run, otherwise to its steps. Units are never converted.
 
     Raises:
-        ValueError: a share of an unbounded run. Example:
+        ValueError: a share of an unbounded run.
+
+    Example:
         >>> measure(parse_duration("0.07dur"), RunLength(epochs=None, steps=100))
         (Fraction(7, 1), 'st')
     """

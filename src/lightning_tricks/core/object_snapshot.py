@@ -98,7 +98,7 @@ class ObjectSnapshot:
         Args:
             roots: modules, optimizers, samplers, any objects.
             tensors: also copy tensors and arrays, which a step may write in place. Those of a dataset are only
-            referenced.
+                referenced.
         """
         waiting: deque[tuple[Any, bool, Any]] = deque((root, True, (None, type(root).__name__)) for root in roots)
         longest = _LONGER if tensors else _LONG
@@ -194,7 +194,7 @@ class ObjectSnapshot:
 
         Raises:
             Exception: the first exception raised by an object during its restoration; all other objects are still
-            restored.
+                restored.
         """
         fresh: dict[int, Any] = {}
         errors: list[Exception] = []

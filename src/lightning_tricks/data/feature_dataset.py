@@ -20,7 +20,7 @@ class FeatureDataset(Dataset[tuple[Tensor, ...]]):
     Args:
         dirpath: the folder of the cache.
         verify: compare the files with their checksums once at construction, which reads all of them. Worker processes
-        do not repeat this.
+            do not repeat this.
 
     Raises:
         FileNotFoundError: there is no cache.

@@ -37,7 +37,7 @@ def train_val_split(
     Raises:
         TypeError: the dataset has no length, or an argument has the wrong type.
         ValueError: ``val`` is out of range, the entries do not match the rows, both ``targets`` and ``groups`` are
-        given, or one side of the split is empty.
+            given, or one side of the split is empty.
 
     Example:
         >>> train, val = train_val_split(list(range(10)), targets=[0] * 5 + [1] * 5)

@@ -114,7 +114,7 @@ def sample_like(x: Any, y: Any, n: int, *, shrinkage: float = 0.1, seed: int = 0
         y: ``(N,)`` their class indices.
         n: total number of rows to draw, >= 1.
         shrinkage: the share of the correlations that is removed, in [0, 1]; with few rows, most correlations are due to
-        chance.
+            chance.
         seed: seed of the draw.
 
     Returns:
@@ -124,7 +124,7 @@ def sample_like(x: Any, y: Any, n: int, *, shrinkage: float = 0.1, seed: int = 0
     Raises:
         TypeError: the classes do not have an integer dtype.
         ValueError: there are NaN values, shapes that do not match, a class with a single row, or an argument out of
-        range.
+            range.
 
     Example:
         >>> x = torch.tensor([[0.0], [2.0], [10.0], [14.0]])

@@ -32,8 +32,7 @@ def clip_by_norm_(
 
     Args:
         grads: gradients; ``None`` for a parameter without one.
-        max_norm: the bound, > 0; a ``()`` tensor is not read by
-        the host.
+        max_norm: the bound, > 0; a ``()`` tensor is not read by the host.
         norm_type: p of the p-norm, > 0; may be ``inf``.
         total_norm: ``()`` the joint norm, if already measured.
 

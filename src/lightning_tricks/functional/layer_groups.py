@@ -43,7 +43,7 @@ def group_layers(model: nn.Module, groups: Sequence[str | Sequence[str]] | None 
 
     Raises:
         ValueError: a pattern matches no remaining parameter, or a trainable parameter is in no group; the message lists
-        the patterns and the parameters.
+            the patterns and the parameters.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 2))

@@ -23,7 +23,7 @@ def read_entry(key: str, text: str) -> str | float | int | bool:
     Args:
         key: one of :data:`KEYS`.
         text: for ``lr``, ``x`` and a number for an additional factor, or a number alone for a learning rate; for
-        ``id``, anything; otherwise true or false in YAML's spellings.
+            ``id``, anything; otherwise true or false in YAML's spellings.
 
     Raises:
         ValueError: the key is unknown, or the value is not valid for it.

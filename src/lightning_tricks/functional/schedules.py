@@ -49,8 +49,7 @@ def cosine_decay(decay_steps: float, end_factor: float = 0.0) -> Schedule:
 
     Args:
         decay_steps: the time :math:`T` of the whole decay, > 0.
-        end_factor: the multiplier :math:`f` from
-        ``decay_steps`` on, in ``[0, 1]``.
+        end_factor: the multiplier :math:`f` from ``decay_steps`` on, in ``[0, 1]``.
 
     Example:
         >>> cosine_decay(decay_steps=100, end_factor=0.1).values([0, 50, 100, 1_000])
@@ -166,7 +165,7 @@ def piecewise_constant(boundaries: Sequence[float], factors: Sequence[float]) ->
     Args:
         boundaries: the times of change, increasing, > 0.
         factors: the multipliers, >= 0, one more than ``boundaries``; each is relative to the base, not to the last
-        piece.
+            piece.
 
     Raises:
         ValueError: a wrong number of factors, or boundaries that do not increase.
@@ -210,8 +209,7 @@ def polynomial_decay(decay_steps: float, end_factor: float = 0.0, power: float =
 
     Args:
         decay_steps: the time :math:`T` of the whole decay, > 0.
-        end_factor: the multiplier :math:`f` at the end, in
-        ``[0, 1]``.
+        end_factor: the multiplier :math:`f` at the end, in ``[0, 1]``.
         power: :math:`p` > 0; 1 is linear, 2 falls fast at first, 0.5 falls fast at the end.
         cycle: rise again instead of staying at the end.
 

@@ -26,7 +26,7 @@ class ConcatBackbones(nn.Module):
             the optimizer or DDP is built.
         freeze: whether the backbones get no gradient and stay in eval mode, also after ``train()``.
         layers: one submodule name per backbone, whose output is used instead of the backbone's; None for its own
-        output.
+            output.
 
     Raises:
         TypeError: an argument has the wrong type.

@@ -91,7 +91,7 @@ class RunData:
         best: best checks of the callbacks that watch a metric.
         metrics: logged metrics and the loss of sampled batches (``batch loss``), means over the processes.
         lrs: learning rates of sampled steps by ``optimizer.group``; if there are many groups, the first and the last
-        ones.
+            ones.
         factors: the named factors of the learning rate.
         grad_norm: L2 norm of all gradients before clipping at sampled steps (one optimizer only).
         update_ratios: root mean square of the update relative to that of the weight, by weight.

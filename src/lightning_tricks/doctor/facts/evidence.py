@@ -28,7 +28,7 @@ class GroupFact:
 
     Attributes:
         settings: ``lr``, ``weight_decay``, ``momentum``, ``eps``, ...; pairs such as betas as ``betas.0`` and
-        ``betas.1``.
+            ``betas.1``.
         parameters: their names in the model.
         foreign: the number of its tensors that are not parameters of the model.
     """
@@ -194,7 +194,7 @@ class BehaviourFacts:
         input_change: one sample is replaced by another; if that changes nothing, all samples in another order.
         mixing_change: the largest change of any other sample's output when one sample is replaced.
         roll_change: the difference from the first pass's outputs, shifted by one sample, if the inputs are shifted
-        likewise.
+            likewise.
         always_on: active dropout calls.
         random: functions that draw random numbers in eval mode (such as ``randn_like``).
         outputs: the returned floating-point tensors, with exact extremes.

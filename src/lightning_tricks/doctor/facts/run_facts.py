@@ -24,7 +24,7 @@ class StartFact:
 
     Attributes:
         trained: whether the model or a part of it is pretrained, so that the loss does not start at that of an
-        untrained model.
+            untrained model.
         dropout: whether the model contains dropout.
         guess: the loss of the best constant prediction: how frequent the classes are, or the mean (median) of the
             targets; ``None`` where the loss is of another kind.
@@ -82,7 +82,7 @@ class LossCurve:
 
         Args:
             precision: the largest standard error, relative to the loss; the result is ``None`` if 64 losses are too
-            few.
+                few.
         """
         if not self.first or not self.first[0]:
             return None
@@ -253,7 +253,7 @@ class RunFacts:
             in the traced step, after the second epoch all others.
         idle_batches: the batches of a first epoch in which no optimizer stepped and no parameter changed, else 0.
         not_zeroed: optimizers, by index, that stepped twice with gradients that still contained those of the previous
-        step.
+            step.
         training_modes: batch norms and dropouts that were in training mode at the end of a validation batch.
         losses: the losses of the training batches, if one optimizer minimizes them.
         evaluations: the first, the best and the last evaluations, if there is a validation loss.

@@ -56,7 +56,7 @@ class Operation:
             ``linear``, ``cross_entropy``, ... For tensors that no operation produced: ``parameter``, ``buffer``,
             ``batch``, ``constant``.
         module: the path of the module in whose ``forward`` it was called; for a leaf, the name of the parameter or
-        entry.
+            entry.
         inputs: the indices of the operations that produced its tensors, in the order of its arguments.
         names: the names of those arguments, if known (``input``, ``target``, ``weight``, ``bias``).
         input_shapes: the shapes of those arguments.

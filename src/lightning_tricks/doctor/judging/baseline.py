@@ -77,7 +77,7 @@ def apply_baseline(report: Report, entries: Iterable[Accepted], name: str) -> Re
 
     Args:
         report: the report of a diagnosis; a note is added for each entry that is no longer found although its rule was
-        checked.
+            checked.
         entries: the entries of the baseline. An entry accepts one finding; a second finding of the same kind is new.
         name: the name of the baseline in the report.
     """

@@ -55,7 +55,7 @@ def read_optimizers(
         optimizers: torch optimizers, or Lightning's wrappers.
         schedulers: as Lightning's dicts.
         peaks: the highest planned rate of each group, if callbacks know it; the current rate may be the start of a
-        warm-up.
+            warm-up.
         plan: the run over which schedulers are simulated.
         batches: the length of the training loader, if known.
     """

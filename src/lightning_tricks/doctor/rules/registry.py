@@ -57,7 +57,7 @@ def choose_rules(
         select: codes, prefixes of codes (``PLC``) and names; an empty list selects all. The ``DOC`` rules are always
             selected, because a model that cannot be checked is not healthy.
         ignore: the rules to skip, in the same form; takes precedence. ``"PLC001:encoder.*"`` keeps the rule, because it
-        concerns one place.
+            concerns one place.
         preview: also include rules in preview.
         among: the rules to select from; None: the packaged rules.
 

@@ -56,7 +56,7 @@ def examine(
         model: any module; for a compiled module, the original module is examined.
         batch: the argument of its ``training_step``, or of its ``forward``.
         train_dataloaders: loaders in any form that Lightning accepts; the first batch is taken from them if ``batch``
-        is None.
+            is None.
         val_dataloaders: likewise, for static rules.
         test_dataloaders: likewise; only their rows are read.
         datamodule: replaces all loaders; its transfer hooks are also called.

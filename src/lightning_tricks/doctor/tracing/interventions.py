@@ -23,7 +23,7 @@ class WithoutDropout(TorchFunctionMode):
 
     Attributes:
         channel_variances: variances of the input of each batch norm, in call order; the last ones correspond to a
-        recorder's.
+            recorder's.
 
     Example:
         >>> with WithoutDropout():

@@ -38,7 +38,7 @@ class RunMarker:
 
     Args:
         path: the control file; if a live run watches it, the next free one of ``control-2.yaml``, ``control-3.yaml``,
-        ...
+            ...
         folders: other folders that identify the run.
 
     Raises:

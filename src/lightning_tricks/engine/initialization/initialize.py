@@ -51,7 +51,7 @@ def initialize_(
             the batch; without a batch, ReLU for He's schemes and none for others.
         overwrite_pretrained: also reinitialize pretrained weights.
         seed: seed of the draws, >= 0; ``None``: derived from torch's seed and the current weights, so that two models
-        differ. Global generators are not used.
+            differ. Global generators are not used.
 
     Returns:
         The names of the parameters that were initialized.

@@ -86,7 +86,7 @@ def check_optimizers_hold(
 
     Raises:
         MisconfigurationException: a trainable parameter is in no optimizer, or an optimizer contains foreign
-        parameters; the message includes the table of groups.
+            parameters; the message includes the table of groups.
     """
     missing, foreign = missing_from(trainer.optimizers, pl_module), foreign_shapes(trainer.optimizers, pl_module)
     held = [sum(len(group["params"]) for group in optimizer.param_groups) for optimizer in trainer.optimizers]

@@ -81,7 +81,7 @@ class LRContributor:
         Args:
             run: what bounds the run.
             steps_per_epoch: optimizer steps per epoch; ``None`` for a loader without a length before the end of the
-            first epoch.
+                first epoch.
         """
 
     def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:

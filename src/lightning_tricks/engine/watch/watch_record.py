@@ -13,7 +13,7 @@ class WatchRecord:
 
     Attributes:
         position: index of the batch after which the last check was made, so that a check repeated after a resume is
-        ignored.
+            ignored.
         last_score: the score of the last check.
         best_epoch: the epoch of the best check.
         best_step: optimizer steps before the best check.
