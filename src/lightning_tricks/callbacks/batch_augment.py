@@ -1,7 +1,6 @@
 """Batch augmentation: any transform, applied to training batches on their device."""
 
 import random
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tricks.core.arguments import check_flag, shown_with_type
-from lightning_tricks.core.object_snapshot import remember_random_state
+from lightning_tricks.core.object_snapshot import remember_random_state, seed_random_state
 from lightning_tricks.engine.batch.batch_pipeline import Stage
 from lightning_tricks.engine.batch.random_batch_step import RandomBatchStep
 from lightning_tricks.functional.batch_entries import describe_batch, read_entry, replace_entry
@@ -106,11 +105,7 @@ def seeded_globals(mark: str) -> Iterator[None]:
     restore = remember_random_state()
     seed = random.Random(mark).getrandbits(63)
     try:
-        random.seed(seed)
-        torch.manual_seed(seed)
-        numpy = sys.modules.get("numpy")
-        if numpy is not None:
-            numpy.random.seed(seed % 2**32)
+        seed_random_state(seed)
         yield
     finally:
         restore()

@@ -73,6 +73,7 @@ def find_lr(
         validates=bool(finder.refine),
         without=LRFinder,
         seed=seed,
+        alternative=", or the callback `LRFinder` in the fit itself",
     )
     if finder.result is None:
         raise ValueError("There is no training batch to try a learning rate on. Check the loader and its dataset.")

@@ -241,6 +241,19 @@ def remember_random_state() -> Callable[[], None]:
     return restore
 
 
+def seed_random_state(seed: int) -> None:
+    """Seed the global generators of python, numpy (if it is imported), torch and the device.
+
+    Args:
+        seed: in [0, 2**63]; numpy uses its lowest 32 bits.
+    """
+    random.seed(seed)
+    torch.manual_seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy:
+        numpy.random.seed(seed % 2**32)
+
+
 def _device_in_use(name: str) -> Any:
     """Return torch's module for a device type, or None if this process does not use such a device."""
     module = getattr(torch, name, None)

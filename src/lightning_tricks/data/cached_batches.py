@@ -1,8 +1,6 @@
 """Cached batches: read a loader's batches, one range of rows at a time, and call a model on them."""
 
 import inspect
-import random
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, SequentialSampler, Subset
 
 from lightning_tricks.core.arguments import shown_with_type
+from lightning_tricks.core.object_snapshot import seed_random_state
 from lightning_tricks.functional.layer_output import layer_output
 
 _LABELS = frozenset({"label", "labels", "target", "targets", "y"})
@@ -58,10 +57,7 @@ def read_batches(loader: "DataLoader[Any]", rows: list[int], seed: int) -> Itera
     The global generators start from ``seed``, also in workers, so that augmentation repeated after an interruption is
     the same, and different in each pass.
     """
-    torch.manual_seed(seed)
-    random.seed(seed)
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed(seed % 2**32)
+    seed_random_state(seed)
     options: dict[str, Any] = {"prefetch_factor": loader.prefetch_factor} if loader.num_workers else {}
     yield from DataLoader(
         Subset(loader.dataset, rows),

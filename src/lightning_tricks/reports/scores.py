@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from lightning_tricks.core.text_table import align
 from lightning_tricks.reports.curves import new_figure
 
 
@@ -21,8 +22,7 @@ def describe_scores(scores: Mapping[str, Sequence[float]], name: str = "score") 
     for way, values in scores.items():
         spread = f"{stdev(values):.3f}" if len(values) > 1 else ""
         rows.append([way, f"{mean(values):.3f}", spread, f"{min(values):.3f}", f"{max(values):.3f}"])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(align(rows))
 
 
 def plot_scores(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from lightning_tricks.core.text_table import align
 from lightning_tricks.reports.curves import new_figure
 from lightning_tricks.sweeps.sweep_rows import SweepRows
 from lightning_tricks.sweeps.sweep_values import Value
@@ -49,9 +50,7 @@ def describe_sizes(sweep: SweepRows) -> list[str]:
         [*map(str, point.values), f"{point.mean:.4g}", f"{point.spread:.2g}", str(len(point.scores))]
         for point in points
     ]
-    widths = [max(len(line[place]) for line in [head, *lines]) for place in range(len(head))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in [head, *lines]]  # fmt: skip
+    return align([head, *lines])
 
 
 def plot_sizes(sweep: SweepRows, title: str = "") -> Any:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from io import StringIO
 from typing import Any
 
+from lightning_tricks.core.text_table import align
 from lightning_tricks.sweeps.capacity_curve import describe_sizes
 from lightning_tricks.sweeps.sweep_importance import ENOUGH_JOBS, importances, shown_importances
 from lightning_tricks.sweeps.sweep_rows import Row, SweepRows
@@ -23,7 +24,7 @@ def describe_rows(sweep: SweepRows) -> str:
     best = next(iter(sweep.ranked()), None)
     paste = [f"best overrides: {overrides_of(best)}"] if best and best.best is not None and best.values else []
     end = ["", *describe_sizes(sweep)] if sweep.grown else _importance_lines(sweep)
-    return "\n".join([*_aligned(lines), "", progress(sweep), *paste, *end])
+    return "\n".join([*align(lines), "", progress(sweep), *paste, *end])
 
 
 def progress(sweep: SweepRows) -> str:
@@ -86,11 +87,6 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _aligned(lines: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-
-
 def _importance_lines(sweep: SweepRows) -> list[str]:
     found = shown_importances(sweep)
     if not found:
@@ -103,4 +99,4 @@ def _importance_lines(sweep: SweepRows) -> list[str]:
             [importance.key, f"{importance.strength:.2f}", *numbers, str(importance.jobs), importance.words(sweep.mode)]
         )
     meaning = "of the value, and of its distance from the middle"
-    return ["", *_aligned(lines), f"(rank correlations with {sweep.metric}: {meaning})"]
+    return ["", *align(lines), f"(rank correlations with {sweep.metric}: {meaning})"]

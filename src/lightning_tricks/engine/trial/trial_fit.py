@@ -1,18 +1,15 @@
 """Trial fit: a fit that ends before its first step and restores the model, the Trainer and the random state."""
 
 import logging
-import random
 import signal
-import sys
 from importlib import import_module
 from typing import Any, NoReturn
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core import rank_zero
 
-from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
+from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state, seed_random_state
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.trial.run_snapshot import refuse_lazy, refuse_unrestorable
 from lightning_tricks.engine.trial.trial_step import alters_steps
@@ -31,6 +28,7 @@ def run_trial_fit(
     validates: bool,
     without: type[Trick],
     seed: int | None = None,
+    alternative: str = "",
 ) -> None:
     """Start a fit in which a trick takes trial steps and then calls :func:`end_trial_fit`; restore everything.
 
@@ -46,6 +44,7 @@ def run_trial_fit(
         validates: whether the trick also reads validation batches.
         without: tricks of the Trainer that are left inactive.
         seed: seed of the random generators during the trial.
+        alternative: a further solution for strategies with other processes, for the message.
 
     Raises:
         lightning.pytorch.utilities.exceptions.MisconfigurationException: the strategy uses other processes, or
@@ -56,7 +55,7 @@ def run_trial_fit(
     if "MultiProcessing" in type(runner.strategy.launcher).__name__:
         raise MisconfigurationException(
             f"`{name}` cannot return results from spawned or forked processes. Use one device, `strategy='ddp'`"
-            f"{', or the callback `LRFinder` in the fit itself' if name == 'find_lr' else ''}."
+            f"{alternative}."
         )
     memory = ObjectSnapshot(enter=("lightning", "pytorch_lightning"))
     memory.leave_out(*runner.loggers)
@@ -70,7 +69,7 @@ def run_trial_fit(
     try:
         _prepare_trainer(runner, trick, without, validates)
         if seed is not None:
-            _seed(seed)
+            seed_random_state(seed)
         runner.fit(model, train_dataloaders, val_dataloaders, datamodule=datamodule)
     finally:
         if interrupt is not None and signal.getsignal(signal.SIGINT) is not interrupt:
@@ -102,14 +101,6 @@ def _prepare_trainer(trainer: Any, trick: Trick, without: type[Trick], validates
         trainer.fit_loop.max_epochs = trainer.current_epoch + 1
     if 0 <= trainer.max_steps <= trainer.global_step:
         trainer.fit_loop.epoch_loop.max_steps = -1
-
-
-def _seed(seed: int) -> None:
-    """Seed the generators of python, numpy and torch."""
-    random.seed(seed)
-    torch.manual_seed(seed)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(seed)
 
 
 def _plain_trainer(model: LightningModule, epochs: int) -> Any:
