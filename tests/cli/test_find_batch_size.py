@@ -19,6 +19,7 @@ DATA = TensorDataset(X, X.sum(1, keepdim=True).tanh())
 
 class Own(Net):
     def train_dataloader(self):
+        print("of the user")
         return DataLoader(DATA, 8)
 
     def val_dataloader(self):
@@ -49,7 +50,9 @@ def test_it_prints_the_size_and_writes_figure_and_numbers(file: Path, capsys: py
     found = json.loads(numbers.read_text())
     assert found["suggestion"] in (8, 16)
     assert [trial["size"] for trial in found["trials"]] == [8, 16]
-    assert f"batch size {found['suggestion']}: `val_loss` goes from" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"batch size {found['suggestion']}: `val_loss` goes from")
+    assert "of the user" in shown.err
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 

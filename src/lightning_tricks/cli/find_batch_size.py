@@ -1,11 +1,10 @@
 """`lightning-tricks find-batch-size pkg.module:callable`: the batch size that trains best in equal wall time."""
 
 import argparse
-import json
-import sys
-from pathlib import Path
+from typing import Any
 
-from lightning_tricks.cli.target import TARGET_HELP, load_target
+from lightning_tricks.cli.target import TARGET_HELP
+from lightning_tricks.cli.trial_search import add_output_arguments, show_search
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,31 +34,21 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default=0.02,
         help="share of the best improvement that may be missing (default: 0.02)",
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure: .png, .pdf, .svg ...")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the trials and the suggestion")
+    add_output_arguments(parser, "the trials and the suggestion")
 
 
 def run(args: argparse.Namespace) -> int:
     """Find a size and show it; 1 if there is no suggestion, 2 if the search is not possible."""
     from lightning_tricks.callbacks.find_batch_size import find_batch_size
 
-    try:
-        model, data = load_target(args.target)
-        where = {"datamodule": data} if hasattr(data, "train_dataloader") else {"train_dataloaders": data}
+    names = ("budget", "monitor", "mode", "lr_rule", "tolerance")
+    settings = {name: getattr(args, name) for name in names}
+
+    def search(model: Any, **where: Any) -> Any:
         sizes = None if args.sizes is None else [_size(text) for text in args.sizes.split(",")]
-        names = ("budget", "monitor", "mode", "lr_rule", "tolerance")
-        result = find_batch_size(model, **where, sizes=sizes, **{name: getattr(args, name) for name in names})
-        print(result)
-        if args.plot:
-            result.plot().savefig(args.plot, dpi=150)
-            print(f"figure: {args.plot}")
-        if args.json:
-            args.json.write_text(json.dumps(result.to_dict(), indent=1), encoding="utf-8")
-            print(f"numbers: {args.json}")
-    except Exception as error:  # exceptions of user code are also shown on one line
-        print(f"lightning-tricks find-batch-size: {error}", file=sys.stderr)
-        return 2
-    return 0 if result.suggestion is not None else 1
+        return find_batch_size(model, **where, sizes=sizes, **settings)
+
+    return show_search("find-batch-size", args, search)
 
 
 def _size(text: str) -> int:

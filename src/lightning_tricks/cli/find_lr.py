@@ -1,12 +1,10 @@
 """`lightning-tricks find-lr pkg.module:callable`: the learning rate that a range test suggests for a model."""
 
 import argparse
-import json
-import sys
-from contextlib import redirect_stdout
-from pathlib import Path
+from functools import partial
 
-from lightning_tricks.cli.target import TARGET_HELP, load_target
+from lightning_tricks.cli.target import TARGET_HELP
+from lightning_tricks.cli.trial_search import add_output_arguments, show_search
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -31,28 +29,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--refine", type=int, default=0, metavar="K", help="then train for K steps at a few rates around it"
     )
     parser.add_argument("--suggestion", default="auto", help="auto, valley, steep, minimum or slide (default: auto)")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="write a figure: .png, .pdf, .svg ...")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write rates, losses and the suggestion")
+    add_output_arguments(parser, "rates, losses and the suggestion")
 
 
 def run(args: argparse.Namespace) -> int:
     """Find a rate and show it; 1 if there is no suggestion, 2 if the search is not possible."""
     from lightning_tricks.callbacks.find_lr import find_lr
 
-    try:
-        model, data = load_target(args.target)
-        where = {"datamodule": data} if hasattr(data, "train_dataloader") else {"train_dataloaders": data}
-        names = ("min_lr", "max_lr", "num_steps", "refine", "suggestion", "epochs", "seed")
-        with redirect_stdout(sys.stderr):  # the progress bar and the output of the user's code are not the result
-            result = find_lr(model, **where, **{name: getattr(args, name) for name in names})
-        print(result)
-        if args.plot:
-            result.plot().savefig(args.plot, dpi=150)
-            print(f"figure: {args.plot}")
-        if args.json:
-            args.json.write_text(json.dumps(result.to_dict(), indent=1))
-            print(f"numbers: {args.json}")
-    except Exception as error:  # exceptions of user code are also shown on one line
-        print(f"lightning-tricks find-lr: {error}", file=sys.stderr)
-        return 2
-    return 0 if result.suggestion is not None else 1
+    names = ("min_lr", "max_lr", "num_steps", "refine", "suggestion", "epochs", "seed")
+    return show_search("find-lr", args, partial(find_lr, **{name: getattr(args, name) for name in names}))
