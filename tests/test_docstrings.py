@@ -33,4 +33,6 @@ def test_the_sections_of_docstrings_can_be_read(path: Path) -> None:
     """A line that continues an argument is indented, or the command-line help of the whole class is empty."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
-            docstring_parser.parse(ast.get_docstring(node) or "", style=docstring_parser.DocstringStyle.GOOGLE)
+            text = ast.get_docstring(node) or ""
+            found = docstring_parser.parse(text, style=docstring_parser.DocstringStyle.GOOGLE)
+            assert bool(found.params) == any(head in text for head in ("Args:\n", "Attributes:\n")), node.name

@@ -5,12 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import nbclient
+import nbformat
 import pytest
 from subprocesses import import_paths
-
-nbformat = pytest.importorskip("nbformat", reason="a notebook needs Jupyter, which the extra `test` installs")
-nbclient = pytest.importorskip("nbclient", reason="a notebook needs Jupyter, which the extra `test` installs")
-pytest.importorskip("ipykernel", reason="a notebook needs Jupyter, which the extra `test` installs")
 
 PAGE = (Path(__file__).parents[2] / "docs" / "entry-points.md").read_text()
 FIT = """
