@@ -38,7 +38,7 @@ _COUNTED: tuple[Severity, ...] = ("error", "warning")
 class Doctor(Trick):
     """Check a model, its data and its optimizers before training starts, and suggest remedies.
 
-    Use when: a model is new or does not learn. The check takes about as long as four steps, once.
+    Use when: a model is new or does not learn. The check takes about as long as five steps, once.
 
     An internal failure never stops a fit: it becomes a note in the report.
 
