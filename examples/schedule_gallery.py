@@ -17,6 +17,7 @@ from lightning_tricks import (
     piecewise_constant,
     polynomial_decay,
     product,
+    warmup_stable_decay,
 )
 from lightning_tricks.reports.lr_curves import plot_gallery
 
@@ -33,9 +34,12 @@ GALLERY = {
     "cosine_warm_restarts(4, 1.5, peak_decay=0.8)": cosine_warm_restarts(4, 1.5, peak_decay=0.8),
     "cosine_warm_restarts(16, 0.6)": cosine_warm_restarts(16, 0.6),
     "one_cycle(40)": one_cycle(40),
+    "warmup_stable_decay(40, 10)": warmup_stable_decay(40, 10),
+    "warmup_stable_decay(40, 20, 'sqrt')": warmup_stable_decay(40, 20, "sqrt"),
     "linear_warmup(10)": linear_warmup(10),
     "join([linear_warmup(5), cosine_decay(35)], [5])": join([linear_warmup(5), cosine_decay(35)], [5]),
     "product(linear_warmup(5), exponential_decay(0.9))": product(linear_warmup(5), exponential_decay(0.9)),
+    "product(linear_warmup(5), warmup_stable_decay(40, 10))": product(linear_warmup(5), warmup_stable_decay(40, 10)),
     "product(cosine_warm_restarts(10), polynomial_decay(40))": product(cosine_warm_restarts(10), polynomial_decay(40)),
 }
 

@@ -49,16 +49,7 @@ MAY_DRAW = {("sweeps", "reports"), ("doctor/show", "reports")}
 """Rooms of the second floor that show what they have with the figures of another."""
 
 FAMILIES = {
-    "lr_schedule": {
-        "cosine_decay",
-        "cosine_warm_restarts",
-        "exponential_decay",
-        "inverse_sqrt_decay",
-        "inverse_time_decay",
-        "one_cycle",
-        "piecewise_constant",
-        "polynomial_decay",
-    },
+    "lr_schedule": {file.stem for file in FILES if "(NamedSchedule)" in file.read_text(encoding="utf-8")},
     "doctor": {"placement_check"},
     "lr_finder": {"find_batch_size", "find_lr"},
 }

@@ -57,6 +57,7 @@ _HOMES = {
     "RunReport": "callbacks.run_report",
     "Schedule": "functional.schedules",
     "TestGuard": "callbacks.test_guard",
+    "WarmupStableDecay": "callbacks.warmup_stable_decay",
     "WeightPenalty": "callbacks.weight_penalty",
     "ZClip": "callbacks.z_clip",
     "adaptive_clip_": "functional.clipping",
@@ -96,6 +97,7 @@ _HOMES = {
     "suggest_batch_sizes": "functional.sizing",
     "suggest_loss": "functional.loss_suggestion",
     "train_val_split": "data.splits",
+    "warmup_stable_decay": "functional.schedules",
     "weight_penalty": "functional.penalties",
     "weighted_sampler": "data.sampling",
 }
@@ -153,6 +155,7 @@ if TYPE_CHECKING:
     from lightning_tricks.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau as ReduceLROnPlateau
     from lightning_tricks.callbacks.run_report import RunReport as RunReport
     from lightning_tricks.callbacks.test_guard import TestGuard as TestGuard
+    from lightning_tricks.callbacks.warmup_stable_decay import WarmupStableDecay as WarmupStableDecay
     from lightning_tricks.callbacks.weight_penalty import WeightPenalty as WeightPenalty
     from lightning_tricks.callbacks.z_clip import ZClip as ZClip
     from lightning_tricks.core.durations import Duration as Duration
@@ -196,6 +199,7 @@ if TYPE_CHECKING:
     from lightning_tricks.functional.schedules import piecewise_constant as piecewise_constant
     from lightning_tricks.functional.schedules import polynomial_decay as polynomial_decay
     from lightning_tricks.functional.schedules import product as product
+    from lightning_tricks.functional.schedules import warmup_stable_decay as warmup_stable_decay
     from lightning_tricks.functional.sizing import hidden_width as hidden_width
     from lightning_tricks.functional.sizing import hidden_width_by_samples as hidden_width_by_samples
     from lightning_tricks.functional.sizing import suggest_batch_sizes as suggest_batch_sizes

@@ -35,6 +35,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "one_cycle": {"total": 9},
     "piecewise_constant": {"boundaries": [1, 2], "factors": [1, 0.5, 0.1]},
     "polynomial_decay": {"decay_steps": 5},
+    "warmup_stable_decay": {"total": 9, "decay_steps": 4},
 }
 SCHEDULES = [name for name in REQUIRED if name[0].islower()]
 NAMES = [*public_callbacks(), *SCHEDULES]

@@ -20,6 +20,7 @@ from lightning_tricks import (
     OneCycle,
     PiecewiseConstant,
     PolynomialDecay,
+    WarmupStableDecay,
 )
 
 EPOCHS = 3
@@ -64,6 +65,10 @@ FAMILY: dict[str, tuple[Callable[..., Any], Callable[[Fraction, Fraction], float
     "one cycle": (
         lambda d, u, d2: OneCycle(d, pct_start=0.4, div_factor=10, final_div_factor=100),
         lambda t, n: up_and_down(float(t / n)),
+    ),
+    "warm-up, stable, decay": (
+        lambda d, u, d2: WarmupStableDecay(d, total=d2, form="sqrt", end_factor=0.1),
+        lambda t, n: 1 if t < n else 0.1 + 0.9 * (1 - math.sqrt(min((t - n) / n, 1))),
     ),
     "any function": (
         lambda d, u, d2: LRSchedule(lt.inverse_time_decay(2), unit=u),

@@ -62,6 +62,7 @@ TINY: dict[str, Callable[[], Callback]] = {
     "PiecewiseConstant": lambda: lt.PiecewiseConstant([0.5, "0.5dur"], [0.5, 1, 0.3]),
     "PlacementCheck": lambda: lt.PlacementCheck(ignore=["PLC001:body.*"]),
     "PolynomialDecay": lambda: lt.PolynomialDecay("7st", end_factor=0.2, power=0.8, cycle=True),
+    "WarmupStableDecay": lambda: lt.WarmupStableDecay("0.5dur", form="sqrt", end_factor=0.1, warmup="2st"),
     "WeightPenalty": lambda: lt.WeightPenalty(l1=0.01, l2=0.1, include=["*", "head.bias"]),
     "RunReport": lambda: lt.RunReport(os.path.join(tempfile.gettempdir(), "report"), every_n_epochs=2, curves=False),
     "TestGuard": lambda: lt.TestGuard(max_looks=3),

@@ -33,7 +33,7 @@ class CosineDecay(NamedSchedule):
     See :func:`lightning_tricks.functional.schedules.cosine_decay` for the mathematics.
     """
 
-    form = staticmethod(cosine_decay)
+    pure = staticmethod(cosine_decay)
     lengths = ("decay_steps",)
 
     def __init__(

@@ -43,7 +43,7 @@ class CosineWarmRestarts(NamedSchedule):
     See :func:`lightning_tricks.functional.schedules.cosine_warm_restarts` for the mathematics.
     """
 
-    form = staticmethod(cosine_warm_restarts)
+    pure = staticmethod(cosine_warm_restarts)
     lengths = ("t_0",)
 
     def __init__(

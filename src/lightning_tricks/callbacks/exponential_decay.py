@@ -35,7 +35,7 @@ class ExponentialDecay(NamedSchedule):
     See :func:`lightning_tricks.functional.schedules.exponential_decay` for the mathematics.
     """
 
-    form = staticmethod(exponential_decay)
+    pure = staticmethod(exponential_decay)
     lengths = ("decay_steps",)
 
     def __init__(

@@ -37,7 +37,7 @@ class InverseSqrtDecay(NamedSchedule):
     See :func:`lightning_tricks.functional.schedules.inverse_sqrt_decay` for the mathematics.
     """
 
-    form = staticmethod(inverse_sqrt_decay)
+    pure = staticmethod(inverse_sqrt_decay)
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class InverseTimeDecay(NamedSchedule):
     See :func:`lightning_tricks.functional.schedules.inverse_time_decay` for the mathematics.
     """
 
-    form = staticmethod(inverse_time_decay)
+    pure = staticmethod(inverse_time_decay)
     lengths = ("decay_steps",)
 
     def __init__(

@@ -197,7 +197,7 @@ class NamedSchedule(LRSchedule):
     schedules share are documented at :class:`LRSchedule`.
     """
 
-    form: ClassVar[Callable[..., Schedule]]
+    pure: ClassVar[Callable[..., Schedule]]
     """The pure schedule; this class has the same arguments."""
     lengths: ClassVar[tuple[str, ...]] = ()
     """The arguments that are Durations here and times in the pure schedule."""
@@ -217,8 +217,8 @@ class NamedSchedule(LRSchedule):
 
     def make(self, measured: dict[str, float]) -> Schedule:
         """Return the pure schedule for measured lengths."""
-        form = type(self).form
-        return form(**{name: measured.get(name, getattr(self, name)) for name in inspect.signature(form).parameters})
+        pure = type(self).pure
+        return pure(**{name: measured.get(name, getattr(self, name)) for name in inspect.signature(pure).parameters})
 
     def _init_common(
         self, warmup: Duration, warmup_start: float, log_factors: bool, replace_scheduler: bool, name: str | None

@@ -48,7 +48,7 @@ class OneCycle(NamedSchedule):
     See :func:`lightning_tricks.functional.schedules.one_cycle` for the mathematics.
     """
 
-    form = staticmethod(one_cycle)
+    pure = staticmethod(one_cycle)
     lengths = ("total",)
 
     def __init__(

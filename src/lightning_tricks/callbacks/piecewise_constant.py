@@ -40,7 +40,7 @@ class PiecewiseConstant(NamedSchedule):
     See :func:`lightning_tricks.functional.schedules.piecewise_constant` for the mathematics.
     """
 
-    form = staticmethod(piecewise_constant)
+    pure = staticmethod(piecewise_constant)
 
     def __init__(
         self,

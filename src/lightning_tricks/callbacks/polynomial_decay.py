@@ -35,7 +35,7 @@ class PolynomialDecay(NamedSchedule):
     See :func:`lightning_tricks.functional.schedules.polynomial_decay` for the mathematics.
     """
 
-    form = staticmethod(polynomial_decay)
+    pure = staticmethod(polynomial_decay)
     lengths = ("decay_steps",)
 
     def __init__(

@@ -13,6 +13,7 @@ from lightning_tricks.functional.schedule_cycles import cosine_warm_restarts as 
 from lightning_tricks.functional.schedule_cycles import one_cycle as one_cycle
 from lightning_tricks.functional.schedule_parts import Schedule as Schedule
 from lightning_tricks.functional.schedule_parts import count_lengths, half_cosine
+from lightning_tricks.functional.schedule_phases import warmup_stable_decay as warmup_stable_decay
 
 
 def linear_warmup(length: float, start_factor: float = 0.0) -> Schedule:

@@ -16,7 +16,7 @@ from lightning_tricks.reports.checklist_evidence import (
 
 _SCHEDULES = (
     *("CosineDecay", "CosineWarmRestarts", "ExponentialDecay", "InverseTimeDecay", "InverseSqrtDecay", "OneCycle"),
-    *("PiecewiseConstant", "PolynomialDecay", "LRSchedule", "ReduceLROnPlateau"),
+    *("PiecewiseConstant", "PolynomialDecay", "LRSchedule", "ReduceLROnPlateau", "WarmupStableDecay"),
 )
 _ADAPTIVE = ("Adam", "RMSprop", "Lion", "Adagrad", "Adadelta", "Adafactor")
 _IMAGE_CHANNELS, _IMAGE_SIDE = (1, 3, 4), 8
