@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from lightning_tricks.core.arguments import check_count, check_flag, check_text
 from lightning_tricks.engine.checkup.gradient_probe import GradientProbe
-from lightning_tricks.engine.checkup.report_output import log_picture, write_files
+from lightning_tricks.engine.checkup.report_output import log_curves, write_files
 from lightning_tricks.engine.checkup.run_history import RunHistory
 from lightning_tricks.engine.checkup.run_sampling import RunSampling, Value, mean_samples
 from lightning_tricks.engine.checkup.run_summary import (
@@ -119,10 +119,8 @@ class RunReport(Trick):
         run.call_with(run.module, "on_train_epoch_end", lambda: self._end_epoch(run))
 
     def _measure(self, run: Run, optimizer: Optimizer) -> None:
-        every = _distance(run.trainer)
-        self._attempt(
-            "measure the gradients", lambda: self._watch.before_step(run.trainer, run.module, optimizer, every)
-        )
+        if self._watch.is_due(_distance(run.trainer)):
+            self._attempt("measure the gradients", lambda: self._watch.before_step(run.trainer, run.module, optimizer))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         run, self._now = self._run, None
@@ -134,7 +132,8 @@ class RunReport(Trick):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._attempt("measure the update", self._watch.after_batch)
+        if self._watch.is_open:
+            self._attempt("measure the update", self._watch.after_batch)
         run, now = self._run, self._now
         if run is None or now is None:
             return
@@ -214,10 +213,11 @@ class RunReport(Trick):
                 self._attempt("write its files", lambda: self._write_files(run, self.report))  # type: ignore[arg-type]
 
     def _write_files(self, run: Run, record: RunRecord) -> None:
-        self._folder = Path(run_folders(run.trainer)[0] if self.dirpath is None else self.dirpath)
-        picture = write_files(self._folder, record, curves=self.curves)
-        if picture is not None:
-            self._attempt("log its picture", lambda: log_picture(run.trainer.loggers, picture, record))
+        folder = Path(run_folders(run.trainer)[0] if self.dirpath is None else self.dirpath)
+        self._folder = folder
+        figure = write_files(folder, record, curves=self.curves)
+        if figure is not None:
+            self._attempt("log its picture", lambda: log_curves(run.trainer, figure, folder))
 
     def _record(self, run: Run, has_ended: bool) -> RunRecord:
         status, reason = read_status(run, has_ended)

@@ -1,14 +1,15 @@
-"""Run picture: the losses and learning rates of a run as one PNG, if matplotlib is installed."""
+"""Run picture: the losses and learning rates of a run as one figure, if matplotlib is installed."""
 
 import math
+from typing import Any
 
 from lightning_tricks.reports.curves import plot_curves
 from lightning_tricks.reports.run_data import RunData
 from lightning_tricks.reports.series import Series
 
 
-def draw_curves(record: RunData) -> bytes | None:
-    """Return the picture as the bytes of a PNG file; ``None`` without matplotlib or without a loss."""
+def draw_curves(record: RunData) -> Any | None:
+    """Return the matplotlib figure; ``None`` without matplotlib or without a loss."""
     losses = {name: _points(series) for name, series in record.metrics.items() if "loss" in name and series.points}
     if not losses:
         return None
@@ -16,9 +17,7 @@ def draw_curves(record: RunData) -> bytes | None:
     factors = {name: _points(series) for name, series in record.factors.items() if series.points and "/" in name}
     named = {name.replace("/", " "): points for name, points in losses.items()}
     try:
-        from lightning_tricks.reports.shown_figure import png_of
-
-        return png_of(plot_curves({**named, **rates, **factors}, title=record.sentence().replace("$", r"\$")))
+        return plot_curves({**named, **rates, **factors}, title=record.sentence().replace("$", r"\$"))
     except ModuleNotFoundError:
         return None
 

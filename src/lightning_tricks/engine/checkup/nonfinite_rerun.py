@@ -1,6 +1,7 @@
 """Nonfinite rerun: if a step of a run becomes NaN, run it again before the optimizer step, and name the operation."""
 
-import math
+import cmath
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -23,36 +24,40 @@ class NonfiniteRerun:
 
     Only on a CPU, where reading a number requires no synchronization, and under automatic optimization in one process.
     The weights are still those with which the batch was run.
+
+    Attributes:
+        is_over: whether no further batch is watched.
     """
 
     def __init__(self) -> None:
+        self.is_over = False
         self._batch: Any = None
-        self._is_bad = False
+        self._loss: Tensor | None = None
         self._probes: list[nn.Parameter] | None = None
-        self._is_over = False
 
     def start_batch(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
         """Hold a batch until its optimizer step."""
         if self._probes is None:
             self._probes = _small_early_parameters(pl_module)
-            self._is_over = self._is_over or not _can_rerun(trainer, pl_module)
-        self._batch = None if self._is_over else batch
+            self.is_over = self.is_over or not _can_rerun(trainer, pl_module)
+        self._batch = None if self.is_over else batch
 
     def before_backward(self, loss: Tensor) -> None:
-        """Check whether the loss is finite."""
-        self._is_bad = self._batch is not None and not _is_finite(loss.detach())
+        """Hold the loss until its backward pass has ended."""
+        self._loss = None if self.is_over else loss.detach()
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> NumericFacts | None:
         """Run the batch again if its loss or gradients are not finite, and return what is found."""
-        if self._batch is None or not (self._is_bad or any(map(_is_broken, self._probes or ()))):
+        batch, loss, self._batch, self._loss = self._batch, self._loss, None, None
+        if batch is None or loss is None or _is_finite(loss, self._probes or ()):
             return None
-        batch, self._batch, self._is_over = self._batch, None, True
+        self.is_over = True
         found = _rerun(trainer, pl_module, batch)
         return replace(found, step=trainer.global_step + 1) if found.forward or found.parameters else None
 
     def release(self) -> None:
         """Release the batch and the parameters."""
-        self._batch, self._probes = None, None
+        self._batch, self._loss, self._probes = None, None, None
 
 
 def _can_rerun(trainer: Trainer, pl_module: LightningModule) -> bool:
@@ -66,15 +71,11 @@ def _small_early_parameters(model: nn.Module) -> list[nn.Parameter]:
     return sorted(trainable[:6], key=torch.Tensor.numel)[:2]
 
 
-def _is_broken(parameter: nn.Parameter) -> bool:
-    grad = parameter.grad
-    return grad is not None and grad.layout is torch.strided and not _is_finite(grad)
-
-
-def _is_finite(values: Tensor) -> bool:
-    """Return whether the sum of values in CPU memory is finite, reading the memory directly."""
-    total: Any = (values.sum() if values.dim() else values).tolist()
-    return math.isfinite(total.real) and math.isfinite(total.imag)
+def _is_finite(loss: Tensor, parameters: Iterable[nn.Parameter]) -> bool:
+    """Return whether a loss and the sums of gradients are finite, reading CPU memory directly."""
+    grads = [each.grad for each in parameters if each.grad is not None and each.grad.layout is torch.strided]
+    totals: list[Any] = [loss.sum() if loss.dim() else loss, *(grad.sum() for grad in grads)]
+    return all(cmath.isfinite(total.tolist()) for total in totals)
 
 
 def _rerun(trainer: Trainer, pl_module: LightningModule, batch: Any) -> NumericFacts:

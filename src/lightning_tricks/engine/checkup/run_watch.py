@@ -73,10 +73,12 @@ class RunWatch:
         """Return the result of an action; None after a failure on this process, now and later."""
         if self._failed:
             return None
-        known = len(self.failures.notes)
-        found = self.failures.attempt(what, action, None)
-        self._failed = len(self.failures.notes) > known
-        return found
+        try:
+            return action()
+        except Exception as error:  # as in OwnFailures.attempt; each call of a step counts
+            self.failures.note(what, error)
+            self._failed = True
+            return None
 
     # -- in a step --------------------------------------------------------------------------------------------------
 
@@ -102,26 +104,29 @@ class RunWatch:
         """Hold a batch until its optimizer step, and follow the forward pass of one batch in each interval."""
         if self.batches % reading_distance(trainer) == 0:
             self._attempt("follow a forward pass", lambda: self._forward.start(trainer, pl_module))
-        self._attempt("hold a batch", lambda: self._numbers.start_batch(trainer, pl_module, batch))
+        if not self._numbers.is_over:
+            self._attempt("hold a batch", lambda: self._numbers.start_batch(trainer, pl_module, batch))
 
     def before_backward(self, loss: Tensor) -> None:
-        """Check whether a loss is finite, if that requires no wait; the forward pass has ended."""
+        """Hold a loss until its backward pass has ended; the forward pass has ended."""
         if self._forward.is_active:
             self._attempt("keep a forward pass", lambda: self._forward.stop(loss))
-        self._attempt("check a loss", lambda: self._numbers.before_backward(loss))
+        self._numbers.before_backward(loss)
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Examine a batch with a non-finite result again."""
+        """Examine a batch with a non-finite result again, if reading it requires no wait."""
+        if self._numbers.is_over:
+            return
         found = self._attempt("examine a batch again", lambda: self._numbers.after_backward(trainer, pl_module))
         if found is not None and self.facts.numerics is None:
             self.facts = replace(self.facts, numerics=found)
 
     def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Measure the gradients of a step, if due."""
-        self._attempt(
-            "measure the gradients of a step",
-            lambda: self._steps.before_step(trainer, pl_module, optimizer, reading_distance(trainer)),
-        )
+        if self._steps.is_due(reading_distance(trainer)):
+            self._attempt(
+                "measure the gradients of a step", lambda: self._steps.before_step(trainer, pl_module, optimizer)
+            )
 
     def after_batch(self, trainer: Trainer, pl_module: LightningModule, outputs: Any) -> bool:
         """Keep the loss of a batch, and return whether a reading is due, on every process after the same batch."""
@@ -130,7 +135,8 @@ class RunWatch:
         if self._forward.is_active:
             self._attempt("keep a forward pass", self._forward.stop)
         self._attempt("keep a loss", lambda: self._losses.add(trainer, pl_module, outputs))
-        self._attempt("measure the update of a step", self._steps.after_batch)
+        if self._steps.is_open:
+            self._attempt("measure the update of a step", self._steps.after_batch)
         return self._since_reading >= reading_distance(trainer)
 
     def after_validation_batch(self, pl_module: LightningModule) -> None:

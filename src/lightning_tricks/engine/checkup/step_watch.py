@@ -79,11 +79,20 @@ class StepWatch:
         self._open: WatchedStep | None = None
         self._closed: list[WatchedStep] = []
 
-    @torch.no_grad()
-    def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer, every: int) -> None:
-        """Measure the gradients once every ``every`` steps."""
+    def is_due(self, every: int) -> bool:
+        """Count a step, and return whether it is one of every ``every`` that are measured."""
         due, self._steps = self._steps % every == 0, self._steps + 1
-        if not due or len(trainer.optimizers) > 1:
+        return due
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the update of the current step is to be measured."""
+        return self._open is not None
+
+    @torch.no_grad()
+    def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Measure the gradients of a step."""
+        if len(trainer.optimizers) > 1:
             return
         if active_scaler(trainer) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
             return  # the gradients are still scaled
