@@ -206,6 +206,18 @@ def test_compiled_modules_are_left_alone() -> None:
     assert watch.take().batches == 0
 
 
+def test_a_step_that_may_call_a_compiled_function_is_left_alone() -> None:
+    """Under a mode the function would be compiled again, and its graph would break at the watch's own work."""
+    net, watch = Net(), ForwardWatch(lambda see: see())
+    torch.compile(lambda x: x + 1, backend="eager")
+    watch.start(trainer(), net)
+    assert torch._C._len_torch_function_stack() == 0
+    torch._dynamo.reset()
+    watch.start(trainer(), net)
+    assert watch.is_active
+    watch.stop()
+
+
 class Waits(TorchFunctionMode):
     """Count the calls that would wait for a device: reading what is not yet a copy in host memory."""
 

@@ -1,5 +1,6 @@
 """Forward watch: measure activations, loss terms and classes in the forward passes of some batches."""
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -58,8 +59,8 @@ class ForwardWatch:
     """The forward passes of some batches.
 
     A function mode sees the calls from the start of a batch to its first backward pass. Nothing synchronizes with the
-    device. Compiled modules are skipped, because a mode would recompile them. After a restart the watch starts from the
-    beginning.
+    device. Compiled code is skipped, because it would be compiled again for a mode. After a restart the watch starts
+    from the beginning.
 
     Args:
         attempt: calls a part of the work without letting its exceptions reach the user's step.
@@ -245,6 +246,11 @@ def _has_memory(tensor: Tensor) -> bool:
 
 
 def _is_compiled(model: torch.nn.Module) -> bool:
-    """Return whether a part of the model is compiled."""
+    """Return whether a part of the model, or any function in this process, is compiled.
+
+    Which functions a step calls is unknown before it runs, and one that is called under a mode is compiled again.
+    """
     kinds = {type(each).__name__ for each in model.modules()}
-    return "OptimizedModule" in kinds or any(getattr(each, "_compiled_call_impl", None) for each in model.modules())
+    parts = "OptimizedModule" in kinds or any(getattr(each, "_compiled_call_impl", None) for each in model.modules())
+    # filled by each call of `torch.compile`, and cleared by `torch._dynamo.reset`
+    return parts or bool(getattr(sys.modules.get("torch._dynamo.eval_frame"), "cached_backends", None))
