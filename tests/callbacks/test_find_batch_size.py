@@ -321,7 +321,7 @@ def test_a_bar_shows_how_many_sizes_are_done(capsys: pytest.CaptureFixture[str])
 
 
 def test_two_processes_decide_together_and_train_on_as_without(tmp_path: Any) -> None:
-    run = run_script("batch_size_ranks", tmp_path)
+    run = run_script("batch_size_ranks", tmp_path, ranks=2)
     assert run.returncode == 0, run.stdout + run.stderr
     ranks = [torch.load(tmp_path / f"both{rank}.pt", weights_only=True) for rank in (0, 1)]
     for with_search, without in ranks:

@@ -220,7 +220,7 @@ def test_two_ranks_resume_in_the_middle_of_the_thaw(tmp_path: Path) -> None:
 
 
 def test_sharded_ranks_thaw_and_resume_in_each_stage(tmp_path: Path) -> None:
-    done = run_script("unfreezing_ranks", tmp_path)
+    done = run_script("unfreezing_ranks", tmp_path, ranks=2)
     assert done.returncode == 0, done.stdout + done.stderr
     for rank in (0, 1):
         seen = json.loads((tmp_path / f"rank{rank}.json").read_text())

@@ -1,11 +1,9 @@
 """`lightning-tricks init`: the project that it writes trains at once, and nothing is overwritten."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from subprocesses import import_paths, run_forked
 
 from lightning_tricks.cli.init import read_template
 from lightning_tricks.cli.main import main
@@ -18,12 +16,9 @@ def test_the_project_passes_its_own_test(tmp_path: Path, capsys: pytest.CaptureF
     for path in ("train.py", "model.py", "data.py", "Makefile", ".gitignore", "conf/train.yaml", "tests/test_train.py"):
         assert (project / path).is_file()
         assert str(project / path) in out
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "tests"]
-    run = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+    run = run_forked(["-m", "pytest", "-q", "tests"], cwd=project, environment=import_paths())
     assert run.returncode == 0, run.stdout
-    quick = [sys.executable, "train.py", "trainer.max_epochs=1"]
-    run = subprocess.run(quick, cwd=project, env=environment, capture_output=True, text=True)
+    run = run_forked(["train.py", "trainer.max_epochs=1"], cwd=project, environment=import_paths())
     said = [line for line in run.stderr.splitlines() if "Warning" in line or "is not empty" in line]
     said = [line for line in said if "LeafSpec" not in line]  # of torch's, in any training
     assert (run.returncode, said) == (0, [])

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from subprocesses import import_paths, run_forked
 
 PREVIEW = ["preview", "tricks=[one_cycle]", "--epochs", "4", "--steps-per-epoch", "100"]
 COMMAND = [sys.executable, "-c", "import sys; from lightning_tricks.cli.main import main; sys.exit(main(sys.argv[1:]))"]
@@ -11,12 +12,12 @@ COMMAND = [sys.executable, "-c", "import sys; from lightning_tricks.cli.main imp
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
 @pytest.mark.parametrize("words", [PREVIEW, ["list", "rules"], ["explain", "one_cycle"]], ids=lambda words: words[0])
-def test_every_encoding_gets_what_it_can_show(words: list[str], encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", encoding)
-    run = subprocess.run([*COMMAND, *words], capture_output=True)
+def test_every_encoding_gets_what_it_can_show(words: list[str], encoding: str) -> None:
+    environment = import_paths() | {"PYTHONIOENCODING": encoding}
+    run = run_forked(["-m", "lightning_tricks", *words], environment=environment, encoding=encoding)
     assert run.returncode == 0, run.stderr
-    assert b"Traceback" not in run.stderr
-    text = run.stdout.decode(encoding)
+    assert "Traceback" not in run.stderr
+    text = run.stdout
     if words is PREVIEW:
         assert ("@" in text) is (encoding != "utf-8")
         assert ("█" in text) is (encoding == "utf-8")

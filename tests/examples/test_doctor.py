@@ -1,18 +1,15 @@
 """The example of the doctor: it finds the faults, writes a page, and the fixed model is healthy and better."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from subprocesses import run_forked
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "doctor.py"
 
 
 def test_it_finds_the_faults_and_the_fixed_model_has_none(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(EXAMPLE), str(tmp_path / "page.html")]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+    run = run_forked([str(EXAMPLE), str(tmp_path / "page.html")], cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     before, after = run.stdout.split("The same report as HTML")
     for code in ("LOS001", "OPT009", "PLC001", "PLC005"):

@@ -1,18 +1,15 @@
 """The example finds a batch size for the CNN on digits and draws the trials."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from subprocesses import run_forked
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "find_batch_size.py"
 
 
 def test_it_finds_a_size_and_draws_the_trials(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(EXAMPLE), str(tmp_path / "sizes.png"), "8s"]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+    run = run_forked([str(EXAMPLE), str(tmp_path / "sizes.png"), "8s"], cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     found = re.search(r"batch size (\d+): `val_accuracy` goes from", run.stdout)
     assert found

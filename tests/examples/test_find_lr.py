@@ -1,18 +1,15 @@
 """The example of two lines: it finds a rate, draws the curve, and training with the rate gets somewhere."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from subprocesses import run_forked
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "find_lr.py"
 
 
 def test_it_finds_a_rate_draws_it_and_trains(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(EXAMPLE), str(tmp_path / "lr.png")]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+    run = run_forked([str(EXAMPLE), str(tmp_path / "lr.png")], cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     rate = re.search(r"learning rate ([\d.e-]+): ", run.stdout)
     accuracy = re.search(r"test accuracy ([\d.]+)", run.stdout)

@@ -1,24 +1,15 @@
 """The example of the report: a healthy run and a sick one, with pages that a first page links."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from subprocesses import run_forked
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "report.py"
 
 
 def test_both_runs_have_pages_and_the_sick_one_has_findings(tmp_path: Path) -> None:  # two trainings: several seconds
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        [sys.executable, str(EXAMPLE), "out"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=tmp_path,
-        timeout=240,
-    )
+    run = run_forked([str(EXAMPLE), "out"], cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     healthy, _, sick = run.stdout.partition("sick:")
     assert "completed" in healthy

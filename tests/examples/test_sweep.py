@@ -1,9 +1,8 @@
 """The demo's sweep: real trainings, drawn, recorded and compared."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
+
+from subprocesses import import_paths, run_forked
 
 from lightning_tricks.sweeps.sweep_rows import read_rows
 
@@ -11,10 +10,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_demos_sweep_trains_and_can_be_compared(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     small = ["hydra.sweeper.n_trials=2", "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
-    command = [sys.executable, str(ROOT / "examples" / "train.py"), "-m", "experiment=sweep", *small]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    words = [str(ROOT / "examples" / "train.py"), "-m", "experiment=sweep", *small]
+    run = run_forked(words, cwd=tmp_path, environment=import_paths())
     assert run.returncode == 0, run.stdout + run.stderr
     assert "2 of 2 jobs are done. To compare them: lightning-tricks compare sweep" in run.stdout
     sweep = read_rows(tmp_path / "sweep")

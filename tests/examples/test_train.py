@@ -1,21 +1,19 @@
 """The demo: it runs as a stranger would run it, on every option that a CPU can serve, and learns."""
 
-import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from subprocesses import Completed, import_paths, run_forked, run_fresh
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ROOT / "examples" / "train.py"
 
 
-def train(folder: Path, *overrides: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(TRAIN), f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep", *overrides]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
+def train(folder: Path, *overrides: str, run_python: Callable[..., Completed] = run_forked) -> str:
+    words = [str(TRAIN), f"hydra.run.dir={folder}/run", f"hydra.sweep.dir={folder}/sweep", *overrides]
+    run = run_python(words, cwd=folder, environment=import_paths())
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout + run.stderr
 
@@ -31,7 +29,7 @@ def test_the_script_is_short_enough_to_copy() -> None:
 
 
 def test_the_demo_learns_and_writes_its_curves(tmp_path: Path) -> None:
-    text = train(tmp_path)
+    text = train(tmp_path, run_python=run_fresh)
     assert figure(text, "test accuracy") >= 0.97
     assert re.search(r"Best val_loss .* restored\. LR \S+ -> \S+ highest \S+ [1-9]\d* reductions?\.", text)
     assert re.search(

@@ -14,6 +14,7 @@ from hydra.core.utils import JobStatus
 from lightning.fabric.strategies.launchers import subprocess_script as fabric_launcher
 from lightning.pytorch.strategies.launchers import subprocess_script as pytorch_launcher
 from omegaconf import OmegaConf
+from subprocesses import Completed, import_paths, run_forked
 
 from lightning_tricks.hydra.ddp_multirun import DDPMultirun, program_of_this_process
 
@@ -59,14 +60,14 @@ if __name__ == "__main__":
 """
 
 
-def sweep(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+def sweep(folder: Path, *overrides: str) -> Completed:
     (folder / "app.yaml").write_text(CONFIG)
     (folder / "app.py").write_text(APP)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    environment = import_paths()
     for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE"):  # which another test may have left here
         environment.pop(name, None)
-    command = [sys.executable, str(folder / "app.py"), "-m", "hydra.sweep.dir=sweep", *overrides]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=300)
+    words = [str(folder / "app.py"), "-m", "hydra.sweep.dir=sweep", *overrides]
+    return run_forked(words, cwd=folder, environment=environment)
 
 
 def ranks_of(folder: Path, job: int) -> list[dict[str, Any]]:

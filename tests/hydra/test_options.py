@@ -1,13 +1,13 @@
 """The packaged options in a stranger's Hydra application: found, composed, swept, refused."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
+from subprocesses import import_paths, run_forked
 
 from hydra import compose, initialize_config_dir, initialize_config_module
 from lightning_tricks import CosineDecay, CosineWarmRestarts, instantiate_callbacks
@@ -78,9 +78,9 @@ def test_a_schedule_is_nested_by_its_target(stranger: Path) -> None:
 
 
 def run_app(folder: Path, *overrides: str) -> str:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, str(folder / "app.py"), *overrides]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=True).stdout
+    run = run_forked([str(folder / "app.py"), *overrides], cwd=folder, environment=import_paths())
+    run.check_returncode()
+    return run.stdout
 
 
 def test_the_plugin_is_found_by_a_real_application_and_sets_of_tricks_can_be_swept(stranger: Path) -> None:
@@ -98,8 +98,8 @@ def test_the_search_path_can_be_given_by_hand_where_the_plugin_is_hidden(strange
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(hidden.parent), *filter(None, sys.path)])}
 
     def run(*overrides: str) -> str:
-        command = [sys.executable, str(stranger / "app.py"), "+tricks=[cosine_decay]", *overrides]
-        return subprocess.run(command, capture_output=True, text=True, cwd=stranger, env=environment).stdout
+        words = [str(stranger / "app.py"), "+tricks=[cosine_decay]", *overrides]
+        return run_forked(words, cwd=stranger, environment=environment).stdout
 
     assert "- cosine_decay" in run()  # a bare string, silently: instantiate_callbacks says so
     assert "_target_: lightning_tricks.CosineDecay" in run("hydra.searchpath=[pkg://lightning_tricks.conf]")

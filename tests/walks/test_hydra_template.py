@@ -3,12 +3,10 @@
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from subprocesses import Completed, import_paths
+from subprocesses import Completed, import_paths, run_forked
 
 HERE = Path(__file__).parent
 PAGE = (HERE.parents[1] / "docs" / "hydra-template.md").read_text()
@@ -28,8 +26,7 @@ def commands() -> list[list[str]]:
 
 
 def typed(words: list[str], project: Path) -> Completed:
-    command = [sys.executable, *words[1:]]
-    return subprocess.run(command, cwd=project, env=import_paths(), capture_output=True, text=True, timeout=120)
+    return run_forked(words[1:], cwd=project, environment=import_paths())
 
 
 def test_two_overrides_bring_tricks_into_the_project(project: Path) -> None:

@@ -3,12 +3,10 @@
 import ast
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from subprocesses import Completed, import_paths
+from subprocesses import Completed, import_paths, run_forked
 
 import lightning_tricks as lt
 
@@ -18,9 +16,7 @@ QUIET = ["--trainer.accelerator=cpu", "--trainer.max_epochs=1", "--trainer.logge
 
 def run(words: list[str], script: str, folder: Path, **environment: str) -> Completed:
     (folder / "train.py").write_text(script)
-    command = [sys.executable, *words]
-    variables = import_paths() | environment
-    return subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, timeout=120)
+    return run_forked(words, cwd=folder, environment=import_paths() | environment)
 
 
 def lines(start: str) -> list[str]:

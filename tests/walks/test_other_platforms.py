@@ -2,13 +2,12 @@
 
 import errno
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from subprocesses import import_paths
+from subprocesses import import_paths, run_forked
 
 from lightning_tricks.cli import target
 from lightning_tricks.cli.main import main
@@ -110,8 +109,7 @@ def test_a_drive_letter_is_no_separator(place: str) -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "utf-16"])
 def test_a_preview_is_printed_in_any_encoding(encoding: str, tmp_path: Path) -> None:
     words = ["preview", "tricks=[one_cycle]", "--epochs", "2", "--steps-per-epoch", "3"]
-    environment = import_paths() | {"PYTHONIOENCODING": encoding, "LC_ALL": "C"}
-    command = [sys.executable, "-m", "lightning_tricks", *words]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=120)
+    environment = import_paths() | {"PYTHONIOENCODING": encoding}
+    done = run_forked(["-m", "lightning_tricks", *words], cwd=tmp_path, environment=environment, encoding=encoding)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.decode(encoding).startswith("lr")
+    assert done.stdout.startswith("lr")

@@ -95,7 +95,7 @@ def test_clipping_acts_in_the_trial_and_forgets_it(name: str) -> None:
 
 
 def test_two_sharded_processes_train_on_as_without(tmp_path: Path) -> None:
-    run = run_script("finder_ranks", tmp_path)
+    run = run_script("finder_ranks", tmp_path, ranks=2)
     assert run.returncode == 0, run.stdout + run.stderr
     ranks = [torch.load(tmp_path / f"both{rank}.pt", weights_only=True) for rank in (0, 1)]
     for with_finder, without in ranks:

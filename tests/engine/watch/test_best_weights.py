@@ -124,7 +124,7 @@ def test_a_forked_run_saves_rank_zeros_copy_and_resumes_with_it(tmp_path: Path) 
 
 
 def test_sharded_ranks_put_their_own_shards_back_and_save_none(tmp_path: Path) -> None:
-    run = run_script("watch_ranks", tmp_path)
+    run = run_script("watch_ranks", tmp_path, ranks=2)
     assert run.returncode == 0, run.stdout + run.stderr
     ranks = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
     assert sum(whole["share"] for whole, _ in ranks) == 8
