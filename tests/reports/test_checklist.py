@@ -3,11 +3,14 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from tricks import TINY
 
 import lightning_tricks
-from lightning_tricks.reports.checklist import Item
+from lightning_tricks.engine.checkup.run_summary import read_roles
+from lightning_tricks.reports.checklist import Item, Role
 from lightning_tricks.reports.checklist_evidence import find_gap
 from lightning_tricks.reports.run_data import Clipping, ReportedFinding, Sweep
 from lightning_tricks.reports.run_record import RunRecord
@@ -17,7 +20,8 @@ OPTIONS = Path(lightning_tricks.__file__).parent / "conf" / "tricks"
 STEPS = (6, 12, 18)
 FALLING, RISING, LEVEL = (Series(STEPS, values) for values in ((1.0, 0.5, 0.1), (0.9, 0.6, 1.2), (0.9, 0.6, 0.6)))
 OVERFITTED = RunRecord("Net", "completed", metrics={"train_loss": FALLING, "val_loss": RISING})
-HEALTHY = RunRecord("Net", "completed", metrics={"train_loss": FALLING, "val_loss": LEVEL}, tricks=("Doctor()",))
+DOCTOR = read_roles([lightning_tricks.Doctor()])
+HEALTHY = RunRecord("Net", "completed", metrics={"train_loss": FALLING, "val_loss": LEVEL}, roles=DOCTOR)
 
 
 def item(record: RunRecord, key: str) -> Item:
@@ -56,7 +60,7 @@ def test_an_overfitting_gap_asks_for_what_is_absent_against_it() -> None:
         OVERFITTED,
         layers={"Dropout": 2},
         configuration={"optimizer 0.weight_decay": "0.01"},
-        tricks=("EarlyStopping()", "MixUp()"),
+        roles=read_roles([lightning_tricks.EarlyStopping(), lightning_tricks.MixUp()]),
     )
     assert [found.key for found in armed.checklist.missing] == ["more_data"]
     assert item(armed, "dropout").evidence == "2 layers"
@@ -123,7 +127,7 @@ def test_a_schedule_of_the_module_counts_and_an_oscillating_loss_asks_for_one() 
 
 
 def test_the_test_set_is_judged_by_its_looks_and_its_gap_to_validation() -> None:
-    guarded = replace(HEALTHY, tricks=("TestGuard()",))
+    guarded = replace(HEALTHY, roles=read_roles([lightning_tricks.TestGuard()]))
     assert item(guarded, "looks").status == "unknown"
     assert item(replace(guarded, looks=1), "looks").status == "done"
     assert item(replace(guarded, looks=3), "looks").evidence == "3 configurations have been tested"
@@ -138,19 +142,42 @@ def test_the_test_set_is_judged_by_its_looks_and_its_gap_to_validation() -> None
 def test_a_loss_that_was_not_finite_asks_for_clipping_unless_it_is_there() -> None:
     record = replace(HEALTHY, metrics={"train_loss": Series(STEPS, (1.0, None, 0.5))})
     assert item(record, "clipping").try_next == "tricks=[gradient_clipping]"
-    clipped = replace(record, tricks=("GradientClipping()",), clipping=(Clipping("GradientClipping()", 1.0, 3),))
+    roles = read_roles([lightning_tricks.GradientClipping()])
+    clipped = replace(record, roles=roles, clipping=(Clipping("GradientClipping()", 1.0, 3),))
     assert item(clipped, "clipping").status == "done"
     assert "3 steps skipped" in item(clipped, "clipping").evidence
 
 
 def test_what_is_done_is_named() -> None:
-    tricks = ("CosineDecay(warmup=1)", "TestGuard()")
+    roles = read_roles([lightning_tricks.CosineDecay(warmup=1), lightning_tricks.TestGuard()])
     record = replace(
-        HEALTHY, looks=1, tricks=tricks, sweep=Sweep((1e-3,), (1.0,), 0.01, ""), configuration={"optimizer 0": "AdamW"}
+        HEALTHY, looks=1, roles=roles, sweep=Sweep((1e-3,), (1.0,), 0.01, ""), configuration={"optimizer 0": "AdamW"}
     )
     done = {key: item(record, key) for key in ("lr_found", "schedule", "optimizer", "looks")}
     assert {found.status for found in done.values()} == {"done"}
     assert done["schedule"].evidence == "CosineDecay(warmup=1)"
+
+
+def test_a_role_is_named_by_the_class_or_its_base_and_the_first_callback_with_it_is_shown() -> None:
+    class Mine(lightning_tricks.LRSchedule):
+        """A schedule of a user."""
+
+    class Cautious(lightning_tricks.GradientClipping):
+        """A clipping of a user."""
+
+    found = read_roles([Mine(lightning_tricks.cosine_decay(5)), lightning_tricks.CosineWarmRestarts(2), Cautious(0.5)])
+    assert found["schedule"].startswith("Mine(")
+    assert found["restarts"] == "CosineWarmRestarts(t_0=2)"
+    assert found["clipping"] == "Cautious(max_norm=0.5)"
+    assert read_roles([lightning_tricks.PlacementCheck()]) == {}, "which runs a part of the doctor's rules"
+
+
+def test_each_role_is_that_of_a_callback_and_makes_its_item_done() -> None:
+    calls = read_roles([make() for make in TINY.values()])
+    assert set(calls) == set(get_args(Role))
+    record = RunRecord("Net", roles=calls, looks=1)
+    for role in set(calls) - {"doctor"}:
+        assert item(record, role).status == "done", role
 
 
 def test_every_option_that_is_advised_exists() -> None:

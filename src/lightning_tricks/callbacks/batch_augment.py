@@ -52,6 +52,7 @@ class BatchAugment(RandomBatchStep):
     """
 
     stage: ClassVar[Stage] = Stage.AUGMENT
+    checklist_roles = ("augmentation",)
 
     def __init__(
         self,

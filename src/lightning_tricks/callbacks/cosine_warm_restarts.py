@@ -45,6 +45,7 @@ class CosineWarmRestarts(NamedSchedule):
 
     pure = staticmethod(cosine_warm_restarts)
     lengths = ("t_0",)
+    checklist_roles = ("schedule", "restarts")
 
     def __init__(
         self,

@@ -73,6 +73,7 @@ class DiscriminativeLR(LRFactor):
 
     writes_each_step = False
     replace_scheduler = False
+    checklist_roles = ("differential_lrs",)
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
@@ -30,6 +30,7 @@ from lightning_tricks.engine.run.progress_line import end_progress_line, log_abo
 from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
+from lightning_tricks.reports.checklist import Role
 
 _Result = TypeVar("_Result")
 _COUNTED: tuple[Severity, ...] = ("error", "warning")
@@ -82,6 +83,7 @@ class Doctor(Trick):
     """
 
     only_looks = True
+    checklist_roles: ClassVar[tuple[Role, ...]] = ("doctor",)
 
     def __init__(
         self,
@@ -172,10 +174,10 @@ class Doctor(Trick):
             codes = ", ".join(dict.fromkeys(finding.code for finding in report.at_least(self.fail_on)))
             text = str(report) if trainer.is_global_zero else f"{codes}; see the error of rank 0 for the report"
             raise MisconfigurationException(f"`{type(self).__name__}(fail_on={self.fail_on!r})`: {text}")
-        self._attempt(
-            "log its report",
-            lambda: log_above_progress_bar(f"{type(self).__name__}: {report}", is_warning=not report.ok),
-        )
+        self._attempt("log its report", lambda: self._log_text(report, is_warning=not report.ok))
+
+    def _log_text(self, text: object, is_warning: bool) -> None:
+        log_above_progress_bar(f"{type(self).__name__}: {text}", is_warning=is_warning)
 
     def _log_report(self, trainer: Trainer) -> None:
         """Send the number of findings so far, and the report as text, to the loggers of the run."""
@@ -260,10 +262,7 @@ class Doctor(Trick):
         if late is not None and late.findings:
             self._publish(trainer, late)
         elif new := self._note_failures():
-            self._attempt(
-                "log its notes",
-                lambda: log_above_progress_bar(f"{type(self).__name__}: {' '.join(new)}", is_warning=True),
-            )
+            self._attempt("log its notes", lambda: self._log_text(" ".join(new), is_warning=True))
 
     def _judge_run(self, pl_module: LightningModule, ended: bool = False) -> Report:
         """Return the new findings and add them to the report."""

@@ -56,6 +56,7 @@ class DropoutSchedule(Trick):
     """
 
     identity: ClassVar[tuple[str, ...]] = ("name",)
+    checklist_roles = ("dropout",)
 
     def __init__(
         self,

@@ -77,6 +77,8 @@ class EarlyStopping(MetricWatcher):
     See :func:`lightning_tricks.functional.plateau.observe` for the rule.
     """
 
+    checklist_roles = ("early_stopping",)
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_flag, check_number, shown
+from lightning_tricks.doctor.facts.run_facts import ClipFact
 from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.engine.clip.norm_groups import lies_within, measure_norms, scale_to
@@ -73,6 +74,15 @@ class GradientClipping(Clipper):
         self.norm_type = check_norm_type(norm_type)
         self.per_group = check_flag("per_group", per_group)
         super().__init__(skip_nonfinite, max_skips, log)
+
+    @property
+    def fixed_limit(self) -> ClipFact | None:
+        """Its argument; ``None`` if each group has a limit of its own."""
+        name = type(self).__name__
+        if self.clip_value is not None:
+            return ClipFact(f"{name}(clip_value={self.clip_value:g})", self.clip_value, by_value=True)
+        limit = 1.0 if self.max_norm is None else self.max_norm
+        return None if self.per_group else ClipFact(f"{name}(max_norm={limit:g})", limit)
 
     @property
     def purpose(self) -> Purpose | None:

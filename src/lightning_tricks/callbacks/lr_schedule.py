@@ -26,6 +26,7 @@ from lightning_tricks.engine.run.combinations import Purpose
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.schedule_cycles import moves_early
 from lightning_tricks.functional.schedules import Schedule, linear_warmup
+from lightning_tricks.reports.checklist import Role
 
 
 class LRSchedule(LRFactor):
@@ -68,6 +69,7 @@ class LRSchedule(LRFactor):
     """
 
     follows_clock = True
+    checklist_roles: ClassVar[tuple[Role, ...]] = ("schedule",)
 
     def __init__(
         self,

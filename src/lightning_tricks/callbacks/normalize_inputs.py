@@ -77,6 +77,7 @@ class NormalizeInputs(Trick):
     """
 
     identity: ClassVar[tuple[str, ...]] = ("key", "name")
+    checklist_roles = ("input_scale",)
 
     def __init__(
         self,

@@ -39,6 +39,8 @@ class PlacementCheck(Doctor):
     See :func:`lightning_tricks.doctor.judging.diagnose.diagnose` for use without a fit, with ``select=["PLC"]``.
     """
 
+    checklist_roles = ()
+
     def __init__(
         self,
         *,

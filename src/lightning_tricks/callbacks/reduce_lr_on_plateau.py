@@ -92,6 +92,7 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
     """
 
     identity: ClassVar[tuple[str, ...]] = ("monitor", "mode", "name")
+    checklist_roles = ("schedule",)
 
     def __init__(
         self,

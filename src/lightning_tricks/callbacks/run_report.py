@@ -21,6 +21,7 @@ from lightning_tricks.engine.checkup.run_summary import (
     count_looks,
     part_readers,
     read_inputs,
+    read_roles,
     read_status,
     read_test,
 )
@@ -239,6 +240,7 @@ class RunReport(Trick):
             thaws=tuple(history.thaws),
             inputs=self._inputs,
             tricks=tuple(repr(member) for member in run.members),
+            roles=read_roles(run.members),
             notes=tuple(self._sampling.notes),
             **self._parts(run),
         )

@@ -61,6 +61,7 @@ class TestGuard(Trick):
     """
 
     __test__ = False  # test runners would collect a class with this name as a test
+    checklist_roles = ("looks",)
 
     def __init__(self, ledger: str = "test_looks.json", *, max_looks: int = 1) -> None:
         super().__init__()

@@ -53,6 +53,8 @@ class WeightPenalty(Trick):
     See :func:`lightning_tricks.functional.penalties.weight_penalty` for the formula.
     """
 
+    checklist_roles = ("l2",)
+
     def __init__(
         self,
         *,

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 ItemStatus = Literal["done", "missing", "not applicable", "unknown"]
+Role = Literal[
+    "schedule", "restarts", "differential_lrs", "early_stopping", "dropout", "l2", "input_scale", "augmentation",
+    "clipping", "looks", "doctor",
+]  # fmt: skip
+"""What a callback can be counted as: the key of an item that it answers, or the doctor, on whose rules others rest."""
 
 
 @dataclass(frozen=True)

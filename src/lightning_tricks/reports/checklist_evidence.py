@@ -1,9 +1,9 @@
 """Checklist evidence: the parts of a run's record that the items of the checklist read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from lightning_tricks.reports.checklist import Item
+from lightning_tricks.reports.checklist import Item, Role
 from lightning_tricks.reports.series import Series
 
 _GAP = 1.1
@@ -36,8 +36,8 @@ class Record(Protocol):
     """The attributes of a record that are read."""
 
     @property
-    def tricks(self) -> tuple[str, ...]:
-        """The calls that build the callbacks."""
+    def roles(self) -> Mapping[Role, str]:
+        """By role, the call that builds the first callback with it."""
 
     @property
     def findings(self) -> Sequence[Found]:
@@ -92,11 +92,6 @@ class Record(Protocol):
         """Configurations that were tested."""
 
 
-def trick_call(record: Record, *names: str) -> str | None:
-    """Return the call of the first trick of these classes."""
-    return next((call for call in record.tricks if call.partition("(")[0] in names), None)
-
-
 def first_finding(record: Record, *codes: str) -> Found | None:
     """Return the most severe finding whose code has one of these prefixes."""
     order = ("error", "warning", "info")
@@ -115,7 +110,7 @@ def by_rules(record: Record, key: str, title: str, *codes: str, nothing: str = "
     if found is not None:
         status = "unknown" if found.severity == "info" else "missing"
         return Item(key, title, status, quote(found), found.try_next)  # type: ignore[arg-type]
-    if trick_call(record, "Doctor"):
+    if "doctor" in record.roles:
         return Item(key, title, "done", nothing)
     return Item(key, title, "unknown", "the doctor was not run", "tricks=[doctor]")
 

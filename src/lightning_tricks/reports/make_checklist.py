@@ -11,13 +11,8 @@ from lightning_tricks.reports.checklist_evidence import (
     find_test_gap,
     first_finding,
     quote,
-    trick_call,
 )
 
-_SCHEDULES = (
-    *("CosineDecay", "CosineWarmRestarts", "ExponentialDecay", "InverseTimeDecay", "InverseSqrtDecay", "OneCycle"),
-    *("PiecewiseConstant", "PolynomialDecay", "LRSchedule", "ReduceLROnPlateau", "WarmupStableDecay"),
-)
 _ADAPTIVE = ("Adam", "RMSprop", "Lion", "Adagrad", "Adadelta", "Adafactor")
 _IMAGE_CHANNELS, _IMAGE_SIDE = (1, 3, 4), 8
 
@@ -100,7 +95,7 @@ def _found_lr(record: Record) -> Item:
 
 def _schedule(record: Record) -> Item:
     key, title, option = "schedule", "Schedule", "tricks=[cosine_decay]"
-    call, oscillates = trick_call(record, *_SCHEDULES), first_finding(record, "RUN005")
+    call, oscillates = record.roles.get("schedule"), first_finding(record, "RUN005")
     moves = [name for name, series in record.lrs.items() if len({value for _, value in series.points}) > 1]
     if call is not None:
         return Item(key, title, "done", call)
@@ -113,7 +108,7 @@ def _schedule(record: Record) -> Item:
 
 def _restarts(record: Record) -> Item:
     key, title = "restarts", "Warm restarts"
-    call, other = trick_call(record, "CosineWarmRestarts"), trick_call(record, *_SCHEDULES)
+    call, other = record.roles.get("restarts"), record.roles.get("schedule")
     if call is not None:
         return Item(key, title, "done", call)
     if other is not None:
@@ -123,7 +118,7 @@ def _restarts(record: Record) -> Item:
 
 def _differential_rates(record: Record) -> Item:
     key, title = "differential_lrs", "Differential rates for transfer"
-    call, too_high = trick_call(record, "DiscriminativeLR"), first_finding(record, "OPT002")
+    call, too_high = record.roles.get("differential_lrs"), first_finding(record, "OPT002")
     option = "tricks=[discriminative_lr]"
     if call is not None:
         return Item(key, title, "done", call)
@@ -143,9 +138,9 @@ def _differential_rates(record: Record) -> Item:
 
 def _validation(record: Record) -> list[Item]:
     gap = find_gap(record)
-    dropout = trick_call(record, "DropoutSchedule") or _counted(_layers(record, "Dropout"))
-    augment = trick_call(record, "BatchAugment", "MixUp", "CutMix")
-    stopping = trick_call(record, "EarlyStopping")
+    dropout = record.roles.get("dropout") or _counted(_layers(record, "Dropout"))
+    augment = record.roles.get("augmentation")
+    stopping = record.roles.get("early_stopping")
     return [
         against_gap("early_stopping", "Early stopping", stopping, gap, "tricks=[early_stopping]"),
         against_gap("dropout", "Dropout", dropout, gap, "tricks=[dropout_schedule], or nn.Dropout(0.25)"),
@@ -164,7 +159,7 @@ def _counted(layers: int) -> str:
 
 
 def _weight_decay(record: Record) -> str:
-    penalty = trick_call(record, "WeightPenalty")
+    penalty = record.roles.get("l2")
     try:
         decay = float(record.configuration.get("optimizer 0.weight_decay", "0"))
     except ValueError:  # an optimizer may use it with another meaning
@@ -173,7 +168,7 @@ def _weight_decay(record: Record) -> str:
 
 
 def _scaled_inputs(record: Record) -> Item:
-    call = trick_call(record, "NormalizeInputs")
+    call = record.roles.get("input_scale")
     if call is not None:
         return Item("input_scale", "Inputs scaled", "done", call)
     return by_rules(record, "input_scale", "Inputs scaled", "DAT001", nothing="the doctor found no unscaled input")
@@ -186,13 +181,13 @@ def _normalization(record: Record) -> Item:
         return Item(key, title, "done", f"{norms} layers")
     if weak is not None and weak.severity != "info":
         return Item(key, title, "missing", quote(weak), "nn.BatchNorm1d or nn.LayerNorm before the activations")
-    if trick_call(record, "Doctor"):
+    if "doctor" in record.roles:
         return Item(key, title, "not applicable", "the doctor found no vanishing gradient and no dead unit")
     return Item(key, title, "unknown", "0 layers")
 
 
 def _clipping(record: Record) -> Item:
-    call = trick_call(record, "GradientClipping", "AdaptiveGradientClipping", "AutoClip", "ZClip")
+    call = record.roles.get("clipping")
     found = first_finding(record, "RUN002", "RUN003")
     bad = [name for name, series in record.metrics.items() if "loss" in name and None in series.values]
     key, title, option = "clipping", "Gradient clipping", "tricks=[gradient_clipping]"
@@ -218,7 +213,7 @@ def _test(record: Record) -> list[Item]:
 
 def _looks(record: Record) -> Item:
     key, title = "looks", "Tested once"
-    call = trick_call(record, "TestGuard")
+    call = record.roles.get("looks")
     if call is None:
         return Item(key, title, "unknown", "no ledger of test runs is kept", "tricks=[test_guard]")
     if record.looks is None:

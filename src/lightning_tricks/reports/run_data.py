@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lightning_tricks.reports.checklist import Checklist
+from lightning_tricks.reports.checklist import Checklist, Role
 from lightning_tricks.reports.loss_names import training_and_validation
 from lightning_tricks.reports.make_checklist import make_checklist
 from lightning_tricks.reports.series import Series
@@ -101,6 +101,7 @@ class RunData:
         thaws: the stages of gradual unfreezing.
         layer_groups: names of the layer groups, from the input to the head.
         tricks: the callbacks of this library, as the calls that build them.
+        roles: by role in the checklist, the call that builds the first callback with it.
         configuration: hyper-parameters and settings of Trainer and optimizers, as text.
         versions: the versions of Python and packages.
         hardware: the devices and processes.
@@ -132,6 +133,7 @@ class RunData:
     thaws: tuple[Thaw, ...] = ()
     layer_groups: tuple[str, ...] = ()
     tricks: tuple[str, ...] = ()
+    roles: dict[Role, str] = field(default_factory=dict)
     configuration: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     hardware: dict[str, str] = field(default_factory=dict)

@@ -43,6 +43,7 @@ class BatchMixer(RandomBatchStep):
     """
 
     stage: ClassVar[Stage] = Stage.MIX
+    checklist_roles = ("augmentation",)
 
     def __init__(
         self,

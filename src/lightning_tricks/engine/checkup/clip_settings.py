@@ -3,6 +3,8 @@
 from lightning.pytorch import Trainer
 
 from lightning_tricks.doctor.facts.run_facts import ClipFact
+from lightning_tricks.engine.clip.clipper import Clipper
+from lightning_tricks.engine.run.trick import callbacks_of
 
 
 def read_clip_settings(trainer: Trainer) -> ClipFact | None:
@@ -11,11 +13,5 @@ def read_clip_settings(trainer: Trainer) -> ClipFact | None:
     if limit:
         by_value = str(getattr(trainer.gradient_clip_algorithm, "value", trainer.gradient_clip_algorithm)) == "value"
         return ClipFact(f"gradient_clip_val={limit:g}", float(limit), by_value)
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        name = type(callback).__name__
-        norm, value = getattr(callback, "max_norm", None), getattr(callback, "clip_value", None)
-        if name == "GradientClipping" and isinstance(norm, (int, float)):
-            return ClipFact(f"{name}(max_norm={norm:g})", float(norm))
-        if name == "GradientClipping" and isinstance(value, (int, float)):
-            return ClipFact(f"{name}(clip_value={value:g})", float(value), True)
-    return None
+    facts = (clipper.fixed_limit for clipper in callbacks_of(trainer, Clipper))
+    return next((fact for fact in facts if fact is not None), None)

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from itertools import islice
 from typing import Any
@@ -15,7 +15,9 @@ from lightning_tricks.doctor.reading.containers import walk_batch
 from lightning_tricks.engine.clip.clipper import Clipper
 from lightning_tricks.engine.run.ranks import plain
 from lightning_tricks.engine.run.run import Run
+from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
+from lightning_tricks.reports.checklist import Role
 from lightning_tricks.reports.look_ledger import read_looks
 from lightning_tricks.reports.run_data import BestScore, Clipping, Status, Sweep
 from lightning_tricks.reports.series import Series, finite, thin
@@ -46,6 +48,11 @@ def read_status(run: Run, has_ended: bool) -> tuple[Status, str | None]:
     return "completed", f"max_epochs={trainer.max_epochs}"
 
 
+def read_roles(tricks: Sequence[Trick]) -> dict[Role, str]:
+    """Return the roles of tricks in the checklist of a report, each with the call that builds its first trick."""
+    return {role: repr(trick) for trick in reversed(tricks) for role in trick.checklist_roles}
+
+
 def read_best(run: Run) -> tuple[BestScore, ...]:
     """Return the best checks, one per metric."""
     found = {}
@@ -66,9 +73,9 @@ def read_clipping(run: Run) -> tuple[Clipping, ...]:
     return tuple(found)
 
 
-def _max_norm(clipper: Any) -> float | None:
-    by_norm = type(clipper).__name__ == "GradientClipping" and clipper.clip_value is None and not clipper.per_group
-    return (clipper.max_norm or 1.0) if by_norm else None
+def _max_norm(clipper: Clipper) -> float | None:
+    fact = clipper.fixed_limit
+    return None if fact is None or fact.by_value else fact.limit
 
 
 def read_sweep(run: Run) -> Sweep | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
 from lightning_tricks.core.arguments import check_count, check_flag
+from lightning_tricks.doctor.facts.run_facts import ClipFact
 from lightning_tricks.engine.clip.clip_state import ClipState, GradientNorms, restore_clip_state
 from lightning_tricks.engine.clip.step_guard import (
     StepGuard,
@@ -39,6 +40,7 @@ class Clipper(Trick):
     """
 
     norm_type: float = 2.0
+    checklist_roles = ("clipping",)
 
     def __init__(self, skip_nonfinite: bool, max_skips: int | None, log: bool) -> None:
         super().__init__()
@@ -48,6 +50,11 @@ class Clipper(Trick):
             raise ValueError(f"`max_skips` has no effect with `skip_nonfinite=False`, got {max_skips}. Remove it.")
         self._logs = check_flag("log", log)  # Lightning assigns its own method to the name `log`
         self.reset()
+
+    @property
+    def fixed_limit(self) -> ClipFact | None:
+        """The limit of each value or of the norm of all gradients, if it is the same in each step."""
+        return None
 
     @property
     def purpose(self) -> Purpose | None:

@@ -13,6 +13,7 @@ from lightning_tricks.engine.run.clock import ClockState
 from lightning_tricks.engine.run.combinations import Purpose
 from lightning_tricks.engine.run.ranks import plain
 from lightning_tricks.engine.run.run import Run, run_of
+from lightning_tricks.reports.checklist import Role
 
 _Kind = TypeVar("_Kind", bound=Callback)
 
@@ -39,6 +40,8 @@ class Trick(Callback):
     """Whether its per-step hooks do not change the step, so that trial steps need not call it."""
     begins_first: ClassVar[bool] = False
     """Whether ``begin_fit`` is called before that of the others, because it writes into the model."""
+    checklist_roles: ClassVar[tuple[Role, ...]] = ()
+    """The roles in which it answers the checklist of a run's report."""
     from_environment: bool = False
     """Whether this callback was added by the variable ``LIGHTNING_TRICKS`` rather than by the script."""
 

@@ -77,7 +77,7 @@ def warn_of_early_stops(trainer: Trainer, monitor: str, mode: str, patience: int
 
 def warn_of_other_stops(trainer: Trainer, watcher: Watcher) -> None:
     """Warn of an early stopping of Lightning's next to one of ours by the same metric: the less patient one decides."""
-    if type(watcher).__name__ != "EarlyStopping":
+    if not is_instance_of(watcher, "EarlyStopping"):
         return
     for other in _of_kinds(trainer, "EarlyStopping"):
         if not _is_ours(other) and other.monitor == watcher.monitor:
