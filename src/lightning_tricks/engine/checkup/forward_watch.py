@@ -252,5 +252,7 @@ def _is_compiled(model: torch.nn.Module) -> bool:
     """
     kinds = {type(each).__name__ for each in model.modules()}
     parts = "OptimizedModule" in kinds or any(getattr(each, "_compiled_call_impl", None) for each in model.modules())
-    # filled by each call of `torch.compile`, and cleared by `torch._dynamo.reset`
-    return parts or bool(getattr(sys.modules.get("torch._dynamo.eval_frame"), "cached_backends", None))
+    # filled by each call of `torch.compile`, and cleared by `torch._dynamo.reset`; `torch.compiler.disable`, which
+    # Lightning applies to `log`, fills in None
+    backends = getattr(sys.modules.get("torch._dynamo.eval_frame"), "cached_backends", {})
+    return parts or any(callable(backend) for backend in backends.values())
