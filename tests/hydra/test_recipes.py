@@ -3,16 +3,19 @@
 import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.utils import instantiate
+from lightning.pytorch import Callback
 from scripted import Scripted, fit_scripted
 
 import lightning_tricks
 from hydra import compose, initialize_config_dir
-from lightning_tricks import EarlyStopping, ReduceLROnPlateau, instantiate_callbacks
+from lightning_tricks import EarlyStopping, ReduceLROnPlateau, RunReport, instantiate_callbacks
 
 ROOT = Path(__file__).parents[2]
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 RECIPES = sorted((Path(lightning_tricks.__file__).parent / "conf" / "recipes").glob("*.yaml"))
 
 
@@ -60,3 +63,32 @@ def test_no_improvement_halves_ten_times_and_stops_without_the_other_rule_in_its
     assert plateau.num_reductions == 10
     assert stopping.stopping_reason_message is None
     assert not [w for w in recwarn if "stops before" in str(w.message)]
+
+
+class FirstBatchError(Exception):
+    """Everything that is said when fit starts has been said."""
+
+
+class EndAtFirstBatch(Callback):
+    def on_train_batch_start(self, *_: Any) -> None:
+        raise FirstBatchError
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_no_experiment_combines_tricks_that_work_against_each_other(
+    experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    quiet = ["+trainer.logger=false", "++trainer.enable_progress_bar=false", f"+trainer.default_root_dir={tmp_path}"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("train", overrides=[f"experiment={experiment}", *quiet])
+    tricks = config.get("tricks") or {}
+    if "lr_finder" in tricks:
+        tricks.lr_finder.num_steps = 10
+    callbacks = [cb for cb in instantiate_callbacks(tricks) if not isinstance(cb, RunReport)]
+    trainer = instantiate(config.trainer, callbacks=[*callbacks, EndAtFirstBatch()])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(FirstBatchError):
+            trainer.fit(instantiate(config.model), instantiate(config.data))
+    assert [str(w.message) for w in caught if w.filename.endswith("combinations.py")] == []

@@ -10,10 +10,14 @@ from lightning_utilities.core import rank_zero
 
 from lightning_tricks.core.arguments import check_choice, check_count, check_flag, check_number, check_text
 from lightning_tricks.core.durations import Duration, measure, parse_duration
+from lightning_tricks.engine.run.combinations import pace_of
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.watch.metric_reader import Reading
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
 from lightning_tricks.engine.watch.monitor_conflicts import waits_for_cuts
+from lightning_tricks.engine.watch.watch_plan import plan_rule
 from lightning_tricks.functional.plateau import as_precise, observe
+from lightning_tricks.functional.run_plan import Fact
 from lightning_tricks.functional.thaw_times import run_end
 
 
@@ -140,6 +144,10 @@ class EarlyStopping(MetricWatcher):
                 f"longer."
             )
         super().on_train_start(trainer, pl_module)
+
+    def plan_facts(self, run: Run) -> list[Fact]:
+        """Return how long the rule waits, and from when on."""
+        return [plan_rule(self, run, "stop", pace_of(run).span(float(self._start), self._unit))]
 
     def counts(self) -> bool:
         """Ignore checks before ``start_after``."""

@@ -1,6 +1,7 @@
 """Gradual unfreezing: train the head first, then more and more of the layers below it."""
 
 import math
+from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -23,10 +24,12 @@ from lightning_tricks.engine.layers.layer_group_checks import (
 )
 from lightning_tricks.engine.lr.group_warmup import GroupWarmup
 from lightning_tricks.engine.lr.lr_product import LRProduct
+from lightning_tricks.engine.run.combinations import pace_of
 from lightning_tricks.engine.run.lightning_internals import ddp_comm_state, rebuild_ddp_wrapper
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.functional.layer_groups import LayerGroup, describe_groups, group_layers
+from lightning_tricks.functional.run_plan import Fact, ThawStages
 from lightning_tricks.functional.thaw_times import ThawPlan, plan_thaw, run_end
 
 
@@ -190,6 +193,13 @@ class GradualUnfreezing(Trick):
 
     def optimizers_replaced(self, run: Run) -> None:
         self._layers_by_optimizer(run)
+
+    def plan_facts(self, run: Run) -> list[Fact]:
+        """Return the longest stage, or the warm-up after one if that is longer."""
+        times = sorted({time for time in self.plan.times if time < math.inf} | {0.0})
+        stages = [later - earlier for earlier, later in pairwise(times)]
+        longest = max([*stages, self.plan.rewarmup if stages else 0.0])
+        return [ThawStages(self.state_key, pace_of(run).span(longest, self.plan.unit))] if stages else []
 
     def _layers_by_optimizer(self, run: Run) -> list[set[int]]:
         """Return the layer groups in each optimizer, and record which optimizer steps which group."""

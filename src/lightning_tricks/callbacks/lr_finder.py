@@ -18,6 +18,7 @@ from lightning_tricks.engine.trial.lr_refinement import refine
 from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
 from lightning_tricks.functional.range_test import METHODS, Method, lr_grid, suggest
+from lightning_tricks.functional.run_plan import Fact, RateSearch
 from lightning_tricks.functional.sweep_curve import find_divergence, smooth
 from lightning_tricks.reports.curves import new_figure
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
@@ -135,6 +136,10 @@ class LRFinder(Trick):
                 "Lightning's `LearningRateFinder` and `LRFinder` both search for a learning rate, and the rate of "
                 "`LRFinder` is used. Remove one of them."
             )
+
+    def plan_facts(self, run: Run) -> list[Fact]:
+        """Return the epochs of the searches."""
+        return [RateSearch(self.state_key, self.at_epochs, tuple(self._done), run.trainer.current_epoch)]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Search for a rate, once in each listed epoch, also across a restart."""

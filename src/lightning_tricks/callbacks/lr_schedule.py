@@ -17,14 +17,18 @@ from lightning_tricks.core.durations import (
     Moment,
     RunLength,
     Unit,
+    measure,
     measure_together,
     parse_duration,
     placeholder_lengths,
 )
 from lightning_tricks.engine.lr.lr_factor import LRFactor
-from lightning_tricks.engine.run.combinations import Purpose
+from lightning_tricks.engine.run.combinations import Purpose, pace_of
+from lightning_tricks.engine.run.run import Run
 from lightning_tricks.functional.learning_rates import Factor
+from lightning_tricks.functional.run_plan import Fact, RatePlan
 from lightning_tricks.functional.schedule_cycles import moves_early
+from lightning_tricks.functional.schedule_shape import cycles_of, fall_end_of, is_pure
 from lightning_tricks.functional.schedules import Schedule, linear_warmup
 from lightning_tricks.reports.checklist import Role
 
@@ -129,6 +133,14 @@ class LRSchedule(LRFactor):
         rule, unit = self._plans["schedule"]
         if not isinstance(rule, Schedule):
             self._plans["schedule"] = (_CheckedSchedule(rule, self.state_key), unit)
+
+    def plan_facts(self, run: Run) -> list[Fact]:
+        """Return the shape of the schedule and the length of the warm-up."""
+        (rule, unit), pace = self._plans["schedule"], pace_of(run)
+        warmup, of_warmup = measure(parse_duration(self.warmup), run.clock.length, "warmup")
+        known = rule if is_pure(rule) else None
+        length = pace.span(float(warmup), of_warmup)
+        return [RatePlan(self.state_key, unit, known, length, cycles_of(rule), fall_end_of(rule))]
 
     def factors_at(self, moment: Moment, optimizer: int) -> dict[str, Factor]:
         """Return the multipliers of the schedule and the warm-up."""

@@ -1,5 +1,6 @@
 """Reduce on plateau: reduce the learning rate after n checks without improvement, and stop at the floor."""
 
+import math
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -21,9 +22,12 @@ from lightning_tricks.engine.lr.lr_product import LRProduct
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.watch.metric_reader import Reading
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
-from lightning_tricks.engine.watch.monitor_conflicts import warn_of_early_stops
+from lightning_tricks.engine.watch.watch_plan import plan_rule
 from lightning_tricks.functional.learning_rates import Factor
 from lightning_tricks.functional.plateau import at_floor, observe
+from lightning_tricks.functional.run_plan import Fact
+
+_ROUNDING = 1e-9
 
 
 class PlateauCheck(NamedTuple):
@@ -156,7 +160,7 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
             self.product.rewrite()
 
     def begin_fit(self, run: Run) -> None:
-        """Contribute the reductions to the learning rate, and warn about a stop that comes before the first of them."""
+        """Contribute the reductions to the learning rate."""
         super().begin_fit(run)
         run.part(LRProduct).join(self)
         if self.restore_best and run.strategy_is("DeepSpeedStrategy"):
@@ -164,7 +168,6 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
                 "`ReduceLROnPlateau(restore_best=True)` restores weights during a run, but DeepSpeed's engine "
                 "continues from its own master weights. Set `restore_best=False`."
             )
-        warn_of_early_stops(run.trainer, self.monitor, self.mode, self.patience)
 
     def observe(self, trainer: Trainer, reading: Reading) -> None:
         """Count the check, and reduce the rate if patience has run out."""
@@ -183,6 +186,11 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
         self.history.append(PlateauCheck(trainer.global_step, reading.value, self.lr_factor))
         if self.num_reductions > self._before.num_reductions:
             self._cut(trainer)
+
+    def plan_facts(self, run: Run) -> list[Fact]:
+        """Return how long the rule waits, and how often it reduces."""
+        needed = max(1, math.ceil(math.log(self.min_factor) / math.log(self.factor) - _ROUNDING))
+        return [plan_rule(self, run, "reduce", reductions=needed if self.stop_at_min else None)]
 
     def could_cut(self, position: int) -> bool:
         """Return whether a reduction was left before the check at that position, whatever the order of callbacks."""

@@ -1,10 +1,16 @@
-"""Combinations: warn about tricks in one Trainer with the same purpose, which is allowed but rarely intended."""
+"""Combinations: warn about tricks in one Trainer that share a purpose or work against each other."""
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from lightning_utilities.core.rank_zero import rank_zero_warn
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+
+from lightning_tricks.core.class_names import is_instance_of
+from lightning_tricks.engine.run.check_interval import check_interval
+from lightning_tricks.engine.run.lightning_internals import checks_at_epoch_end
+from lightning_tricks.functional.plan_conflicts import find_conflicts, reductions_left
+from lightning_tricks.functional.run_plan import Fact, Pace, PatientRule
 
 Purpose = Literal["schedule", "norm clipping", "mixing"]
 """A purpose for which a run usually has a single trick."""
@@ -42,3 +48,52 @@ def warn_of_shared_purposes(tricks: Iterable[HasPurpose]) -> None:
         if len(names) > 1:
             listed = ", ".join(f"`{name}`" for name in names[:-1]) + f" and `{names[-1]}`"
             rank_zero_warn(f"{listed} {'both' if len(names) == 2 else 'all'} {_EXPLANATIONS[purpose]}")
+
+
+def warn_of_plan_conflicts(run: Any) -> None:
+    """Warn, once per fit, about tricks whose lengths and patience work against each other in a run of this length.
+
+    Args:
+        run: a run before its first batch, when all lengths are known.
+    """
+    pace = pace_of(run)
+    facts: list[Fact] = [fact for member in run.members for fact in member.plan_facts(run)]
+    facts += _other_stops(run, pace)
+    for message in dict.fromkeys(find_conflicts(facts, pace, keeps_best=_keeps_best(run.trainer.callbacks))):
+        rank_zero_warn(message)
+    for fact in facts:
+        note = reductions_left(fact, pace) if isinstance(fact, PatientRule) else None
+        if note is not None:
+            rank_zero_info(note)
+
+
+def pace_of(run: Any) -> Pace:
+    """Return the length of a run; under manual optimization, steps and epochs cannot be converted."""
+    steps_per_epoch = None if run.is_manual else run.clock.steps_per_epoch
+    return Pace(run.clock.length_of(len(run.optimizers)), steps_per_epoch)
+
+
+def _other_stops(run: Any, pace: Pace) -> list[Fact]:
+    """Return the early stoppings of Lightning itself."""
+    others = [cb for cb in run.trainer.callbacks if cb not in run.members and is_instance_of(cb, "EarlyStopping")]
+    return [
+        PatientRule(
+            f"Lightning's `EarlyStopping(monitor={stop.monitor!r}, patience={stop.patience})`",
+            (stop.monitor, stop.mode),
+            stop.patience,
+            "stop",
+            check_interval(run.trainer, pace, by_validation=not checks_at_epoch_end(stop)),
+        )
+        for stop in others
+    ]
+
+
+def _keeps_best(callbacks: Iterable[Any]) -> bool:
+    """Return whether any callback keeps the best or averaged weights, from any package."""
+    kept = ("WeightAveraging", "StochasticWeightAveraging")
+    return any(
+        getattr(callback, "restore_best", False)
+        or is_instance_of(callback, *kept)
+        or (is_instance_of(callback, "ModelCheckpoint") and callback.monitor is not None)
+        for callback in callbacks
+    )

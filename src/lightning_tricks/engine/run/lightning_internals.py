@@ -145,3 +145,8 @@ def validate_next(trainer: Any) -> Callable[[], None]:
 
     loop._should_check_val_fx = once
     return withdraw
+
+
+def checks_at_epoch_end(early_stopping: Any) -> bool:
+    """Return whether an ``EarlyStopping`` of Lightning's checks at the end of training epochs, not of validations."""
+    return bool(early_stopping._check_on_train_epoch_end)

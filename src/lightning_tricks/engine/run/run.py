@@ -10,11 +10,12 @@ from torch.optim import Optimizer
 
 from lightning_tricks.core.class_names import is_instance_of
 from lightning_tricks.engine.run.clock import Clock, ClockState
-from lightning_tricks.engine.run.combinations import warn_of_shared_purposes
+from lightning_tricks.engine.run.combinations import warn_of_plan_conflicts, warn_of_shared_purposes
 from lightning_tricks.engine.run.driver import RunDriver
 from lightning_tricks.engine.run.idle_hooks import hide_idle_hooks
 from lightning_tricks.engine.run.ranks import check_ranks_agree, warn_if_nothing_is_sharded
 from lightning_tricks.engine.run.wrapped_method import call_with
+from lightning_tricks.functional.run_plan import Fact
 
 _RUNS: "WeakKeyDictionary[Trainer, Run]" = WeakKeyDictionary()
 
@@ -28,6 +29,7 @@ class Member(Protocol):
     @property
     def state_key(self) -> str: ...
     def settings(self) -> dict[str, Any]: ...
+    def plan_facts(self, run: Any) -> list[Fact]: ...
     def begin_fit(self, run: Any) -> None: ...
     def optimizers_replaced(self, run: Any) -> None: ...
     def end_fit(self, run: Any) -> None: ...
@@ -209,6 +211,8 @@ class Run:
         self.clock.start(next((member.loaded_clock for member in self.members if member.loaded_clock), None))
         for part in self._parts.values():
             part.start()
+        if not self.is_dry:  # before the first batch, all tricks have measured their lengths
+            self.before_next_batch(lambda _: warn_of_plan_conflicts(self))
 
     def start_epoch(self) -> None:
         """Move the clock to the first step of an epoch."""

@@ -13,6 +13,7 @@ from lightning_tricks.engine.run.clock import ClockState
 from lightning_tricks.engine.run.combinations import Purpose
 from lightning_tricks.engine.run.ranks import plain
 from lightning_tricks.engine.run.run import Run, run_of
+from lightning_tricks.functional.run_plan import Fact
 from lightning_tricks.reports.checklist import Role
 
 _Kind = TypeVar("_Kind", bound=Callback)
@@ -60,6 +61,10 @@ class Trick(Callback):
     def purpose(self) -> Purpose | None:
         """A purpose for which a run usually has a single trick; two with the same purpose cause a warning."""
         return None
+
+    def plan_facts(self, run: Run) -> list[Fact]:
+        """Return what the trick plans for the run; before the first batch, all plans are compared."""
+        return []
 
     # -- fit --------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from lightning_tricks.engine.run.trick import Trick, callbacks_of
 from lightning_tricks.engine.watch.best_weights import BestWeights
 from lightning_tricks.engine.watch.early_notice import warn_of_unknown_monitor
 from lightning_tricks.engine.watch.metric_reader import MetricReader, Reading
-from lightning_tricks.engine.watch.monitor_conflicts import refuse_other_modes, warn_of_other_bests, warn_of_other_stops
+from lightning_tricks.engine.watch.monitor_conflicts import refuse_other_modes
 from lightning_tricks.engine.watch.watch_record import WatchRecord
 from lightning_tricks.engine.watch.watch_report import publish, report_end
 from lightning_tricks.functional.plateau import Mode, PlateauState, is_better, worst
@@ -38,8 +38,7 @@ class MetricWatcher(Trick):
         self.state = PlateauState()
         self._record = WatchRecord()
         self._weights = BestWeights()
-        self._is_running = self._has_run = self._is_resumed = False
-        self._has_validated = self._sanity_logs = False
+        self._is_running = self._has_run = self._is_resumed = self._has_validated = False
         self._looks_now = self._acts_before_batch = False
 
     @property
@@ -98,14 +97,18 @@ class MetricWatcher(Trick):
         """Return additional sentences about the run."""
         return []
 
+    @property
+    def checks_by_validation(self) -> bool:
+        """Whether each validation is a check; assumed before the first one, unless a sanity check showed otherwise."""
+        at_epoch_end = self.check_on_train_epoch_end
+        return self._record.may_be_validations() if at_epoch_end is None else not at_epoch_end
+
     # -- the run ----------------------------------------------------------------------------------------------------
 
     def begin_fit(self, run: Run) -> None:
         """Raise an error for contradictions, and act after the module's own hooks, which may log the metric."""
         trainer, module = run.trainer, run.module
         refuse_other_modes(trainer, self)
-        warn_of_other_bests(self, run.members_of(MetricWatcher))
-        warn_of_other_stops(trainer, self)
         self._reader = MetricReader(type(self).__name__, self.monitor, self.strict)
         run.call_with(module, "on_train_epoch_end", lambda: self._end_epoch(trainer, module))
         # averaging callbacks write their weights in `on_train_end`; the module may export them in its own
@@ -180,7 +183,7 @@ class MetricWatcher(Trick):
         reading = self._reader.read(trainer)
         is_new = reading is not None and reading.is_new
         if trainer.sanity_checking:
-            self._sanity_logs = is_new
+            self._record.sanity_logs = is_new
             if reading is None and self.check_on_train_epoch_end is not True:
                 warn_of_unknown_monitor(type(self).__name__, self.monitor, trainer.callback_metrics, self.strict)
             return
@@ -202,16 +205,13 @@ class MetricWatcher(Trick):
             self._weights.note_trained(pl_module)
         if not self._watches(trainer) or self.check_on_train_epoch_end is False:
             return
-        reading = self._record.take_held() if self._is_validations() else self._reader.read(trainer)
-        if reading is None and not self._is_validations() and not self._may_still_be_logged(trainer):
+        reading = self._record.take_held() if self._record.is_validations else self._reader.read(trainer)
+        if reading is None and not self._record.is_validations and not self._may_still_be_logged(trainer):
             self._reader.report_missing(trainer)
         if reading is not None and reading.is_new:
             self._check(trainer, pl_module, reading, trainer.fit_loop.batch_idx + 1, epoch_ends=True)
         self._weights.drop_evaluated()
         self._is_resumed = False
-
-    def _is_validations(self) -> bool:
-        return self._record.by_validation or self._sanity_logs
 
     def _may_still_be_logged(self, trainer: Trainer) -> bool:
         """Return whether a coming validation will log the metric, or the epoch did before the resume."""

@@ -18,6 +18,7 @@ class WatchRecord:
         best_epoch: the epoch of the best check.
         best_step: optimizer steps before the best check.
         by_validation: whether validation logs the metric.
+        sanity_logs: whether the sanity check logged the metric; ``None`` without such a check.
         held: value and type of a score to be checked at the end of the epoch; ``None`` if there is none.
         stopped: whether the last check stopped the run.
         stopped_epoch: the epoch in which the run was stopped.
@@ -30,11 +31,21 @@ class WatchRecord:
     best_epoch: int = 0
     best_step: int = 0
     by_validation: bool = False
+    sanity_logs: bool | None = None
     held: list[float] | None = None
     stopped: bool = False
     stopped_epoch: int = 0
     stop_reason: str | None = None
     rewind: bool = False
+
+    @property
+    def is_validations(self) -> bool:
+        """Whether validation logs the metric, as far as it is known."""
+        return self.by_validation or bool(self.sanity_logs)
+
+    def may_be_validations(self) -> bool:
+        """Return whether validation logs the metric, or whether nothing is known yet."""
+        return self.by_validation or self.sanity_logs is not False
 
     def stop(self, epoch: int, reason: str) -> None:
         """Record that the run ends in this epoch; a resumed run that had already ended keeps its epoch."""
