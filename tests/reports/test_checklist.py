@@ -9,6 +9,7 @@ import pytest
 from tricks import TINY
 
 import lightning_tricks
+from lightning_tricks.core.trick_worth import with_worth
 from lightning_tricks.engine.checkup.run_summary import read_roles
 from lightning_tricks.reports.checklist import Item, Role
 from lightning_tricks.reports.checklist_evidence import find_gap
@@ -141,7 +142,7 @@ def test_the_test_set_is_judged_by_its_looks_and_its_gap_to_validation() -> None
 
 def test_a_loss_that_was_not_finite_asks_for_clipping_unless_it_is_there() -> None:
     record = replace(HEALTHY, metrics={"train_loss": Series(STEPS, (1.0, None, 0.5))})
-    assert item(record, "clipping").try_next == "tricks=[gradient_clipping]"
+    assert item(record, "clipping").try_next == with_worth("tricks=[gradient_clipping]")
     roles = read_roles([lightning_tricks.GradientClipping()])
     clipped = replace(record, roles=roles, clipping=(Clipping("GradientClipping()", 1.0, 3),))
     assert item(clipped, "clipping").status == "done"

@@ -41,7 +41,7 @@ class Cycles:
             end: the end of the run; ``None`` if unknown or unbounded: only the second cycle counts.
 
         Example:
-            >>> [Cycles(2, 2).longest_after_restart(end) for end in (2, 5, 30, 31)]
+            >>> [Cycles(2.0, 2.0).longest_after_restart(end) for end in (2, 5, 30, 31)]
             [0.0, 3.0, 16.0, 16.0]
         """
         if end is None:

@@ -1,7 +1,9 @@
 """Make checklist: judge the six steps from the record of a run."""
 
 import re
+from dataclasses import replace
 
+from lightning_tricks.core.trick_worth import with_worth
 from lightning_tricks.reports.checklist import Checklist, Item, Step
 from lightning_tricks.reports.checklist_evidence import (
     Record,
@@ -31,7 +33,12 @@ def make_checklist(record: Record) -> Checklist:
         ("The test set is held back", _test(record)),
         ("The real world", [_real_world(record)]),
     )
-    return Checklist([Step(i, title, items) for i, (title, items) in enumerate(steps, 1)])
+    return Checklist([Step(i, title, _with_worth(items)) for i, (title, items) in enumerate(steps, 1)])
+
+
+def _with_worth(items: list[Item]) -> list[Item]:
+    """Return items whose advice says what the options that it names were worth, where that was measured."""
+    return [item if not item.try_next else replace(item, try_next=with_worth(item.try_next)) for item in items]
 
 
 def _architecture(record: Record) -> list[Item]:

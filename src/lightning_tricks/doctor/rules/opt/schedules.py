@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from lightning_tricks.core.trick_worth import with_worth
 from lightning_tricks.doctor.facts.evidence import Evidence, SchedulerFact
 from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
 
@@ -105,4 +106,5 @@ def _length(evidence: Evidence, scheduler: SchedulerFact) -> tuple[int | None, s
 
 def _remedy(scheduler: SchedulerFact) -> str:
     trick = "tricks=[one_cycle]" if scheduler.kind == "OneCycleLR" else "tricks=[cosine_decay]"
-    return f'self.trainer.estimated_stepping_batches with interval="step"; {trick} determines the length itself'
+    advice = f'self.trainer.estimated_stepping_batches with interval="step"; {trick} determines the length itself'
+    return with_worth(advice)
