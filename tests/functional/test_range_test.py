@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_tricks.functional.range_test import METHODS, lr_grid, suggest
-from lightning_tricks.functional.sweep_curve import find_divergence, smooth
+from lightning_tricks.functional.sweep_curve import PlannedFactors, find_divergence, smooth
 
 GRID = lr_grid(1e-7, 10.0, 100)
 GOOD = [2.3 - 2 / (1 + math.exp(-(i - 60) / 5)) + 0.3 * max(0, i - 80) for i in range(100)]
@@ -106,7 +106,7 @@ def test_a_fall_hidden_by_noise_counts_where_the_loss_breaks_afterwards() -> Non
     assert GRID[85] / 1000 <= lr <= GRID[85] / 10
 
 
-@pytest.mark.parametrize(("steps", "counted"), [(1, SWEPT), (9, 9), (100, 100), (None, 100), (400, 400), (1e6, 400)])
+@pytest.mark.parametrize(("steps", "counted"), [(1, SWEPT), (9, 9), (100, 100), (None, 100), (400, 400), (1e6, 1e6)])
 def test_the_share_falls_with_the_root_of_the_steps_to_come(steps: float | None, counted: float) -> None:
     anchor = suggest(GRID, GOOD, planned_steps=1).lr
     found = suggest(GRID, GOOD, planned_steps=steps)
@@ -114,6 +114,18 @@ def test_the_share_falls_with_the_root_of_the_steps_to_come(steps: float | None,
     assert found.lr == pytest.approx(anchor / math.sqrt(counted / SWEPT))
     assert f"the loss is lowest near {anchor:.2g}, and " in found.reason
     assert ("unknown length (100 steps assumed)" in found.reason) == (steps is None)
+
+
+def test_under_a_schedule_the_rates_have_the_same_sum_and_none_exceeds_the_lowest_point_of_the_sweep() -> None:
+    lowest, constant = suggest(GRID, GOOD, planned_steps=1).lr, suggest(GRID, GOOD, planned_steps=1000).lr
+    assert lowest is not None
+    assert constant is not None
+    decay = suggest(GRID, GOOD, planned_steps=1000, factors=PlannedFactors(0.5, 1.0))
+    assert decay.lr == pytest.approx(2 * constant)
+    assert "by 0.5 on average" in decay.reason
+    assert suggest(GRID, GOOD, planned_steps=1000, factors=PlannedFactors(0.01, 1.0)).lr == pytest.approx(lowest)
+    assert suggest(GRID, GOOD, planned_steps=1000, factors=PlannedFactors(0.05, 0.1)).lr == pytest.approx(20 * constant)
+    assert suggest(GRID, GOOD, "valley", factors=PlannedFactors(0.5, 1.0)) == suggest(GRID, GOOD, "valley")
 
 
 @pytest.mark.parametrize("num_steps", [100, 200, 400])

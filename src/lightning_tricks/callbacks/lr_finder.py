@@ -10,7 +10,9 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number, check_whole
+from lightning_tricks.core.durations import parse_duration
 from lightning_tricks.engine.lr.base_lr import apply_lr, check_has_rates, publish_result, rate_shares
+from lightning_tricks.engine.lr.planned_factors import planned_factors
 from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
@@ -39,7 +41,8 @@ class LRFinder(Trick):
     bit by bit.
 
     Interacts with: every LR callback, in any order: the found rate becomes their new base, and a plateau's factor
-    returns to 1. The module's own scheduler continues from it. The ratios between parameter groups and between
+    returns to 1. ``"auto"`` suggests a higher rate if their schedules reduce it: twice as high for a decay to zero. The
+    module's own scheduler continues from it. The ratios between parameter groups and between
     optimizers are kept.
 
     Args:
@@ -51,11 +54,11 @@ class LRFinder(Trick):
         smoothing: weight of the previous losses in the moving average, in ``[0, 1)``; typically 0.9 to 0.98.
         stop_factor: the sweep ends when the loss exceeds this multiple of the best loss, > 1; typically 4 to 5;
             ``inf``: only when the loss is not finite.
-        refine: number of steps of a short trial training at each of 3 to 7 rates around the suggestion, which is then
-            moved towards the best of them, further if the trials are long compared with the training; 0: no trials; at
-            most ``num_steps``, typically half of it. Trials are compared by the loss of ``validation_step`` if the run
-            validates and the step logs or returns a loss, otherwise by the training loss, which means little after the
-            first pass over the data.
+        refine: length of a short trial training at each of 3 to 7 rates around the suggestion, which is then moved
+            towards the best of them, further if the trials are long compared with the training: a number of steps, at
+            most ``num_steps``, typically half of it, or a Duration such as ``"0.05dur"``; 0: no trials. They are
+            compared by the loss of ``validation_step`` if the run validates and the step logs or returns a loss,
+            otherwise by the training loss, which means little after the first pass over the data.
         apply: train with the suggestion; with False, only report it.
         at_epochs: epochs that start with a search, counted from 0.
         log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow); if none of them accepts figures, it is
@@ -95,14 +98,14 @@ class LRFinder(Trick):
         suggestion: Literal["auto", "valley", "steep", "minimum", "slide"] = "auto",
         smoothing: float = 0.9,
         stop_factor: float = 4.0,
-        refine: int = 0,
+        refine: int | str = 0,
         apply: bool = True,
         at_epochs: Sequence[int] = (0,),
         log_figure: bool = False,
     ) -> None:
         super().__init__()
         self.num_steps = check_whole("num_steps", num_steps, 10, _MOST_STEPS)
-        self.refine = check_whole("refine", refine, 0, self.num_steps)
+        self.refine = _check_refine(refine, self.num_steps)
         self.at_epochs = tuple(check_whole("at_epochs", epoch, 0) for epoch in check_list("at_epochs", at_epochs))
         self._grid = lr_grid(min_lr, max_lr, self.num_steps, mode)
         self.min_lr, self.max_lr, self.mode = min_lr, max_lr, mode
@@ -165,12 +168,20 @@ class LRFinder(Trick):
             with progress_of(trainer, "LR finder", self.num_steps) as show:
                 lrs, losses, diverged = self._sweep(run, show)
             planned = self.planned_steps(trainer)
-            suggestion, reason = suggest(lrs, losses, self.suggestion, self.smoothing, planned)
-            rule = (self.suggestion, self.smoothing, planned)
+            rule = (self.suggestion, self.smoothing, planned, planned_factors(trainer, planned))
+            suggestion, reason = suggest(lrs, losses, *rule)
             result = LRFinderResult(lrs, losses, diverged, suggestion, reason, *rule)
-            if not self.refine or suggestion is None:
-                return result
-            return refine(run, result, self.refine, 3 * self.num_steps)
+            steps = self._steps_per_trial(trainer, planned)
+            return result if not steps or suggestion is None else refine(run, result, steps, 3 * self.num_steps)
+
+    def _steps_per_trial(self, trainer: Trainer, planned: int | None) -> int:
+        """Return the length of a trial of ``refine`` in optimizer steps, at most ``num_steps``."""
+        amount, unit = parse_duration(f"{self.refine}st" if isinstance(self.refine, int) else self.refine)
+        if unit == "ep":
+            amount *= math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        elif unit == "dur":
+            amount *= planned or self.num_steps
+        return min(math.ceil(amount), self.num_steps)
 
     def planned_steps(self, trainer: Trainer) -> int | None:
         """Return the number of optimizer steps left in the run; ``None`` if unbounded."""
@@ -250,6 +261,13 @@ class LRFinder(Trick):
         """Load the results of an interrupted run, so that its searches are not repeated."""
         self._done = list(state["done"])
         self.result = LRFinderResult.from_dict(state["result"]) if state["result"] else None
+
+
+def _check_refine(refine: int | str, num_steps: int) -> int | str:
+    if not isinstance(refine, str):
+        return check_whole("refine", refine, 0, num_steps)
+    parse_duration(refine, "refine")
+    return refine
 
 
 def _say_where(error: Exception, place: int, lr: float) -> None:

@@ -10,13 +10,20 @@ from statistics import fmean
 from typing import Literal, NamedTuple
 
 from lightning_tricks.core.arguments import check_choice, check_number
-from lightning_tricks.functional.sweep_curve import Curve, find_fault, read_curve, smooth_evenly
+from lightning_tricks.functional.sweep_curve import (
+    CONSTANT,
+    Curve,
+    PlannedFactors,
+    find_fault,
+    read_curve,
+    smooth_evenly,
+)
 
 Method = Literal["auto", "valley", "steep", "minimum", "slide"]
 Mode = Literal["exponential", "linear"]
 
 _WIDTHS = (0.01, 0.02, 0.04)  # smoothing widths, as fractions of the sweep
-_UNKNOWN, _LONGEST = 100, 400  # optimizer steps assumed if the length is unknown
+_UNKNOWN = 100  # optimizer steps assumed if the length is unknown
 
 
 class Suggestion(NamedTuple):
@@ -152,11 +159,10 @@ def slide(curve: Curve) -> Suggestion:
 def steps_divisor(planned_steps: float | None, steps: float) -> float:
     r"""Return the divisor that turns the best rate of a short training into that of a longer one.
 
-    .. math:: \max(1, \sqrt{\min(T, 400) / \tau})
+    .. math:: \max(1, \sqrt{T / \tau})
 
     The best constant rate is :math:`c / \sqrt{T}`, unless training diverges at a smaller one: the noise that the rate
-    lets in accumulates over the training (Ghadimi & Lan 2013, corollary 2.2). Beyond 400 steps a smaller rate was
-    hardly better (measured up to 1,125 steps), and long trainings usually have a schedule that lowers the rate.
+    lets in accumulates over the training (Ghadimi & Lan 2013, corollary 2.2).
 
     Args:
         planned_steps: :math:`T`, optimizer steps of the longer training; ``None`` (unknown) counts as 100.
@@ -167,23 +173,28 @@ def steps_divisor(planned_steps: float | None, steps: float) -> float:
 
     Example:
         >>> [steps_divisor(planned, steps=4) for planned in (1, 25, 400, 10_000, None)]
-        [1.0, 2.5, 10.0, 10.0, 5.0]
+        [1.0, 2.5, 10.0, 50.0, 5.0]
     """
-    return max(1.0, math.sqrt(min(planned_steps or _UNKNOWN, _LONGEST) / steps))
+    return max(1.0, math.sqrt((planned_steps or _UNKNOWN) / steps))
 
 
 def auto(curve: Curve) -> Suggestion:
     r"""Suggest the best rate for the planned length, from the best rate for a training as short as the sweep.
 
     At the point where its loss is lowest, the sweep has progressed as far as :math:`\tau` steps at that rate would.
-    That rate is the best for such a short training; the best for :math:`T` steps is smaller (:func:`steps_divisor`):
+    That rate is the best for such a short training; the best constant rate for :math:`T` steps is smaller
+    (:func:`steps_divisor`):
 
     .. math:: \eta = \eta_\text{lowest} \sqrt{\tau / T}, \quad \tau = \sum_{\eta_i \le \eta_\text{lowest}}
         \eta_i / \eta_\text{lowest}
 
     A hundred steps over eight decades give :math:`\tau = 5.9`, and so a quarter of the rate for a training of a hundred
-    steps. No constant is fitted. Where a noisy loss is lowest depends on the smoothing, so :math:`\eta_\text{lowest}`
-    and :math:`\tau` are means over three smoothing widths. Flat, noisy and monotone losses and NaN are treated as in
+    steps. If schedules multiply the rate by :math:`\bar m` on average, the suggestion is the rate that they multiply,
+    :math:`\eta / \bar m`: the rates of the training then have the same sum as those of the constant rate. A schedule
+    that decays linearly to zero doubles it. The rate of no step exceeds :math:`\eta_\text{lowest}`.
+
+    No constant is fitted. Where a noisy loss is lowest depends on the smoothing, so :math:`\eta_\text{lowest}` and
+    :math:`\tau` are means over three smoothing widths. Flat, noisy and monotone losses and NaN are treated as in
     :func:`minimum`.
     """
 
@@ -193,14 +204,18 @@ def auto(curve: Curve) -> Suggestion:
         lowest = math.exp(fmean([math.log(curve.lrs[place]) for place in places]))
         swept = fmean([sum(curve.lrs[: place + 1]) / curve.lrs[place] for place in places])
         divisor = steps_divisor(curve.planned_steps, swept)
-        length = (
-            f"{curve.planned_steps:,g} steps" if curve.planned_steps else f"unknown length ({_UNKNOWN} steps assumed)"
-        )
-        rate = "that rate suits" if divisor == 1 else f"a rate {divisor:.2g} times smaller suits"
-        reason = f"the loss is lowest near {lowest:.2g}, and {rate} a training of {length}"
-        return Suggestion(lowest / divisor, reason + _hint(curve))
+        found = min(lowest / divisor / curve.factors.mean, lowest / curve.factors.highest)
+        reason = f"the loss is lowest near {lowest:.2g}, and {_explain(curve, divisor)}"
+        return Suggestion(found, reason + _hint(curve))
 
     return _unless_faulty(curve, find)
+
+
+def _explain(curve: Curve, divisor: float) -> str:
+    length = f"{curve.planned_steps:,g} steps" if curve.planned_steps else f"unknown length ({_UNKNOWN} steps assumed)"
+    rate = "that rate suits" if divisor == 1 else f"a constant rate {divisor:.2g} times smaller suits"
+    peak = f"; the schedule multiplies the rate by {curve.factors.mean:.2g} on average, so its peak is higher"
+    return f"{rate} a training of {length}{peak if curve.factors.mean < 1 else ''}"
 
 
 METHODS: dict[str, Callable[[Curve], Suggestion]] = {
@@ -218,6 +233,7 @@ def suggest(
     method: Method = "auto",
     smoothing: float = 0.9,
     planned_steps: float | None = None,
+    factors: PlannedFactors = CONSTANT,
 ) -> Suggestion:
     """Return the rate that a sweep suggests, or ``None``, and the reason.
 
@@ -227,6 +243,7 @@ def suggest(
         method: the rule that chooses the rate.
         smoothing: weight of the previous losses in the moving average, in ``[0, 1)``.
         planned_steps: optimizer steps of the coming training, if known.
+        factors: what the schedules of that training multiply the rate by; only ``"auto"`` uses it.
 
     Raises:
         ValueError: an unknown method, or sequences of different lengths.
@@ -240,7 +257,7 @@ def suggest(
         True
     """
     check_choice("method", method, METHODS)
-    return METHODS[method](read_curve(lrs, losses, smoothing, planned_steps))
+    return METHODS[method](read_curve(lrs, losses, smoothing, planned_steps, factors))
 
 
 def _unless_faulty(curve: Curve, find: Callable[[], Suggestion]) -> Suggestion:

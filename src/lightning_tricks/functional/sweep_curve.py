@@ -10,6 +10,22 @@ from typing import NamedTuple
 from lightning_tricks.core.arguments import check_number
 
 
+class PlannedFactors(NamedTuple):
+    """What schedules multiply the learning rate by, over the coming training.
+
+    Attributes:
+        mean: the mean over its steps, > 0; 0.5 for a linear decay to zero.
+        highest: the largest of them, > 0.
+    """
+
+    mean: float = 1.0
+    highest: float = 1.0
+
+
+CONSTANT = PlannedFactors()
+"""No schedule."""
+
+
 class Curve(NamedTuple):
     """The informative part of a sweep: raw and smoothed losses, up to the first that is not finite.
 
@@ -19,6 +35,7 @@ class Curve(NamedTuple):
         smoothed: the bias-corrected moving average of the losses.
         smoothing: the weight of the previous losses in that average.
         planned_steps: the optimizer steps of the coming training, if known.
+        factors: what the schedules of that training multiply the rate by.
     """
 
     lrs: list[float]
@@ -26,6 +43,7 @@ class Curve(NamedTuple):
     smoothed: list[float]
     smoothing: float
     planned_steps: float | None = None
+    factors: PlannedFactors = CONSTANT
 
     @property
     def begin(self) -> int:
@@ -172,7 +190,11 @@ def find_divergence(smoothed: Sequence[float], stop_factor: float = 4.0, skip: i
 
 
 def read_curve(
-    lrs: Sequence[float], losses: Sequence[float], smoothing: float = 0.9, planned_steps: float | None = None
+    lrs: Sequence[float],
+    losses: Sequence[float],
+    smoothing: float = 0.9,
+    planned_steps: float | None = None,
+    factors: PlannedFactors = CONSTANT,
 ) -> Curve:
     """Return the part of a sweep before its first non-finite loss, smoothed.
 
@@ -182,7 +204,8 @@ def read_curve(
     if len(lrs) != len(losses):
         raise ValueError(f"`lrs` and `losses` must have the same length, got {len(lrs)} and {len(losses)}.")
     end = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
-    return Curve(list(lrs[:end]), list(losses[:end]), smooth(losses[:end], smoothing), smoothing, planned_steps)
+    finite = list(losses[:end])
+    return Curve(list(lrs[:end]), finite, smooth(finite, smoothing), smoothing, planned_steps, factors)
 
 
 def find_fault(curve: Curve) -> str | None:

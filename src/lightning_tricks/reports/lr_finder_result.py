@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lightning_tricks.functional.range_test import METHODS, Method, suggest
-from lightning_tricks.functional.sweep_curve import find_fault, read_curve, smooth
+from lightning_tricks.functional.sweep_curve import CONSTANT, PlannedFactors, find_fault, read_curve, smooth
 from lightning_tricks.reports.lr_sweep import describe_sweep, plot_sweep
 from lightning_tricks.reports.text_and_figure import text_and_figure
 
@@ -24,6 +24,7 @@ class LRFinderResult:
         method: the requested rule.
         smoothing: the weight of the previous losses in ``smoothed``.
         planned_steps: optimizer steps of the planned training; ``None`` if unknown.
+        factors: the mean and the highest multiplier of the rate that the schedules of that training plan.
         trials: with ``refine``, the rates of the trial trainings and their final losses.
 
     Example:
@@ -41,6 +42,7 @@ class LRFinderResult:
     method: str = "auto"
     smoothing: float = 0.9
     planned_steps: int | None = None
+    factors: PlannedFactors = CONSTANT
     trials: list[tuple[float, float]] = field(default_factory=list)
 
     @property
@@ -60,7 +62,7 @@ class LRFinderResult:
         Raises:
             ValueError: an unknown rule.
         """
-        return suggest(self.lrs, self.losses, method, self.smoothing, self.planned_steps).lr
+        return suggest(self.lrs, self.losses, method, self.smoothing, self.planned_steps, self.factors).lr
 
     def __str__(self) -> str:
         return describe_sweep(self.lrs, self.smoothed, self.suggestion, self.reason, self.trials)
@@ -87,10 +89,12 @@ class LRFinderResult:
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers, strings and lists."""
         plain = asdict(self)
-        return {**plain, "trials": [list(trial) for trial in self.trials], "smoothed": self.smoothed}
+        lists = {"trials": [list(trial) for trial in self.trials], "factors": list(self.factors)}
+        return {**plain, **lists, "smoothed": self.smoothed}
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "LRFinderResult":
         """Create the result from the output of :meth:`to_dict`."""
         kept = {name: value for name, value in plain.items() if name != "smoothed"}
-        return cls(**{**kept, "trials": [(lr, loss) for lr, loss in kept["trials"]]})
+        factors = PlannedFactors(*kept.get("factors", CONSTANT))
+        return cls(**{**kept, "factors": factors, "trials": [(lr, loss) for lr, loss in kept["trials"]]})

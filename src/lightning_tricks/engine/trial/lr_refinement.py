@@ -22,8 +22,9 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
         steps: maximum number of steps per trial.
         budget: total number of steps of all trials.
     """
-    lr, planned = result.suggestion, result.planned_steps
-    assert lr is not None
+    assert result.suggestion is not None
+    mean, planned = result.factors.mean, result.planned_steps
+    lr = result.suggestion * mean  # trials have a constant rate
     steps = min(steps, planned or steps)  # a trial as long as the whole training is the best evidence
     run.rewind()  # the weights at the end of the sweep are arbitrary
     validates = validation_loss(run.trainer, run.module, limit=1) is not None
@@ -50,6 +51,9 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
                 f"; a training of {length} needs a smaller rate than a short trial, so the suggestion {moves} "
                 f"instead of {best:.2g}"
             )
+        if mean != 1:
+            found /= mean
+            reason += f"; the schedule multiplies the rate by {mean:.2g} on average, so its base is {found:.2g}"
     return LRFinderResult.from_dict({**result.to_dict(), "suggestion": found, "reason": reason, "trials": trials})
 
 
