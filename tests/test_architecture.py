@@ -51,7 +51,11 @@ MAY_DRAW = {("sweeps", "reports"), ("doctor/show", "reports")}
 FAMILIES = {
     "lr_schedule": {file.stem for file in FILES if "(NamedSchedule)" in file.read_text(encoding="utf-8")},
     "doctor": {"placement_check"},
-    "lr_finder": {"find_batch_size", "find_lr"},
+    "lr_finder": {"find_batch_size", "find_lr", "auto_tricks"},
+    "early_stopping": {"auto_tricks"},
+    "gradient_clipping": {"auto_tricks"},
+    "run_report": {"auto_tricks"},
+    "warmup_stable_decay": {"auto_tricks"},
 }
 """Callbacks that other callbacks may import, and which."""
 
@@ -240,7 +244,7 @@ def test_a_planted_long_file_and_a_planted_empty_name_are_caught() -> None:
     assert not misnamed("durations")
 
 
-BESIDE_CALLBACKS = {"find_batch_size", "find_lr", "lr_preview"}
+BESIDE_CALLBACKS = {"auto_tricks", "find_batch_size", "find_lr", "lr_preview"}
 """Files of the room `callbacks` that hold a public function instead of a callback."""
 
 
@@ -249,7 +253,7 @@ def homeless(stems: set[str], homes: set[str]) -> set[str]:
     return stems - homes - BESIDE_CALLBACKS - {"__init__"}
 
 
-def test_the_room_of_the_callbacks_holds_public_callbacks_and_three_functions() -> None:
+def test_the_room_of_the_callbacks_holds_public_callbacks_and_four_functions() -> None:
     public = {name: getattr(lightning_tricks, name) for name in lightning_tricks.__all__}
     callbacks = {name for name, value in public.items() if isinstance(value, type) and issubclass(value, Callback)}
     homes = {lightning_tricks._HOMES[name].rpartition(".")[2] for name in callbacks}

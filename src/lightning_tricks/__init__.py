@@ -62,6 +62,7 @@ _HOMES = {
     "ZClip": "callbacks.z_clip",
     "adaptive_clip_": "functional.clipping",
     "assert_healthy": "doctor.judging.assert_healthy",
+    "auto_tricks": "callbacks.auto_tricks",
     "binary_focal_loss": "functional.focal_losses",
     "cache_features": "data.cache_features",
     "class_weights": "data.sampling",
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
         AdaptiveGradientClipping as AdaptiveGradientClipping,
     )
     from lightning_tricks.callbacks.auto_clip import AutoClip as AutoClip
+    from lightning_tricks.callbacks.auto_tricks import auto_tricks as auto_tricks
     from lightning_tricks.callbacks.batch_augment import BatchAugment as BatchAugment
     from lightning_tricks.callbacks.cosine_decay import CosineDecay as CosineDecay
     from lightning_tricks.callbacks.cosine_warm_restarts import CosineWarmRestarts as CosineWarmRestarts

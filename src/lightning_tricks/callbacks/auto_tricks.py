@@ -1,0 +1,65 @@
+"""Auto tricks: the callbacks of the recipe ``auto``, for a module of which nothing but its optimizer is known."""
+
+from typing import Literal
+
+from lightning.pytorch import Callback
+
+from lightning_tricks.callbacks.early_stopping import EarlyStopping
+from lightning_tricks.callbacks.gradient_clipping import GradientClipping
+from lightning_tricks.callbacks.lr_finder import LRFinder
+from lightning_tricks.callbacks.run_report import RunReport
+from lightning_tricks.callbacks.warmup_stable_decay import WarmupStableDecay
+from lightning_tricks.core.arguments import check_flag
+from lightning_tricks.core.durations import Duration
+
+_SWEEP = 88  # steps over seven decades, as dense as the hundred of the finder over eight
+_NEVER = 1_000_000  # checks: the schedule needs its whole length
+
+
+def auto_tricks(
+    monitor: str = "val_loss",
+    *,
+    mode: Literal["min", "max"] = "min",
+    warmup: Duration = "0.05dur",
+    decay: Duration = "0.2dur",
+    max_norm: float = 1.0,
+    refine: int | str = 0,
+    replace_scheduler: bool = False,
+    report: bool = True,
+) -> list[Callback]:
+    """Return the callbacks that train well without tuning: the packaged recipe ``auto`` for a Trainer.
+
+    A learning rate found before the first step, for the length and the schedule of the run; a warm-up, a constant phase
+    and a decay to zero; clipping; and the weights of the best validation score. The search costs up to 88
+    optimizer steps. The page "Evidence" shows what each part is worth.
+
+    Use when: a module is trained for the first time, with any optimizer that has a learning rate, and the length of the
+    run is known (``max_epochs`` or ``max_steps``).
+
+    Args:
+        monitor: key of the logged metric that chooses the weights; if it is not logged, a warning is issued and the
+            final weights are kept.
+        mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
+        warmup: length of the linear warm-up, a Duration.
+        decay: length of the decay at the end, a Duration > 0.
+        max_norm: bound of the gradient norm, > 0.
+        refine: length of each trial of the search, as :class:`LRFinder`; 0: no trials.
+        replace_scheduler: drop the scheduler that the module returns instead of raising an error.
+        report: also write the report of the run (:class:`RunReport`).
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is out of range; at fit start, the length of the run is not known.
+
+    Example:
+        >>> trainer = Trainer(max_epochs=10, callbacks=auto_tricks())
+
+        With Hydra: ``recipes=auto``
+    """
+    tricks: list[Callback] = [
+        LRFinder(min_lr=1e-6, num_steps=_SWEEP, refine=refine),
+        WarmupStableDecay(decay, warmup=warmup, replace_scheduler=replace_scheduler),
+        GradientClipping(max_norm),
+        EarlyStopping(monitor, patience=_NEVER, mode=mode, strict=False, check_finite=False),
+    ]
+    return [*tricks, RunReport()] if check_flag("report", report) else tricks
