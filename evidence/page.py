@@ -150,7 +150,7 @@ def sentence(method: str, effects: Sequence[Mean]) -> str:
     Example:
         >>> none = Mean(1.01, 0.02, 1.1, "x", {"x": 1.1}, 5)
         >>> sentence("with `ZClip` instead", [none, none])
-        'with `ZClip` instead: AdamW 1.01 ± 0.02, SGD 1.01 ± 0.02: makes no difference.'
+        'with `ZClip` instead: AdamW 1.01 ± 0.02, SGD 1.01 ± 0.02: no difference on average.'
     """
     shown = ", ".join(f"{o} {e.mean:.2f} ± {e.mean * e.error:.2f}" for o, e in zip(OPTIMIZERS, effects, strict=True))
     return f"{method}: {shown}: {_verdict(method, effects)}."
@@ -161,18 +161,21 @@ def _verdict(method: str, effects: Sequence[Mean]) -> str:
     taken = method.startswith("without")
     worth, useless = ("the part is worth it", "the part does harm") if taken else ("it does harm", "it is worth it")
     if signs == [0, 0]:
-        spread = max(max(e.tasks.values()) for e in effects)
-        task = next(name for e in effects for name, value in e.tasks.items() if value == spread)
-        lost = f", but {'taking it costs' if taken else 'it costs'} {spread:.2f} on “{task}”" if spread > 1.25 else ""
-        return f"makes no difference on average{lost}" if lost else "makes no difference"
+        lost = _dearest(effects)
+        subject = "leaving it out" if taken else "it"
+        return f"no difference on average, but {subject} costs {lost}" if lost else "no difference on average"
     if 1 in signs and -1 in signs:
         which = [worth if sign > 0 else useless for sign in signs]
         return "; ".join(f"with {o} {text}" for o, text in zip(OPTIMIZERS, which, strict=True))
     verdict = worth if 1 in signs else useless
     where = [o for o, sign in zip(OPTIMIZERS, signs, strict=True) if sign]
-    return (
-        verdict if len(where) == len(OPTIMIZERS) else f"{verdict} with {where[0]}, makes no difference with the other"
-    )
+    return verdict if len(where) == len(OPTIMIZERS) else f"{verdict} with {where[0]}, no difference with the other"
+
+
+def _dearest(effects: Sequence[Mean]) -> str:
+    """Name the task on which a change costs most, if it costs more than a quarter."""
+    optimizer, mean = max(zip(OPTIMIZERS, effects, strict=True), key=lambda pair: pair[1].worst)
+    return f"{mean.worst:.2f} on “{mean.worst_task}” with {optimizer}" if mean.worst > 1.25 else ""
 
 
 def write(rows: Sequence[Row]) -> None:

@@ -32,7 +32,7 @@ def read_recipes() -> list[Recipe]:
 
     Example:
         >>> [recipe.name for recipe in read_recipes()]
-        ['baseline', 'few_rows', ...]
+        ['auto', 'baseline', ...]
     """
     folder = files("lightning_tricks.conf").joinpath("recipes")
     entries = sorted(
