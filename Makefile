@@ -11,8 +11,10 @@ DEMO := $(VENV)/.demo
 INSTALLED := $(VENV)/.installed
 EXTRAS_demo := demo
 EXTRAS_installed := test,lint
+SITE := build/docs
+EXTRAS_site := docs
 
-.PHONY: demo sweep test lint tables bench bench-lr-finder bench-gradient-check gpu doctor-world evidence clean
+.PHONY: demo sweep test lint tables docs bench bench-lr-finder bench-gradient-check gpu doctor-world evidence clean
 
 demo: $(DEMO)
 	@echo "Training a small CNN on 1,797 handwritten digits: 30 epochs, the tricks of conf/train.yaml"
@@ -34,6 +36,12 @@ lint: $(INSTALLED)
 tables: $(INSTALLED)
 	$(BIN)/python docs/write_tables.py
 	$(BIN)/python tests/support/scripts/strategy_matrix.py --page
+
+# The site: build/docs/html, a folder for any static host. A warning is an error.
+docs: $(VENV)/.site
+	$(BIN)/python docs/builder/assemble.py $(SITE)
+	$(BIN)/python -m sphinx -q -j 2 -W --keep-going -c docs -d $(SITE)/doctrees $(SITE)/source $(SITE)/html
+	@echo "The site is in $(SITE)/html: open $(SITE)/html/index.html"
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/run.py

@@ -1,9 +1,9 @@
 """The pages say what is: their options and files exist, their Python runs."""
 
 import re
-from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pytest
@@ -18,7 +18,9 @@ import lightning_tricks
 ROOT = Path(__file__).parents[1]
 CONF = Path(lightning_tricks.__file__).parent / "conf"
 TEMPLATE = CONF.parent / "templates" / "project" / "README.md"
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").glob("*.md")), TEMPLATE]
+FOLDERS = ("*.md", "guide/*.md", "coming-from/*.md", "decisions/*.md")
+WRITTEN = [page for folder in FOLDERS for page in sorted((ROOT / "docs").glob(folder))]
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *WRITTEN, TEMPLATE]
 
 
 def name_of(page: Path) -> str:
@@ -91,7 +93,13 @@ class Data(L.LightningDataModule):
 def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One block after the other, with a model, data and a configuration of the reader's."""
     quiet = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    monkeypatch.setattr(L, "Trainer", partial(L.Trainer, **quiet))
+    trainer = L.Trainer
+
+    def short(**arguments: Any) -> L.Trainer:
+        """A silent Trainer for at most two epochs, as pages are about calls and not about results."""
+        return trainer(**{**arguments, **quiet, "max_epochs": min(arguments.get("max_epochs", 2), 2)})
+
+    monkeypatch.setattr(L, "Trainer", short)
     monkeypatch.chdir(tmp_path)
     clock = count(step=0.1).__next__  # a tenth of a second at each look: a minute passes in no time
     monkeypatch.setattr("lightning_tricks.engine.trial.batch_size_search.perf_counter", clock)

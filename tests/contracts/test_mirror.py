@@ -38,8 +38,8 @@ WITHOUT_MODULE = {
     "reports/test_notebooks.py": "each result as a notebook shows it",
 }
 """Test files that are about more or less than one module."""
-OF_THE_WHOLE = {"contracts", "gpu", "walks", "world"}
-"""Rooms of tests that walk all public names, devices, or programs of other people."""
+OF_THE_WHOLE = {"contracts", "gpu", "peers", "walks", "world"}
+"""Rooms of tests that walk all public names, devices, or other libraries and their programs."""
 
 FILES = sorted(file.relative_to(TESTS) for file in TESTS.rglob("test_*.py") if file.parent != TESTS)
 

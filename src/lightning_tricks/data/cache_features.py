@@ -59,7 +59,7 @@ def cache_features(
         progress: show a progress bar with the completed rows, the disk space and the reason for building.
 
     Returns:
-        The rows: ``(features, *other parts)``.
+        The rows, each ``(features, *other parts)``.
 
     Raises:
         TypeError: an argument has the wrong type, the model needs labels or several inputs, or parts are not tensors.

@@ -1,0 +1,62 @@
+"""Guide pages: run the Python blocks of the guide, and show what each prints and draws below it."""
+
+import contextlib
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from builder.markdown import code, figure
+from builder.pages import DOCS, relink, write
+
+_BLOCK = re.compile(r"^```python\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
+
+
+def write_guide_pages(target: Path, work: Path) -> None:
+    """Write every page of the guide with its output.
+
+    Args:
+        target: the source folder of the site.
+        work: the folder in which the blocks run.
+    """
+    for page in sorted((DOCS / "guide").glob("*.md")):
+        place = page.relative_to(DOCS)
+        text = relink(page.read_text(encoding="utf-8"), page, place, target)
+        write(target / place, with_output(text, page.stem, target / place.parent / "drawn", work / page.stem))
+
+
+def with_output(text: str, name: str, drawn: Path, work: Path) -> str:
+    """Return a page whose blocks were run one after the other, each followed by what it printed.
+
+    A block that assigns a Matplotlib figure to ``figure`` is followed by the picture.
+
+    Args:
+        text: the page.
+        name: the start of the names of the pictures.
+        drawn: the folder for the pictures.
+        work: the folder in which the blocks run.
+    """
+    space: dict[str, Any] = {"__name__": name}
+    drawn.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
+
+    def run(block: re.Match[str]) -> str:
+        space.pop("figure", None)
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(block[1], f"{name}.md", "exec"), space)
+        parts = [block[0]]
+        if output := printed.getvalue().strip("\n"):
+            parts.append(code("text", output) + "\n")
+        if "figure" in space:
+            file = f"{name}-{text[: block.start()].count('```python') + 1}.svg"
+            space["figure"].savefig(drawn / file, metadata={"Date": None})
+            parts.append(figure(f"drawn/{file}", "The figure that the lines above draw") + "\n")
+        return "\n".join(parts)
+
+    before = Path.cwd()
+    os.chdir(work)
+    try:
+        return _BLOCK.sub(run, text)
+    finally:
+        os.chdir(before)
