@@ -103,6 +103,26 @@ def test_pages_and_findings_that_few_rows_lead_to_name_the_option_for_it(code: s
     assert re.search(rf'"[^"\n]*tricks=\[[^\]]*{option}', module), "no finding names it"
 
 
+FUNCTIONS = {
+    "DAT008": ("class_weights", "focal_loss"),
+    "DAT014": ("train_val_split",),
+    "LOS004": ("suggest_loss",),
+    "LOS009": ("LossBalancer",),
+    "LOS011": ("suggest_loss",),
+    "TRF001": ("cache_features",),
+}
+
+
+@pytest.mark.parametrize("code", FUNCTIONS)
+def test_pages_and_findings_name_the_function_for_it(code: str) -> None:
+    rule = next(rule for rule in RULES if rule.code == code)
+    source = Path(inspect.getfile(rule.check)).read_text()
+    for name in FUNCTIONS[code]:
+        assert name in lt.__all__
+        assert name in rule.page
+        assert re.search(rf'"[^"\n]*lightning_tricks\.{name}', source), "no finding names it"
+
+
 def test_every_recipe_that_is_tried_next_exists() -> None:
     named = {name for file in FOLDER.rglob("*.py") for name in re.findall(r"\+recipes=(\w+)", file.read_text())}
     assert named <= {file.stem for file in (FOLDER.parents[1] / "conf" / "recipes").glob("*.yaml")}

@@ -15,9 +15,16 @@ class Augmented(Dataset):
         return torch.randn(4), torch.tensor(index % 3)
 
 
-def on_backbone(*, frozen: bool, data: Dataset | None = None, width: int = 200) -> dict:
+class Noise(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0.1 * torch.randn_like(x)
+
+
+def on_backbone(
+    *, frozen: bool, data: Dataset | None = None, width: int = 200, before: tuple[nn.Module, ...] = ()
+) -> dict:
     backbone = nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
-    model = lit(nn.Sequential(backbone.requires_grad_(not frozen), nn.Linear(width, 3)))
+    model = lit(nn.Sequential(*before, backbone.requires_grad_(not frozen), nn.Linear(width, 3)))
     return {"model": model, "train_dataloaders": loader(rows() if data is None else data)}
 
 
@@ -29,6 +36,31 @@ def a_frozen_backbone() -> dict:
 @sick("TRF001", "rows are the same")
 def a_wide_frozen_backbone() -> dict:
     return on_backbone(frozen=True, width=400)
+
+
+@sick("TRF001", "rows are the same")
+def a_frozen_backbone_behind_a_fixed_scale() -> dict:
+    return on_backbone(frozen=True, before=(nn.Flatten(), nn.Tanh()))
+
+
+@healthy("TRF001")
+def a_frozen_backbone_behind_random_noise() -> dict:
+    return on_backbone(frozen=True, before=(Noise(),))
+
+
+@healthy("TRF001")
+def a_frozen_backbone_behind_dropout() -> dict:
+    return on_backbone(frozen=True, before=(nn.Dropout(0.1),))
+
+
+@healthy("TRF001")
+def a_frozen_backbone_behind_a_layer_that_trains() -> dict:
+    return on_backbone(frozen=True, before=(nn.Linear(4, 4),))
+
+
+@healthy("TRF001")
+def a_frozen_backbone_whose_rows_are_augmented() -> dict:
+    return on_backbone(frozen=True, data=Augmented())
 
 
 @healthy("TRF001")

@@ -7,6 +7,7 @@ from lightning_tricks.doctor.facts.operations import LOSSES
 from lightning_tricks.doctor.facts.samples import what_uses_parts_of_rows
 from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
 
+_BALANCE = "CrossEntropyLoss(weight=lightning_tricks.class_weights(targets)), or lightning_tricks.focal_loss"
 _ROWS_PER_CLASS = 20
 """So many rows of each class are expected if all have the same size: chance then makes no class ten times smaller."""
 
@@ -59,7 +60,7 @@ def class_imbalance_in_run(
         f"class {counts.index(max(seen))} has {max(seen)} of {rows} rows in measured batches, class "
         f"{counts.index(min(seen))} {min(seen)}: more than {ratio:g} : 1"
     )
-    yield Symptom("train loader", message, "WeightedRandomSampler, or CrossEntropyLoss(weight=1 / counts)")
+    yield Symptom("train loader", message, _BALANCE)
 
 
 @rule("DAT008", "warning", kind="static", needs=("rows",), in_run=class_imbalance_in_run)
@@ -74,7 +75,8 @@ def class_imbalance(
     Why it matters:    the large classes dominate the loss; a model that never predicts the small classes looks good.
     Options:           ``ratio``: of the largest class to the smallest; ``least``: smaller sets are not judged;
                        ``single``: likewise, for a single class.
-    Try:               ``WeightedRandomSampler``, ``CrossEntropyLoss(weight=...)``, a score per class.
+    Try:               ``CrossEntropyLoss(weight=class_weights(targets))``, ``weighted_sampler`` or ``focal_loss`` of
+                       ``lightning_tricks``, and a score per class.
     False alarms:      retrieval and tagging: ignore the rule there.
     References:        Buda et al., A systematic study of the class imbalance problem, 2018.
     """
@@ -97,7 +99,7 @@ def class_imbalance(
             f"class {names[largest]} has {largest} of {rows.read} rows, class {names[smallest]} {smallest}: "
             f"more than {ratio:g} : 1"
         )
-        yield Symptom("train loader", message, "WeightedRandomSampler, or CrossEntropyLoss(weight=1 / counts)")
+        yield Symptom("train loader", message, _BALANCE)
 
 
 @rule("DAT011", "info", kind="static", needs=("rows",))

@@ -17,7 +17,7 @@ def split_size(
                        from training.
     Options:           ``low``, ``high``: the range of the share; ``large``: with more rows than this, the share is not
                        checked.
-    Try:               ``torch.utils.data.random_split(dataset, [0.8, 0.2])``.
+    Try:               ``lightning_tricks.train_val_split(dataset, 0.2, targets=...)``, stratified or by groups.
     False alarms:      data with a predefined split.
     References:        Guyon, A scaling law for the validation-set training-set size ratio, 1997.
     """
@@ -30,4 +30,4 @@ def split_size(
     share = val / (train + val)
     if train + val <= large and not low <= share <= high:
         message = f"{val} of {train + val} rows are for validation ({share:.1%}), outside [{low:.0%}, {high:.0%}]"
-        yield Symptom("val loader", message, "random_split(dataset, [0.8, 0.2])")
+        yield Symptom("val loader", message, "train, val = lightning_tricks.train_val_split(dataset, 0.2)")

@@ -97,7 +97,8 @@ def mse_on_classification(evidence: Evidence, *, classes: int = 20) -> Iterator[
     Why it matters:    the gradient vanishes where a prediction is confident and wrong; distances between class indices
                        have no meaning.
     Options:           ``classes``: integer targets with up to this number of distinct values count as class indices.
-    Try:               ``cross_entropy`` or ``binary_cross_entropy_with_logits`` on the logits.
+    Try:               ``cross_entropy`` or ``binary_cross_entropy_with_logits`` on the logits;
+                       ``lightning_tricks.suggest_loss(targets)`` says which.
     False alarms:      the Brier score, least-squares GANs; images of zeros and ones are left out.
     References:        Golik et al., Cross-Entropy vs. Squared Error Training, 2013.
     """
@@ -119,7 +120,11 @@ def mse_on_classification(evidence: Evidence, *, classes: int = 20) -> Iterator[
             )
         else:
             continue
-        yield Symptom(place_of(loss), message, "cross_entropy or binary_cross_entropy_with_logits, on the logits")
+        yield Symptom(
+            place_of(loss),
+            message,
+            "cross_entropy or binary_cross_entropy_with_logits, on the logits: lightning_tricks.suggest_loss(targets)",
+        )
 
 
 def _is_binary(found: Statistics) -> bool:

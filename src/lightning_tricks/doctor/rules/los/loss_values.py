@@ -117,7 +117,7 @@ def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0, penalty: f
                        the weights to zero.
     Options:           ``ratio``: the largest ratio between the largest and the smallest term; ``penalty``: the largest
                        ratio between the terms without the batch and the rest.
-    Try:               weight the terms so that their initial values are within a factor of ten.
+    Try:               ``lightning_tricks.LossBalancer``, or weights of your own: initial values within a factor of ten.
     False alarms:      terms that are near zero at the start by design, such as a KL term with a warm-up: hence info.
     References:        Kendall et al., Multi-Task Learning Using Uncertainty, 2018.
     """
@@ -137,7 +137,7 @@ def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0, penalty: f
         message = (
             f"terms of {min(sizes):.3g} and {max(sizes):.3g} are added: they differ by more than a factor of {ratio:g}"
         )
-        yield Symptom("loss", message, "a weight for each term")
+        yield Symptom("loss", message, "a weight for each term (lightning_tricks.LossBalancer)")
 
 
 def _sizes_without_and_with_the_batch(graph: Graph, places: list[int]) -> tuple[float, float]:
@@ -193,7 +193,8 @@ def target_dtype_or_range(evidence: Evidence) -> Iterator[Symptom]:
     Why it matters:    the call raises an error (on a GPU it ends the whole process), or the loss measures something
                        else.
     Try:               ``target.long()``; indices that start at 0; as many outputs as classes;
-                       ``binary_cross_entropy_with_logits`` for several labels.
+                       ``binary_cross_entropy_with_logits`` for several labels;
+                       ``lightning_tricks.suggest_loss(targets)`` names the loss that fits.
     False alarms:      soft labels, which are in [0, 1], are left out.
     References:        PyTorch documentation, ``CrossEntropyLoss``.
     """
@@ -212,7 +213,7 @@ def target_dtype_or_range(evidence: Evidence) -> Iterator[Symptom]:
                 message = (
                     f"`{loss.op}` received zeros and ones with {found.mean * classes:.3g} ones in a row on average"
                 )
-                remedy = "binary_cross_entropy_with_logits, for labels that do not exclude each other"
+                remedy = "binary_cross_entropy_with_logits for several labels: lightning_tricks.suggest_loss(targets)"
                 yield Symptom(place_of(loss), message, remedy, "warning")
         elif found.low < 0 or found.high >= classes:
             message = f"`{loss.op}` has {classes} classes and targets in [{found.low:g}, {found.high:g}]"
