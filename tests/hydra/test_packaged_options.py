@@ -1,11 +1,13 @@
-"""Options that are not ours to define: Lightning's callbacks and strategies. Their keys exist, each is explained."""
+"""Options that are not our callbacks (Lightning's callbacks, strategies, losses): each key exists and is explained."""
 
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hydra.utils import get_class, instantiate
+import torch
+from hydra.utils import get_class, get_object, instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 from tiny import Net, trainer
@@ -20,6 +22,7 @@ THEIRS = [
     path for path in sorted((CONF / "tricks").glob("*.yaml")) if "_target_: lightning_tricks." not in path.read_text()
 ]
 STRATEGIES = sorted((CONF / "lt_strategy").glob("*.yaml"))
+LOSSES = sorted((CONF / "lt_loss").glob("*.yaml"))
 OPTIMIZERS = [*sorted((DEMO / "optimizer").glob("*.yaml")), *sorted((DEMO / "scheduler").glob("*.yaml"))]
 
 
@@ -27,7 +30,7 @@ def name_of(path: Path) -> str:
     return path.stem
 
 
-@pytest.mark.parametrize("path", [*THEIRS, *STRATEGIES, *OPTIMIZERS], ids=name_of)
+@pytest.mark.parametrize("path", [*THEIRS, *STRATEGIES, *LOSSES, *OPTIMIZERS], ids=name_of)
 def test_every_key_is_explained(path: Path) -> None:
     lines = path.read_text().splitlines()
     assert any(line.startswith("# ") and len(line) > 30 for line in lines)
@@ -140,3 +143,60 @@ def test_the_demos_optimizers_and_schedulers_are_built_for_its_model(
         assert made["lr_scheduler"]["interval"] == "epoch"
     else:
         assert made.param_groups[0]["lr"] == cfg.model.lr
+
+
+def with_numbers(path: Path) -> Any:
+    """The option's node, with 5 wherever it needs a number of its user."""
+    node = OmegaConf.load(path)
+    for name in node:
+        for key in [key for key in node[name] if OmegaConf.is_missing(node[name], key)]:
+            node[name][key] = 5
+    return node
+
+
+@pytest.mark.parametrize("path", LOSSES, ids=name_of)
+def test_a_loss_lands_in_the_model_has_only_known_keys_and_gives_a_gradient(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "app.yaml").write_text("model: {lr: 0.1}\n")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        assert "lr" in compose("app", overrides=[f"+lt_loss={path.stem}"]).model
+        assert set(compose("app", overrides=[f"+lt_loss@net={path.stem}"]).net) == set(OmegaConf.load(path))
+    node = with_numbers(path)
+    for name in node:
+        known = inspect.signature(get_object(node[name]["_target_"])).parameters
+        assert set(node[name]) - {"_target_", "_partial_"} <= set(known)
+    made = instantiate(node)
+    rows = torch.randn(10, 5, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    classes = torch.arange(10) % 5
+    inputs: tuple[Any, ...] = {
+        "balanced": ({"main": rows.square().mean(), "auxiliary": rows.abs().mean()},),
+        "binary_focal": (rows, (rows.detach() > 0.5).float()),
+        "contrastive": (rows, rows.detach().flip(0), classes > 2),
+    }.get(path.stem, (rows, classes))
+    if "miner" in made:
+        inputs = (*inputs, made.miner(*inputs))
+    loss = made.get("loss", made.get("center_loss"))(*inputs)
+    loss.backward()
+    assert loss.shape == ()
+    assert rows.grad is not None
+    assert 0 < rows.grad.norm() < float("inf")
+
+
+def test_a_mined_loss_of_an_option_trains_embeddings() -> None:
+    class Embedding(Net):
+        def __init__(self, criterion: Any, miner: Any) -> None:
+            super().__init__()
+            self.criterion, self.miner = criterion, miner
+            self.head = torch.nn.Linear(8, 3)
+
+        def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+            embeddings, target = self.head(self.body(batch[0])), (batch[0].sum(1) > 0).long()
+            return self.criterion(embeddings, target, self.miner(embeddings, target))
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None: ...
+
+    made = instantiate(OmegaConf.load(CONF / "lt_loss" / "triplet.yaml"))
+    net = Embedding(made.loss, made.miner)
+    before = net.head.weight.detach().clone()
+    trainer(max_epochs=2).fit(net)
+    assert net.head.weight.isfinite().all()
+    assert not torch.equal(net.head.weight, before)
