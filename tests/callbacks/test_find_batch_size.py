@@ -16,7 +16,15 @@ from tiny import Endless, Net, OtherNet, StatefulLoader, same, trainer, weights
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
-from lightning_tricks import BatchSizeResult, CosineDecay, LRFinder, find_batch_size
+from lightning_tricks import (
+    BatchAugment,
+    BatchSizeResult,
+    CosineDecay,
+    LRFinder,
+    MixUp,
+    NormalizeInputs,
+    find_batch_size,
+)
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.trial import batch_size_search
 from lightning_tricks.engine.trial.trial_run import TrialRun
@@ -330,3 +338,33 @@ def test_two_processes_decide_together_and_train_on_as_without(tmp_path: Any) ->
     assert found == ranks[1][0]["found"], "one process is slower, and one runs out of memory"
     assert [trial["state"] for trial in found["trials"]] == ["completed", "completed", "out of memory"]
     assert found["trials"][0]["rows"] == found["trials"][0]["steps"] * 8 * 2
+
+
+def test_it_sees_normalized_augmented_and_mixed_batches_and_leaves_their_draws_as_they_were() -> None:
+    seen: list[Tensor] = []
+    looked: list[Tensor] = []
+
+    class Watched(Validated):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            seen.append(batch[0].clone())
+            return super().training_step(batch, batch_idx)
+
+    def run(look: bool) -> dict[str, Any]:
+        torch.manual_seed(1), random.seed(1), np.random.seed(1)
+        net, rows = Watched(), TensorDataset(100 * X + 50, DATA.tensors[1])
+        train = DataLoader(rows, 8, shuffle=True, generator=torch.Generator().manual_seed(5))
+        tricks = [MixUp(1.0), BatchAugment(lambda x: x + 0.1 * torch.randn_like(x)), NormalizeInputs()]
+        runner = trainer(*tricks, max_epochs=1)
+        if look:
+            val = DataLoader(rows, 32)
+            find(net, train, val_dataloaders=val, trainer=runner, monitor="val_error")
+            looked.extend(seen)
+            assert torch.cat(looked).abs().max() < 6, "normalized"
+            steps = [set(each.flatten().tolist()) for each in looked]
+            assert not steps[0] & steps[1], "augmented and mixed anew in each step"
+        seen.clear()
+        runner.fit(net, train, DataLoader(rows, 32))
+        return {**end_state(runner, net), "seen": list(seen)}
+
+    assert same(run(look=True), run(look=False))
+    assert looked

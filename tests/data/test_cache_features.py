@@ -197,7 +197,7 @@ def in_a_child(work: Callable[[], object]) -> int:
 
 
 def test_a_killed_writer_leaves_a_whole_cache_or_none_and_is_continued(tmp_path: Path) -> None:
-    """Kills at random moments; between two kills a reader looks at what is there."""
+    """A hundred kills at random moments; between two kills a reader looks at what is there."""
     drawn, whole, dataset = random.Random(0), 0, data(48)
     expected = {seed: build(tmp_path / f"e{seed}", Backbone(seed), dataset) for seed in (0, 1)}
 
@@ -207,7 +207,7 @@ def test_a_killed_writer_leaves_a_whole_cache_or_none_and_is_continued(tmp_path:
     start = time.perf_counter()
     os.waitpid(in_a_child(lambda: build(tmp_path / "first", Backbone(0), dataset, shard_rows=12)), 0)
     needed = time.perf_counter() - start
-    for kill in range(30):
+    for kill in range(100):
         seed = kill // 8 % 2  # weights that change now and then, so that a cache is replaced
         child = in_a_child(lambda seed=seed: build(tmp_path, Backbone(seed), dataset, shard_rows=12))
         time.sleep(drawn.uniform(0, needed))
