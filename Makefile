@@ -72,6 +72,7 @@ evidence: $(INSTALLED)
 	$(BIN)/python -m pip install -q --no-deps -r evidence/requirements.txt
 	OMP_NUM_THREADS=1 $(BIN)/python evidence/run.py $(if $(QUICK),--quick)
 	$(if $(QUICK),,$(BIN)/python evidence/few_rows.py)
+	$(if $(QUICK),,PYTHONPATH=examples $(BIN)/python evidence/transfer.py)
 
 clean:
 	rm -rf $(VENV) $(WORLD) $(GPU) gpu-results outputs multirun

@@ -49,12 +49,16 @@ class Task:
         train: rows; of a classification, of each class.
         val: likewise.
         classes: 0 for a regression.
+        shape: of a row; an image has its channel first, so that its pixels share one mean and deviation.
+        variants: the names of those that are measured; none: all.
     """
 
     load: Callable[[], Any]
     train: int
     val: int
     classes: int = 0
+    shape: tuple[int, ...] = (-1,)
+    variants: tuple[str, ...] = ()
 
 
 TASKS = {
@@ -62,6 +66,9 @@ TASKS = {
     "diabetes": Task(lambda: datasets.load_diabetes(scaled=False), 60, 30),
     "breast cancer": Task(datasets.load_breast_cancer, 20, 10, 2),
     "wine": Task(datasets.load_wine, 10, 5, 3),
+    "digits as images": Task(
+        datasets.load_digits, 10, 5, 10, (1, 8, 8), ("base", "`NormalizeInputs()`", "recipe `few_rows`")
+    ),
 }
 
 Parts = Callable[[Task], list[L.Callback]]
@@ -98,7 +105,7 @@ def split(task: Task, seed: int) -> list[TensorDataset]:
     ends = (task.train, task.train + task.val)
     parts = [torch.cat(rows) for rows in zip(*(group.tensor_split(ends) for group in groups), strict=True)]
     target = y if task.classes else ((y - y[parts[0]].mean()) / y[parts[0]].std()).float()
-    return [TensorDataset(x[rows].float(), target[rows]) for rows in parts]
+    return [TensorDataset(x[rows].float().unflatten(1, task.shape), target[rows]) for rows in parts]
 
 
 class Learner(L.LightningModule):
@@ -106,10 +113,9 @@ class Learner(L.LightningModule):
 
     def __init__(self, features: int, classes: int) -> None:
         super().__init__()
+        hidden = [nn.Linear(features, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU()]
         ends = [] if classes else [nn.Flatten(0)]
-        self.net = nn.Sequential(
-            nn.Linear(features, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, classes or 1), *ends
-        )
+        self.net = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(64, classes or 1), *ends)
         self.loss: Any = F.cross_entropy if classes else F.mse_loss
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
@@ -137,7 +143,7 @@ def test_score(task: Task, variant: str, seed: int) -> float:
     """Fit once and return the accuracy, or R², of all rows that chose nothing."""
     train, val, test = split(task, seed)
     L.seed_everything(seed, verbose=False)
-    model, callbacks = Learner(train.tensors[0].shape[1], task.classes), VARIANTS[variant](task)
+    model, callbacks = Learner(train.tensors[0][0].numel(), task.classes), VARIANTS[variant](task)
     trainer = L.Trainer(
         accelerator="cpu",
         max_epochs=EPOCHS,
@@ -168,7 +174,7 @@ def run() -> None:
         RESULTS.write_text("data,variant,seed,score\n")
     for seed in range(SEEDS):
         for name, task in TASKS.items():
-            for variant in VARIANTS:
+            for variant in task.variants or VARIANTS:
                 if (name, variant, seed) not in done:
                     score = test_score(task, variant, seed)
                     with RESULTS.open("a", newline="") as file:
@@ -184,8 +190,8 @@ def table() -> str:
         cells = []
         for name in TASKS:
             found = [scores[name, variant, seed] for seed in range(SEEDS) if (name, variant, seed) in scores]
-            error = statistics.stdev(found) / len(found) ** 0.5
-            cells.append(f"{statistics.mean(found):.3f} ± {error:.3f}")
+            error = statistics.stdev(found) / len(found) ** 0.5 if found else 0.0
+            cells.append(f"{statistics.mean(found):.3f} ± {error:.3f}" if found else "")
         lines.append(f"| {variant} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -237,7 +237,10 @@ class Empty(IterableDataset):
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        (Batches(torch.tensor([[1.0, torch.nan, 2.0, torch.inf]])), "Features 1, 3 of the input contain NaN"),
+        (
+            Batches(torch.tensor([[1.0, torch.nan, 2.0, torch.inf]])),
+            "must be finite, got NaN or infinity in features 1, 3",
+        ),
         (Batches(torch.eye(4).to_sparse()), "sparse input"),
         (Batches(torch.ones(2, 4), torch.ones(2, 5)), "changes between batches: 4, then 5"),
         (DataLoader(Empty(), 8), "the training loader is empty"),

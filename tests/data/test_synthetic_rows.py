@@ -81,7 +81,7 @@ def test_a_copy_has_the_form_of_its_row(make: Any) -> None:
         ([(torch.tensor([1, 2]), 0)], {}, TypeError, "floating-point tensor or array, got torch.int64 in row 0"),
         ([("text", 0)], {}, TypeError, "got str in row 0"),
         ([torch.zeros(2), torch.zeros(3)], {}, ValueError, r"one shape, got \(2,\) and, in row 1, \(3,\)"),
-        ([torch.tensor([float("nan")])], {}, ValueError, "must be finite"),
+        ([torch.zeros(1), torch.tensor([float("nan")])], {}, ValueError, "`dataset` must be finite.*in row 1"),
         ([()], {}, ValueError, "at least one entry"),
         ([torch.zeros(2)], {"copies": 0}, ValueError, "`copies` must be at least 1, got 0"),
         ([torch.zeros(2)], {"scale": 0.0}, ValueError, "`scale` must be finite and > 0"),

@@ -49,7 +49,7 @@ def test_padding_is_left_alone_and_the_pass_can_be_limited() -> None:
         ([], "The loader is empty"),
         ([torch.ones(2, 4)], "num_features=3, but the input has 4"),
         ([torch.ones(2, 3), torch.ones(2, 4)], "changes between batches: 3, then 4"),
-        ([torch.tensor([[1.0, torch.nan, 2.0]])], "Feature 1 of the input contain NaN"),
+        ([torch.tensor([[1.0, torch.nan, 2.0]])], "The input must be finite, got NaN or infinity in feature 1 of"),
         ([torch.eye(3).to_sparse()], "sparse"),
         ([torch.tensor([1, 2])], "no floating-point tensor"),
     ],

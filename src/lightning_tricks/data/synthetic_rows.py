@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lightning_tricks.core.arguments import check_count, check_number
-from lightning_tricks.data.checked_rows import as_classes, as_table, as_tensor, check_finite
+from lightning_tricks.data.checked_rows import as_classes, as_table, as_tensor
 from lightning_tricks.data.first_entry import first_entry, with_first_entry
 
 
@@ -79,10 +79,11 @@ def _standard_deviation(dataset: Any) -> Tensor:
                 f"All inputs of `dataset` must have one shape, got {tuple(mean.shape)} and, in row {i}, "
                 f"{tuple(inputs.shape)}; crop or pad them first."
             )
+        if not bool(inputs.isfinite().all()):
+            raise ValueError(f"`dataset` must be finite, got NaN or infinity in row {i}; drop or fill it.")
         delta = inputs - mean
         mean = mean + delta / (i + 1)
         squares = squares + delta * (inputs - mean)
-    check_finite("dataset", (squares / len(dataset)).view(1, -1))
     return (squares / len(dataset)).sqrt()
 
 

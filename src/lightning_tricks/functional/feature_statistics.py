@@ -95,7 +95,10 @@ def merge_features(parts: Iterable[FeatureStatistics]) -> FeatureStatistics:
 
 def _merge_two(a: FeatureStatistics, b: FeatureStatistics) -> FeatureStatistics:
     if a.mean.shape != b.mean.shape:
-        raise ValueError(f"The number of features changes between batches: {len(a.mean)}, then {len(b.mean)}.")
+        raise ValueError(
+            f"The number of features changes between batches: {len(a.mean)}, then {len(b.mean)}. Crop or pad the "
+            "rows, or give the dimension of the features as `dim`: -1 for sequences (N, L, C)."
+        )
     count = a.count + b.count
     if not count:
         return a

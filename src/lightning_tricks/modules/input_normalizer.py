@@ -147,8 +147,8 @@ def check_statistics(statistics: FeatureStatistics, source: str) -> FeatureStati
     features = nonfinite_features(statistics)
     if features:
         raise ValueError(
-            f"{name_features(features).capitalize()} of the input contain NaN or infinite values in {source}. Replace "
-            "them in the dataset, or give `mask` if they are padding."
+            f"The input must be finite, got NaN or infinity in {name_features(features)} of {source}. Replace them in "
+            "the dataset, or give `mask` if they are padding."
         )
     return statistics
 
