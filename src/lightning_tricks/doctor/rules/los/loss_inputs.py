@@ -98,7 +98,7 @@ def mse_on_classification(evidence: Evidence, *, classes: int = 20) -> Iterator[
                        have no meaning.
     Options:           ``classes``: integer targets with up to this number of distinct values count as class indices.
     Try:               ``cross_entropy`` or ``binary_cross_entropy_with_logits`` on the logits;
-                       ``lightning_tricks.suggest_loss(targets)`` says which.
+                       ``lightning_tricks.suggest_loss(targets)`` names the one that fits.
     False alarms:      the Brier score, least-squares GANs; images of zeros and ones are left out.
     References:        Golik et al., Cross-Entropy vs. Squared Error Training, 2013.
     """
