@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,17 @@ def test_manual_optimization_with_two_optimizers_is_cut_too() -> None:
     first = [rates[0] for index, rates in net.trace if index == 0]
     assert first == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.005, 0.005])
     assert [rates[0] for index, rates in net.trace if index == 1] == pytest.approx([0.1, 0.1, 0.05])
+
+
+def test_bests_within_the_noise_of_the_metric_are_stated_with_a_min_delta_that_ignores_them() -> None:
+    noise = torch.randn(40, generator=torch.Generator().manual_seed(0)).tolist()
+    drifting = [1 - 0.005 * i + 0.02 * value for i, value in enumerate(noise)]
+    callback = ReduceLROnPlateau("score", patience=99)
+    fit_scripted(Scripted(drifting), callback, max_epochs=40)
+    sentence = callback.summary_sentences()[-1]
+    assert re.match(r"\d+ of \d+ new bests gained less than the noise of score, about 0\.0\d+, and each", sentence)
+    assert "`min_delta=0.02` ignores them" in sentence
+    for scores, min_delta in ((drifting, 0.05), ([0.9**i for i in range(40)], 0.0)):
+        callback = ReduceLROnPlateau("score", patience=99, min_delta=min_delta)
+        fit_scripted(Scripted(scores), callback, max_epochs=40)
+        assert callback.summary_sentences()[-1] == "0 reductions."

@@ -9,7 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_tricks.functional.plateau import PlateauState, at_floor, is_better, observe, worst
+from lightning_tricks.functional.plateau import (
+    PlateauState,
+    at_floor,
+    count_lucky_bests,
+    is_better,
+    observe,
+    score_noise,
+    worst,
+)
 
 GRID = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, 2.0, math.nan, math.inf, -math.inf])
 SCORES = st.lists(GRID | st.floats(-10, 10), max_size=200)
@@ -154,3 +162,20 @@ def test_the_state_is_frozen_and_plain() -> None:
     with pytest.raises(FrozenInstanceError):
         PlateauState().wait_count = 1  # type: ignore[misc]
     assert PlateauState(**asdict(PlateauState(0.5, 3))) == PlateauState(0.5, 3)
+
+
+@pytest.mark.parametrize(("sigma", "slope"), [(0.01, 0.0), (1.0, -0.2), (10.0, 1.0)])
+def test_the_noise_of_scores_is_found_under_a_trend_and_a_jump(sigma: float, slope: float) -> None:
+    noise = sigma * torch.randn(300, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    scores = [slope * i + 100 * (i > 150) + value for i, value in enumerate(noise.tolist())]
+    found = score_noise(scores)
+    assert found is not None
+    assert 0.7 * sigma < found < 1.4 * sigma
+    assert score_noise(scores[:7]) is None
+
+
+def test_bests_within_the_noise_are_counted_in_both_modes() -> None:
+    scores = [1.0, 0.99, 0.5, 0.6, 0.49, math.nan, 0.48]
+    assert count_lucky_bests(scores, 0.05) == (3, 4)
+    assert count_lucky_bests([-score for score in scores], 0.05, "max") == (3, 4)
+    assert count_lucky_bests([], 0.05) == (0, 0)

@@ -24,10 +24,11 @@ from lightning_tricks.engine.watch.metric_reader import Reading
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
 from lightning_tricks.engine.watch.watch_plan import plan_rule
 from lightning_tricks.functional.learning_rates import Factor
-from lightning_tricks.functional.plateau import at_floor, observe
+from lightning_tricks.functional.plateau import at_floor, count_lucky_bests, observe, score_noise
 from lightning_tricks.functional.run_plan import Fact
 
 _ROUNDING = 1e-9
+_FEWEST_LUCKY = 4
 
 
 class PlateauCheck(NamedTuple):
@@ -225,9 +226,21 @@ class ReduceLROnPlateau(MetricWatcher, LRContributor):
         }
 
     def summary_sentences(self) -> list[str]:
-        """Return the path of the learning rate and the number of reductions."""
+        """Return the path of the learning rate, the number of reductions, and whether chance decided about them."""
         reductions = f"{self.num_reductions} reduction{'s' * (self.num_reductions != 1)}."
-        return [*self.lr_sentences(), reductions]
+        return [*self.lr_sentences(), reductions, *self._noise_sentences()]
+
+    def _noise_sentences(self) -> list[str]:
+        """Return a sentence if most new bests, each of which restarts the count, are smaller than the noise."""
+        scores = [check.score for check in self.history]
+        noise = score_noise(scores)
+        if noise is None or noise <= self.min_delta:
+            return []
+        lucky, bests = count_lucky_bests(scores, noise, self.mode)
+        if lucky < _FEWEST_LUCKY or 2 * lucky < bests:
+            return []
+        gained = f"{lucky} of {bests} new bests gained less than the noise of {self.monitor}, about {noise:.2g}"
+        return [f"{gained}, and each restarted the count: `min_delta={noise:.1g}` ignores them."]
 
     def plain_state(self) -> dict[str, Any]:
         """Return the state of the watch and the state that all LR callbacks share."""

@@ -4,6 +4,9 @@ One frozen state serves both rules. "No improvement in n checks: reduce and cont
 :func:`observe`; "no improvement in n checks: stop" omits it and reads ``wait_count``.
 """
 
+import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +16,9 @@ Mode = Literal["min", "max"]
 
 # 0.1 ** 3 is 0.0010000000000000002: a factor that differs from the floor only by rounding has reached it.
 _ROUNDING = 1e-9
+_FEWEST_SCORES = 8
+_NORMAL_MEDIAN = 0.6745
+"""The median of the absolute value of a standard normal variable."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,40 @@ def is_better(
     if min_delta == 0 or precision == torch.float64:
         return value < best - min_delta
     return value < _rounded(best - min_delta, precision) and _rounded(value + min_delta, precision) < best
+
+
+def score_noise(scores: Sequence[float]) -> float | None:
+    r"""Estimate the standard deviation of the noise in a series of scores; ``None`` for fewer than eight finite ones.
+
+    The second differences of a smooth trend are small, and those of independent noise have the variance
+    :math:`6 \sigma^2`; their median resists jumps such as those at a restart.
+
+    Example:
+        >>> round(score_noise([1.0, 1.2, 0.9, 1.1, 1.0, 0.8, 1.1, 0.9, 1.2]), 2)
+        0.21
+        >>> score_noise([2.0**-i for i in range(20)]) < 1e-3
+        True
+    """
+    values = [score for score in scores if math.isfinite(score)]
+    if len(values) < _FEWEST_SCORES:
+        return None
+    second = [abs(a - 2 * b + c) for a, b, c in zip(values, values[1:], values[2:], strict=False)]
+    return statistics.median(second) / (_NORMAL_MEDIAN * math.sqrt(6))
+
+
+def count_lucky_bests(scores: Sequence[float], noise: float, mode: Mode = "min") -> tuple[int, int]:
+    """Return how many new bests are better than the last one by less than the noise, and how many there are.
+
+    Example:
+        >>> count_lucky_bests([1.0, 0.5, 0.49, 0.6, 0.48], noise=0.1)
+        (2, 3)
+    """
+    best, gains = worst(mode), []
+    for score in scores:
+        if is_better(score, best, mode=mode):
+            gains.append(abs(score - best))
+            best = score
+    return sum(gain < noise for gain in gains), sum(math.isfinite(gain) for gain in gains)
 
 
 def worst(mode: Mode) -> float:
