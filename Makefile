@@ -73,6 +73,8 @@ evidence: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python evidence/run.py $(if $(QUICK),--quick)
 	$(if $(QUICK),,$(BIN)/python evidence/few_rows.py)
 	$(if $(QUICK),,PYTHONPATH=examples $(BIN)/python evidence/transfer.py)
+	$(if $(QUICK),,$(BIN)/python evidence/demo.py)
+	$(if $(QUICK),,$(BIN)/python evidence/worth.py)
 
 clean:
 	rm -rf $(VENV) $(WORLD) $(GPU) gpu-results outputs multirun

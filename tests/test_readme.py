@@ -1,6 +1,8 @@
 """The README's example runs, its table is generated, and it stays an entrance."""
 
+import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import lightning as L
@@ -14,6 +16,15 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_table_of_tricks_is_the_one_that_the_command_prints() -> None:
     assert render("README.md") == README, "run `make tables`"
+
+
+def test_the_numbers_of_the_demo_are_those_of_its_measurements() -> None:
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "evidence" / "demo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["demo"] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert f"{module.BEGIN}{module.sentence()}{module.END}" in README, "run `python evidence/demo.py --sentence`"
 
 
 def test_it_is_an_entrance_not_a_manual() -> None:

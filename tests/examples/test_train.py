@@ -31,16 +31,17 @@ def test_the_script_is_short_enough_to_copy() -> None:
 def test_the_demo_learns_and_writes_its_curves(tmp_path: Path) -> None:
     text = train(tmp_path, run_python=run_fresh)
     assert figure(text, "test accuracy") >= 0.97
-    assert re.search(r"Best val_loss .* restored\. LR \S+ -> \S+ highest \S+ [1-9]\d* reductions?\.", text)
+    assert re.search(r"Best val_loss .* restored\. LR \S+ -> \S+ highest \S+$", text, flags=re.MULTILINE)
+    assert "after a restart" not in text, "a combination of the demo's tricks is warned about"
     assert re.search(
-        r"^LRFinder: learning rate 0\.0\d+: .* 8\.2 times smaller suits a training of 510 steps",
+        r"^LRFinder: learning rate 0\.0\d+: .* times smaller suits a training of 510 steps",
         text,
         flags=re.MULTILINE,
     )
     assert (tmp_path / "run" / "curves" / "lr_finder.png").stat().st_size > 10_000
     assert (tmp_path / "run" / "curves" / "curves.png").stat().st_size > 10_000
     header = (tmp_path / "run" / "curves" / "metrics.csv").read_text().splitlines()[0]
-    for column in ("train_loss", "val_loss", "lr-SGD", "CosineWarmRestarts/schedule", "grad_norm"):
+    for column in ("train_loss", "val_loss", "lr-AdamW", "CosineWarmRestarts/schedule", "grad_norm"):
         assert column in header.split(",")
 
 
