@@ -223,6 +223,8 @@ HEALTHY: dict[str, tuple[list[Any], Pace]] = {
     "a polynomial": ([rate(polynomial_decay(30, power=2))], EPOCHS_30),
     "a schedule a little longer than the run": ([rate(cosine_decay(32))], EPOCHS_30),
     "an unbounded run with early stopping": ([stop(10), rate(inverse_sqrt_decay(), warmup=1)], UNBOUNDED),
+    "a rate that grows without bound": ([stop(3), rate(exponential_decay(1e30))], EPOCHS_30),
+    "a rate of zero": ([plateau(20), rate(piecewise_constant([5], [0, 0]))], EPOCHS_30),
     "no schedule": ([plateau(10), stop(60)], EPOCHS_30),
     "stages": ([stop(5), plateau(5, key="other"), ThawStages("U", Span(5, 500))][:1], EPOCHS_30),
     "a search before the run": ([RateSearch("LRFinder", (0, 3), (0,), 0)], EPOCHS_30),

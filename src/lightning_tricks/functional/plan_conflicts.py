@@ -81,7 +81,7 @@ def unfinished_fall(rate: RatePlan, pace: Pace) -> str | None:
     end = pace.end_on(rate.unit)
     if rate.fall_end is None or rate.multiplier is None or end is None or end >= rate.fall_end:
         return None
-    share = rate.last(end) / (max(rate.samples(rate.fall_end)) or 1.0)
+    share = rate.last(end) / max(rate.samples(rate.fall_end), default=1.0)
     if share <= _HIGH:
         return None
     return (
@@ -109,11 +109,11 @@ def high_end(rate: RatePlan, pace: Pace, keeps_best: bool) -> str | None:
 def idle_end(rate: RatePlan, pace: Pace) -> str | None:
     """Find a schedule that ends long before the run, at a learning rate of practically zero."""
     end = pace.end_on(rate.unit)
-    if rate.multiplier is None or end is None:
-        return None
     values = rate.samples(end)
+    if not values or end is None:
+        return None
     alive = last_time_above(values, _NEARLY_ZERO * max(values), end)
-    if max(values) == 0 or end - alive <= _IDLE_SHARE * end:
+    if end - alive <= _IDLE_SHARE * end:
         return None
     return (
         f"`{rate.name}` reduces the learning rate to less than {_NEARLY_ZERO:g} of its peak after about "
@@ -156,9 +156,9 @@ def patience_in_warmup(rule: PatientRule, rate: RatePlan, pace: Pace) -> str | N
 def double_decay(rule: PatientRule, rate: RatePlan, pace: Pace) -> str | None:
     """Find a plateau rule next to a schedule that decays to nearly zero."""
     end = pace.end_on(rate.unit)
-    if rule.action != "reduce" or rate.multiplier is None or rate.cycles is not None or end is None:
-        return None
     values = rate.samples(end)
+    if rule.action != "reduce" or rate.cycles is not None or not values:
+        return None
     if values[-1] > _SMALL * max(values) or not rule.earliest.is_shorter_than(pace.end):
         return None
     return (
@@ -171,9 +171,9 @@ def double_decay(rule: PatientRule, rate: RatePlan, pace: Pace) -> str | None:
 def stop_before_decay(rule: PatientRule, rate: RatePlan, pace: Pace) -> str | None:
     """Find an early stopping that can end the run while the learning rate of a schedule with an end is still high."""
     end = pace.end_on(rate.unit)
-    if rule.action != "stop" or rate.multiplier is None or rate.fall_end is None or end is None:
-        return None
     values = rate.samples(end)
+    if rule.action != "stop" or rate.fall_end is None or end is None or not values:
+        return None
     high = pace.span(last_time_above(values, _HIGH * max(values), end), rate.unit)
     if values[-1] > _HIGH * max(values) or not rule.earliest.is_shorter_than(high):
         return None

@@ -161,10 +161,15 @@ class RatePlan:
     cycles: Cycles | None = None
     fall_end: float | None = None
 
-    def samples(self, end: float) -> list[float]:
-        """Return multipliers at equal distances, from the start of the run to just before its end."""
-        assert self.multiplier is not None
-        return [self.multiplier(end * i / _SAMPLES) for i in range(_SAMPLES)] + [self.last(end)]
+    def samples(self, end: float | None) -> list[float]:
+        """Return multipliers at equal distances, from the start of the run to just before its end.
+
+        The list is empty if the end or the schedule is unknown, or if the schedule has no finite peak.
+        """
+        if self.multiplier is None or end is None:
+            return []
+        values = [self.multiplier(end * i / _SAMPLES) for i in range(_SAMPLES)] + [self.last(end)]
+        return values if 0 < max(values) < math.inf else []
 
     def last(self, end: float) -> float:
         """Return the multiplier just before the end of the run, which may be a restart."""

@@ -181,6 +181,11 @@ def test_lengths_that_suit_each_other_are_silent(callbacks: list[Callback], argu
     assert warned_before_the_first_batch(*callbacks, **{"max_epochs": 30, **arguments}) == []
 
 
+def test_a_callback_of_another_origin_that_is_called_early_stopping_is_left_alone() -> None:
+    other = type("EarlyStopping", (Callback,), {})()
+    assert warned_before_the_first_batch(lt.ReduceLROnPlateau(), other, max_epochs=30) == []
+
+
 def test_a_finder_that_a_resumed_run_never_calls_is_warned_about(tmp_path: Path) -> None:
     saver = ModelCheckpoint(tmp_path, save_last=True)
     fit(saver, max_epochs=2)

@@ -8,7 +8,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_tricks.core.class_names import is_instance_of
 from lightning_tricks.engine.run.check_interval import check_interval
-from lightning_tricks.engine.run.lightning_internals import checks_at_epoch_end
+from lightning_tricks.engine.run.lightning_internals import checks_at_epoch_end, is_lightnings
 from lightning_tricks.functional.plan_conflicts import find_conflicts, reductions_left
 from lightning_tricks.functional.run_plan import Fact, Pace, PatientRule
 
@@ -74,8 +74,9 @@ def pace_of(run: Any) -> Pace:
 
 
 def _other_stops(run: Any, pace: Pace) -> list[Fact]:
-    """Return the early stoppings of Lightning itself."""
-    others = [cb for cb in run.trainer.callbacks if cb not in run.members and is_instance_of(cb, "EarlyStopping")]
+    """Return the early stoppings of Lightning itself; a class of another origin may share the name alone."""
+    strangers = [cb for cb in run.trainer.callbacks if not any(cb is member for member in run.members)]
+    others = [cb for cb in strangers if is_instance_of(cb, "EarlyStopping") and is_lightnings(cb)]
     return [
         PatientRule(
             f"Lightning's `EarlyStopping(monitor={stop.monitor!r}, patience={stop.patience})`",
@@ -94,6 +95,6 @@ def _keeps_best(callbacks: Iterable[Any]) -> bool:
     return any(
         getattr(callback, "restore_best", False)
         or is_instance_of(callback, *kept)
-        or (is_instance_of(callback, "ModelCheckpoint") and callback.monitor is not None)
+        or (is_instance_of(callback, "ModelCheckpoint") and getattr(callback, "monitor", None) is not None)
         for callback in callbacks
     )

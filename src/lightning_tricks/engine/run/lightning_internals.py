@@ -147,6 +147,11 @@ def validate_next(trainer: Any) -> Callable[[], None]:
     return withdraw
 
 
+def is_lightnings(early_stopping: Any) -> bool:
+    """Return whether an object has the attributes of Lightning's ``EarlyStopping``."""
+    return all(hasattr(early_stopping, name) for name in ("monitor", "mode", "patience", "_check_on_train_epoch_end"))
+
+
 def checks_at_epoch_end(early_stopping: Any) -> bool:
     """Return whether an ``EarlyStopping`` of Lightning's checks at the end of training epochs, not of validations."""
     return bool(early_stopping._check_on_train_epoch_end)

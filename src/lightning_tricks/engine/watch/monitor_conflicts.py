@@ -61,6 +61,6 @@ def _is_ours(callback: object) -> bool:
 
 
 def _of_kinds(trainer: Trainer, *names: str) -> list[Any]:
-    """Return the callbacks with these class names, from any package."""
+    """Return the callbacks with these class names and a monitor, from any package."""
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
-    return [cb for cb in callbacks if is_instance_of(cb, *names)]
+    return [cb for cb in callbacks if is_instance_of(cb, *names) and hasattr(cb, "monitor")]
