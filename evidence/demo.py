@@ -96,7 +96,7 @@ def run() -> None:
             result = measure(variant, seed)
             scores = [f"{value:.5f}" for value in vars(result).values()]
             with RESULTS.open("a", newline="") as file:
-                csv.writer(file).writerow([variant, seed, *scores])
+                csv.writer(file, lineterminator="\n").writerow([variant, seed, *scores])
 
 
 def trials(results: dict[tuple[str, int], Result]) -> list[str]:
