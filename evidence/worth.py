@@ -84,9 +84,10 @@ def of_evidence() -> dict[str, list[dict[str, Any]]]:
             mine = {key: value for key, value in logs.items() if key[1] == optimizer}
             means = [statistics.mean(found) for found in gains(mine, used, left_out, 2).values()]
             if len(means) > 1:
-                error = statistics.stdev(means) / len(means) ** 0.5
-                ratio = {"ratio": round(math.exp(statistics.mean(means)), 3), "error": round(error, 3)}
-                table[option].append({"where": optimizer, **ratio, "of": len(means), "page": "docs/evidence.md"})
+                ratio = math.exp(statistics.mean(means))
+                error = ratio * statistics.stdev(means) / len(means) ** 0.5
+                rounded = {"ratio": round(ratio, 3), "error": round(error, 3)}
+                table[option].append({"where": optimizer, **rounded, "of": len(means), "page": "docs/evidence.md"})
     return table
 
 
