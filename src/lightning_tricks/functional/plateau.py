@@ -141,7 +141,7 @@ def score_noise(scores: Sequence[float]) -> float | None:
 
     Example:
         >>> round(score_noise([1.0, 1.2, 0.9, 1.1, 1.0, 0.8, 1.1, 0.9, 1.2]), 2)
-        0.21
+        0.3
         >>> score_noise([2.0**-i for i in range(20)]) < 1e-3
         True
     """
