@@ -122,10 +122,8 @@ def sentence() -> str:
         f"{name} {_mean(found, 'test_loss', 3)} ({_mean(found, 'test_accuracy', 3)})"
         for name, found in compared.items()
     ]
-    text = (
-        f"Test loss (and accuracy), mean of {len(seeds)} seeds: {parts[0]}, {parts[1]}, {parts[2]}; the search draws "
-        "rate, weight decay and schedule, and chooses on the validation rows (`python evidence/demo.py`)."
-    )
+    start = f"Test loss (accuracy), mean of {len(seeds)} seeds: "
+    text = f"{start}{parts[0]}, {parts[1]}, {parts[2]} (`python evidence/demo.py`)."
     return textwrap.fill(text, 120, break_on_hyphens=False)
 
 
