@@ -60,11 +60,12 @@ gpu:
 	@$(PYTHON) -m pip install -q --no-deps --disable-pip-version-check --target $(GPU) $(or $(WHEEL),.)
 	@PYTHONPATH="$(CURDIR)/$(GPU)$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) benchmarks/gpu.py --device $(DEVICE) $(ARGS)
 
-# Models of other packages, in an environment of their own: tests/world/requirements.txt.
+# Models of other packages, in an environment of their own (tests/world/requirements.txt), and faults that peers show.
 doctor-world:
 	@test -x $(WORLD)/bin/python || $(PYTHON) -m venv $(WORLD)
 	$(WORLD)/bin/python -m pip install -q -c constraints.txt -e '.[test]' -r tests/world/requirements.txt
 	OMP_NUM_THREADS=1 $(WORLD)/bin/python tests/world/corpus/run.py
+	OMP_NUM_THREADS=1 $(WORLD)/bin/python tests/world/galleries/run.py
 
 # Scores of the tricks on data that packages ship; what evidence/*.csv holds is not measured again.
 # QUICK=1 prints the figures of one seed of four tasks and keeps nothing.

@@ -15,10 +15,11 @@ _CUTTING = words("relu relu6 leaky_relu threshold hardtanh hardswish")
 
 
 def measure_arguments(operation: Operation, given: Sequence[tuple[str, Tensor]]) -> list[tuple[Tensor, Statistics]]:
-    """Return the statistics of the arguments of a loss and of the input of a batch norm."""
-    if operation.op == "batch_norm":
-        given_to_norm = measure(given[0][1])
-        return [(given[0][1], given_to_norm)] if given_to_norm is not None else []
+    """Return the statistics of the arguments of a loss, of the input of a batch norm, and of an embedding's ids."""
+    if operation.op in ("batch_norm", "embedding"):
+        taken = next((tensor for key, tensor in given if key == "input"), given[0][1])
+        statistics = measure(taken)
+        return [(taken, statistics)] if statistics is not None else []
     if operation.op not in LOSSES:
         return []
     found = []

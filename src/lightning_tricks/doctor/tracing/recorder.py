@@ -35,7 +35,7 @@ _FORGETFUL = words("""
     rand randn random exponential empty zeros ones full arange
 """)
 _NOISY = RANDOM | DROPOUTS | {"scaled_dot_product_attention", "multi_head_attention_forward", "lstm", "gru"}
-_ANNOUNCED = LOSSES | {"batch_norm"}
+_ANNOUNCED = LOSSES | {"batch_norm", "embedding"}  # recorded before the call, which may raise an error
 
 
 class Recorder:
@@ -112,7 +112,6 @@ class Recorder:
         operation = self._describe(name, named, given)
         if name in WEIGHTS and not self._learned.isdisjoint(operation.inputs):
             self._measure_arrivals(given)
-        # the call may raise, which is evidence as well
         announced = self._announce(operation, given) if name in _ANNOUNCED else None
         result = function(*args, **kwargs)
         written = [tensor for (_, tensor), before in zip(given, versions, strict=True) if _version(tensor) != before]

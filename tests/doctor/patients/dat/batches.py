@@ -23,6 +23,11 @@ def negative_ids_that_index_from_the_end() -> dict:
     return ids(lambda net, x: net.embed.weight[x])
 
 
+@sick("DAT016", "ids down to -1 reach Embedding embed")
+def negative_ids_that_an_embedding_rejects() -> dict:
+    return ids(lambda net, x: net.embed(x))
+
+
 @healthy("DAT016")
 def ids_from_zero_on() -> dict:
     return ids(lambda net, x: net.embed(x), low=0)

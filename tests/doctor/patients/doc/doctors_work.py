@@ -14,6 +14,11 @@ def wrong_width() -> dict:
     return {"model": Step(nn.Linear(7, 3)), "batch": classes()}
 
 
+@sick("DOC001", "IndexError", "ids are in [1, 10], but the table has 10 rows, 0 to 9", severity="error")
+def ids_beyond_the_table() -> dict:
+    return {"model": nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 2)), "batch": torch.arange(1, 11)[None]}
+
+
 @sick("DOC001", "`forward` raised", severity="error")
 def too_few_inputs() -> dict:
     return {"model": nn.Bilinear(8, 8, 1), "batch": torch.ones(3, 8)}

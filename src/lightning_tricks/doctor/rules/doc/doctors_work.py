@@ -21,8 +21,21 @@ def model_refuses_batch(evidence: Evidence) -> Iterator[Symptom]:
     """
     for error in evidence.errors:
         place = f" ({error.file}:{error.line} in {error.function})" if error.file else ""
-        message = f"{error.phase} raised {error.kind}: {error.message}{place}"
+        message = f"{error.phase} raised {error.kind}: {error.message}{place}{_rejected_ids(evidence, error)}"
         yield Symptom(error.module, message, _remedy(error))
+
+
+def _rejected_ids(evidence: Evidence, error: ErrorFact) -> str:
+    """Return which ids an embedding rejected, if that was the last call before the exception."""
+    last = evidence.trace.operations[-1] if evidence.trace is not None and evidence.trace.operations else None
+    if error.kind != "IndexError" or last is None or last.op != "embedding":
+        return ""
+    ids, weight = last.fed_by("input"), last.fed_by("weight")
+    known = None if ids is None else evidence.graph[ids].statistics
+    if known is None or weight is None:
+        return ""
+    rows = evidence.graph[weight].shape[0]
+    return f"; its ids are in [{known.low:g}, {known.high:g}], but the table has {rows} rows, 0 to {rows - 1}"
 
 
 def _remedy(error: ErrorFact) -> str:
