@@ -1,6 +1,7 @@
 """For each question, the doctor names the cause: before training, or in a fit where only that shows it."""
 
 import of_data
+import of_forum
 import of_losses
 import of_models
 import of_numbers
@@ -12,7 +13,7 @@ import torch
 from ask import ask
 from question import QUESTIONS, Question
 
-MODULES = (of_data, of_losses, of_models, of_numbers, of_optimizers, of_shapes, of_steps)
+MODULES = (of_data, of_forum, of_losses, of_models, of_numbers, of_optimizers, of_shapes, of_steps)
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 

@@ -12,12 +12,17 @@ class InfluenceFact:
         features: their number: columns of ``(N, F)`` and ``(N, T, F)``, channels of images; 1 for ids and masks.
         ignored: the features that change no output.
         offered: whether it is in a dictionary or another container that is passed as a whole.
+        position: of a sequence ``(N, T)`` or ``(N, T, F)``, the only position that changes an output; ``None`` if there
+            are several.
+        length: the number of positions.
     """
 
     path: str
     features: int
     ignored: tuple[int, ...]
     offered: bool = False
+    position: int | None = None
+    length: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,28 @@ class CustomGradient:
 
 
 @dataclass(frozen=True)
+class VisibleTarget:
+    """A sequence whose next steps are the targets, and the relative change of outputs by steps that come later."""
+
+    path: str
+    change: float
+
+
+@dataclass(frozen=True)
 class InfluenceFacts:
-    """A module of the model in eval mode: its path, the influence of each input, and wrong custom gradients."""
+    """A module of the model in eval mode.
+
+    Attributes:
+        module: its path.
+        inputs: the influence of each input.
+        gradients: wrong custom gradients.
+        visible: the sequence whose later steps change earlier outputs, although they are the targets of these.
+    """
 
     module: str
     inputs: tuple[InfluenceFact, ...] = ()
     gradients: tuple[CustomGradient, ...] = ()
+    visible: VisibleTarget | None = None
 
 
 @dataclass(frozen=True)

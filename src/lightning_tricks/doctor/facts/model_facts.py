@@ -91,6 +91,25 @@ class HiddenFact:
 
 
 @dataclass(frozen=True)
+class SharedLayerFact:
+    """A trainable module that is at several places of a container.
+
+    Attributes:
+        container: the path of the container.
+        names: its places in it.
+        kind: its class.
+        size: the number of its trainable parameters.
+        is_chain: whether the container is a ``Sequential``, which applies the layer to its own output.
+    """
+
+    container: str
+    names: tuple[str, ...]
+    kind: str
+    size: int
+    is_chain: bool
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """The model: modules in registration order, each parameter once, and pretrained parts.
 
@@ -103,6 +122,7 @@ class ModelFacts:
         is_lightning: whether it is a LightningModule.
         copies: paths of parts with nearly the same numbers as another part of the same class.
         nonfinite_buffers: buffers with non-finite values.
+        shared_layers: trainable modules that are at several places of a container.
     """
 
     kind: str
@@ -113,6 +133,7 @@ class ModelFacts:
     is_lightning: bool = False
     copies: tuple[str, ...] = ()
     nonfinite_buffers: tuple[BufferFact, ...] = ()
+    shared_layers: tuple[SharedLayerFact, ...] = ()
 
     def is_pretrained(self, path: str) -> bool:
         """Return whether a module is in a pretrained part."""

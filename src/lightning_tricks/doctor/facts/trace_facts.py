@@ -48,6 +48,25 @@ class TensorFact:
 
 
 @dataclass(frozen=True)
+class ClassesFact:
+    """How a loss treats the classes of its targets.
+
+    Attributes:
+        ignored: the share of the targets that equal ``ignore_index``.
+        unweighted: the classes among the targets whose weight is 0.
+        unweighted_share: their share of the other targets.
+        imbalance: the number of targets of the largest class, divided by that of the smallest one.
+        weighted_imbalance: the same with the weights of the loss.
+    """
+
+    ignored: float = 0.0
+    unweighted: tuple[int, ...] = ()
+    unweighted_share: float = 0.0
+    imbalance: float = 1.0
+    weighted_imbalance: float = 1.0
+
+
+@dataclass(frozen=True)
 class Operation:
     """One call of a torch function, or a tensor that existed before.
 
@@ -69,6 +88,7 @@ class Operation:
         statistics: statistics of its result, for activations, weight layers, losses and their inputs.
         dead: for an activation, the share of units (channels) that are 0 on every sample.
         saturated: for a sigmoid or tanh, the share of units at their limits on more than 90 % of the samples.
+        classes: for a loss that weights or ignores classes, the facts about them.
     """
 
     op: str
@@ -85,6 +105,7 @@ class Operation:
     statistics: Statistics | None = None
     dead: float | None = None
     saturated: float | None = None
+    classes: ClassesFact | None = None
 
     def fed_by(self, name: str) -> int | None:
         """Return the index of the operation that produced the argument with this name."""
@@ -127,6 +148,21 @@ class ArrivalFact:
 
 
 @dataclass(frozen=True)
+class MaskFact:
+    """The mask of an attention over padded sequences.
+
+    Attributes:
+        module: the path of the module that calls the attention.
+        padding: the share of the padding that no query attends to.
+        others: the same share of all other positions.
+    """
+
+    module: str
+    padding: float
+    others: float
+
+
+@dataclass(frozen=True)
 class TraceFacts:
     """One pass in training mode.
 
@@ -138,6 +174,7 @@ class TraceFacts:
         loss: the operation that produced the loss; ``None`` after ``forward`` alone.
         batchnorms: batch norms that updated their statistics.
         arrivals: the values of the batch that reach weights.
+        masks: the masks of attention over padded sequences.
     """
 
     entry: str
@@ -147,3 +184,4 @@ class TraceFacts:
     loss: int | None
     batchnorms: tuple[BatchNormFact, ...] = ()
     arrivals: tuple[ArrivalFact, ...] = ()
+    masks: tuple[MaskFact, ...] = ()

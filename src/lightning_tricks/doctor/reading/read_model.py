@@ -14,6 +14,7 @@ from lightning_tricks.doctor.reading.measure_tensors import (
 from lightning_tricks.doctor.reading.read_buffers import read_nonfinite_buffers
 from lightning_tricks.doctor.reading.read_copies import read_copies
 from lightning_tricks.doctor.reading.read_pretraining import read_pretraining
+from lightning_tricks.doctor.reading.read_shared_layers import read_shared_layers
 from lightning_tricks.doctor.reading.read_source import Source, read_source
 
 
@@ -35,6 +36,7 @@ def read_model(model: nn.Module) -> ModelFacts:
         copies=read_copies(model),
         is_lightning=is_lightning(model),
         nonfinite_buffers=tuple(read_nonfinite_buffers(model)),
+        shared_layers=read_shared_layers(model),
     )
 
 

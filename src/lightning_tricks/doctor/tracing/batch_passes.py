@@ -101,7 +101,15 @@ def _find_influence(setup: StepSetup, passes: BatchPasses) -> InfluenceFacts | s
         return "the model cannot be run in eval mode, or draws random numbers there"
     with without_compile(), single_process(), torch.inference_mode(False), setup.context():
         try:
-            return measure_influence(setup.model, passes.traced.calls, setup.batch, facts.size, behaviour.module)
+            return measure_influence(
+                setup.model,
+                passes.traced.calls,
+                setup.batch,
+                facts.size,
+                behaviour.module,
+                targets=passes.traced.targets,
+                is_deterministic=behaviour.repeat_change == 0 and not behaviour.random,
+            )
         except Exception as error:  # the model may not support eval mode or other values
             return f"a pass with other inputs raised {type(error).__name__}: {error}"
 

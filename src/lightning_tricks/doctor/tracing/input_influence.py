@@ -1,12 +1,12 @@
 """Input influence: which inputs of a model, and which of their features, change any of its outputs in eval mode."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lightning_tricks.doctor.facts.influence_facts import InfluenceFact, InfluenceFacts
+from lightning_tricks.doctor.facts.influence_facts import InfluenceFact, InfluenceFacts, VisibleTarget
 from lightning_tricks.doctor.reading.containers import (
     changeable_tensors_in,
     tensors_in,
@@ -15,14 +15,20 @@ from lightning_tricks.doctor.reading.containers import (
 )
 from lightning_tricks.doctor.tracing.calibrate_norms import calibrate_norms_
 from lightning_tricks.doctor.tracing.custom_gradients import check_functions, noting_functions
-
-Run = Callable[[Tensor | None, Tensor | None], list[Tensor]]
+from lightning_tricks.doctor.tracing.visible_targets import Sequences, find_visible_target
 
 _FEWEST, _NOISE = 4, 0.02
 
 
 def measure_influence(
-    model: nn.Module, calls: Mapping[str, tuple[Any, Any]], batch: Any, size: int | None, path: str
+    model: nn.Module,
+    calls: Mapping[str, tuple[Any, Any]],
+    batch: Any,
+    size: int | None,
+    path: str,
+    *,
+    targets: Sequence[Tensor] = (),
+    is_deterministic: bool = False,
 ) -> InfluenceFacts | str:
     """Return which parts of each input change an output, or why this is unknown; the caller restores the model.
 
@@ -36,42 +42,151 @@ def measure_influence(
         batch: provides the names of the inputs.
         size: the number of samples.
         path: the path of the part to examine.
+        targets: the targets of the losses.
+        is_deterministic: whether two passes are known to return the same; otherwise this is checked.
     """
     if path not in calls or size is None or size < _FEWEST:
         return "fewer than four samples, or a step that calls no module"
-    args, kwargs = calls[path]
-    target = model.get_submodule(path)
-    names = {id(leaf): place for place, leaf in walk_batch(batch)} | _arguments(kwargs)
-    given = [
-        each for each in dict.fromkeys(changeable_tensors_in((args, kwargs))) if each.dim() and each.shape[0] == size
-    ]
-
-    def run(old: Tensor | None = None, new: Tensor | None = None) -> list[Tensor]:
-        changed = with_tensors_changed((args, kwargs), lambda item: new if item is old and new is not None else item)
-        return [each.float() for each in tensors_in(target(*changed[0], **changed[1])) if each.is_floating_point()]
-
+    part = _Part(model.get_submodule(path), *calls[path], size)
     model.eval()
     with torch.enable_grad():
         with torch.no_grad():
-            calibrate_norms_(model, run)
+            calibrate_norms_(model, part.run)
         functions: dict[type, tuple[Any, ...]] = {}
         with noting_functions(functions):
-            first = run()
+            part.run_with_gradients()
         gradients = check_functions(functions)
-        if not all(torch.equal(a, b) for a, b in zip(first, run(), strict=False)):
+        if not is_deterministic and not part.returns_the_same():
             return "two passes in eval mode differ"
-        suspects = {id(each): found for each in given if (found := _ignored(run, each, first))}
-        for seed in (0, 1) if suspects else ():
-            _add_noise_(model, seed)
-            first = run()
-            suspects = {key: left for each in given if (key := id(each)) in suspects
-                        and (left := [i for i in _ignored(run, each, first) if i in suspects[key]])}  # fmt: skip
-    direct = {id(value) for value in (*args, *kwargs.values())}
-    facts = (
-        InfluenceFact(names.get(key := id(each), "?"), _features(each), tuple(suspects.get(key, ())), key not in direct)
-        for each in given
+        names = {id(leaf): place for place, leaf in walk_batch(batch)} | _arguments(calls[path][1])
+        sequences = (Sequences(names.get(id(each), "?"), each) for each in part.inputs)
+        seen = find_visible_target(part.run_changed, sequences, part.outputs, targets)
+        positions = {id(each): part.only_position(each) for each in part.inputs}
+        ignored = _ignored_by(model, part)
+    direct = {id(value) for value in (*calls[path][0], *calls[path][1].values())}
+    facts = tuple(
+        InfluenceFact(
+            names.get(key := id(each), "?"),
+            _features(each),
+            ignored.get(key, ()),
+            key not in direct,
+            positions[key],
+            each.shape[1] if each.dim() > 1 else 0,
+        )
+        for each in part.inputs
     )
-    return InfluenceFacts(path, tuple(facts), gradients)
+    return InfluenceFacts(path, facts, gradients, VisibleTarget(*seen) if seen is not None else None)
+
+
+def _ignored_by(model: nn.Module, part: "_Part") -> dict[int, tuple[int, ...]]:
+    """Return the ignored features of each input, by its identity, that stay ignored with noise on the weights."""
+    found = {id(each): features for each in part.inputs if (features := part.ignored(each))}
+    suspects = {id(each): each for each in part.inputs if id(each) in found}
+    for seed in (0, 1) if suspects else ():
+        _add_noise_(model, seed)
+        part.run_with_gradients()
+        for key, each in suspects.items():
+            again = part.ignored(each)
+            found[key] = [feature for feature in found[key] if feature in again]
+    return {key: tuple(features) for key, features in found.items()}
+
+
+class _Part:
+    """A module with its inputs; the outputs and the gradients of its last pass."""
+
+    def __init__(self, module: nn.Module, args: Any, kwargs: Any, size: int) -> None:
+        self._module, self._arguments = module, (args, kwargs)
+        known = dict.fromkeys(changeable_tensors_in((args, kwargs)))
+        self.inputs = [each for each in known if each.dim() and each.shape[0] == size]
+        self.outputs: list[Tensor] = []
+        self._gradients: dict[int, Tensor | None] = {}
+        self._felt: set[int] = set()
+
+    def run(self, new: Mapping[int, Tensor] | None = None) -> list[Tensor]:
+        """Return the floating-point outputs, with some inputs replaced by other tensors."""
+        known = new or {}
+        args, kwargs = with_tensors_changed(self._arguments, lambda item: known.get(id(item), item))
+        return [each.float() for each in tensors_in(self._module(*args, **kwargs)) if each.is_floating_point()]
+
+    def run_changed(self, old: Tensor, new: Tensor) -> list[Tensor]:
+        return self.run({id(old): new})
+
+    def run_with_gradients(self) -> None:
+        """Run one pass, and its backward pass for all floating-point inputs."""
+        leaves = {id(each): each.detach().clone().requires_grad_(True) for each in self.inputs if _is_float(each)}
+        outputs = self.run({key: leaf.clone() for key, leaf in leaves.items()})  # a step may write into its input
+        self.outputs = [each.detach() for each in outputs]
+        roots = [each for each in outputs if each.requires_grad]
+        found: Any = [None] * len(leaves)
+        if roots and leaves:
+            found = torch.autograd.grad(_root(roots), list(leaves.values()), allow_unused=True)
+        self._gradients = dict(zip(leaves, found, strict=True))
+
+    def returns_the_same(self) -> bool:
+        return all(torch.equal(a, b) for a, b in zip(self.outputs, self.run(), strict=False))
+
+    def ignored(self, tensor: Tensor) -> list[int]:
+        """Return the features of an input that change no output, neither by their gradient nor with another value."""
+        if not _varies(tensor) or id(tensor) in self._felt:
+            return []
+        if not _is_float(tensor):
+            return [] if self._differs(self.run_changed(tensor, tensor.roll(1, 0))) else [0]
+        dim = 1 if tensor.dim() > 3 else tensor.dim() - 1
+        silent = self._without_gradient(tensor, dim)
+        if not silent:
+            return []
+        try:
+            after = self.run_changed(tensor, _changed(tensor, silent, dim))
+        except (IndexError, RuntimeError, ValueError):  # a column of ids: a module that rejects other values reads it
+            return []
+        return [] if self._differs(after) else silent
+
+    def _without_gradient(self, tensor: Tensor, dim: int) -> list[int]:
+        gradient = self._gradients.get(id(tensor))
+        flat = torch.zeros(_features(tensor))
+        if gradient is not None:
+            others = tuple(each for each in range(tensor.dim()) if each != dim)
+            flat = gradient.abs().sum(others) if tensor.dim() > 1 else gradient.abs().sum()[None]
+        varies = (tensor != tensor[:1]).any(0).reshape(-1) if tensor.dim() == 2 else torch.ones(len(flat)).bool()
+        return [i for i in range(len(flat)) if not float(flat[i]) and bool(varies[i])]
+
+    def only_position(self, tensor: Tensor) -> int | None:
+        """Return the only position of a sequence that changes an output; ``None`` if there are several, or none."""
+        if tensor.dim() not in (2, 3) or tensor.shape[1] < _FEWEST or not _varies(tensor):
+            return None
+        if tensor.dim() == 3 and _is_float(tensor):
+            gradient = self._gradients.get(id(tensor))
+            felt = [] if gradient is None else (gradient.abs().sum((0, 2)) != 0).nonzero().flatten().tolist()
+            position = felt[0] if len(felt) == 1 else None
+            return position if position is not None and not self._feels_others(tensor, position) else None
+        if _is_float(tensor) or tensor.dim() == 3 or len(torch.unique(tensor)) < _FEWEST:
+            return None
+        last = tensor.shape[1] - 1
+        if self._feels_others(tensor, 0, last) or not self._feels_others(tensor):
+            return None
+        return next((each for each in (0, last) if not self._feels_others(tensor, each)), None)
+
+    def _feels_others(self, tensor: Tensor, *kept: int) -> bool:
+        """Return whether an output changes if all positions but some are exchanged among the samples."""
+        changed = tensor.detach().roll(1, 0)
+        changed[:, list(kept)] = tensor.detach()[:, list(kept)]
+        differs = self._differs(self.run_changed(tensor, changed))
+        if differs and not _is_float(tensor):
+            self._felt.add(id(tensor))
+        return differs
+
+    def _differs(self, outputs: Sequence[Tensor]) -> bool:
+        pairs = zip(outputs, self.outputs, strict=False)
+        return any(a.shape != b.shape or not torch.equal(a.detach().nan_to_num(), b.nan_to_num()) for a, b in pairs)
+
+
+def _is_float(tensor: Tensor) -> bool:
+    return tensor.is_floating_point()
+
+
+def _varies(tensor: Tensor) -> bool:
+    """Return whether not all samples are equal."""
+    return bool((tensor != tensor[:1]).any())
 
 
 def _arguments(kwargs: Any) -> dict[int, str]:
@@ -83,30 +198,6 @@ def _features(tensor: Tensor) -> int:
     if not tensor.is_floating_point() or tensor.dim() < 2:
         return 1
     return tensor.shape[1] if tensor.dim() > 3 else tensor.shape[-1]
-
-
-def _ignored(run: Run, tensor: Tensor, first: list[Tensor]) -> list[int]:
-    """Return the features of an input that change no output, neither by their gradient nor with another value."""
-    if not bool((tensor != tensor[:1]).any()):
-        return []  # all samples are equal
-    if not tensor.is_floating_point():
-        return [] if _differ(run(tensor, tensor.roll(1, 0)), first) else [0]
-    leaf = tensor.detach().clone().requires_grad_(True)
-    outputs = [each for each in run(tensor, leaf) if each.requires_grad]
-    gradient = torch.autograd.grad(_root(outputs), leaf, allow_unused=True)[0] if outputs else None
-    dim = 1 if tensor.dim() > 3 else tensor.dim() - 1
-    others = tuple(each for each in range(tensor.dim()) if each != dim)
-    flat = torch.zeros(_features(tensor)) if gradient is None else gradient.abs().sum(others) if tensor.dim() > 1 else (
-        gradient.abs().sum()[None])  # fmt: skip
-    varies = (tensor != tensor[:1]).any(0).flatten(0).reshape(-1) if tensor.dim() == 2 else torch.ones(len(flat)).bool()
-    silent = [i for i in range(len(flat)) if not float(flat[i]) and bool(varies[i])]
-    if not silent:
-        return []
-    try:
-        after = run(tensor, _changed(tensor, silent, dim))
-    except (IndexError, RuntimeError, ValueError):  # a column of ids: a module that rejects other values reads it
-        return []
-    return [] if _differ(after, first) else silent
 
 
 def _root(outputs: list[Tensor]) -> Tensor:
@@ -123,13 +214,6 @@ def _changed(tensor: Tensor, features: list[int], dim: int) -> Tensor:
     place = torch.tensor(features, device=tensor.device)
     part = new.index_select(dim, place)
     return new.index_copy(dim, place, part.roll(1, 0) + 10 * part.std().clamp_min(1.0))
-
-
-def _differ(outputs: list[Tensor], first: list[Tensor]) -> bool:
-    pairs = zip(outputs, first, strict=False)
-    return any(
-        a.shape != b.shape or not torch.equal(a.detach().nan_to_num(), b.detach().nan_to_num()) for a, b in pairs
-    )
 
 
 def _add_noise_(model: nn.Module, seed: int) -> None:

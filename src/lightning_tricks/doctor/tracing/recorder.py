@@ -20,6 +20,8 @@ from lightning_tricks.doctor.reading.containers import tensors_in
 from lightning_tricks.doctor.reading.measure_tensors import describe, plain_settings, shape_of
 from lightning_tricks.doctor.reading.read_columns import read_columns
 from lightning_tricks.doctor.tracing.ledger import Ledger, covers_storage, storage_of
+from lightning_tricks.doctor.tracing.mask_watch import ATTENTION, MaskWatch
+from lightning_tricks.doctor.tracing.measure_classes import measure_classes
 from lightning_tricks.doctor.tracing.measure_operations import channel_variance, measure_arguments, measure_result
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.signatures import argument_names, name_of, name_of_overload
@@ -49,6 +51,8 @@ class Recorder:
         operations: the operations recorded so far.
         channel_variances: variances of the input of each batch norm, after the first random number.
         arrivals: values of the batch that reach weights, by the operation that produced them.
+        targets: the targets of the losses.
+        masks: the masks of attention over padded sequences.
 
     Example:
         >>> import torch
@@ -72,6 +76,8 @@ class Recorder:
         self._is_noisy = False
         self.channel_variances: dict[int, Tensor] = {}
         self.arrivals: dict[int, ArrivalFact] = {}
+        self.targets: list[Tensor] = []
+        self.masks = MaskWatch(tensor for kind, _, tensor in self._leaves.values() if kind == "batch")
         self._raw: set[int] = set()  # computed from the batch alone
         self._learned: set[int] = set()  # also computed from parameters
 
@@ -117,6 +123,8 @@ class Recorder:
         written = [tensor for (_, tensor), before in zip(given, versions, strict=True) if _version(tensor) != before]
         if _writes_lists(function):  # such functions do not increase the version
             written = list(tensors_in(named[0][1]))
+        if name in ATTENTION:
+            self.masks.note(name, self._stack.path, dict(named), result)
         self._note(operation, given, written, result, kwargs.get("out"), announced)
         return result
 
@@ -126,7 +134,7 @@ class Recorder:
             inputs = []
         elif name == "copy" or (name == "setitem" and len(given) > 1 and _fills(given[0][1], given[-1][1])):
             inputs = inputs[1:]
-        return Operation(
+        operation = Operation(
             op=name,
             module=self._stack.path,
             inputs=tuple(index for _, index, _ in inputs),
@@ -134,6 +142,7 @@ class Recorder:
             input_shapes=tuple(shape for _, _, shape in inputs),
             settings=plain_settings({key: value for key, value in named if not isinstance(value, Tensor)}),
         )
+        return replace(operation, classes=measure_classes(operation, given)) if name in LOSSES else operation
 
     def _measure_arrivals(self, given: list[tuple[str, Tensor]]) -> None:
         for _, tensor in given:
@@ -146,6 +155,7 @@ class Recorder:
         for measure_argument, found in measure_arguments(operation, given):
             index = self._index(measure_argument)
             self.operations[index] = replace(self.operations[index], statistics=found)
+        self.targets += [tensor.detach() for key, tensor in given if key == "target"]
         index = self._append(operation)
         if operation.op == "batch_norm" and self._is_noisy:
             self.channel_variances[index] = channel_variance(given[0][1])

@@ -34,6 +34,7 @@ class Traced:
         step: its loss and gradients.
         error: the model's exception.
         calls: the arguments of the first call of the model, and of the modules that it calls itself, by path.
+        targets: the targets of its losses.
         missing: the reason why there is no trace.
     """
 
@@ -41,6 +42,7 @@ class Traced:
     step: StepFacts | None = None
     error: ErrorFact | None = None
     calls: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    targets: Sequence[Tensor] = ()
     missing: str = ""
 
 
@@ -122,7 +124,7 @@ class _Pass:
             described = describe_error(error, self._phase, self._stack.failed or "")
             name = "training_step" if has_training_step(setup.model) else "forward"
             return Traced(trace=self._facts(name, technique, None), error=described)
-        return Traced(self._facts(entry.name, technique, loss), step, None, self._stack.calls)
+        return Traced(self._facts(entry.name, technique, loss), step, None, self._stack.calls, self._recorder.targets)
 
     def _prepare_(self) -> None:
         model = self._setup.model
@@ -205,6 +207,7 @@ class _Pass:
             outputs=outputs,
             loss=found_loss[0] if found_loss else None,
             arrivals=tuple(recorder.arrivals.values()),
+            masks=tuple(recorder.masks.facts),
         )
         return replace(trace, batchnorms=self._batchnorms(trace))
 

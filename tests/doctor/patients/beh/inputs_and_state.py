@@ -149,3 +149,104 @@ def an_entry_that_the_model_does_not_need() -> dict:
 @sick("BEH009", "'mask' changes no output", severity="warning")
 def a_mask_in_a_dictionary_that_is_not_read() -> dict:
     return given_as_a_dictionary(mask=torch.arange(16 * 8).view(16, 8) % 3 > 0)
+
+
+def steps(function: object, kind: type[nn.RNNBase] = nn.GRU, ids: bool = False, **settings: bool) -> dict:
+    """A recurrent net over ten steps of numbers or of ids, and a function of it and of its input."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(20, (8, 10), generator=generator) if ids else torch.randn(8, 10, 4, generator=generator)
+    parts = {"words": nn.Embedding(20, 4), "rnn": kind(4, 6, batch_first=True, **settings), "head": nn.LazyLinear(3)}
+    net = Calling(function, **parts)
+    with torch.no_grad():
+        net(x)
+    return {"model": net, "batch": x}
+
+
+@sick("BEH009", "of 10 positions of the sequences, only number 0 changes an output", severity="warning")
+def the_first_output_of_a_recurrent_layer() -> dict:
+    return steps(lambda net, x: net.head(net.rnn(x)[0][:, 0]))
+
+
+@sick("BEH009", "of 10 positions of the sequences, only number 9 changes an output")
+def the_last_word_alone() -> dict:
+    return steps(lambda net, ids: net.head(net.words(ids)[:, -1]), ids=True)
+
+
+@healthy("BEH009")
+def the_last_output_of_a_recurrent_layer() -> dict:
+    return steps(lambda net, x: net.head(net.rnn(x)[0][:, -1]))
+
+
+@healthy("BEH009")
+def the_first_output_of_a_bidirectional_layer() -> dict:
+    return steps(lambda net, x: net.head(net.rnn(x)[0][:, 0]), bidirectional=True)
+
+
+@healthy("BEH009")
+def the_state_after_all_words() -> dict:
+    return steps(lambda net, ids: net.head(net.rnn(net.words(ids))[1][-1]), ids=True)
+
+
+class NextStep(Step):
+    """A net over sequences, whose targets are the sequences shifted by one step."""
+
+    def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+        return self.loss(self(batch[:, :-1]), batch[:, 1:])
+
+
+def next_words(function: object, **parts: nn.Module) -> dict:
+    words = torch.randint(20, (8, 11), generator=torch.Generator().manual_seed(0))
+    net = Calling(function, words=nn.Embedding(20, 8), head=nn.Linear(8, 20), **parts)
+    return {"model": NextStep(net, lambda out, y: F.cross_entropy(out.flatten(0, 1), y.flatten())), "batch": words}
+
+
+def next_values(function: object, **parts: nn.Module) -> dict:
+    values = torch.randn(8, 11, 2, generator=torch.Generator().manual_seed(0)).cumsum(1) / 3
+    return {"model": NextStep(Calling(function, **parts), F.mse_loss), "batch": values}
+
+
+def attended(net: nn.Module, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    x = net.words(ids)
+    return net.head(net.attention(x, x, x, attn_mask=mask)[0])
+
+
+def attention() -> nn.Module:
+    return nn.MultiheadAttention(8, 2, batch_first=True)
+
+
+@sick("BEH013", "the model sees its targets", severity="error")
+def words_without_a_causal_mask() -> dict:
+    return next_words(lambda net, ids: attended(net, ids, None), attention=attention())
+
+
+@sick("BEH013", "the next steps of input")
+def a_bidirectional_forecast() -> dict:
+    rnn = nn.GRU(2, 4, bidirectional=True, batch_first=True)
+    return next_values(lambda net, x: net.head(net.rnn(x)[0]), rnn=rnn, head=nn.Linear(8, 2))
+
+
+@sick("BEH013", "the next steps of input")
+def a_convolution_that_looks_ahead() -> dict:
+    conv = nn.Conv1d(2, 2, 3, padding=1)
+    return next_values(lambda net, x: net.conv(x.transpose(1, 2)).transpose(1, 2), conv=conv)
+
+
+@healthy("BEH013")
+def words_with_a_causal_mask() -> dict:
+    causal = torch.ones(10, 10, dtype=torch.bool).triu(1)
+    return next_words(lambda net, ids: attended(net, ids, causal), attention=attention())
+
+
+@healthy("BEH013")
+def a_recurrent_forecast() -> dict:
+    return next_values(lambda net, x: net.head(net.rnn(x)[0]), rnn=nn.GRU(2, 4, batch_first=True), head=nn.Linear(4, 2))
+
+
+@healthy("BEH013")
+def masked_words_to_fill_in() -> dict:
+    class FillIn(NextStep):
+        def training_step(self, batch: torch.Tensor, batch_idx: int) -> torch.Tensor:
+            return self.loss(self(batch.masked_fill(batch % 5 == 0, 1)), batch)
+
+    given = next_words(lambda net, ids: attended(net, ids, None), attention=attention())
+    return {"model": FillIn(given["model"].net, given["model"].loss), "batch": given["batch"]}

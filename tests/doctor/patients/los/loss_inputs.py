@@ -22,6 +22,17 @@ def one_hot(n: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
     return x, F.one_hot(y, 3).float()
 
 
+@sick("LOS003", "`kl_div` received values in [0", severity="error")
+def probabilities_into_kl_div() -> dict:
+    return {"model": ending(loss=lambda out, y: F.kl_div(out.softmax(1), y, reduction="batchmean")), "batch": one_hot()}
+
+
+@healthy("LOS003")
+def log_probabilities_into_kl_div() -> dict:
+    loss = lambda out, y: F.kl_div(out.log_softmax(1), y, reduction="batchmean")  # noqa: E731
+    return {"model": ending(loss=loss), "batch": one_hot()}
+
+
 @sick("LOS001", "Softmax net.1", severity="error")
 def softmax_module() -> dict:
     return {"model": ending(nn.Softmax(1)), "batch": classes()}

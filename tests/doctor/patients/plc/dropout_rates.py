@@ -18,6 +18,18 @@ def all_is_dropped() -> dict:
     return {"model": nn.Sequential(nn.Linear(4, 4), nn.Dropout2d(1.0))}
 
 
+@sick("PLC005", "`dropout` has p = True: a flag was passed", severity="error")
+def the_training_flag_as_rate() -> dict:
+    net = Calling(lambda net, x: net.fc(F.dropout(x, net.training)), fc=nn.Linear(4, 1))
+    return {"model": net, "batch": torch.randn(3, 4)}
+
+
+@healthy("PLC005")
+def a_functional_rate_with_the_flag() -> dict:
+    net = Calling(lambda net, x: net.fc(F.dropout(x, 0.3, net.training)), fc=nn.Linear(4, 1))
+    return {"model": net, "batch": torch.randn(3, 4)}
+
+
 @sick("PLC005", "p = 0.1", "[0.2, 0.5]", "3 times", severity="info")
 def a_low_rate_in_repeated_blocks_is_mentioned_once() -> dict:
     blocks = [nn.ModuleDict({"layer": nn.Linear(4, 4), "drop": nn.Dropout(0.1)}) for _ in range(3)]

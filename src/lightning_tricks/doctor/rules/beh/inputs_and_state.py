@@ -1,17 +1,21 @@
 """Inputs without effect, and state that keeps a graph from step to step."""
 
+from collections.abc import Iterator
+
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.influence_facts import InfluenceFact
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import Symptom, Symptoms, rule
 
 
 @rule("BEH009", "warning", kind="batch", needs=("influence",))
 def ignored_features(evidence: Evidence) -> Symptoms:
-    """An input, or features of an input, without effect on the outputs.
+    """An input, or features or positions of an input, without effect on the outputs.
 
     What it looks at:  eval mode: the gradient of the outputs with respect to each feature of floating-point inputs; ids
                        and masks are shifted by one sample. Features that seem to have no effect are also changed by a
-                       large amount, and with noise on all weights.
+                       large amount, and with noise on all weights. Of sequences: whether only one position has an
+                       effect, as after ``outputs[:, 0]`` of a recurrent layer.
     Why it matters:    a wrong slice, a variable that is used twice, a mask that is never read: the model learns without
                        a part of its input.
     Try:               follow the input through ``forward``.
@@ -23,6 +27,7 @@ def ignored_features(evidence: Evidence) -> Symptoms:
     """
     facts = evidence.influence
     assert facts is not None
+    yield from _single_positions(facts.inputs)
     counts = [each for each in facts.inputs if len(each.ignored) < each.features]
     for found in facts.inputs:
         if not found.ignored or not counts:  # if no input has an effect, BEH001 reports it
@@ -36,6 +41,38 @@ def ignored_features(evidence: Evidence) -> Symptoms:
         severity: Severity | None = "info" if found.offered and "mask" not in found.path.lower() else None
         remedy = "follow the input through `forward`: a wrong slice, or a variable used twice"
         yield Symptom(where, message, remedy, severity)
+
+
+def _single_positions(inputs: tuple[InfluenceFact, ...]) -> Iterator[Symptom]:
+    for found in inputs:
+        if found.position is not None:
+            message = f"of {found.length} positions of the sequences, only number {found.position} changes an output"
+            remedy = "outputs[:, -1], or the state that a recurrent layer returns; a mean over the positions"
+            yield Symptom(f"input {found.path}".strip(), message, remedy)
+
+
+@rule("BEH013", "error", kind="batch", needs=("influence",))
+def visible_targets(evidence: Evidence) -> Iterator[Symptom]:
+    """A model that sees the targets it is trained to predict.
+
+    What it looks at:  losses whose targets are an input shifted by one step, as in language models and in forecasts of
+                       the next value. In eval mode, the second half of the sequences is exchanged among the samples:
+                       outputs of the first half must not change.
+    Why it matters:    without a causal mask, the answer is among the inputs. The loss falls to almost 0, and the model
+                       is useless where the next step is not known.
+    Try:               a causal mask: ``nn.Transformer.generate_square_subsequent_mask``, ``is_causal=True``; padding on
+                       the left side in convolutions; no bidirectional recurrent layers.
+    False alarms:      none known: models that fill in masked tokens have other targets.
+    References:        Vaswani et al., Attention Is All You Need, 2017, §3.2.3.
+    """
+    assert evidence.influence is not None
+    seen = evidence.influence.visible
+    if seen is not None:
+        message = (
+            f"the targets are the next steps of input {seen.path}, but later steps change earlier outputs by "
+            f"{seen.change:.2g} (eval mode): the model sees its targets"
+        )
+        yield Symptom(evidence.influence.module, message, "a causal mask over the positions")
 
 
 @rule("BEH011", "error", kind="batch", needs=("step",))

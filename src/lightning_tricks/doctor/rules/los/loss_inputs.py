@@ -10,6 +10,12 @@ from lightning_tricks.doctor.facts.trace_facts import Operation, Statistics
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import Symptom, rule
 
+_EXPECTS_LOGITS = {
+    "nll_loss": "use cross_entropy, which expects logits",
+    "binary_cross_entropy": "use binary_cross_entropy_with_logits, which expects logits",
+    "kl_div": "pass log_softmax of the logits",
+}
+
 
 def compared(graph: Graph, *names: str) -> Iterator[tuple[Operation, int, int | None]]:
     """Yield each loss of these names with the operations that produced its input and its target."""
@@ -69,23 +75,26 @@ def sigmoid_before_bce_with_logits(evidence: Evidence) -> Iterator[Symptom]:
 def logits_into_nll(evidence: Evidence) -> Iterator[Symptom]:
     """Logits passed to a loss that expects probabilities or log-probabilities.
 
-    What it looks at:  the range of the input of ``nll_loss`` (at most 0) and ``binary_cross_entropy`` (in [0, 1]).
-    Why it matters:    ``nll_loss`` of logits has no lower bound: it decreases forever and measures nothing.
-    Try:               ``cross_entropy`` or ``binary_cross_entropy_with_logits``, which expect logits.
+    What it looks at:  the range of the input of ``nll_loss`` and ``kl_div`` (at most 0) and of ``binary_cross_entropy``
+                       (in [0, 1]).
+    Why it matters:    ``nll_loss`` of logits has no lower bound: it decreases forever and measures nothing. ``kl_div``
+                       of probabilities is no divergence, and becomes negative.
+    Try:               ``cross_entropy`` or ``binary_cross_entropy_with_logits``, which expect logits; ``log_softmax``
+                       before ``kl_div``.
     False alarms:      log-probabilities that are computed in another way pass, because only the range is checked.
     References:        PyTorch documentation, ``NLLLoss``.
     """
     graph = evidence.graph
-    for loss, given, _ in compared(graph, "nll_loss", "binary_cross_entropy"):
+    for loss, given, _ in compared(graph, "nll_loss", "kl_div", "binary_cross_entropy"):
         found = graph[given].statistics
         if found is None:
             continue
-        high, low = (1e-5, float("-inf")) if loss.op == "nll_loss" else (1 + 1e-5, -1e-5)
+        is_log = loss.op != "binary_cross_entropy"
+        high, low = (1e-5, float("-inf")) if is_log else (1 + 1e-5, -1e-5)
         if found.high > high or found.low < low:
-            expected = "log-probabilities, at most 0" if loss.op == "nll_loss" else "probabilities in [0, 1]"
-            other = "cross_entropy" if loss.op == "nll_loss" else "binary_cross_entropy_with_logits"
+            expected = "log-probabilities, at most 0" if is_log else "probabilities in [0, 1]"
             message = f"`{loss.op}` received values in [{found.low:.3g}, {found.high:.3g}], but expects {expected}"
-            yield Symptom(place_of(loss), message, f"use {other}, which expects logits")
+            yield Symptom(place_of(loss), message, _EXPECTS_LOGITS[loss.op])
 
 
 @rule("LOS004", "warning", kind="batch", needs=("trace",))

@@ -1,6 +1,7 @@
 """Dropout rates."""
 
 from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.operations import DROPOUTS
 from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule
 
 _OR_SCHEDULE = " or tricks=[dropout_schedule]"
@@ -18,7 +19,8 @@ def dropout_p_out_of_range(
 ) -> Symptoms:
     """Dropout with an unusual rate.
 
-    What it looks at:  ``p`` of each dropout module, unless it is 0.
+    What it looks at:  ``p`` of each dropout module, unless it is 0, and calls of ``F.dropout`` with p = 1, such as
+                       ``F.dropout(x, self.training)``.
     Why it matters:    above 0.7 little of the signal remains, at 1 nothing; far below 0.2 it hardly regularizes.
     Options:           ``low``, ``high``: info outside this range; ``limit``: a warning above it;
                        ``low_with_attention``: replaces ``low`` in models with attention.
@@ -29,6 +31,7 @@ def dropout_p_out_of_range(
     """
     if _has_attention(evidence):
         low = min(low, low_with_attention)
+    yield from _calls_that_drop_everything(evidence)
     rates: list[float] = []
     for module in evidence.model.modules:
         p = module.settings.get("p")
@@ -47,6 +50,17 @@ def dropout_p_out_of_range(
             yield Symptom(module.path, message, f"p={low:g} to p={high:g}{_OR_SCHEDULE}", "info")
     if rates:
         yield Observed(f"p from {min(rates):g} to {max(rates):g}, allowed {low:g} to {high:g}")
+
+
+def _calls_that_drop_everything(evidence: Evidence) -> Symptoms:
+    """Yield functional calls with a rate of 1, which is also the value of the flag ``training``."""
+    for _, call in evidence.graph.find(*DROPOUTS) if evidence.trace is not None else ():
+        owner, p = evidence.model.module(call.module), call.settings.get("p")
+        is_module = owner is not None and owner.isa("_DropoutNd")
+        if not is_module and call.settings.get("training", True) and isinstance(p, (bool, int, float)) and p >= 1:
+            how = "p = True: a flag was passed as its second argument" if p is True else f"p = {p:g}"
+            message = f"`{call.op}` has {how}, so all activations are zero"
+            yield Symptom(call.module, message, "F.dropout(x, p=0.5, training=self.training)", "error")
 
 
 def _has_attention(evidence: Evidence) -> bool:
