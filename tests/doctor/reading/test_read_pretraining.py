@@ -33,6 +33,18 @@ def test_freshly_drawn_nets_are_not_taken_for_trained(task: tuple) -> None:
     assert not [value for value in found.values() if "frozen" not in value]
 
 
+def test_scales_of_norms_that_an_initializer_draws_are_not_taken_for_trained() -> None:
+    model = nn.Sequential(*[part for _ in range(4) for part in (nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU())])
+    for norm in model[1::3]:
+        nn.init.normal_(norm.weight, 1.0, 0.02)
+    assert not reasons(model)
+    model(torch.randn(2, 8, 16, 16))  # a pass in a constructor counts a batch
+    assert not reasons(model)
+    for norm in model[1::3]:
+        nn.init.normal_(norm.bias, 0.0, 0.1)
+    assert reasons(model)
+
+
 @pytest.mark.parametrize("draw", [nn.init.orthogonal_, nn.init.xavier_uniform_, nn.init.trunc_normal_, nn.init.dirac_])
 def test_no_initializer_looks_trained(draw) -> None:
     torch.manual_seed(0)

@@ -66,6 +66,10 @@ def same(first: Any, second: Any) -> bool:
     return bool(first == second)
 
 
+def _differ(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    return not all(same(value, second[name]) for name, value in first.items())
+
+
 def check(program: Program) -> Outcome:
     """Diagnose a program, fit it with and without the doctor, and compare what is found with what is true."""
     outcome = Outcome(program)
@@ -83,7 +87,10 @@ def check(program: Program) -> Outcome:
         outcome.crash = f"{type(error).__name__}: {error}"
         return outcome
     reports.append(doctor.report)
-    outcome.changed = not all(same(value, watched[name]) for name, value in plain.items())
+    outcome.changed = _differ(plain, watched)
+    if outcome.changed and _differ(plain, fitted(program)):
+        outcome.broken, outcome.changed = "two fits without the doctor differ", False
+        return outcome
     found = {str(each): each for report in reports for each in report.at_least("warning")}
     outcome.notes = sorted({note for report in reports for note in report.notes if "report this" in note})
     outcome.false = [text for text, each in found.items() if each.code not in program.known]

@@ -67,8 +67,8 @@ def _counted_batches(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _is_moved(scale: Any, shift: Any) -> bool:
-    """Return whether a norm's scale or shift has changed since its construction."""
-    return bool((local_part(scale).detach() != local_part(scale).detach().flatten()[0]).any()) or bool(
+    """Return whether a norm's scale and shift have changed since its construction; a scale alone may have been drawn."""
+    return bool((local_part(scale).detach() != local_part(scale).detach().flatten()[0]).any()) and bool(
         (local_part(shift).detach() != 0).any()
     )
 
@@ -118,14 +118,14 @@ def _is_below(path: str, module: str) -> bool:
 
 def _trained_parts(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
     """Yield the parts most of whose matrices and norms look trained."""
-    scales = [(path, module.weight) for path, module in model.named_modules() if _is_norm(module)]
+    norms = [(path, module) for path, module in model.named_modules() if _is_norm(module)]
     matrices = [(path, module.weight) for path, module in _weighted(model)]
     parts: dict[str, list[bool]] = {}
     for path, weight in _some(matrices):
         if (verdict := looks_trained(weight)) is not None:
             parts.setdefault(_part(path, trunk), []).append(verdict)
-    for path, scale in _some(scales):
-        parts.setdefault(_part(path, trunk), []).append(float(local_part(scale).detach().float().std()) > 1e-4)
+    for path, norm in _some(norms):
+        parts.setdefault(_part(path, trunk), []).append(_is_trained_norm(norm))
     for part, verdicts in parts.items():
         if sum(verdicts) > len(verdicts) / 2:
             yield part, f"{sum(verdicts)} of {len(verdicts)} checked layers have weights that no initializer draws"
@@ -134,6 +134,20 @@ def _trained_parts(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
 def _some(found: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Return at most forty of them, evenly spaced, because deep networks are repetitive."""
     return found[:: -(-len(found) // 40) or 1]
+
+
+def _is_trained_norm(norm: Any) -> bool:
+    """Return whether the scale of a norm varies and, if it has a shift, that one too: an initializer may draw scales.
+
+    Example:
+        >>> norm = nn.LayerNorm(8)
+        >>> _ = nn.init.normal_(norm.weight, 1.0, 0.02)
+        >>> _is_trained_norm(norm)
+        False
+    """
+    values = (norm.weight, getattr(norm, "bias", None))
+    spreads = [float(local_part(each).detach().float().std()) for each in values if isinstance(each, Tensor)]
+    return all(spread > 1e-4 for spread in spreads)
 
 
 def _is_norm(module: Any) -> bool:

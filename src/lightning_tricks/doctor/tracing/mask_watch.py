@@ -65,6 +65,8 @@ def find_padding(leaf: Tensor) -> Tensor | None:
         >>> find_padding(torch.tensor([[5, 3, 7, 2], [8, 6, 0, 0]])).sum(1)
         tensor([0, 2])
     """
+    if leaf.is_nested or leaf.is_meta or leaf.layout is not torch.strided:
+        return None
     if leaf.is_floating_point():
         if leaf.dim() != 3 or leaf.shape[1] < _FEWEST:
             return None

@@ -3,7 +3,7 @@
 import torch
 from doctor_inputs import batch, lit, net
 from healthy_nets import Gated, Recurrent, mlp
-from patient import healthy, sick
+from patient import Calling, Step, classes, healthy, sick
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,6 +35,17 @@ def sigmoids_between_layers() -> dict:
 @sick("ACT001", "4 hidden tanhs")
 def many_tanhs() -> dict:
     return {"model": lit(mlp(8, 8, 8, 8, act=nn.Tanh)(4, 3)), "batch": batch()}
+
+
+@healthy("ACT001")
+def a_layer_that_is_called_again_and_again() -> dict:
+    def forward(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        for _ in range(6):
+            x = x + 0.1 * net.back(torch.tanh(net.there(x)))
+        return net.head(x)
+
+    net = Calling(forward, there=nn.Linear(8, 16), back=nn.Linear(16, 8), head=nn.Linear(8, 3))
+    return {"model": Step(net), "batch": classes()}
 
 
 @healthy("ACT001")

@@ -3,7 +3,7 @@
 import torch
 from doctor_inputs import batch, lit, net
 from healthy_nets import Fixup, careful, mlp
-from patient import healthy, sick
+from patient import Calling, healthy, sick
 from torch import nn
 
 
@@ -105,6 +105,20 @@ def growth_over_the_net() -> dict:
     for layer in model[1:-1:2]:
         nn.init.normal_(layer.weight, std=4 / layer.in_features**0.5)
     return {"model": lit(model), "batch": batch(columns=16)}
+
+
+@sick("INI003", "std · sqrt(16)", severity="info")
+def small_weights_of_a_residual_branch() -> dict:
+    branch = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 16))
+    for layer in branch[::2]:
+        nn.init.normal_(layer.weight, std=1e-3)
+    first, head = nn.Linear(4, 16), nn.Linear(16, 3)
+
+    def forward(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        h = net.first(x)
+        return net.head(h + net.branch(h))
+
+    return {"model": lit(Calling(forward, first=first, branch=branch, head=head)), "batch": batch()}
 
 
 @healthy("INI003")

@@ -6,7 +6,7 @@ from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.naming import call_of
 from lightning_tricks.doctor.facts.operations import DROPOUTS, SHAPES, words
-from lightning_tricks.doctor.facts.roles import NORMS, is_between_layers, targets
+from lightning_tricks.doctor.facts.roles import NORMS, is_between_layers, parameters_of, targets
 from lightning_tricks.doctor.rules.act.activations_in_run import dead_units_in_run, saturated_units_in_run
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 
@@ -28,16 +28,27 @@ def saturating_hidden_activation(evidence: Evidence, *, sigmoids: int = 2, tanhs
     Options:           ``sigmoids``, ``tanhs``: the length of a chain from which it is reported.
     Try:               ReLU or GELU in hidden layers.
     False alarms:      gates (the result is multiplied), recurrent cells and activations whose input is normalized are
-                       left out; networks for differential equations need a smooth activation.
+                       left out; a layer that is called again and again, as in an unrolled recurrence or a neural ODE,
+                       counts once. Networks for differential equations need a smooth activation.
     References:        Glorot & Bengio, 2010, §3; Glorot et al., 2011.
     """
     graph = evidence.graph
     for op, limit in (("sigmoid", sigmoids), ("tanh", tanhs)):
-        hidden = [i for i, _ in graph.find(op) if is_between_layers(graph, i) and not _is_normalized(graph, i)]
+        found = [i for i, _ in graph.find(op) if is_between_layers(graph, i) and not _is_normalized(graph, i)]
+        hidden = _of_different_layers(graph, found)
         depth = _longest_chain(graph, hidden)
         if depth >= limit:
             message = f"{depth} hidden {op}s in a chain of layers, {limit} or more"
             yield Symptom(graph[hidden[0]].module, message, "nn.ReLU() or nn.GELU() in hidden layers")
+
+
+def _of_different_layers(graph: Graph, activations: list[int]) -> list[int]:
+    """Return the activations without those whose layer has the parameters of an earlier one."""
+    kept: dict[object, int] = {}
+    for index in activations:
+        names = tuple(parameters_of(graph, graph.source(index, SHAPES | DROPOUTS | {"sigmoid", "tanh"})))
+        kept.setdefault(names or index, index)
+    return list(kept.values())
 
 
 @rule("ACT002", "warning", kind="batch", needs=("trace",), in_run=saturated_units_in_run)

@@ -106,7 +106,8 @@ def init_gain_mismatch(
                        ``nn.init.kaiming_normal_(weight, nonlinearity="relu")``, ``xavier_uniform_`` before tanh.
     False alarms:      PyTorch's default uniform initialization (gain 1/√3) passes. Networks with normalization are left
                        out, because the scale does not matter there; so are recurrent and transposed layers, which
-                       PyTorch initializes by another width, and pretrained networks.
+                       PyTorch initializes by another width, and pretrained networks. Small weights of a residual
+                       branch are info, because the signal also passes by the branch.
     References:        He et al., Delving deep into rectifiers, 2015; Glorot & Bengio, 2010.
     """
     if is_normalized(evidence) or evidence.model.pretrained_share > 0.5:
@@ -126,7 +127,9 @@ def init_gain_mismatch(
                 f"{_kind(evidence, weight)}'s {_short(weight)} has std · sqrt({fan_in}) = {scale:.3g}, "
                 f"outside [{low:.2g}, {high:.2g}] for the activation after it"
             )
-            yield Symptom(weight.module, message, "tricks=[initialize_weights] or nn.init.kaiming_normal_(weight)")
+            severity: Severity | None = "info" if scale < low and _is_bypassed(evidence, weight) else None
+            remedy = "tricks=[initialize_weights] or nn.init.kaiming_normal_(weight)"
+            yield Symptom(weight.module, message, remedy, severity)
     if not found:
         yield from _across_layers(evidence, last, growth, shrinkage)
 
@@ -176,6 +179,16 @@ def _purpose(evidence: Evidence, parameter: ParameterFact, last: set[str]) -> Se
         siblings[-1:] == [parameter.name] and len(siblings) > 1 and owner is not None and owner.kind != "Sequential"
     )
     return "info" if ends_a_block else None  # without a trace it may be the end of a residual branch
+
+
+def _is_bypassed(evidence: Evidence, weight: ParameterFact) -> bool:
+    """Return whether an input of a layer also reaches the outputs without it, as past a residual branch."""
+    if evidence.trace is None:
+        return False
+    graph = evidence.graph
+    calls = set(calls_of(graph, weight.name))
+    given = {index for index in graph.before(*calls) if graph[index].op == "batch"}
+    return bool(given & graph.before(*graph.trace.outputs, stops=calls))
 
 
 def _across_layers(evidence: Evidence, last: set[str], growth: float, shrinkage: float) -> Iterator[Symptom]:
