@@ -3,14 +3,12 @@
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 
 from lightning_tricks import Doctor, diagnose
 
 
 def ask(arguments: dict[str, Any]) -> Any:
     """Return the report of `diagnose` with these arguments or, with `fit` among them, of a fit with these settings."""
-    torch.manual_seed(0)
     arguments = dict(arguments)
     settings = arguments.pop("fit", None)
     return diagnose(**arguments) if settings is None else _fit(settings, **arguments)

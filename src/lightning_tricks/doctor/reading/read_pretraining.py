@@ -67,7 +67,7 @@ def _counted_batches(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _is_moved(scale: Any, shift: Any) -> bool:
-    """Return whether a norm's scale and shift have changed since its construction; a scale alone may have been drawn."""
+    """Return whether a norm's scale and shift have changed; an initializer may have drawn the scale alone."""
     return bool((local_part(scale).detach() != local_part(scale).detach().flatten()[0]).any()) and bool(
         (local_part(shift).detach() != 0).any()
     )

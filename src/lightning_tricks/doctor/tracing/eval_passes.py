@@ -33,52 +33,106 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
     path = "" if "" in calls else max(calls, key=lambda call: _size_of(model.get_submodule(call)), default=None)
     if path is None:
         return BehaviourFacts(reason="the step calls no module")
-    target, (args, kwargs) = model.get_submodule(path), calls[path]
-
-    def outputs(change: Change | None = None, *, seed: bool = True) -> list[Tensor]:
-        if seed:  # passes with other inputs draw the same random numbers; the caller restores the generators
-            torch.manual_seed(0)
-        given = (args, kwargs) if change is None else with_tensors_changed((args, kwargs), change)
-        returned = target(*given[0], **given[1])
-        return [
-            tensor.detach().float() for tensor in tensors_in(returned) if tensor.is_floating_point() and tensor.dim()
-        ]
-
-    inputs = [tensor for tensor in changeable_tensors_in((args, kwargs)) if _has_rows(tensor, size)]
+    passes = _Passes(model.get_submodule(path), calls[path], size)
     model.eval()
     stack = ModuleStack(model)
     # all passes under the same mode: without one, some modules take a faster path that rounds differently
     with torch.no_grad(), stack, Listener(stack) as listener:
-        calibrate_norms_(model, outputs)
+        calibrate_norms_(model, passes.outputs)
         listener.forget()
-        first = outputs()
+        passes.first = passes.outputs()
         always_on, random = tuple(dict.fromkeys(listener.dropouts)), tuple(dict.fromkeys(listener.random))
-        known = BehaviourFacts(module=path, always_on=always_on, random=random, outputs=_measured(first))
-        other = _most_different_row(inputs) if size and size > 1 else None
-        if other is None:
-            reason = "all samples of the batch are equal, or their number is unknown"
-            return replace(known, repeat_change=_change(first, outputs(seed=False)), reason=reason)
-        second = outputs(lambda item: _with_first_replaced(item, other) if _has_rows(item, size) else item)
-        rows = [i for i, leaf in enumerate(first) if _has_rows(leaf, size) and leaf.shape[1:2] != (size,)]
-        same = [(first[i][:1], second[i][:1]) for i in rows]
-        mixing = _change([first[i][1:] for i in rows], [second[i][1:] for i in rows])
-        rolled = _attempt(lambda: outputs(lambda item: item.roll(1, 0) if _has_rows(item, size) else item))
-        shifted = _change([first[i].roll(1, 0) for i in rows], [rolled[i] for i in rows if i < len(rolled)])
-        repeated = 0.0
-        if mixing is None or max(mixing, shifted or 0.0) > _EQUAL or always_on or random:
-            repeated = _change(first, outputs(seed=False)) or 0.0
-        known = replace(known, repeat_change=repeated)
-        if repeated > _EQUAL:
-            return replace(known, reason="two passes in eval mode differ")
-        changed = _change([output for output, _ in same], [output for _, output in same])
-        if changed is None or changed <= _EQUAL:  # a single sample may lack an effect by chance
-            # rolling all rows together does not change a model that pools them by an index, which is also rolled
-            changes = (_change(first, rolled), _change(first, second))
-            changed = max((each for each in changes if each is not None), default=None)
-        why = "no output has a row for each sample" if mixing is None else None
-        if any(_relates_rows(tensor, size) for tensor in tensors_in((args, kwargs))):
-            mixing, shifted, why = None, None, "an input relates the samples to each other"
-        return replace(known, input_change=changed, mixing_change=mixing, roll_change=shifted, reason=why)
+        known = BehaviourFacts(module=path, always_on=always_on, random=random, outputs=_measured(passes.first))
+        return _with_changes(known, passes)
+
+
+def _with_changes(known: BehaviourFacts, passes: "_Passes") -> BehaviourFacts:
+    """Return the facts with the changes of the outputs, measured by further passes."""
+    if not passes.can_replace:
+        reason = "all samples of the batch are equal, or their number is unknown"
+        return replace(known, repeat_change=passes.repeated(), reason=reason)
+    passes.run_changed()
+    mixing, shifted, repeated = passes.mixing(), passes.shifted(), 0.0
+    if mixing is None or max(mixing, shifted or 0.0) > _EQUAL or known.always_on or known.random:
+        repeated = passes.repeated() or 0.0
+    known = replace(known, repeat_change=repeated)
+    if repeated > _EQUAL:
+        return replace(known, reason="two passes in eval mode differ")
+    why = "no output has a row for each sample" if mixing is None else None
+    if passes.relates_samples:
+        mixing, shifted, why = None, None, "an input relates the samples to each other"
+    return replace(known, input_change=passes.changed(), mixing_change=mixing, roll_change=shifted, reason=why)
+
+
+class _Passes:
+    """Passes of a module over one batch: as it is, with the first sample replaced by another, and shifted by one."""
+
+    def __init__(self, module: nn.Module, call: tuple[Any, Any], size: int | None) -> None:
+        self._module, self._call, self._size = module, call, size
+        inputs = [tensor for tensor in changeable_tensors_in(call) if _has_rows(tensor, size)]
+        self._other = _most_different_row(inputs) if size and size > 1 else None
+        self.first: list[Tensor] = []
+        self._second: list[Tensor] = []
+        self._rolled: list[Tensor] = []
+
+    @property
+    def can_replace(self) -> bool:
+        return self._other is not None
+
+    @property
+    def relates_samples(self) -> bool:
+        return any(_relates_rows(tensor, self._size) for tensor in tensors_in(self._call))
+
+    def outputs(self, change: Change | None = None, *, seed: bool = True) -> list[Tensor]:
+        """Return the floating-point outputs, with the rows of each input changed."""
+        if seed:  # passes with other inputs draw the same random numbers; the caller restores the generators
+            torch.manual_seed(0)
+        args, kwargs = self._call
+        if change is not None:
+            of_rows = change
+            args, kwargs = with_tensors_changed(
+                self._call, lambda item: of_rows(item) if _has_rows(item, self._size) else item
+            )
+        returned = self._module(*args, **kwargs)
+        return [
+            tensor.detach().float() for tensor in tensors_in(returned) if tensor.is_floating_point() and tensor.dim()
+        ]
+
+    def run_changed(self) -> None:
+        other = self._other or 0
+        self._second = self.outputs(lambda item: _with_first_replaced(item, other))
+        self._rolled = _attempt(lambda: self.outputs(lambda item: item.roll(1, 0)))
+
+    def repeated(self) -> float | None:
+        """Return the change of the outputs in a second pass with other random numbers."""
+        return _change(self.first, self.outputs(seed=False))
+
+    def mixing(self) -> float | None:
+        """Return the change of the other samples' outputs when the first sample is replaced."""
+        rows = self._rows()
+        return _change([self.first[i][1:] for i in rows], [self._second[i][1:] for i in rows])
+
+    def shifted(self) -> float | None:
+        """Return the difference from outputs that are shifted like the samples."""
+        rows = self._rows()
+        rolled = [self._rolled[i] for i in rows if i < len(self._rolled)]
+        return _change([self.first[i].roll(1, 0) for i in rows], rolled)
+
+    def changed(self) -> float | None:
+        """Return the change of the first sample's output when it is replaced, or of any output."""
+        rows = self._rows()
+        change = _change([self.first[i][:1] for i in rows], [self._second[i][:1] for i in rows])
+        if change is not None and change > _EQUAL:
+            return change
+        # a single sample may lack an effect by chance, and rolling all rows together does not change a model that
+        # pools them by an index, which is also rolled
+        changes = (_change(self.first, self._rolled), _change(self.first, self._second))
+        return max((each for each in changes if each is not None), default=None)
+
+    def _rows(self) -> list[int]:
+        """Return the outputs that have a row for each sample, without those that are square in the batch."""
+        size = self._size
+        return [i for i, leaf in enumerate(self.first) if _has_rows(leaf, size) and leaf.shape[1:2] != (size,)]
 
 
 def _measured(outputs: list[Tensor]) -> tuple[TensorFact, ...]:

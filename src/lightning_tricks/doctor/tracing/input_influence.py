@@ -66,12 +66,12 @@ def measure_influence(
     direct = {id(value) for value in (*calls[path][0], *calls[path][1].values())}
     facts = tuple(
         InfluenceFact(
-            names.get(key := id(each), "?"),
-            _features(each),
-            ignored.get(key, ()),
-            key not in direct,
-            positions[key],
-            each.shape[1] if each.dim() > 1 else 0,
+            path=names.get(key := id(each), "?"),
+            features=_features(each),
+            ignored=ignored.get(key, ()),
+            offered=key not in direct,
+            position=positions[key],
+            length=each.shape[1] if each.dim() > 1 else 0,
         )
         for each in part.inputs
     )

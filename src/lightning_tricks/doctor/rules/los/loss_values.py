@@ -119,6 +119,7 @@ def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0, penalty: f
                        ratio between the terms without the batch and the rest.
     Try:               ``lightning_tricks.LossBalancer``, or weights of your own: initial values within a factor of ten.
     False alarms:      terms that are near zero at the start by design, such as a KL term with a warm-up: hence info.
+                       Values are compared, not gradients: a large term may have a small gradient.
     References:        Kendall et al., Multi-Task Learning Using Uncertainty, 2018.
     """
     graph = evidence.graph

@@ -13,8 +13,9 @@ def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
     """A loss that is NaN or infinite during training.
 
     What it looks at:  the loss of every step, read every ``log_every_n_steps`` steps and at the end of an epoch. On a
-                       CPU, the first step whose loss or gradients are not finite is run again before the optimizer
-                       step, which names the first module and operation with a result that is not finite.
+                       CPU in a single process, the first step whose loss or gradients are not finite is run again
+                       before the optimizer step, which names the first module and operation with a result that is not
+                       finite. Elsewhere this would need a wait for the device or for the other processes in each step.
     Why it matters:    its gradients are NaN, and so are all weights after one step with them.
     Try:               a smaller learning rate; ``tricks=[gradient_clipping]``, which skips such steps;
                        ``Trainer(detect_anomaly=True)`` names the operation.
