@@ -21,7 +21,7 @@ import torch
 from layouts import EXOTIC, dense
 from torch import nn
 
-from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
+from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state, seed_random_state
 from lightning_tricks.core.tensor_copies import overwrite_
 
 
@@ -289,3 +289,48 @@ def test_random_states_are_remembered_by_a_torch_without_mps_is_available(monkey
     first = torch.rand(1)
     restore()
     assert torch.equal(torch.rand(1), first)
+
+
+class Generators:
+    """The generators of a device type with several devices, as `torch.cuda` has them."""
+
+    def __init__(self, initialized: bool) -> None:
+        self.states, self.initialized = [torch.tensor(1), torch.tensor(2)], initialized
+
+    def is_available(self) -> bool:
+        return True
+
+    def is_initialized(self) -> bool:
+        return self.initialized
+
+    def get_rng_state_all(self) -> list[torch.Tensor]:
+        return list(self.states)
+
+    def set_rng_state_all(self, states: list[torch.Tensor]) -> None:
+        self.states = list(states)
+
+    def manual_seed_all(self, seed: int) -> None:
+        assert self.initialized, "the seed would be kept for the day on which the device is used"
+        self.states = [torch.tensor(seed)] * 2
+
+    manual_seed = set_rng_state = get_rng_state = None  # of one device alone
+
+
+def test_the_generators_of_all_devices_of_a_type_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeding reaches all of them, so restoring those of the current device alone would change a spread model."""
+    monkeypatch.setattr(torch, "cuda", Generators(initialized=True))
+    restore = remember_random_state()
+    seed_random_state(7)
+    assert [int(state) for state in torch.cuda.states] == [7, 7]
+    restore()
+    assert [int(state) for state in torch.cuda.states] == [1, 2]
+
+
+def test_seeding_leaves_no_seed_for_a_device_that_is_used_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "cuda", Generators(initialized=False))
+    restore = remember_random_state()
+    seed_random_state(7)
+    drawn = torch.rand(3)
+    restore()
+    assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(7)))
+    assert [int(state) for state in torch.cuda.states] == [1, 2]

@@ -3,10 +3,11 @@
 import pytest
 import torch
 from layouts import EXOTIC, dense
+from simulated_device import DEVICE, OTHER, simulated
 from torch import nn
 from torch.nn.utils import prune
 
-from lightning_tricks.core.tensor_copies import overwrite_
+from lightning_tricks.core.tensor_copies import bit_sums, changed_names, overwrite_
 from lightning_tricks.core.weight_snapshot import WeightSnapshot, is_sharded, named_tensors
 
 
@@ -188,3 +189,36 @@ def test_a_copy_to_the_host_is_one_copy_a_tensor() -> None:
         snapshot.take(model)
     assert copies.count("copy_") == len(values(model))
     assert set(copies) <= {"copy_", "detach"}
+
+
+@pytest.mark.parametrize("on_host", [True, False])
+def test_copies_have_the_strides_and_thereby_the_bit_sums_of_what_they_are_copies_of(on_host: bool) -> None:
+    """Also those that are large enough for memory of their own."""
+    model, snapshot = Model(), WeightSnapshot(on_host=on_host)
+    model.large = nn.Conv2d(64, 64, 3).to(memory_format=torch.channels_last)
+    snapshot.take(model)
+    copies, now = snapshot.named_copies(), dict(named_tensors(model))
+    assert {name: copy.stride() for name, copy in copies.items()} == {name: now[name].stride() for name in copies}
+    assert changed_names(bit_sums(copies), bit_sums(now)) == []
+
+
+def test_a_copy_from_several_devices_has_arrived_from_each_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each device has a queue of its own: an event of one says nothing about a copy from another."""
+    with simulated(is_cuda=True) as device:
+
+        class Event:
+            def record(self, stream: torch.device = DEVICE) -> None:
+                self.stream = stream
+
+            def synchronize(self) -> None:
+                device.arrive(self.stream)
+
+        monkeypatch.setattr(torch.cuda, "Event", Event)
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda place=DEVICE: place)
+        model = nn.Sequential(nn.Linear(2, 2).to(DEVICE), nn.Linear(2, 2).to(OTHER))
+        snapshot = WeightSnapshot()
+        snapshot.take(model)
+        assert {source for source, _, _ in device.late} == {DEVICE, OTHER}
+        copies = snapshot.named_copies()
+        assert not device.late
+        assert all(torch.equal(copies[name], value.cpu()) for name, value in model.named_parameters())

@@ -6,10 +6,12 @@ import pytest
 import torch
 from gpu_device import DEVICE, ON_CUDA, trainer_settings
 from lightning.pytorch import Callback
+from recorders import Recorder
 from tiny import Net, trainer
 from torch._dynamo.utils import counters
 from tricks import TINY, public_callbacks
 
+from lightning_tricks import DropoutSchedule
 from lightning_tricks.functional.learning_rates import LearningRates
 
 CHANGING = {"GradualUnfreezing", "LRFinder", "InitializeWeights", "DropoutSchedule"}
@@ -84,6 +86,31 @@ def test_one_that_changes_what_trains_breaks_no_graph(name: str) -> None:
     bare, found = compiled_in(CompiledParts(**way)), compiled_in(CompiledParts(**way), TINY[name]())
     assert found["breaks"] == bare["breaks"]
     assert found["graphs"] <= bare["graphs"] + 4
+
+
+class Fed(CompiledParts):
+    """A net in which a dropout layer feeds the head."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__()
+        self.body = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Dropout(0.3))
+        self.all = torch.compile(torch.nn.Sequential(self.body, self.head), **how)
+
+    def loss(self, batch: Any) -> Any:
+        return (self.all(batch[0]) - batch[1]).pow(2).mean()
+
+
+@pytest.mark.parametrize("net", [CompiledParts, Fed])
+def test_a_rate_of_dropout_that_changes_compiles_nothing_again(net: type[CompiledParts]) -> None:
+    """After the first epoch, in which the layer that feeds another is found."""
+    way, last = WAYS["inductor" if ON_CUDA else "eager"], 1 if net is Fed else 2
+    seen = Recorder(on_train_epoch_end=lambda *_: counters["stats"]["unique_graphs"])
+    torch._dynamo.reset()
+    counters.clear()
+    schedule = DropoutSchedule(0.1, end=0.9, over="18st", last=last)
+    trainer(schedule, seen, **trainer_settings(max_epochs=3, limit_val_batches=0)).fit(net(**way))
+    assert schedule.rate > 0.8
+    assert len(set(seen.seen["on_train_epoch_end"])) == 1
 
 
 def test_a_compiled_lightning_module_too() -> None:

@@ -57,8 +57,10 @@ def test_no_step_waits_with_a_fused_optimizer(name: str) -> None:
     assert waits_in_training_steps(TINY[name]()) == waits_in_training_steps()
 
 
-def test_no_step_waits_with_all_callbacks_at_once() -> None:
-    assert waits_in_training_steps(*[make() for make in TINY.values()]) == waits_in_training_steps()
+if ASKED:  # tests/contracts/test_devices.py has it in the ordinary suite
+
+    def test_no_step_waits_with_all_callbacks_at_once() -> None:
+        assert waits_in_training_steps(*[make() for make in TINY.values()]) == waits_in_training_steps()
 
 
 @pytest.mark.parametrize("name", ["GradientClipping", "AutoClip"][: 2 if ASKED else 1])

@@ -29,7 +29,8 @@ class DropoutSchedule(Trick):
 
     Interacts with: :class:`GradualUnfreezing`: a frozen layer is in evaluation mode and drops nothing. The masks come
     from a separate generator, which a resumed run continues; those of existing dropout layers come from torch's
-    generator. Dropout before BatchNorm shifts its statistics (PLC001): choose layers after the last one.
+    generator. Dropout before BatchNorm shifts its statistics (PLC001): choose layers after the last one. In compiled
+    code the hooks break the graph, which ``fullgraph=True`` does not allow; a new rate compiles nothing.
 
     Args:
         p: the rate at the start, in [0, 1); typically 0.2 (Hinton et al. 2012).

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_count, check_name, check_number
+from lightning_tricks.core.devices import precise_dtype
 from lightning_tricks.engine.batch.batch_pipeline import BatchPipeline, Stage, add_step
 from lightning_tricks.engine.run.lightning_internals import loaded_checkpoint, owner_of_batch_hook
 from lightning_tricks.engine.run.ranks import gather_objects
@@ -189,8 +189,8 @@ class NormalizeInputs(Trick):
         if mask is not None:
             check_mask(values, self.dim, mask)
         if self._on_device is None or self._on_device[0].device != values.device:
-            single = torch.float32 if values.device.type == "mps" else torch.float64
-            mean, std = (number.to(single).to(values.device) for number in (self.statistics.mean, self.statistics.std))
+            exact = precise_dtype(values.device)
+            mean, std = (number.to(exact).to(values.device) for number in (self.statistics.mean, self.statistics.std))
             self._on_device = mean, std
         return replace_entry(batch, path, normalize_features(values, *self._on_device, self.dim, self.eps, mask))
 

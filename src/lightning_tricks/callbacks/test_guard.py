@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lightning_tricks.core.arguments import check_count, check_text
+from lightning_tricks.core.devices import precise_dtype
 from lightning_tricks.engine.run.ranks import job_overrides, plain
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
@@ -146,6 +147,7 @@ def _digest(pl_module: LightningModule) -> str:
     digest = hashlib.sha256()
     for name, parameter in pl_module.named_parameters():
         local = parameter.to_local() if hasattr(parameter, "to_local") else parameter
-        sums = [float(local.double().sum()), float(local.double().square().sum())] if local.is_floating_point() else []
+        values = local.to(precise_dtype(local.device))
+        sums = torch.stack([values.sum(), values.square().sum()]).tolist() if local.is_floating_point() else []
         digest.update(f"{name} {sums}".encode())
     return digest.hexdigest()[:16]

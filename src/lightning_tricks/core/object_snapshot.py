@@ -223,35 +223,51 @@ def _path(trail: Any) -> str:
 
 
 def remember_random_state() -> Callable[[], None]:
-    """Return a function that restores the global generators of python, numpy, torch and the device."""
+    """Return a function that restores the global generators of python, numpy, torch and all devices in use."""
     python, cpu = random.getstate(), torch.get_rng_state()
     numpy = sys.modules.get("numpy")
     of_numpy = numpy.random.get_state() if numpy else None
-    modules = [module for name in ("cuda", "xpu", "mps") if (module := _device_in_use(name)) is not None]
-    devices = [(module, module.get_rng_state()) for module in modules]
+    devices = [(module, _states_of(module)) for module in _devices_in_use()]
 
     def restore() -> None:
         random.setstate(python)
         torch.set_rng_state(cpu)
         if numpy:
             numpy.random.set_state(of_numpy)
-        for module, state in devices:
-            module.set_rng_state(state)
+        for module, states in devices:
+            if hasattr(module, "set_rng_state_all"):
+                module.set_rng_state_all(states)
+            else:
+                module.set_rng_state(states)
 
     return restore
 
 
 def seed_random_state(seed: int) -> None:
-    """Seed the global generators of python, numpy (if it is imported), torch and the device.
+    """Seed the global generators that :func:`remember_random_state` restores.
+
+    Unlike :func:`torch.manual_seed`, which leaves a seed for devices that are used only later.
 
     Args:
         seed: in [0, 2**63]; numpy uses its lowest 32 bits.
     """
     random.seed(seed)
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
     numpy = sys.modules.get("numpy")
     if numpy:
         numpy.random.seed(seed % 2**32)
+    for module in _devices_in_use():
+        getattr(module, "manual_seed_all", module.manual_seed)(seed)
+
+
+def _devices_in_use() -> list[Any]:
+    """Return torch's modules of the device types that this process uses."""
+    return [module for name in ("cuda", "xpu", "mps") if (module := _device_in_use(name)) is not None]
+
+
+def _states_of(module: Any) -> Any:
+    """Return the states of the generators of all devices of a type; MPS has one device."""
+    return module.get_rng_state_all() if hasattr(module, "get_rng_state_all") else module.get_rng_state()
 
 
 def _device_in_use(name: str) -> Any:

@@ -1,5 +1,6 @@
 """Clip thresholds: choose the norm to clip to from past norms, with state machines of tensors on the device.
 
+They are kept in float64 where the device has it: a recurrence over a long run accumulates rounding errors.
 Nothing here synchronizes with the host, and a non-finite norm changes no state.
 """
 
@@ -7,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from lightning_tricks.core.devices import precise_dtype
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,6 @@ class NormStatistics:
     mean: Tensor
     variance: Tensor
     seen: Tensor
-
-
-def precise_dtype(device: torch.device) -> torch.dtype:
-    """Return float64 where the device supports it: a recurrence over a long run accumulates rounding errors."""
-    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def empty_history(window: int, device: torch.device | str = "cpu") -> NormHistory:

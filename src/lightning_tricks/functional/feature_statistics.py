@@ -7,6 +7,8 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from lightning_tricks.core.devices import precise_dtype
+
 _SHOWN = 10
 
 
@@ -51,7 +53,7 @@ def measure_features(values: Tensor, dim: int = 1, mask: Tensor | None = None) -
             f"A sparse input ({values.layout}) cannot be normalized, because centering would make it dense."
         )
     check_dim(values, dim)
-    values = values.detach().cpu() if values.device.type == "mps" else values.detach()
+    values = values.detach().cpu() if precise_dtype(values.device) != torch.float64 else values.detach()
     if mask is not None:
         check_mask(values, dim, mask)
         rows = values.movedim(dim, -1)[mask.to(values.device, torch.bool)]

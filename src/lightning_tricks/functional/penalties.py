@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils._foreach_utils import _group_tensors_by_device_and_dtype
 
+from lightning_tricks.core.devices import stack_tensors
 from lightning_tricks.functional.gradients import local_parts
 
 
@@ -27,7 +28,7 @@ def weight_penalty(weights: Sequence[Tensor], l1: float = 0.0, l2: float = 0.0) 
         tensor(2.)
     """
     terms = [l1 * weight.abs().sum() + l2 * weight.abs().square().sum() for weight in weights]
-    return torch.stack(terms).sum()
+    return stack_tensors(terms).sum()
 
 
 @torch.no_grad()

@@ -8,9 +8,11 @@ import pytest
 import torch
 from ranks import SaveRank, load_ranks
 from scaled_grad_net import GOOD, OPTIMIZERS, Loaders, ScaledGradNet, batches, run
+from simulated_device import DEVICE, simulated
 from tiny import same, trainer, weights
 
 from lightning_tricks import AdaptiveGradientClipping, AutoClip, GradientClipping, ZClip
+from lightning_tricks.engine.clip.step_guard import DeferredFlag
 
 NAN, INF = math.nan, math.inf
 FACTORS = [NAN, GOOD, GOOD, INF, NAN, GOOD, -INF, GOOD, GOOD, NAN]
@@ -155,3 +157,12 @@ def test_a_fused_optimizer_is_left_as_it_was_found(breaks: bool) -> None:
         fit.fit(module, batches([GOOD, NAN, GOOD]))
     assert not hasattr(optimizers[0], "found_inf")
     assert not optimizers[0]._optimizer_step_post_hooks
+
+
+def test_a_flag_from_a_device_without_events_is_not_read_before_it_has_arrived() -> None:
+    """As on MPS and XPU: a copy that does not block may arrive after it has been read."""
+    with simulated() as device:
+        flag = DeferredFlag(DEVICE)
+        flag.send(torch.ones((), dtype=torch.bool, device=DEVICE))
+        assert flag.read() is True
+        assert device.waits == ["copy_"]

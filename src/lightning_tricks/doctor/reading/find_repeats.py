@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from lightning_tricks.core.devices import precise
 from lightning_tricks.doctor.facts.evidence import RepeatFact
 
 _ROWS, _COLUMNS = (32, 4096), 4096
@@ -47,5 +48,6 @@ def _is_one_whole_number_per_row(leaf: Tensor) -> bool:
 
 def _standardized(table: Tensor) -> Tensor:
     """Return the columns with mean 0 and norm 1; constant ones, and those that are not finite, as zeros."""
-    centered = table.detach().double() - table.detach().double().mean(0)
+    exact = precise(table.detach())
+    centered = exact - exact.mean(0)
     return torch.nan_to_num(centered / centered.norm(dim=0), nan=0.0, posinf=0.0, neginf=0.0)

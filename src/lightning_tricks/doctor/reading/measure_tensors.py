@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_tricks.core.devices import precise
 from lightning_tricks.doctor.facts.trace_facts import Scalar, Statistics, TensorFact
 
 _SAMPLE = 1 << 14
@@ -80,8 +81,7 @@ def share_of_duplicate_rows(tensor: Tensor) -> float | None:
     if nn.parameter.is_lazy(tensor) or tensor.is_meta or tensor.dim() < 2 or not tensor.numel():
         return None
     with torch.no_grad():
-        rows = tensor.detach()[:512].flatten(1)
-        rows = (rows.cpu() if rows.device.type == "mps" else rows).double()  # MPS has no float64
+        rows = precise(tensor.detach()[:512].flatten(1))
         # equal rows have equal products with a vector of unrelated numbers
         marks = rows @ torch.arange(1, rows.shape[1] + 1, dtype=torch.float64, device=rows.device).sqrt()
         return 1 - len(torch.unique(marks)) / len(marks)

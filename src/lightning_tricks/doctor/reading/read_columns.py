@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lightning_tricks.core.devices import precise
 from lightning_tricks.doctor.facts.context_facts import ColumnsFact
 
 _ROWS, _COLUMNS = 2048, 4096
@@ -27,7 +28,7 @@ def read_columns(tensor: Tensor) -> ColumnsFact | None:
             values = values[:64].transpose(0, 1).flatten(1).T
         elif values.dim() != 2:
             values = values.reshape(-1, 1)
-        values = values[: 1 << 16, :_COLUMNS].double().nan_to_num()
+        values = precise(values[: 1 << 16, :_COLUMNS]).nan_to_num()
         low, high = values.amin(0), values.amax(0)
         spread = values.std(0, correction=0)[low != high]
         ratio = spread.max() / spread.min().clamp_min(1e-300) if len(spread) else torch.ones(())

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_tricks.core.object_snapshot import seed_random_state
 from lightning_tricks.doctor.facts.evidence import BehaviourFacts
 from lightning_tricks.doctor.facts.trace_facts import TensorFact
 from lightning_tricks.doctor.reading.containers import changeable_tensors_in, tensors_in, with_tensors_changed
@@ -86,7 +87,7 @@ class _Passes:
     def outputs(self, change: Change | None = None, *, seed: bool = True) -> list[Tensor]:
         """Return the floating-point outputs, with the rows of each input changed."""
         if seed:  # passes with other inputs draw the same random numbers; the caller restores the generators
-            torch.manual_seed(0)
+            seed_random_state(0)
         args, kwargs = self._call
         if change is not None:
             of_rows = change

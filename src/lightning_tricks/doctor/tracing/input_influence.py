@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_tricks.core.devices import stack_tensors
 from lightning_tricks.doctor.facts.influence_facts import InfluenceFact, InfluenceFacts, VisibleTarget
 from lightning_tricks.doctor.reading.containers import (
     changeable_tensors_in,
@@ -148,7 +149,8 @@ class _Part:
             others = tuple(each for each in range(tensor.dim()) if each != dim)
             flat = gradient.abs().sum(others) if tensor.dim() > 1 else gradient.abs().sum()[None]
         varies = (tensor != tensor[:1]).any(0).reshape(-1) if tensor.dim() == 2 else torch.ones(len(flat)).bool()
-        return [i for i in range(len(flat)) if not float(flat[i]) and bool(varies[i])]
+        sizes = zip(flat.tolist(), varies.tolist(), strict=True)
+        return [i for i, (size, differs) in enumerate(sizes) if differs and not size]
 
     def only_position(self, tensor: Tensor) -> int | None:
         """Return the only position of a sequence that changes an output; ``None`` if there are several, or none."""
@@ -203,7 +205,7 @@ def _features(tensor: Tensor) -> int:
 def _root(outputs: list[Tensor]) -> Tensor:
     """Return one number in which outputs do not cancel, as the sum of a softmax would."""
     weights = (torch.linspace(0.5, 1.5, each.numel(), device=each.device).view(each.shape) for each in outputs)
-    return torch.stack([(each * weight).sum() for each, weight in zip(outputs, weights, strict=True)]).sum()
+    return stack_tensors([(each * weight).sum() for each, weight in zip(outputs, weights, strict=True)]).sum()
 
 
 def _changed(tensor: Tensor, features: list[int], dim: int) -> Tensor:

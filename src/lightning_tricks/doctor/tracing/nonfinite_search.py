@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
+from lightning_tricks.core.devices import stack_tensors
 from lightning_tricks.doctor.facts.evidence import ErrorFact, StepFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.reading.containers import tensors_in
@@ -66,7 +67,7 @@ def search_nonfinite(setup: StepSetup) -> NumericFacts:
 
 def _sum(returned: object) -> Tensor | None:
     parts = [each.float().sum() for each in tensors_in(returned) if each.is_floating_point() and each.requires_grad]
-    return torch.stack(parts).sum() if parts else None
+    return stack_tensors(parts).sum() if parts else None
 
 
 def nonfinite_gradients(model: nn.Module) -> Iterator[str]:

@@ -1,11 +1,11 @@
 """Other seeds: gradients of layers that the traced step skipped at random, as in stochastic depth."""
 
-import random
 from dataclasses import replace
 
 import torch
 from torch import nn
 
+from lightning_tricks.core.object_snapshot import seed_random_state
 from lightning_tricks.doctor.facts.evidence import StepFacts
 from lightning_tricks.doctor.tracing.one_pass import find_entry, find_loss
 from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
@@ -41,8 +41,7 @@ def _gradients(setup: StepSetup, seed: int) -> dict[str, float]:
     model = setup.model
     _drop_gradients_(model)
     stand_in_(model, Step(setup.optimizers, setup.schedulers), setup.trainer)
-    torch.manual_seed(seed)
-    random.seed(seed)
+    seed_random_state(seed)
     entry = find_entry(model, setup.batch)
     with setup.context(), torch.enable_grad():
         loss = find_loss(entry, entry.call())

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_tricks.core.devices import stack_tensors
 from lightning_tricks.doctor.facts.evidence import ErrorFact, GradientFact, StepFacts
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.own_failures import OwnFailures
@@ -169,7 +170,7 @@ class _Pass:
 
     def _read_gradients(self) -> None:
         with self._recorder.paused():
-            self._note_gradients()
+            self._failures.attempt("read the gradients of the step", self._note_gradients, None)
 
     def _note_gradients(self) -> None:
         names, norms = [], []
@@ -182,7 +183,7 @@ class _Pass:
             grad = value.grad.coalesce().values() if value.grad.is_sparse else value.grad
             names.append(name)
             norms.append(grad.detach().float().norm())
-        for name, norm in zip(names, torch.stack(norms).tolist() if norms else [], strict=True):
+        for name, norm in zip(names, stack_tensors(norms).tolist() if norms else [], strict=True):
             known = self._gradients.get(name)
             finite = norm == norm and norm != float("inf")
             if known is None or not known.norm:
@@ -261,4 +262,4 @@ def _sum(returned: Any) -> Tensor | None:
     parts = [
         tensor.float().sum() for tensor in tensors_in(returned) if tensor.is_floating_point() and tensor.requires_grad
     ]
-    return torch.stack(parts).sum() if parts else None
+    return stack_tensors(parts).sum() if parts else None

@@ -1,6 +1,5 @@
 """Forward watch: measure activations, loss terms and classes in the forward passes of some batches."""
 
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from lightning_tricks.core.compiled_code import has_compiled
 from lightning_tricks.doctor.facts.operations import WEIGHTS
 from lightning_tricks.doctor.facts.run_facts import ActivationFact, ForwardFacts
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
@@ -252,7 +252,4 @@ def _is_compiled(model: torch.nn.Module) -> bool:
     """
     kinds = {type(each).__name__ for each in model.modules()}
     parts = "OptimizedModule" in kinds or any(getattr(each, "_compiled_call_impl", None) for each in model.modules())
-    # filled by each call of `torch.compile`, and cleared by `torch._dynamo.reset`; `torch.compiler.disable`, which
-    # Lightning applies to `log`, fills in None
-    backends = getattr(sys.modules.get("torch._dynamo.eval_frame"), "cached_backends", {})
-    return parts or any(callable(backend) for backend in backends.values())
+    return parts or has_compiled()

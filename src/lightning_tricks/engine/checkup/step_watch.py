@@ -23,7 +23,7 @@ class WatchedStep:
     """The measurements of one step.
 
     Attributes:
-        step: the Trainer's step number. lr: the highest learning rate of any group.
+        step: the Trainer's step number. lrs: the learning rate of each group, on the device if it is a tensor.
         roots: by name, the square root of the number of elements of each matrix or kernel with a gradient.
         numbers: ``(1 + 2 N,)``: the norm of all gradients, then the norm per name, then the relative update per name.
         weights: the tensors of these names, until their update is measured.
@@ -31,7 +31,7 @@ class WatchedStep:
     """
 
     step: int
-    lr: float
+    lrs: list[float | Tensor]
     roots: dict[str, float]
     numbers: Tensor
     weights: list[Tensor] = field(default_factory=list)
@@ -44,6 +44,11 @@ class WatchedStep:
             updates = tensor_norms(changes) / tensor_norms(self.before)
             self.numbers = torch.cat([self.numbers, updates.to(self.numbers)])
         self.weights, self.before = [], []
+
+    @property
+    def lr(self) -> float:
+        """The highest learning rate; synchronizes if one is a tensor."""
+        return max(map(float, self.lrs), default=math.nan)
 
     def to_plain(self, numbers: Tensor) -> list[Any]:
         """Return step, rate, names and the given numbers of this step, with root mean squares for norms."""
@@ -134,7 +139,7 @@ class StepWatch:
         """Load the result of :meth:`plain_state`."""
         self._steps = plain["steps"]
         self._closed = [
-            WatchedStep(step, float(lr), roots, torch.tensor([*map(float, numbers)], dtype=torch.float64))
+            WatchedStep(step, [float(lr)], roots, torch.tensor([*map(float, numbers)], dtype=torch.float64))
             for step, lr, roots, numbers in plain["looks"]
         ]
 
@@ -171,8 +176,14 @@ def _start_step(pl_module: LightningModule, optimizer: Optimizer, step: int) -> 
     roots = {name: math.sqrt(max(matrix.numel(), 1)) for name, matrix in matrices.items()}
     weights = local_parts(list(matrices.values()))
     return WatchedStep(
-        step, highest_rate(optimizer), roots, numbers, weights, [sample(weight).clone() for weight in weights]
+        step, copied_rates(optimizer), roots, numbers, weights, [sample(weight).clone() for weight in weights]
     )
+
+
+def copied_rates(optimizer: Optimizer) -> list[float | Tensor]:
+    """Return the learning rate of each group; a tensor is copied on its device, not read."""
+    rates = [group.get("lr", math.nan) for group in optimizer.param_groups]
+    return [rate.detach().clone() if isinstance(rate, Tensor) else float(rate) for rate in rates]
 
 
 def highest_rate(optimizer: Optimizer) -> float:

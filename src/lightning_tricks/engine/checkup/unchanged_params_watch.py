@@ -7,6 +7,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
+from lightning_tricks.core.devices import stack_tensors
+
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -66,7 +68,7 @@ def join_unchanged(trainer: Trainer, taken: dict[str, Tensor]) -> tuple[str, ...
     """Return the parameters that are unchanged on all processes; each of them has to call this."""
     if not taken:
         return ()
-    same = torch.stack(list(taken.values())).float()
+    same = stack_tensors(list(taken.values())).to(trainer.strategy.root_device, torch.float32)
     everywhere: Any = trainer.strategy.reduce(same, reduce_op="min")
     return tuple(name for name, value in zip(taken, everywhere.tolist(), strict=True) if value)
 

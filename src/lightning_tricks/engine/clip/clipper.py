@@ -167,9 +167,14 @@ class Clipper(Trick):
             self._log(pl_module, state, measured.total, after, mark + self._mark)
 
     def _state_of(self, index: int, device: torch.device) -> ClipState:
-        """Return the state of an optimizer, created at its first step, when its device is known."""
-        if index not in self._states:
-            self._states[index] = restore_clip_state(self._loaded.get(index), device, self.restore_rule)
+        """Return the state of an optimizer, on the device of its measurements, which is known at its first step.
+
+        The device changes if the model is spread over several and other parameters come first, when layers thaw.
+        """
+        state = self._states.get(index)
+        if state is None or state.skipped.device != device:
+            plain = self._loaded.get(index) if state is None else state.to_plain()
+            self._states[index] = restore_clip_state(plain, device, self.restore_rule)
         return self._states[index]
 
     def _judge(

@@ -82,11 +82,15 @@ def drop_gradients(optimizer: Optimizer) -> None:
 class DeferredFlag:
     """A flag on the device that the host reads one step later, so that the host does not wait.
 
+    On other devices than CUDA the host waits when the flag is sent: a copy that does not block could be read too early
+    there, because it has no event to wait for.
+
     Args:
         device: the device on which the flag is computed.
     """
 
     def __init__(self, device: torch.device) -> None:
+        self.device = device
         on_cuda = device.type == "cuda"
         self._host = torch.zeros((), dtype=torch.bool, pin_memory=on_cuda)
         self._seen = self._host.numpy()  # a view, so that reading it is not a torch operation
@@ -94,7 +98,7 @@ class DeferredFlag:
 
     def send(self, flag: Tensor) -> None:
         """Start the copy to the host."""
-        self._host.copy_(flag, non_blocking=True)
+        self._host.copy_(flag, non_blocking=self._event is not None)
         if self._event is not None:
             self._event.record(torch.cuda.current_stream(flag.device))
 
@@ -158,10 +162,10 @@ class StepGuard:
             return
         state.bad_in_a_row = (state.bad_in_a_row + 1) * bad
         last, evidence = state.last_nonfinite, measured.evidence
-        if last is not None and last.evidence.shape == evidence.shape:
+        if last is not None and (last.evidence.shape, last.evidence.device) == (evidence.shape, evidence.device):
             evidence = torch.where(bad, evidence, last.evidence)
         state.last_nonfinite = GradientNorms(measured.params, evidence, measured.entries, measured.total)
-        if self._too_many is None:
+        if self._too_many is None or self._too_many.device != bad.device:
             self._too_many = DeferredFlag(bad.device)
         self._too_many.send(state.bad_in_a_row > self._max_skips)
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from lightning_tricks.core.compiled_code import has_compiled, left_uncompiled
+
 
 class InputDropout:
     """Dropout on the first input of one layer.
@@ -16,6 +18,9 @@ class InputDropout:
     first forward pass in training mode. The masks come from a separate generator, seeded with ``mark`` and the number
     of previous masks, so that a resumed run draws the same masks. A forward pass that is repeated in the backward pass
     (activation checkpointing) draws the same mask again.
+
+    Compiled code calls the hooks as they are, with a break in its graph, so that a new rate compiles nothing. There, a
+    dropout layer that feeds the layer is set to 0, and its input is dropped here instead.
 
     Args:
         layer: the layer whose input is dropped, in training mode only.
@@ -35,10 +40,12 @@ class InputDropout:
         self._old_rate: float | None = None
         self._mark = mark
         self._last: tuple[nn.Module, Any, Any] | None = None  # a dropout layer, its input and its output
+        self._is_compiled = has_compiled()
+        note, drop = left_uncompiled(self._note), left_uncompiled(self._drop)
         self._watches: list[Any] = [
-            each.register_forward_hook(self._note) for each in dropouts if isinstance(each, _DropoutNd)
+            each.register_forward_hook(note) for each in dropouts if isinstance(each, _DropoutNd)
         ]
-        self._hook = layer.register_forward_pre_hook(self._drop)
+        self._hook = layer.register_forward_pre_hook(drop)
 
     def __deepcopy__(self, memo: Any) -> "InputDropout":
         """When copied with a module, as weight averaging does, the copy has its own rate."""
@@ -49,7 +56,7 @@ class InputDropout:
     def set_rate(self, p: float) -> None:
         """Set the rate."""
         self.p = p
-        if self.feeder is not None:
+        if self.feeder is not None and not self._is_compiled:
             self.feeder.p = p
 
     def remove(self) -> None:
@@ -75,7 +82,7 @@ class InputDropout:
         values = args[0]
         if self._watches:
             values = self._find_feeder(values)
-        elif self.feeder is not None:
+        elif self.feeder is not None and not self._is_compiled:
             return None
         return (self._masked(values), *args[1:]) if self.p else (values, *args[1:])
 
@@ -86,7 +93,7 @@ class InputDropout:
         if found is None or not (found[2] is values or values._base is found[2]):
             return values
         self.feeder, before, _ = found
-        self._old_rate, self.feeder.p = self.feeder.p, self.p
+        self._old_rate, self.feeder.p = self.feeder.p, 0.0 if self._is_compiled else self.p
         return before.reshape(values.shape) if isinstance(before, Tensor) else values
 
     def _masked(self, values: Tensor) -> Tensor:

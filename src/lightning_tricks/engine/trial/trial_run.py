@@ -13,6 +13,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.profilers import PassThroughProfiler
 from torch import Tensor
 
+from lightning_tricks.core.devices import stack_tensors
 from lightning_tricks.engine.run.lightning_internals import rebuild_ddp_wrapper, step_arguments
 from lightning_tricks.engine.trial.run_snapshot import RunSnapshot
 from lightning_tricks.engine.trial.trial_batches import TrialBatches
@@ -161,7 +162,7 @@ class TrialRun:
             return None
         if len(self._losses) == 1:
             return self._losses[0].float().mean() if self._losses[0].ndim else self._losses[0].float()
-        return torch.stack([loss.float().mean() for loss in self._losses]).mean()
+        return stack_tensors([loss.float().mean() for loss in self._losses]).mean()
 
     def _step_automatically(self) -> None:
         strategy, count = self.trainer.strategy, self.trainer.accumulate_grad_batches

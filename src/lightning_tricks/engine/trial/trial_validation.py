@@ -10,6 +10,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from lightning_tricks.core.devices import stack_tensors
 from lightning_tricks.engine.run.lightning_internals import (
     clone_loader,
     shutdown_loader,
@@ -200,4 +201,4 @@ class _ValueListener:
         """Return the loss; of a metric, all processes ask together."""
         if self._metric is not None:
             return torch.as_tensor(self._metric.compute()).detach().float().mean()
-        return torch.stack(self._logged or self._returned).mean()
+        return stack_tensors(self._logged or self._returned).mean()

@@ -8,6 +8,7 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lightning_tricks.core.close_names import close_names, did_you_mean
+from lightning_tricks.core.devices import precise_dtype
 
 
 class Reading(NamedTuple):
@@ -74,8 +75,7 @@ class MetricReader:
         if trainer.world_size == 1:
             return None if tensor is None else Reading(float(tensor), is_new, _precision(tensor.dtype))
         device = trainer.strategy.root_device
-        wide = torch.float32 if device.type == "mps" else torch.float64
-        mine = torch.zeros(4, dtype=wide, device=device)
+        mine = torch.zeros(4, dtype=precise_dtype(device), device=device)
         if tensor is not None:
             mine[0], mine[1], mine[2] = 1, is_new, tensor.dtype == torch.float64
             mine[3] = tensor.detach().reshape(())
