@@ -4,8 +4,10 @@ import re
 
 import lightning.pytorch as L
 import pytest
+import torch
 from lightning.pytorch import strategies
-from strategy_matrix import PAGE, READ, REMARKS, RUN, markdown, refusal
+from strategy_matrix import PAGE, READ, REMARKS, RUN, DeepSpeedStrategy, markdown, refusal
+from tiny import Net, fit, weights
 from tricks import public_callbacks
 
 import lightning_tricks as lt
@@ -30,6 +32,26 @@ def test_the_page_is_what_the_callbacks_do() -> None:
 def test_a_remark_is_about_a_callback_and_a_strategy_that_exist() -> None:
     assert {name for name, _ in REMARKS} <= set(public_callbacks())
     assert {strategy for _, strategy in REMARKS} <= {*RUN, *READ}
+
+
+def test_rates_reach_an_engines_flat_groups_as_they_reach_an_optimizers() -> None:
+    """DeepSpeed's wrapper is no torch optimizer; what it steps with are the rates of its groups."""
+    traces = []
+    for more in ({}, {"strategy": DeepSpeedStrategy("cpu")}):
+        net = Net()
+        fit(lt.CosineDecay(end_factor=0.1, warmup="2st"), lt.LiveControl(), net=net, max_epochs=2, **more)
+        traces.append((net.trace, weights(net)))
+    assert traces[0][0] == traces[1][0]
+    assert len({rate for _, rates in traces[0][0] for rate in rates}) > 10
+    for name, weight in traces[0][1].items():
+        torch.testing.assert_close(traces[1][1][name], weight)
+
+
+def test_a_gradual_watch_of_manual_steps_bears_an_optimizer_without_hooks() -> None:
+    doctor = lt.Doctor()
+    fit(doctor, net=Net(manual=True), strategy=DeepSpeedStrategy("cpu"), max_epochs=2)
+    assert doctor.report is not None
+    assert not [note for note in doctor.report.notes if "watch the gradients" in note]
 
 
 @pytest.mark.parametrize("strategy", READ)

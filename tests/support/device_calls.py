@@ -15,7 +15,7 @@ METHODS = {
     "pin_memory", "record_stream", "synchronize", "to", "tolist", "unique", "untyped_storage", "wait_stream", "xpu",
 }  # fmt: skip
 CONVERSIONS = {"bool", "float", "int"}
-"""Of a tensor, they wait for its device. They count in files that import torch; elsewhere, they are of plain numbers."""
+"""Of a tensor, they wait for its device. They count in files that import torch; elsewhere they are of numbers."""
 ARGUMENTS = {"non_blocking", "pin_memory"}
 
 

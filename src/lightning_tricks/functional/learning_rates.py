@@ -142,9 +142,16 @@ def unshare_lrs_(optimizer: Optimizer) -> None:
             if any(lr is other for other in seen):
                 group["lr"] = lr.detach().clone()
             seen.append(lr)
-    default = optimizer.defaults.get("lr")
+    default = defaults_of(optimizer).get("lr")
     if isinstance(default, Tensor) and any(default is lr for lr in seen):  # for groups that are added later
         optimizer.defaults["lr"] = default.detach().clone()
+
+
+def defaults_of(optimizer: Any) -> dict[str, Any]:
+    """Return the arguments that an optimizer was built with; an engine's wrapper of an optimizer may not have them."""
+    wrapped = getattr(optimizer, "optimizer", None)
+    defaults: dict[str, Any] = getattr(optimizer, "defaults", getattr(wrapped, "defaults", {}))
+    return defaults
 
 
 def built_lr(optimizer: Optimizer, group: dict[str, Any]) -> float:
@@ -156,7 +163,7 @@ def built_lr(optimizer: Optimizer, group: dict[str, Any]) -> float:
     Raises:
         ValueError: the group has no learning rate.
     """
-    lr = optimizer.defaults.get("lr") if "max_lr" in group else group.get("initial_lr", group.get("lr"))
+    lr = defaults_of(optimizer).get("lr") if "max_lr" in group else group.get("initial_lr", group.get("lr"))
     if lr is None:
         raise ValueError(
             f"A parameter group of {type(optimizer).__name__} has no learning rate (`lr`={group.get('lr')!r}). "

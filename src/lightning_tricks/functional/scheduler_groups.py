@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lightning_tricks.functional.learning_rates import built_lr
+from lightning_tricks.functional.learning_rates import built_lr, defaults_of
 
 _RATES = ("base_lrs", "_last_lr", "max_lrs", "min_lrs", "initial_lrs", "base_values", "warmup_steps")
 _OTHERS = ("lr_lambdas", "base_momentums", "max_momentums")
@@ -81,7 +81,7 @@ def built_lrs(optimizer: Optimizer, schedulers: Iterable[Any]) -> list[float]:
     if not cyclic and not any("max_lr" in group for group in groups):
         return [built_lr(optimizer, group) for group in groups]
     peaks = peak_lrs(optimizer, schedulers)
-    default, top = built_lr(optimizer, {"lr": optimizer.defaults.get("lr")}), max(peaks)
+    default, top = built_lr(optimizer, {"lr": defaults_of(optimizer).get("lr")}), max(peaks)
     return [default * (peak / top) if top > 0 else default for peak in peaks]
 
 
@@ -90,13 +90,15 @@ def drop_momentum_cycle_(optimizer: Optimizer) -> None:
     for group in optimizer.param_groups:
         if group.pop("base_momentum", None) is not None:
             group.pop("max_momentum", None)
-            kept = "momentum" if "momentum" in optimizer.defaults else "betas"
-            group[kept] = optimizer.defaults[kept]
+            defaults = defaults_of(optimizer)
+            kept = "momentum" if "momentum" in defaults else "betas"
+            group[kept] = defaults[kept]
 
 
 def _parts_of(optimizer: Optimizer, schedulers: Iterable[Any]) -> list[Any]:
     parts = [part for scheduler in schedulers for part in schedulers_in(scheduler)]
-    return [part for part in parts if getattr(part, "optimizer", None) is optimizer]
+    known = (optimizer, getattr(optimizer, "optimizer", optimizer))  # an engine's wrapper, and what it wraps
+    return [part for part in parts if any(getattr(part, "optimizer", None) is each for each in known)]
 
 
 def grow_scheduler_(scheduler: Any, origins: Sequence[int]) -> None:

@@ -33,7 +33,7 @@ PAGE = ROOT / "docs" / "strategies.md"
 RUN = ("ddp", "ddp_spawn", "ddp_fork", "fsdp2")
 """Strategies that run on two CPU processes with gloo."""
 READ = ("fsdp", "deepspeed")
-"""Strategies that need a GPU. Here is run only whether a callback refuses them, which it does by the class's name."""
+"""Strategies that need a GPU. Whether a callback refuses them is run, and the others are run with a stand-in."""
 
 _NOT_TRACED = "no step is traced, and the report says so: the rules that look at the model as it is built are all"
 REMARKS = {
@@ -64,8 +64,9 @@ it up to date.
   on different data. (The whole test suite runs in *one process*.)
 - **refuses**: raises a clear error when `fit` starts, before any training; the number gives the reason and the
   alternative.
-- **read**: not run, because it needs a GPU. Nothing raises an error; that it works follows from the sources of
-  Lightning and of the engine.
+- **read**: needs a GPU, so it was run with a stand-in only. For `deepspeed` this is an optimizer with the public
+  surface of DeepSpeed 0.19: groups whose parameters are flat, no `defaults`, no hooks. Nothing raises an error; that it
+  works follows from the sources of Lightning and of the engine.
 
 | callback | one process | `ddp` | `ddp_spawn` | `ddp_fork` | `fsdp2` | `fsdp` (FSDP1) | `deepspeed` (ZeRO 1 to 3) |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -88,8 +89,51 @@ causes a warning. In a Hydra multirun, `ddp` needs `hydra/callbacks=lightning_tr
 """
 
 
+class EngineOptimizer:
+    """What DeepSpeed 0.19 hands out in place of an optimizer: its groups, whose parameters are flat, and a step.
+
+    It is no `torch.optim.Optimizer`: it has neither `defaults` nor hooks, and its parameters are not the module's.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer, self.overflow = optimizer, False
+        self._parts = [list(group["params"]) for group in optimizer.param_groups]
+        for group, parts in zip(optimizer.param_groups, self._parts, strict=True):
+            flat = torch.cat([part.detach().flatten() for part in parts])
+            group["params"] = [flat.requires_grad_()]
+
+    param_groups = property(lambda self: self.optimizer.param_groups)
+    state = property(lambda self: self.optimizer.state)
+
+    def step(self, closure: Any = None) -> Any:
+        loss = closure() if closure is not None else None
+        for group, parts in zip(self.param_groups, self._parts, strict=True):
+            (flat,) = group["params"]
+            grads = [torch.zeros_like(part) if part.grad is None else part.grad for part in parts]
+            flat.grad = torch.cat([grad.flatten() for grad in grads])
+        self.optimizer.step()
+        for group, parts in zip(self.param_groups, self._parts, strict=True):
+            for part, new in zip(parts, group["params"][0].split([part.numel() for part in parts]), strict=True):
+                part.data.copy_(new.view_as(part))
+        return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for part in (part for parts in self._parts for part in parts):
+            part.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimizer_state_dict": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer_state_dict"])
+
+
 class DeepSpeedStrategy(SingleDeviceStrategy):
-    """The engine's name, by which a callback knows it."""
+    """The engine's name, by which a callback knows it, and its optimizer."""
+
+    def setup_optimizers(self, trainer: Any) -> None:
+        super().setup_optimizers(trainer)
+        self.optimizers = [EngineOptimizer(optimizer) for optimizer in self.optimizers]
 
 
 class FSDPStrategy(SingleDeviceStrategy):

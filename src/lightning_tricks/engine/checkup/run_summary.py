@@ -17,6 +17,7 @@ from lightning_tricks.engine.run.ranks import plain
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.watch.metric_watcher import MetricWatcher
+from lightning_tricks.functional.learning_rates import defaults_of
 from lightning_tricks.reports.checklist import Role
 from lightning_tricks.reports.look_ledger import read_looks
 from lightning_tricks.reports.run_data import BestScore, Clipping, Status, Sweep
@@ -96,7 +97,7 @@ def read_configuration(run: Run) -> dict[str, str]:
         found |= {f"data.{name}": value for name, value in dict(trainer.datamodule.hparams).items()}
     for i, optimizer in enumerate(run.optimizers):
         found[f"optimizer {i}"] = type(optimizer).__name__
-        found |= {f"optimizer {i}.{name}": value for name, value in optimizer.defaults.items() if value is not None}
+        found |= {f"optimizer {i}.{name}": value for name, value in defaults_of(optimizer).items() if value is not None}
     for name in ("max_epochs", "max_steps", "accumulate_grad_batches", "precision", "log_every_n_steps"):
         found[f"trainer.{name}"] = getattr(trainer, name)
     found["seed"] = os.environ.get("PL_GLOBAL_SEED", "not set by seed_everything")

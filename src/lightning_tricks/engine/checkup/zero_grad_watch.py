@@ -49,7 +49,7 @@ class _Watched:
         self._was_zero: Tensor | None = None
         self._handles: list[Any] = []
         self.kept = torch.zeros((), dtype=torch.int64)
-        if held:
+        if held and hasattr(optimizer, "register_step_post_hook"):  # an engine's wrapper does not have it
             self._parameter = min(held, key=torch.Tensor.numel)
             self.kept = self.kept.to(self._parameter.device)
             self._handles = [
