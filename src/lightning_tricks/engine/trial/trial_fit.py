@@ -64,7 +64,8 @@ def run_trial_fit(
     memory.remember(model)
     refuse_unrestorable(memory)
     memory.remember(val_dataloaders, tensors=False)
-    memory.remember(runner)
+    if trainer is not None:  # a plain one is not used again
+        memory.remember(trainer)
     interrupt = signal.getsignal(signal.SIGINT)
     try:
         _prepare_trainer(runner, trick, without, validates)
