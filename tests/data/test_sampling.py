@@ -55,6 +55,11 @@ def test_rows_are_drawn_in_proportion_and_those_of_weight_zero_never() -> None:
     assert counts[3] / counts[1] == pytest.approx(3, rel=0.1)
 
 
+def test_a_row_of_weight_zero_is_not_drawn_at_the_edge_of_its_empty_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda count, **_: torch.zeros(count, dtype=torch.float64))
+    assert list(weighted_sampler([0.0, 0.0, 1.0, 2.0], 3)) == [2, 2, 2]
+
+
 def test_a_draw_depends_on_seed_and_epoch_alone_and_each_epoch_makes_another() -> None:
     torch.manual_seed(1)
     before = torch.random.get_rng_state()

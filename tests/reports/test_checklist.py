@@ -97,6 +97,13 @@ def test_a_finding_of_the_doctor_is_what_is_missing(code: str, key: str) -> None
     assert f"seen by {code}" in item(record, key).evidence
 
 
+def test_of_several_findings_the_most_severe_counts() -> None:
+    mild, severe = replace(finding("SIZ002"), severity="info"), finding("SIZ001")
+    for findings in ((mild, severe), (severe, mild)):
+        judged = item(replace(HEALTHY, findings=findings), "width")
+        assert (judged.status, judged.evidence) == ("missing", "SIZ001: seen by SIZ001")
+
+
 def test_an_information_leaves_an_item_open() -> None:
     told = replace(HEALTHY, findings=(replace(finding("SIZ002"), severity="info"),))
     assert told.checklist.missing == []

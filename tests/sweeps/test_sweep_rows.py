@@ -40,6 +40,16 @@ def swept(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_running_record_with_the_id_of_this_process_or_of_none_is_of_a_job_that_has_ended() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert not JobRecord("running", 0.0, process=os.getpid()).is_alive(), "the id was used again"
+    assert not JobRecord("running", 0.0, process=gone.pid).is_alive()
+    assert JobRecord("running", 0.0, process=os.getppid()).is_alive()
+    assert not JobRecord("completed", 0.0, process=os.getppid()).is_alive()
+    assert JobRecord("running", 0.0, process=gone.pid, machine="another").is_alive(), "which cannot be seen from here"
+
+
 def test_every_job_is_a_row_with_its_state_values_best_and_end(swept: Path) -> None:
     sweep = read_rows(swept)
     states = ["completed", "failed", "killed", "running", "completed", "waiting"]

@@ -99,6 +99,12 @@ def test_a_target_may_lie_in_a_folder_with_blanks_and_umlauts(tmp_path: Path) ->
     assert target.load_target(f"{file}:make") == ("module", "data")
 
 
+@pytest.mark.parametrize("target_text", ["model.py:", ":make", "model"])
+def test_a_target_without_a_file_or_a_name_is_refused_with_both_forms(target_text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not of the form pkg\.module:callable or path/file\.py:callable"):
+        target.load_target(target_text)
+
+
 @pytest.mark.parametrize("place", [r"C:\work\model.py", r"C:\my work\models\vit.py"])
 def test_a_drive_letter_is_no_separator(place: str) -> None:
     with pytest.raises(ValueError, match="There is no file") as error:

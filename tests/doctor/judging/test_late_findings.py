@@ -47,6 +47,20 @@ def test_before_the_first_step_a_late_rule_has_not_passed() -> None:
     assert [outcome.status for outcome in judge_start(Evidence(MODEL), CHECKS, set()).outcomes] == ["passed"]
 
 
+def test_a_late_rule_that_cannot_be_checked_says_why_in_place_of_when() -> None:
+    @rule("XYZ003", "info", kind="run")
+    def never_seen(evidence: Evidence) -> Iterator[NotChecked]:
+        """A fault that this run cannot show."""
+        yield NotChecked("no sum of terms was seen")
+
+    found = rule_of(never_seen)
+    assert found is not None
+    checks = Checks((found,), {}, ())
+    _, report = judge_late(judge_start(Evidence(MODEL), checks, {"XYZ003"}), facts(None), checks)
+    (outcome,) = report.outcomes
+    assert (outcome.status, outcome.detail) == ("not checked", "no sum of terms was seen")
+
+
 def test_a_finding_is_new_once_and_a_worse_one_takes_the_place_of_a_milder_one() -> None:
     report = judge_start(Evidence(MODEL), CHECKS, {"XYZ001"})
     seen = []

@@ -32,6 +32,14 @@ def test_steps_act_after_the_own_hook_in_the_order_of_their_stages() -> None:
     assert owner.on_after_batch_transfer([], 0) == ["own"]
 
 
+def test_a_pause_begins_with_the_stage_that_is_named() -> None:
+    owner = Owner()
+    for stage in Stage:
+        add_step(owner, stage, lambda batch, mark=stage.name: [*batch, mark])
+    vars(owner)["on_after_batch_transfer"].paused_from = Stage.AUGMENT
+    assert owner.on_after_batch_transfer([], 0) == ["own", "NORMALIZE"]
+
+
 def test_a_hook_that_an_object_has_of_its_own_is_put_back() -> None:
     owner = Owner()
     owner.on_after_batch_transfer = lambda batch, dataloader_idx: ["other"]  # type: ignore[method-assign]

@@ -132,6 +132,18 @@ def test_a_change_counts_half_a_second_after_it_and_a_half_written_file_does_not
     file.close()
 
 
+def test_a_file_that_is_saved_again_unchanged_counts_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, path = Clock(monkeypatch), tmp_path / "control.yaml"
+    file = ControlFile(str(path))
+    for _ in range(2):
+        clock.write(path, "lr: x3")
+        assert clock.seen(file, 0.3) is None
+    assert clock.seen(file, 0.3) == "lr: x3"
+    file.close()
+
+
 def test_the_date_of_a_file_counts_only_where_it_can_be_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
