@@ -1,5 +1,7 @@
 """Under `torch.compile` the callbacks break no graph and cause no compilation that training alone does not need."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -58,10 +60,11 @@ class CompiledLoss(CompiledParts):
         self.body = self.body._orig_mod
 
 
-def compiled_in(net: Net, *callbacks: Callback, whole: dict[str, Any] | None = None) -> dict[str, int]:
-    """Return the number of graphs, graph breaks and compiled frames of a fit."""
+def compiled_in(build: Callable[[], Net], *callbacks: Callback, whole: dict[str, Any] | None = None) -> dict[str, int]:
+    """Return the number of graphs, graph breaks and compiled frames of a fit of a new net."""
     torch._dynamo.reset()
     counters.clear()
+    net = build()
     runner = trainer(*callbacks, **trainer_settings(max_epochs=2))
     runner.fit(torch.compile(net, **whole) if whole is not None else net)
     return {
@@ -75,15 +78,15 @@ def compiled_in(net: Net, *callbacks: Callback, whole: dict[str, Any] | None = N
 @pytest.mark.parametrize("net", [CompiledParts, CompiledLoss])
 def test_all_together_compile_nothing_more(net: type[CompiledParts], way: str) -> None:
     several = [TINY[name]() for name in public_callbacks() if name not in CHANGING]
-    bare = compiled_in(net(**WAYS[way]))
+    bare = compiled_in(partial(net, **WAYS[way]))
     assert bare["graphs"] >= 1
-    assert compiled_in(net(**WAYS[way]), *several) == bare
+    assert compiled_in(partial(net, **WAYS[way]), *several) == bare
 
 
 @pytest.mark.parametrize("name", sorted(CHANGING - {"DropoutSchedule"}))
 def test_one_that_changes_what_trains_breaks_no_graph(name: str) -> None:
     way = WAYS["inductor" if ON_CUDA else "eager"]
-    bare, found = compiled_in(CompiledParts(**way)), compiled_in(CompiledParts(**way), TINY[name]())
+    bare, found = compiled_in(partial(CompiledParts, **way)), compiled_in(partial(CompiledParts, **way), TINY[name]())
     assert found["breaks"] == bare["breaks"]
     assert found["graphs"] <= bare["graphs"] + 4
 
@@ -116,8 +119,8 @@ def test_a_rate_of_dropout_that_changes_compiles_nothing_again(net: type[Compile
 def test_a_compiled_lightning_module_too() -> None:
     way = WAYS["inductor" if ON_CUDA else "eager"]
     several = [TINY[name]() for name in ("CosineDecay", "GradientClipping", "Doctor", "EarlyStopping")]
-    bare = compiled_in(SilentNet(), whole=way)
-    found = compiled_in(SilentNet(), *several, whole=way)
+    bare = compiled_in(SilentNet, whole=way)
+    found = compiled_in(SilentNet, *several, whole=way)
     assert found["breaks"] <= bare["breaks"]
     assert found["graphs"] <= bare["graphs"]
 

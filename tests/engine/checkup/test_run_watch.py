@@ -248,7 +248,7 @@ def test_what_was_not_read_yet_survives_even_where_it_is_no_number() -> None:
     runner: Any = SimpleNamespace(accumulate_grad_batches=1, global_step=7, world_size=1, strategy=HereAlone())
     for loss in (1.0, math.nan, math.inf):
         doctor._watch._losses.add(runner, Net(), torch.tensor(loss))
-    doctor._watch._steps._closed.append(WatchedStep(7, 0.1, {"weight": 2.0}, torch.tensor([math.inf, math.nan, 0.5])))
+    doctor._watch._steps._closed.append(WatchedStep(7, [0.1], {"weight": 2.0}, torch.tensor([math.inf, math.nan, 0.5])))
     other.load_state_dict(doctor.state_dict())
     assert other.state_dict() == doctor.state_dict()
     assert join_losses(runner, other._watch._losses.take(runner)).first_bad_step == 7
