@@ -55,3 +55,10 @@ def remaining(jobs: Iterable[Job], done: Iterable[Row]) -> Iterator[Job]:
     """Return the jobs that no row answers."""
     known = {row.job for row in done}
     return (job for job in jobs if job not in known)
+
+
+def whole_seeds(rows: Iterable[Row], jobs: Iterable[Job]) -> list[Row]:
+    """Return the rows of those seeds of which no job is missing, so that all methods have the same seeds."""
+    rows = list(rows)
+    missing = {job.seed for job in remaining(jobs, rows)}
+    return [row for row in rows if row.job.seed not in missing]

@@ -18,7 +18,7 @@ import torch
 
 import methods
 import page
-from results import Job, Row, append, read, remaining
+from results import Job, Row, append, read, remaining, whole_seeds
 from tasks import TASKS
 from training import Method, Outcome, train
 
@@ -82,7 +82,12 @@ def main(mode: str = "") -> None:
         return quick()
     if mode != "--page":
         do_all(list(jobs(list(TASKS), SEEDS)), RESULTS)
-    return page.write(read(RESULTS))
+    return page.write(shown_rows())
+
+
+def shown_rows() -> list[Row]:
+    """Return the rows that the page shows: those of whole seeds."""
+    return whole_seeds(read(RESULTS), jobs(list(TASKS), SEEDS))
 
 
 if __name__ == "__main__":

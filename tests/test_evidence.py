@@ -42,7 +42,7 @@ def test_a_search_is_chosen_by_validation_and_scored_by_test(evidence: Any) -> N
 
 
 def test_a_table_is_continued_where_it_ended(evidence: Any, tmp_path: Path) -> None:
-    from results import Job, Row, append, read, remaining
+    from results import Job, Row, append, read, remaining, whole_seeds
 
     jobs, table = [Job("a, b", "SGD", f"search {i:02d}", 0) for i in range(3)], tmp_path / "evidence.csv"
     append(table, [Row(jobs[1], 0.5, 0.25, 1.3)])
@@ -50,6 +50,8 @@ def test_a_table_is_continued_where_it_ended(evidence: Any, tmp_path: Path) -> N
     assert read(table) == [Row(jobs[1], 0.5, 0.25, 1.3), Row(jobs[2], 2.0, 1.0, 1.0)]
     assert list(remaining(jobs, read(table))) == jobs[:1]
     assert read(tmp_path / "none.csv") == []
+    assert whole_seeds(read(table), jobs) == []
+    assert whole_seeds(read(table), [*jobs[1:], jobs[0]._replace(seed=1)]) == read(table)
 
 
 def test_each_training_of_a_tiny_task_is_counted_scored_and_shown(
@@ -81,3 +83,13 @@ def test_each_training_of_a_tiny_task_is_counted_scored_and_shown(
     assert "| random search, 2 trainings | 1.00 |" in shown
     assert page.verdicts(rows).startswith("- without clipping: AdamW ")
     assert f"| {name} | 4 | 64, 64, 1669 |" in page.task_table(rows)
+
+
+def test_the_page_is_that_of_the_table(evidence: Any) -> None:
+    import page
+
+    rows, text = evidence.shown_rows(), page.PAGE.read_text(encoding="utf-8")
+    for held_out in (False, True, None):
+        assert page.main_table(rows, held_out) in text
+    assert page.verdicts(rows) in text
+    assert f"{len({row.job.seed for row in rows})} seeds" in text
