@@ -67,8 +67,8 @@ def _counted_batches(model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _is_moved(scale: Any, shift: Any) -> bool:
-    """Return whether a norm's scale and shift have changed; an initializer may have drawn the scale alone."""
-    return bool((local_part(scale).detach() != local_part(scale).detach().flatten()[0]).any()) and bool(
+    """Return whether a norm's scale or shift has changed since its construction."""
+    return bool((local_part(scale).detach() != local_part(scale).detach().flatten()[0]).any()) or bool(
         (local_part(shift).detach() != 0).any()
     )
 
