@@ -8,6 +8,7 @@ Usage: python benchmarks/gpu_figures.py cuda|cpu keeping|clipping|fits|finder|di
 import logging
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -190,7 +191,7 @@ def several() -> list[Any]:
         lt.ReduceLROnPlateau(monitor="train_loss", strict=False),
         lt.EarlyStopping(monitor="train_loss", strict=False),
         lt.BatchAugment(lambda x: x),
-        lt.RunReport("gpu-report", curves=False),
+        lt.RunReport(tempfile.mkdtemp(), curves=False),
     ]
 
 
