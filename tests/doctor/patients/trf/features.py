@@ -59,11 +59,6 @@ def a_frozen_backbone_behind_a_layer_that_trains() -> dict:
 
 
 @healthy("TRF001")
-def a_frozen_backbone_whose_rows_are_augmented() -> dict:
-    return on_backbone(frozen=True, data=Augmented())
-
-
-@healthy("TRF001")
 def a_backbone_that_trains() -> dict:
     return on_backbone(frozen=False)
 
