@@ -20,6 +20,7 @@ Change = Callable[[Tensor], Tensor]
 
 # relative size of rounding errors
 _EQUAL = 1e-6
+_DRAWS = 4
 
 
 def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], size: int | None) -> BehaviourFacts:
@@ -55,7 +56,8 @@ def _with_changes(known: BehaviourFacts, passes: "_Passes") -> BehaviourFacts:
     passes.run_changed()
     mixing, shifted, repeated = passes.mixing(), passes.shifted(), 0.0
     if mixing is None or max(mixing, shifted or 0.0) > _EQUAL or known.always_on or known.random:
-        repeated = passes.repeated() or 0.0
+        # layers that are left out at random may be the same twice
+        repeated = passes.repeated(_DRAWS if known.random else 1) or 0.0
     known = replace(known, repeat_change=repeated)
     if repeated > _EQUAL:
         return replace(known, reason="two passes in eval mode differ")
@@ -104,9 +106,10 @@ class _Passes:
         self._second = self.outputs(lambda item: _with_first_replaced(item, other))
         self._rolled = _attempt(lambda: self.outputs(lambda item: item.roll(1, 0)))
 
-    def repeated(self) -> float | None:
-        """Return the change of the outputs in a second pass with other random numbers."""
-        return _change(self.first, self.outputs(seed=False))
+    def repeated(self, times: int = 1) -> float | None:
+        """Return the largest change of the outputs in further passes with other random numbers."""
+        changes = (_change(self.first, self.outputs(seed=False)) for _ in range(times))
+        return max((each for each in changes if each is not None), default=None)
 
     def mixing(self) -> float | None:
         """Return the change of the other samples' outputs when the first sample is replaced."""
