@@ -204,7 +204,7 @@ def text(rows: Sequence[Row]) -> str:
     seeds = {row.job.seed for row in rows if row.job.method == methods.AUTO}
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     template = (Path(__file__).parent / "page.md").read_text(encoding="utf-8")
-    tables = "\n\n".join(f"### {title}\n\n{main_table(rows, held_out)}" for held_out, title in TITLES.items())
+    tables = "\n\n".join(f"## {title}\n\n{main_table(rows, held_out)}" for held_out, title in TITLES.items())
     return template.format(
         seeds=len(seeds), trainings=len(rows), tasks=len(TASKS), versions=versions, day=date.today().isoformat(),
         python=platform.python_version(), held=len(kinds(True)),

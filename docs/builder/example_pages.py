@@ -54,6 +54,7 @@ GALLERY = {
     "fine_tune": Example("Fine-tune in four ways", "Test accuracy of four ways to fine-tune", "fine_tune.png"),
     "random_or_grid": Example("Random search or grid", "Best validation loss", "random_or_grid.png"),
     "find_batch_size": Example("Find a batch size", "Validation accuracy of batch sizes over time", "sizes_batch.png"),
+    "few_rows": Example("Train from ten rows per class"),
     "optuna_pruning": Example("Stop unpromising trainings with Optuna"),
 }
 

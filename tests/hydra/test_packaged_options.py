@@ -132,7 +132,7 @@ def test_the_demos_optimizers_and_schedulers_are_built_for_its_model(
 ) -> None:
     monkeypatch.syspath_prepend(str(DEMO.parent / "examples"))
     with initialize_config_dir(str(DEMO), version_base="1.3"):
-        cfg = compose("train", overrides=[f"{path.parent.name}={path.stem}"])
+        cfg = compose("train", overrides=["experiment=plain", f"{path.parent.name}={path.stem}"])
     made = instantiate(cfg.model).configure_optimizers()
     chosen = cfg[path.parent.name]
     if path.parent.name == "optimizer":

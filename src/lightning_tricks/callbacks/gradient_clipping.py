@@ -77,7 +77,7 @@ class GradientClipping(Clipper):
 
     @property
     def fixed_limit(self) -> ClipFact | None:
-        """Its argument; ``None`` if each group has a limit of its own."""
+        """Its argument; ``None`` if each group has its own limit."""
         name = type(self).__name__
         if self.clip_value is not None:
             return ClipFact(f"{name}(clip_value={self.clip_value:g})", self.clip_value, by_value=True)

@@ -1,4 +1,4 @@
-"""Compiled code: whether this process compiles, and functions that the compiler leaves alone."""
+"""Compiled code: whether this process compiles, and functions that the compiler skips."""
 
 import sys
 from collections.abc import Callable

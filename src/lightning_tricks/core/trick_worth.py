@@ -1,7 +1,7 @@
 """Trick worth: what an option was worth where it was measured, for advice that names it.
 
 ``trick_worth.json`` is written by ``python evidence/worth.py`` from the tables of measurements. An option that was not
-measured is not in it, and nothing is said of it.
+measured is not in it, and no figure is quoted.
 """
 
 import functools

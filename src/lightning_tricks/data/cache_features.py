@@ -12,7 +12,14 @@ from tqdm.auto import tqdm
 from lightning_tricks.core.arguments import check_count, check_flag, check_text, shown_with_type
 from lightning_tricks.core.object_snapshot import remember_random_state
 from lightning_tricks.data.cache_files import FORMAT, MANIFEST, CacheFiles, Part, read_json
-from lightning_tricks.data.cache_writer import CacheWriter, discard, only_writer, size_of, unfinished_folder
+from lightning_tricks.data.cache_writer import (
+    CacheWriter,
+    discard,
+    only_writer,
+    replaced_folder,
+    size_of,
+    unfinished_folder,
+)
 from lightning_tricks.data.cached_batches import check_loader, read_batches, rows_of, rows_to_cache
 from lightning_tricks.data.feature_dataset import FeatureDataset, find_damage
 from lightning_tricks.data.fingerprints import digest, fingerprint_code, fingerprint_data, fingerprint_model
@@ -96,6 +103,8 @@ def cache_features(
             with contextlib.ExitStack() as stack:
                 on_rank_zero(lambda: stack.enter_context(only_writer(folder)))
                 _Build(model, loader, folder, plan, shard_rows).run(reason, progress)
+        else:
+            on_rank_zero(lambda: discard(replaced_folder(folder)))
     return FeatureDataset(folder, verify=False)  # an existing cache has been verified
 
 

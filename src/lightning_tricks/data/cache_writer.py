@@ -6,7 +6,6 @@ fingerprints keeps these shards and writes the others. A reader sees a complete 
 
 import contextlib
 import math
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,7 +94,7 @@ class CacheWriter:
             )
         folder = self.files.folder
         write_json(folder / MANIFEST, self.plan | self.files.describe() | {"reason": reason, "checksums": records})
-        old = self.dirpath.with_name(f".{self.dirpath.name}.old{os.getpid()}")
+        old = replaced_folder(self.dirpath)
         discard(old)
         if self.dirpath.exists():
             self.dirpath.rename(old)
@@ -109,6 +108,11 @@ def discard(folder: Path) -> None:
     """Remove a folder if it exists."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(folder)
+
+
+def replaced_folder(dirpath: Path) -> Path:
+    """Return the folder of an earlier cache while it is being replaced; it remains if the program is killed then."""
+    return dirpath.with_name(f".{dirpath.name}.old")
 
 
 def unfinished_folder(dirpath: Path) -> Path:

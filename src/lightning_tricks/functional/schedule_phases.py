@@ -19,7 +19,7 @@ def warmup_stable_decay(
     .. math:: m(t) = f + (1 - f)\, g(x), \quad
         g(x) = 1 - x, \quad \tfrac{1}{2}(1 + \cos \pi x), \quad \text{or } 1 - \sqrt{x}
 
-    The warm-up is a factor of its own: multiply by :func:`linear_warmup`, as the callback does.
+    The warm-up is a separate factor: multiply by :func:`linear_warmup`, as the callback does.
 
     Args:
         total: the time :math:`T` at which the decay ends, > 0.

@@ -37,7 +37,7 @@ def make_checklist(record: Record) -> Checklist:
 
 
 def _with_worth(items: list[Item]) -> list[Item]:
-    """Return items whose advice says what the options that it names were worth, where that was measured."""
+    """Return items whose advice states what the options that it names were worth, where that was measured."""
     return [item if not item.try_next else replace(item, try_next=with_worth(item.try_next)) for item in items]
 
 

@@ -95,7 +95,7 @@ def _at_end(blank: Tensor) -> Tensor | None:
 
 
 def _masked_keys(name: str, arguments: Mapping[str, Any], result: Any, padding: Tensor) -> Tensor | None:
-    """Return which keys `(N, T)` no query attends to; ``None`` if this is no attention over the padded sequences."""
+    """Return which keys `(N, T)` no query attends to; ``None`` if this is not attention over the padded sequences."""
     rows, length = padding.shape
     if name == "multi_head_attention_forward":
         mask = arguments.get("key_padding_mask")

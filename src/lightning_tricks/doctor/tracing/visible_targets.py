@@ -27,7 +27,7 @@ def find_visible_target(
 ) -> tuple[str, float] | None:
     """Return the input whose next steps are the targets and change earlier outputs, with the relative change.
 
-    The second half of the sequences is exchanged among the samples: outputs of the first half must stay as they are.
+    The second half of the sequences is exchanged among the samples: outputs of the first half must not change.
 
     Args:
         run: returns the outputs with an input replaced by another tensor.

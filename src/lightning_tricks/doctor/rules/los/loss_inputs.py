@@ -78,7 +78,7 @@ def logits_into_nll(evidence: Evidence) -> Iterator[Symptom]:
     What it looks at:  the range of the input of ``nll_loss`` and ``kl_div`` (at most 0) and of ``binary_cross_entropy``
                        (in [0, 1]).
     Why it matters:    ``nll_loss`` of logits has no lower bound: it decreases forever and measures nothing. ``kl_div``
-                       of probabilities is no divergence, and becomes negative.
+                       of probabilities is not a divergence, and becomes negative.
     Try:               ``cross_entropy`` or ``binary_cross_entropy_with_logits``, which expect logits; ``log_softmax``
                        before ``kl_div``.
     False alarms:      log-probabilities that are computed in another way pass, because only the range is checked.
