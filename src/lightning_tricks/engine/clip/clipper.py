@@ -169,7 +169,7 @@ class Clipper(Trick):
     def _state_of(self, index: int, device: torch.device) -> ClipState:
         """Return the state of an optimizer, on the device of its measurements, which is known at its first step.
 
-        The device changes if the model is spread over several and other parameters come first, when layers are unfrozen.
+        The device changes if the model is spread over several and parameters that come first are unfrozen later.
         """
         state = self._states.get(index)
         if state is None or state.skipped.device != device:
