@@ -269,8 +269,10 @@ def test_ten_thousand_groups_and_nothing_logged_make_a_report(tmp_path: Path) ->
             return self.loss(batch)
 
         def configure_optimizers(self) -> Any:
-            extra = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(10_000)]
-            return torch.optim.SGD([{"params": self.parameters()}, *extra], lr=1e-3)
+            optimizer = torch.optim.SGD(self.parameters(), lr=1e-3)
+            (first,) = optimizer.param_groups  # added one by one, each is compared with all others
+            optimizer.param_groups += [first | {"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(10_000)]
+            return optimizer
 
         val_dataloader = None
 

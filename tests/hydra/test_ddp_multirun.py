@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from hydra.core.utils import JobStatus
 from lightning.fabric.strategies.launchers import subprocess_script as fabric_launcher
 from lightning.pytorch.strategies.launchers import subprocess_script as pytorch_launcher
 from omegaconf import OmegaConf
-from subprocesses import Completed, import_paths, run_forked
+from subprocesses import Completed, import_paths, run_forked, run_fresh
 
 from lightning_tricks.hydra.ddp_multirun import DDPMultirun, program_of_this_process
 
@@ -60,14 +61,14 @@ if __name__ == "__main__":
 """
 
 
-def sweep(folder: Path, *overrides: str) -> Completed:
+def sweep(folder: Path, *overrides: str, run: Callable[..., Completed] = run_forked) -> Completed:
     (folder / "app.yaml").write_text(CONFIG)
     (folder / "app.py").write_text(APP)
     environment = import_paths()
     for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "WORLD_SIZE"):  # which another test may have left here
         environment.pop(name, None)
     words = [str(folder / "app.py"), "-m", "hydra.sweep.dir=sweep", *overrides]
-    return run_forked(words, cwd=folder, environment=environment)
+    return run(words, cwd=folder, environment=environment)
 
 
 def ranks_of(folder: Path, job: int) -> list[dict[str, Any]]:
@@ -91,8 +92,12 @@ def test_ranks_have_the_same_drawn_values_and_the_next_job_finds_a_clean_house(t
 
 
 def test_joblibs_workers_start_the_script_and_not_themselves(tmp_path: Path) -> None:
-    """In a worker the running program is joblib's. The second job, at the same time, needs no children."""
-    run = sweep(tmp_path, DDP, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "devices=2,1")
+    """In a worker the running program is joblib's. The second job, at the same time, needs no children.
+
+    An interpreter that multiprocessing has forked would wait at its end until joblib's workers have been idle for long.
+    """
+    words = [DDP, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "devices=2,1"]
+    run = sweep(tmp_path, *words, run=run_fresh)
     assert run.returncode == 0, run.stdout + run.stderr
     first, second = ranks_of(tmp_path, 0)
     for key in ("lr", "same", "weight", "overrides"):

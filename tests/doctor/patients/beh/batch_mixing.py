@@ -80,5 +80,5 @@ def sequences_first_with_a_transpose() -> dict:
 
 @healthy("BEH002")
 def layers_left_out_at_random_in_eval_mode() -> dict:
-    """Two passes in eval mode are mostly alike: what one sample changes is told by passes that draw the same."""
-    return calling(lambda net, x: net.fc(x + (x.sin() if torch.rand(()) < 0.1 else 0)))
+    """Passes in eval mode are nearly always alike: what one sample changes is told by passes that draw the same."""
+    return calling(lambda net, x: net.fc(x + (x.sin() if torch.rand(()) < 0.01 else 0)))
