@@ -97,6 +97,8 @@ def run(part: Part, device: str, limit: float, log: Path) -> Outcome:
     if part.is_tests and importlib.util.find_spec("pytest") is None:
         return Outcome("not run: pytest is not installed", 0.0, True, [])
     environment = {**os.environ, "LIGHTNING_TRICKS_DEVICE": device, "PYTHONUNBUFFERED": "1"}
+    if device == "cpu":  # parts run at the same time; their threads would wait for each other
+        environment["OMP_NUM_THREADS"] = "1"
     start, status = time.monotonic(), None
     with log.open("w") as file:
         process = subprocess.Popen(
