@@ -5,12 +5,10 @@ Usage: python evidence/demo.py             run what demo.csv does not hold yet, 
 """
 
 import csv
-import logging
 import random
 import statistics
 import sys
 import textwrap
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from hydra.utils import instantiate
 from hydra import compose, initialize_config_dir
 from lightning_tricks import CosineDecay, EarlyStopping
 from lightning_tricks.hydra import instantiate_callbacks
+from script import be_quiet, replace_between
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
@@ -133,16 +132,12 @@ def _mean(results: list[Result], name: str, digits: int) -> str:
 
 def write_sentence() -> None:
     """Put the sentence between the marks of the page."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(before + BEGIN + sentence() + END + rest.partition(END)[2], encoding="utf-8")
+    replace_between(PAGE, BEGIN, END, sentence())
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "examples"))
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore")
-    for package in ("lightning.pytorch", "pytorch_lightning", "lightning"):
-        logging.getLogger(package).setLevel(logging.ERROR)
+    be_quiet()
     if "--sentence" not in sys.argv:
         run()
     write_sentence()

@@ -5,10 +5,8 @@ Usage: python evidence/few_rows.py          run what few_rows.csv does not hold 
 """
 
 import csv
-import logging
 import statistics
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +31,7 @@ from lightning_tricks import (
     WeightPenalty,
     instantiate_callbacks,
 )
+from script import be_quiet, replace_between
 
 FOLDER = Path(__file__).parent
 RESULTS, PAGE = FOLDER / "few_rows.csv", FOLDER.parent / "docs" / "few-rows.md"
@@ -199,15 +198,11 @@ def table() -> str:
 def write_table() -> None:
     """Put the table between the marks of the page."""
     start, end = "<!-- evidence -->\n", "\n<!-- /evidence -->"
-    before, _, rest = PAGE.read_text().partition(start)
-    PAGE.write_text(before + start + table() + end + rest.partition(end)[2])
+    replace_between(PAGE, start, end, table())
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore")
-    for package in ("lightning.pytorch", "pytorch_lightning", "lightning"):
-        logging.getLogger(package).setLevel(logging.ERROR)
+    be_quiet()
     if "--table" not in sys.argv:
         run()
     write_table()

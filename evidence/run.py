@@ -5,20 +5,17 @@ Usage: python evidence/run.py          train what evidence.csv does not hold yet
        python evidence/run.py --page   write the page alone
 """
 
-import logging
 import os
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-import torch
-
 import methods
 import page
 from results import Job, Row, append, read, remaining, whole_seeds
+from script import be_quiet
 from tasks import TASKS
 from training import Method, Outcome, train
 
@@ -52,18 +49,15 @@ def do(job: Job) -> Row:
     return Row(job, *outcome)
 
 
-def be_quiet() -> None:
-    """Silence what Lightning says of each training, and use one core for each process."""
-    torch.set_num_threads(1)
+def prepare() -> None:
+    """Silence a process, and let its trainings write to a temporary folder."""
+    be_quiet()
     os.chdir(tempfile.mkdtemp())
-    warnings.filterwarnings("ignore")
-    for package in ("lightning.pytorch", "pytorch_lightning", "lightning"):
-        logging.getLogger(package).setLevel(logging.ERROR)
 
 
 def do_all(wanted: list[Job], path: Path) -> None:
     """Train what a table does not hold yet, in two processes."""
-    with ProcessPoolExecutor(PROCESSES, initializer=be_quiet) as pool:
+    with ProcessPoolExecutor(PROCESSES, initializer=prepare) as pool:
         waiting = [pool.submit(do, job) for job in remaining(wanted, read(path))]
         append(path, (done.result() for done in as_completed(waiting)))
 

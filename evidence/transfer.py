@@ -7,15 +7,11 @@ Usage: PYTHONPATH=examples python evidence/transfer.py          run what transfe
 """
 
 import csv
-import logging
 import statistics
 import sys
-import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-
-import torch
 
 import align_domains
 import center_loss
@@ -24,6 +20,7 @@ import shifted_domain
 import transfer as digits_transfer
 from digits import Digits
 from few_row_losses import Scores
+from script import be_quiet, replace_between
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "transfer.csv"
@@ -129,20 +126,12 @@ def cell(values: list[float]) -> str:
 def write_tables() -> None:
     """Put each task's table between its marks in the pages."""
     for page in PAGES:
-        text = page.read_text()
         for task, rows in known().items():
-            start, end = f"<!-- evidence: {task} -->\n", "\n<!-- /evidence -->"
-            before, mark, rest = text.partition(start)
-            if mark:
-                text = before + start + table(rows) + end + rest.partition(end)[2]
-        page.write_text(text)
+            replace_between(page, f"<!-- evidence: {task} -->\n", "\n<!-- /evidence -->", table(rows))
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    warnings.filterwarnings("ignore")
-    for package in ("lightning.pytorch", "pytorch_lightning", "lightning"):
-        logging.getLogger(package).setLevel(logging.ERROR)
+    be_quiet()
     if "--table" not in sys.argv:
         run()
     write_tables()

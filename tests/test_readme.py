@@ -18,7 +18,8 @@ def test_the_table_of_tricks_is_the_one_that_the_command_prints() -> None:
     assert render("README.md") == README, "run `make tables`"
 
 
-def test_the_numbers_of_the_demo_are_those_of_its_measurements() -> None:
+def test_the_numbers_of_the_demo_are_those_of_its_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "evidence"))
     spec = importlib.util.spec_from_file_location("demo", ROOT / "evidence" / "demo.py")
     assert spec is not None
     assert spec.loader is not None

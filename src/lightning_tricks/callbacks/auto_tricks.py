@@ -52,6 +52,8 @@ def auto_tricks(
         ValueError: an argument is out of range; at fit start, the length of the run is not known.
 
     Example:
+        >>> from lightning.pytorch import Trainer
+        >>> from lightning_tricks import auto_tricks
         >>> trainer = Trainer(max_epochs=10, callbacks=auto_tricks())
 
         With Hydra: ``recipes=auto``

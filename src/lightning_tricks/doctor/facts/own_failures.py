@@ -12,8 +12,9 @@ _PACKAGE = Path(__file__).parents[2]
 class OwnFailures:
     """The exceptions of the doctor's own code, as notes.
 
-    Every part of the doctor (reading, tracing, rules, the watch of a run, reporting) runs through :meth:`attempt`, the
-    only place that catches them. Exceptions of the user's code are evidence, and are caught where that code is called.
+    Every part of the doctor (reading, tracing, rules, reporting) runs through :meth:`attempt`; only the watch of a run,
+    where each call counts, catches them itself and calls :meth:`note`. Exceptions of the user's code are evidence, and
+    are caught where that code is called.
 
     Attributes:
         notes: one line per failure, in order of occurrence.
