@@ -1,4 +1,4 @@
-"""What each trick for few rows gains on the test rows of four datasets; writes the table of docs/few-rows.md.
+"""What each trick for few rows gains on the test rows of four datasets; writes the table of docs/guide/few-rows.md.
 
 Usage: python evidence/few_rows.py          run what few_rows.csv does not hold yet, then write the table
        python evidence/few_rows.py --table  write the table alone
@@ -34,7 +34,7 @@ from lightning_tricks import (
 from script import be_quiet, replace_between
 
 FOLDER = Path(__file__).parent
-RESULTS, PAGE = FOLDER / "few_rows.csv", FOLDER.parent / "docs" / "few-rows.md"
+RESULTS, PAGE = FOLDER / "few_rows.csv", FOLDER.parent / "docs" / "guide" / "few-rows.md"
 SEEDS, EPOCHS, BATCH_SIZE, LR = 10, 100, 32, 3e-3
 PATIENCE = 20
 

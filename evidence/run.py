@@ -14,6 +14,7 @@ from pathlib import Path
 
 import methods
 import page
+import quotes
 from results import Job, Row, append, read, remaining, whole_seeds
 from script import be_quiet
 from tasks import TASKS
@@ -76,7 +77,8 @@ def main(mode: str = "") -> None:
         return quick()
     if mode != "--page":
         do_all(list(jobs(list(TASKS), SEEDS)), RESULTS)
-    return page.write(shown_rows())
+    page.write(shown_rows())
+    return quotes.renew(page.main_table(shown_rows(), held_out=None))
 
 
 def shown_rows() -> list[Row]:

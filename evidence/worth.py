@@ -70,7 +70,7 @@ def of_few_rows() -> dict[str, list[dict[str, Any]]]:
         better, worse = sum(ratio > 2 for ratio in ratios), sum(ratio < -2 for ratio in ratios)
         if ratios:
             counts = {"better": better, "worse": worse, "of": len(ratios)}
-            table[option] = [{"where": "few rows", **counts, "page": "docs/few-rows.md"}]
+            table[option] = [{"where": "few rows", **counts, "page": "docs/guide/few-rows.md"}]
     return table
 
 

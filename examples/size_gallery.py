@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/sizes.md from real runs: python examples/size_gallery.py [docs/pictures] [60s] [30]."""
+"""Draw the pictures of docs/guide/sizes.md: python examples/size_gallery.py [docs/pictures] [60s] [30]."""
 
 import sys
 from itertools import pairwise

@@ -101,6 +101,7 @@ def test_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(L, "Trainer", short)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
     clock = count(step=0.1).__next__  # a tenth of a second at each look: a minute passes in no time
     monkeypatch.setattr("lightning_tricks.engine.trial.batch_size_search.perf_counter", clock)
     data = Data()

@@ -93,3 +93,14 @@ def test_the_page_is_that_of_the_table(evidence: Any) -> None:
         assert page.main_table(rows, held_out) in text
     assert page.verdicts(rows) in text
     assert f"{len({row.job.seed for row in rows})} seeds" in text
+
+
+def test_rows_that_other_pages_quote_are_those_of_the_table(evidence: Any) -> None:
+    import page
+    import quotes
+
+    table, quoting = page.main_table(evidence.shown_rows(), held_out=None), quotes.pages()
+    assert {"learning-rate", "plateau-and-early-stopping", "gradient-clipping", "sweeps"} <= {p.stem for p in quoting}
+    for quoted in quoting:
+        text = quoted.read_text(encoding="utf-8")
+        assert quotes.renewed(text, table) == text, "run `python evidence/run.py --page`"

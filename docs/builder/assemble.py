@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from builder.api_pages import write_api_pages
 from builder.example_pages import write_example_pages
 from builder.guide_pages import write_guide_pages
+from builder.notebook_pages import write_notebook_pages
 from builder.pages import copy_pages, decisions_page, start_page, write
 from builder.rule_pages import write_rule_pages
 from builder.trick_pages import write_trick_pages
@@ -26,6 +27,7 @@ def main(build: str = "build/docs") -> None:
     write(target / "start.md", start_page(target))
     write(target / "decisions" / "index.md", decisions_page())
     write_guide_pages(target, folder / "guide")
+    write_notebook_pages(target)
     write_trick_pages(target)
     write_api_pages(target)
     write_rule_pages(target, folder / "programs")

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.markdown import code, directive, figure, toctree
+from builder.markdown import cards, code, directive, figure, toctree
+from builder.notebook_pages import notebooks
 from builder.pages import DOCS, ROOT, write
 
 EXAMPLES = ROOT / "examples"
@@ -112,7 +113,14 @@ def _index() -> str:
             options += [f":img-top: pictures/{name}.png", f":img-alt: {example.alt}"]
         cells.append(directive("grid-item-card", f"`{name}.py`", example.title, options))
     grid = directive("grid", "\n".join(cells), "1 2 2 3", [":gutter: 2"])
-    text = (
-        "One idea in at most 80 lines each; the tests run them. `examples/digits.py` contains the data and the models."
-    )
-    return "\n\n".join(["# Examples", text, grid, toctree(GALLERY, ":maxdepth: 1")]) + "\n"
+    text = "One idea in less than 80 lines each; the tests run them. `examples/digits.py` has the data and the models."
+    lessons = {f"/notebooks/{name}": title for name, title in notebooks().items()}
+    return "\n\n".join([
+        "# Examples",
+        "## Notebooks",
+        cards([(title, page, "A notebook with its output.") for page, title in lessons.items()], "1 2 2 2"),
+        "## Programs",
+        text,
+        grid,
+        toctree([*lessons, *GALLERY], ":maxdepth: 1"),
+    ]) + "\n"  # fmt: skip

@@ -84,6 +84,8 @@ def _on_site(file: Path, target: Path) -> str:
         return "start.md"
     if file in hand_written():
         return hand_written()[file].as_posix()
+    if file.suffix == ".ipynb":
+        return f"notebooks/{file.stem}.md"
     if file.is_relative_to(DOCS):  # a picture or a generated page; Sphinx reports what does not exist
         return file.relative_to(DOCS).as_posix()
     inside = Path("files") / file.relative_to(ROOT)

@@ -46,7 +46,7 @@ def test_a_gain_counts_beyond_two_standard_errors_of_paired_differences(script: 
     script.FEW_ROWS = tmp_path / "few_rows.csv"
     script.FEW_ROWS.write_text("\n".join(rows))
     assert script.of_few_rows() == {
-        "normalize_inputs": [{"where": "few rows", "better": 1, "worse": 1, "of": 3, "page": "docs/few-rows.md"}]
+        "normalize_inputs": [{"where": "few rows", "better": 1, "worse": 1, "of": 3, "page": "docs/guide/few-rows.md"}]
     }
 
 
@@ -63,9 +63,9 @@ def test_losses_are_compared_as_ratios_by_optimizer_over_tasks(script: Any, tmp_
 
 def test_advice_quotes_what_was_measured_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     loss = {"where": "SGD", "ratio": 0.5, "error": 0.012, "of": 12, "page": "docs/evidence.md"}
-    rows = {"where": "few rows", "better": 1, "worse": 0, "of": 4, "page": "docs/few-rows.md"}
+    rows = {"where": "few rows", "better": 1, "worse": 0, "of": 4, "page": "docs/guide/few-rows.md"}
     monkeypatch.setattr(trick_worth, "_table", lambda: {"lr_finder": [loss, rows], "mix_up": [rows]})
-    few = "few rows, better on 1 of 4 datasets, worse on 0 (docs/few-rows.md)"
+    few = "few rows, better on 1 of 4 datasets, worse on 0 (docs/guide/few-rows.md)"
     assert worth_of("lr_finder") == f"SGD, test loss x 0.50 ± 0.01 on 12 tasks (docs/evidence.md); {few}"
     assert with_worth("tricks=[mix_up]") == f"tricks=[mix_up]; measured: {few}"
     assert with_worth("tricks=[mix_up] or tricks=[cut_mix]").endswith(f"; measured (mix_up): {few}")

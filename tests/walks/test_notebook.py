@@ -5,10 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import nbclient
 import nbformat
 import pytest
-from subprocesses import import_paths
+from kernel import execute
 
 PAGE = (Path(__file__).parents[2] / "docs" / "entry-points.md").read_text()
 FIT = """
@@ -41,11 +40,7 @@ CELLS = {
 def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     """What each cell left below it."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS.values()])
-    folder = tmp_path_factory.mktemp("notebook")
-    client = nbclient.NotebookClient(
-        notebook, timeout=120, allow_errors=True, resources={"metadata": {"path": str(folder)}}
-    )
-    client.execute(env=import_paths() | {"IPYTHONDIR": str(folder), "JUPYTER_PLATFORM_DIRS": "1"})
+    execute(notebook, tmp_path_factory.mktemp("notebook"), allow_errors=True)
     return {name: cell.outputs for name, cell in zip(CELLS, notebook.cells, strict=True)}
 
 

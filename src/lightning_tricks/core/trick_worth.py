@@ -18,7 +18,7 @@ def worth_of(option: str) -> str:
 
     Example:
         >>> worth_of("normalize_inputs")
-        'few rows, better on ... datasets, worse on ... (docs/few-rows.md)'
+        'few rows, better on ... datasets, worse on ... (docs/guide/few-rows.md)'
         >>> worth_of("model_summary")
         ''
     """
@@ -33,7 +33,7 @@ def with_worth(advice: str) -> str:
 
     Example:
         >>> with_worth("tricks=[normalize_inputs]")
-        'tricks=[normalize_inputs]; measured: few rows, better on ... datasets, worse on ... (docs/few-rows.md)'
+        'tricks=[normalize_inputs]; measured: few rows, better on ... datasets, worse on ... (docs/guide/few-rows.md)'
         >>> with_worth("a smaller batch")
         'a smaller batch'
     """

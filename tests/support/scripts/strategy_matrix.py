@@ -85,7 +85,8 @@ state they had before the fit. Results are returned through `trainer.callback_me
 limitation of Lightning.
 
 For all callbacks under `fsdp2`: the module's `configure_model` defines what is sharded; a module that shards nothing
-causes a warning. In a Hydra multirun, `ddp` needs `hydra/callbacks=lightning_tricks_ddp`; see [cluster.md](cluster.md).
+causes a warning. In a Hydra multirun, `ddp` needs `hydra/callbacks=lightning_tricks_ddp`; see
+[From one machine to a cluster](guide/cluster.md).
 """
 
 
