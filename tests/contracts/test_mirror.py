@@ -27,6 +27,7 @@ WITHOUT_MODULE = {
     "engine/trial/test_other_programs.py": "trials in modules, optimizers and loaders of other programs",
     "engine/watch/test_metric_sources.py": "where and when a score is logged, for all that watch one",
     "engine/watch/test_swapped_weights.py": "best weights next to callbacks that swap weights",
+    "examples/test_notebooks.py": "the notebooks are examples/notebooks/*.ipynb",
     "examples/test_sweep.py": "examples/train.py under Hydra's multirun",
     "functional/test_schedule_decays.py": "the decays of schedules.py; test_schedules.py has the rest",
     "functional/test_sharded_gradients.py": "gradients.py and clipping.py on tensors cut over two processes",
