@@ -64,14 +64,8 @@ def build() -> tuple[L.LightningModule, L.LightningDataModule]:
 def main() -> None:
     model, data = build()
     print(diagnose(model, datamodule=data))
-    trainer = L.Trainer(
-        max_epochs=10,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = L.Trainer(max_epochs=10, accelerator="cpu", **quiet)
     trainer.fit(model, data)
     print(f"accuracy {float(trainer.callback_metrics['accuracy']):.3f}")
 

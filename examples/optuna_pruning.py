@@ -2,8 +2,7 @@
 
 Requires `pip install 'lightning-tricks[optuna]'` (optuna 4 or later). Hydra's Optuna sweeper does not support pruning,
 because a job has no access to its trial. Therefore this is a study without Hydra, with a callback of a few lines.
-
-Usage: python examples/optuna_pruning.py [TRIALS]
+Usage: python examples/optuna_pruning.py [FILE] [TRIALS]
 """
 
 import logging
@@ -15,8 +14,10 @@ import optuna
 
 from digits import CNN, Digits
 from lightning_tricks import CosineDecay
+from lightning_tricks.reports.curves import new_figure
 
-EPOCHS = 12
+EPOCHS, AXES = 12, {"yscale": "log", "xlabel": "epoch", "ylabel": "validation loss"}
+QUIET = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
 
 
 class ReportToTrial(L.Callback):
@@ -26,8 +27,6 @@ class ReportToTrial(L.Callback):
         self.trial, self.monitor, self.epochs = trial, monitor, 0
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.sanity_checking:
-            return
         self.epochs += 1
         self.trial.report(float(trainer.callback_metrics[self.monitor]), trainer.current_epoch)
         if self.trial.should_prune():
@@ -44,8 +43,9 @@ def search(pruner: optuna.pruners.BasePruner, trials: int) -> tuple[optuna.Study
         lr = trial.suggest_float("lr", 1e-4, 3.0, log=True)
         distance = trial.suggest_float("1 - momentum", 0.01, 0.5, log=True)
         report = ReportToTrial(trial)
-        quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-        trainer = L.Trainer(accelerator="cpu", max_epochs=EPOCHS, callbacks=[CosineDecay(), report], **quiet)
+        trainer = L.Trainer(
+            accelerator="cpu", max_epochs=EPOCHS, num_sanity_val_steps=0, callbacks=[CosineDecay(), report], **QUIET
+        )
         try:
             trainer.fit(CNN(lr=lr, momentum=1 - distance), Digits())
         finally:
@@ -57,18 +57,23 @@ def search(pruner: optuna.pruners.BasePruner, trials: int) -> tuple[optuna.Study
     return study, epochs
 
 
-def main(trials: int = 16) -> None:
-    """Run the same search without and with the pruner."""
+def main(file: str = "optuna_pruning.png", trials: str = "16") -> None:
+    """Run the same search without and with the pruner, and draw the loss of each training."""
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruners = {"no pruner": optuna.pruners.NopPruner(), "median": optuna.pruners.MedianPruner(n_warmup_steps=2)}
-    for name, pruner in pruners.items():
-        study, epochs = search(pruner, trials)
+    panels = new_figure((8, 3.2)).subplots(1, 2, sharey=True, subplot_kw=AXES)
+    for axes, (name, pruner) in zip(panels, pruners.items(), strict=True):
+        study, epochs = search(pruner, int(trials))
         pruned = sum(trial.state == optuna.trial.TrialState.PRUNED for trial in study.trials)
         best = study.best_trial
-        print(f"{name:<10} {epochs:4} epochs, {pruned} pruned, best val_loss {study.best_value:.4f} in {best.number}")
+        print(f"{name:<10} {epochs:4} epochs, {pruned} pruned, best val_loss {best.value:.4f} in {best.number}")
+        for trial in study.trials:
+            axes.plot(*zip(*trial.intermediate_values.items(), strict=True), color="C0" if trial == best else "0.7")
+        axes.set_title(f"{name}: {epochs} epochs", fontsize=10)
+    axes.figure.savefig(file)
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(*sys.argv[1:])

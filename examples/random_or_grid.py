@@ -68,8 +68,7 @@ def main(folder: str = "outputs", repetitions: int = 20, side: int = 3) -> dict[
         wins = sum(mine[-1] < other[-1] for mine, other in zip(found, runs["grid"], strict=True))
         last = median(run[-1] for run in found)
         print(f"{name:<22} median of the best {last:.4f}   better than the grid in {wins} of {repetitions}")
-        so_far = [median(bests) for bests in zip(*found, strict=True)]
-        axes.plot(range(1, side**3 + 1), so_far, label=f"{name}: {last:.3f}")
+        axes.plot(range(1, side**3 + 1), list(map(median, zip(*found, strict=True))), label=f"{name}: {last:.3f}")
     axes.set_title(f"Lowest validation loss so far of {side**3} trainings on digits, by search", fontsize=10)
     axes.legend(title=f"median of {repetitions} searches", fontsize=9, frameon=False)
     axes.figure.savefig(Path(folder) / "random_or_grid.png")

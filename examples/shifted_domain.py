@@ -20,19 +20,12 @@ MEAN = torch.tensor([1.0, 1.0])
 
 
 class Result(NamedTuple):
-    """What one draw of the two domains gave.
+    """What one draw of the two domains gave; accuracies are those on the target domain."""
 
-    Attributes:
-        correlation: of the estimated weights with the true density ratio.
-        unweighted: accuracy on the target domain of a line fitted to the source rows.
-        weighted: likewise, of a line fitted to the weighted source rows.
-        of_target: likewise, of a line fitted to labeled target rows, which are not available in practice.
-    """
-
-    correlation: float
-    unweighted: float
-    weighted: float
-    of_target: float
+    correlation: float  # of the estimated weights with the true density ratio
+    unweighted: float  # accuracy of a line fitted to the source rows
+    weighted: float  # of a line fitted to the weighted source rows
+    of_target: float  # of a line fitted to labeled target rows, which are not available in practice
 
 
 def draw(mean: Tensor, rows: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

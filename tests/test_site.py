@@ -88,13 +88,16 @@ def test_the_start_page_is_the_readmes_first_sections(tmp_path: Path) -> None:
     ]
 
 
-def test_examples_of_the_gallery_are_short_and_all_are_shown() -> None:
+def test_examples_of_the_gallery_are_short_tested_drawn_and_all_shown() -> None:
     files = {file.stem: file for file in example_pages.EXAMPLES.glob("*.py")}
-    behind_other_pages = {"digits", "report", "size_gallery"}  # the data, and the pictures of two pages
+    behind_other_pages = {"digits", "size_gallery"}  # the data, and the pictures of a page
     behind_other_pages |= {"align_domains", "center_loss", "shifted_domain", "transfer"}  # figures of two pages
     assert set(files) - set(example_pages.GALLERY) == behind_other_pages
-    for name in example_pages.GALLERY:
-        assert len(files[name].read_text().splitlines()) <= 80, name
+    for name, example in example_pages.GALLERY.items():
+        assert len(files[name].read_text().splitlines()) < 80, name
+        assert example.arguments is not None or (pages.DOCS / "pictures" / example.picture).is_file(), name
+        tested = "eight_faults" if name == "eight_faults_fixed" else name
+        assert (pages.ROOT / "tests" / "examples" / f"test_{tested}.py").is_file(), name
 
 
 def test_options_of_lightning_have_a_page_too() -> None:

@@ -25,14 +25,14 @@ class Example:
 
     Attributes:
         title: what it shows.
-        alt: what its picture shows; empty without a picture.
+        alt: what its picture shows.
         picture: a file that it draws, or one in `docs/pictures`.
         arguments: its arguments, if it runs when the site is built.
     """
 
     title: str
-    alt: str = ""
-    picture: str = ""
+    alt: str
+    picture: str
     arguments: tuple[str, ...] | None = None
 
 
@@ -46,17 +46,20 @@ GALLERY = {
     "live_control": Example(
         "Lower a learning rate while training", "Loss before and after the order", "live_control.png", (".",)
     ),
-    "doctor": Example("A model with four faults", arguments=()),
+    "doctor": Example("A model with four faults", "The doctor's report on it", "doctor_four_faults.png"),
     "eight_faults": Example("A program with eight faults", "The doctor's report", "doctor.png"),
-    "eight_faults_fixed": Example("The same program without them", arguments=()),
+    "eight_faults_fixed": Example("The same program without them", "The doctor's report: healthy", "doctor_fixed.png"),
     "exploding_gradients": Example(
         "An LSTM whose gradients explode", "Gradient norms and their threshold", "gradientclipping.png", (".",)
     ),
     "fine_tune": Example("Fine-tune in four ways", "Test accuracy of four ways to fine-tune", "fine_tune.png"),
     "random_or_grid": Example("Random search or grid", "Best validation loss", "random_or_grid.png"),
     "find_batch_size": Example("Find a batch size", "Validation accuracy of batch sizes over time", "sizes_batch.png"),
-    "few_rows": Example("Train from ten rows per class"),
-    "optuna_pruning": Example("Stop unpromising trainings with Optuna"),
+    "few_rows": Example("Train from ten rows per class", "Test accuracy of three ways", "few_rows.png"),
+    "optuna_pruning": Example(
+        "Stop unpromising trainings with Optuna", "Losses with and without a pruner", "optuna_pruning.png"
+    ),
+    "report": Example("The reports of a healthy and of a sick run", "The report of the sick run", "report_sick.png"),
 }
 
 
@@ -72,9 +75,8 @@ def write_example_pages(target: Path, work: Path) -> None:
     pictures = target / "gallery" / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
     for name, example in GALLERY.items():
-        if example.picture:
-            folder = DOCS / "pictures" if example.arguments is None else work / name
-            (pictures / f"{name}.png").write_bytes((folder / example.picture).read_bytes())
+        folder = DOCS / "pictures" if example.arguments is None else work / name
+        (pictures / f"{name}.png").write_bytes((folder / example.picture).read_bytes())
         write(target / "gallery" / f"{name}.md", _page(name, example, outputs[name]))
     write(target / "gallery" / "index.md", _index())
 
@@ -96,9 +98,7 @@ def _run(name: str, folder: Path) -> str:
 def _page(name: str, example: Example, output: str) -> str:
     source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
     docstring = ast.get_docstring(ast.parse(source)) or ""
-    parts = [f"# {example.title}", code("text", docstring)]
-    if example.picture:
-        parts.append(figure(f"pictures/{name}.png", example.alt))
+    parts = [f"# {example.title}", code("text", docstring), figure(f"pictures/{name}.png", example.alt)]
     parts += [f"`examples/{name}.py`:", code("python", source)]
     if output:
         parts += ["It prints:", code("text", output)]
@@ -108,9 +108,7 @@ def _page(name: str, example: Example, output: str) -> str:
 def _index() -> str:
     cells = []
     for name, example in GALLERY.items():
-        options = [f":link: {name}", ":link-type: doc"]
-        if example.picture:
-            options += [f":img-top: pictures/{name}.png", f":img-alt: {example.alt}"]
+        options = [f":link: {name}", ":link-type: doc", f":img-top: pictures/{name}.png", f":img-alt: {example.alt}"]
         cells.append(directive("grid-item-card", f"`{name}.py`", example.title, options))
     grid = directive("grid", "\n".join(cells), "1 2 2 3", [":gutter: 2"])
     text = "One idea in less than 80 lines each; the tests run them. `examples/digits.py` has the data and the models."
