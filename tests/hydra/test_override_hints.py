@@ -1,13 +1,17 @@
 """Override hints: an error of Hydra's own command line names the closest option or setting, whatever it concerns."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra.errors import HydraException
 
+import lightning_tricks
 from hydra import compose, initialize_config_dir
-from lightning_tricks.hydra.override_hints import add_hints, with_hints
+from lightning_tricks.hydra.override_hints import add_hints, missing_plugin, with_hints
+
+CONF = Path(lightning_tricks.__file__).parent / "conf"
 
 
 @pytest.fixture
@@ -51,6 +55,23 @@ def test_an_error_ends_with_the_closest_name(overrides: list[str], hint: str, me
 )
 def test_an_error_that_concerns_no_trick_stays_as_it_is(overrides: list[str], message_of: Any) -> None:
     assert "lightning-tricks: " not in message_of(*overrides)
+
+
+@pytest.mark.parametrize("option", ["joblib", "submitit_local", "slurm", "ray"])
+def test_a_launcher_without_its_plugin_names_what_to_install(option: str) -> None:
+    option_file = (CONF / "lt_launcher" / f"{option}.yaml").read_text()
+    (launcher,) = re.findall(r"override /hydra/launcher: (\w+)", option_file)
+    hint = missing_plugin(f"In 'hydra/config': Could not find 'hydra/launcher/{launcher}'")
+    needed = re.search(r"pip install ([^`.]+)", hint)
+    assert needed is not None
+    assert f"Needs `pip install {needed[1]}`" in option_file
+
+
+def test_a_sweeper_without_its_plugin_names_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "app.yaml").write_text("lr: 0.1\n")
+    with initialize_config_dir(str(tmp_path), version_base="1.3"), pytest.raises(HydraException) as error:
+        compose("app", overrides=["+lt_sweep=optuna"], return_hydra_config=True)
+    assert "sweeper=optuna needs a plugin: pip install 'lightning-tricks[optuna-sweep]'" in str(error.value)
 
 
 def test_hints_are_added_once_however_often_hydra_starts() -> None:

@@ -1,6 +1,7 @@
-"""Override hints: suggest close options and settings if Hydra cannot compose a command line."""
+"""Override hints: suggest close options, settings and missing packages if Hydra cannot compose a command line."""
 
 import functools
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -8,6 +9,14 @@ from typing import Any
 from hydra.errors import HydraException
 
 _HAS_HINTS = "_lightning_tricks_hints"
+_INSTALLED_BY = {
+    "launcher/joblib": "'lightning-tricks[joblib]'",
+    "launcher/submitit_local": "'lightning-tricks[sweep]'",
+    "launcher/submitit_slurm": "'lightning-tricks[sweep]'",
+    "launcher/ray": "hydra-ray-launcher",
+    "sweeper/optuna": "'lightning-tricks[optuna-sweep]'",
+}
+"""Options of Hydra's plugins that packaged options select, and what pip must install for them."""
 
 
 def add_hints() -> None:
@@ -43,6 +52,19 @@ def with_hints(compose: Callable[..., Any]) -> Callable[..., Any]:
 def _add_hint(error: HydraException, overrides: list[str]) -> None:
     from lightning_tricks.hydra.suggestions import suggestions_for
 
-    hint = suggestions_for(overrides, str(error)).strip()
+    hint = suggestions_for(overrides, str(error)).strip() or missing_plugin(str(error))
     if hint and error.args:
         error.args = (f"{error.args[0]}\nlightning-tricks: {hint}", *error.args[1:])
+
+
+def missing_plugin(message: str) -> str:
+    """Return how to install the plugin of Hydra that an error misses; empty if it misses none that we know.
+
+    Example:
+        >>> missing_plugin("In 'hydra/config': Could not find 'hydra/launcher/joblib'")
+        "hydra/launcher=joblib needs a plugin: pip install 'lightning-tricks[joblib]'."
+    """
+    found = re.search(r"Could not find 'hydra/((\w+)/(\w+))'", message)
+    if found is None or found[1] not in _INSTALLED_BY:
+        return ""
+    return f"hydra/{found[2]}={found[3]} needs a plugin: pip install {_INSTALLED_BY[found[1]]}."
