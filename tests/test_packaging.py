@@ -95,3 +95,12 @@ def test_links_of_the_readme_become_absolute_for_a_package_index() -> None:
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
     assert len(pictures) >= 2
     assert all(link.startswith("https://host/owner/name/raw/v1.0/docs/pictures/") for link in pictures)
+
+
+@pytest.mark.parametrize("documentation", ["", "https://docs.host/name"])
+def test_a_release_states_the_urls_of_the_project(documentation: str) -> None:
+    with_urls = runpy.run_path(str(ROOT / ".github" / "project_urls.py"))["with_urls"]
+    text = with_urls((ROOT / "pyproject.toml").read_text(), "https://host/owner/name", documentation)
+    stated = {"Repository": "https://host/owner/name", "Issues": "https://host/owner/name/issues"}
+    stated |= {"Documentation": documentation} if documentation else {}
+    assert tomllib.loads(text) == PYPROJECT | {"project": PROJECT | {"urls": stated}}

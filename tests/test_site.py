@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from patient import all_patients
 import lightning_tricks
 from hydra import compose, initialize_config_module
 from lightning_tricks.cli.catalogue import read_cards
-from lightning_tricks.doctor.rules.registry import find_rule
+from lightning_tricks.doctor.judging.project import plan_checks
+from lightning_tricks.doctor.rules.registry import all_rules, find_rule
 
 TRICKS = own_tricks()
 
@@ -46,6 +48,17 @@ def test_a_rules_program_runs_alone_and_is_diagnosed(has_fault: bool, tmp_path: 
     assert "sick" not in program.text
     report = programs.run_program(program.text, tmp_path / "program.py")
     assert [finding.code for finding in report.findings] == ["PLC001"] * has_fault
+
+
+def test_the_settings_on_a_rules_page_are_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for rule in (rule for rule in all_rules() if rule.options):
+        (block,) = re.findall(r"```toml\n(.*?)```", rule_pages._suppress(rule), flags=re.DOTALL)
+        (tmp_path / "pyproject.toml").write_text(block)
+        settings = plan_checks()
+        assert rule.code in settings.ignore
+        assert rule not in settings.rules
+        assert settings.options.get(rule.code, {}).items() <= rule.options.items()
 
 
 def test_a_page_of_the_guide_shows_what_its_blocks_print_and_draw(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from lightning_tricks.cli.full_card import full_card
 from lightning_tricks.cli.recipes import Recipe, read_recipes
 from lightning_tricks.core.close_names import close_names, did_you_mean
 from lightning_tricks.doctor.judging.project import known_rules
+from lightning_tricks.doctor.rules.page_url import page_url
 from lightning_tricks.doctor.rules.registry import find_rule
 from lightning_tricks.doctor.rules.rule import Rule
 
@@ -84,6 +85,8 @@ def explain_rule(rule: Rule) -> str:
         given = ", ".join(f"{key!r}: {value!r}" for key, value in rule.options.items())
         lines.append(f"Defaults: options={{{rule.code!r}: {{{given}}}}}.")
     lines.append(f"Ignore it with a comment in the source of the class, `# lt: ignore[{rule.code}]`, or with --ignore.")
+    if url := page_url(rule.code):
+        lines.append(f"Its page, with examples: {url}")
     return "\n".join(lines)
 
 

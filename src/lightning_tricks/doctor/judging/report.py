@@ -9,6 +9,7 @@ from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.judging.consequences import fix_order
 from lightning_tricks.doctor.rules.finding import Finding, Severity
 from lightning_tricks.doctor.rules.outcome import Outcome, codes_by_reason
+from lightning_tricks.doctor.rules.page_url import page_url
 from lightning_tricks.doctor.rules.rule import Rule
 from lightning_tricks.doctor.show.show_html import show_fragment
 from lightning_tricks.doctor.show.show_text import show_text
@@ -74,7 +75,8 @@ class Report:
         del plain["evidence"], plain["rules"]
         judged = [outcome.code for outcome in self.outcomes if outcome.is_judged]
         derived = {"ok": self.ok, "judged": judged, "not_judged": codes_by_reason(self.outcomes)}
-        return json.dumps(plain | derived, **arguments)
+        pages = {finding.code: url for finding in self.findings if (url := page_url(finding.code))}
+        return json.dumps(plain | derived | ({"pages": pages} if pages else {}), **arguments)
 
     @classmethod
     def from_json(cls, text: str) -> "Report":

@@ -1,6 +1,7 @@
 """Show GitHub: findings as workflow commands, which a pull request shows next to the class."""
 
 from lightning_tricks.doctor.rules.finding import Finding
+from lightning_tricks.doctor.rules.page_url import page_url
 from lightning_tricks.doctor.show.show_text import verdict
 from lightning_tricks.doctor.show.shown import Shown
 from lightning_tricks.doctor.show.source_place import SourcePlace, source_place
@@ -30,7 +31,8 @@ def _command(finding: Finding, place: SourcePlace) -> str:
     properties = {"file": place.file, "line": place.line, "title": f"{finding.code} {finding.name}"}
     given = ",".join(f"{key}={_escape_property(str(value))}" for key, value in properties.items() if value)
     message = f"at {finding.where or 'the model'}: {finding.message.rstrip('.')}. Try: {finding.try_next}"
-    return f"::{_COMMANDS[finding.severity]} {given}::{_escape(message)}"
+    see = f"\nSee {url}" if (url := page_url(finding.code)) else ""
+    return f"::{_COMMANDS[finding.severity]} {given}::{_escape(message + see)}"
 
 
 def _escape(text: str) -> str:

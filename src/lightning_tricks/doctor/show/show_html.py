@@ -9,6 +9,7 @@ from html import escape
 
 from lightning_tricks.doctor.facts.model_facts import ModuleFact
 from lightning_tricks.doctor.rules.finding import Finding
+from lightning_tricks.doctor.rules.page_url import page_url
 from lightning_tricks.doctor.rules.registry import all_rules
 from lightning_tricks.doctor.show.module_tree import Branch, module_tree
 from lightning_tricks.doctor.show.show_text import counts, verdict
@@ -84,9 +85,11 @@ def _chip(kind: str, text: str, title: str = "") -> str:
 
 def _show_finding(finding: Finding, page: str) -> str:
     about = f"<details><summary>about this rule</summary><pre>{escape(page)}</pre></details>" if page else ""
+    code, url = escape(finding.code), page_url(finding.code)
+    code = f'<a href="{escape(url)}">{code}</a>' if url else code
     return (
         f'<div class="lt-finding lt-{finding.severity}">'
-        f"<p>{_chip(finding.severity, finding.severity)} <b>{escape(finding.code)} {escape(finding.name)}</b> at "
+        f"<p>{_chip(finding.severity, finding.severity)} <b>{code} {escape(finding.name)}</b> at "
         f"<code>{escape(finding.where or 'the model')}</code></p>"
         f"<p>{_prose(finding.message)}</p><p><b>Try:</b> {_prose(finding.try_next)}</p>{about}</div>"
     )

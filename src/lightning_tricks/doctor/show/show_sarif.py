@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from lightning_tricks.doctor.rules.finding import Finding
 from lightning_tricks.doctor.rules.outcome import codes_by_reason
+from lightning_tricks.doctor.rules.page_url import page_url
 from lightning_tricks.doctor.rules.registry import all_rules
 from lightning_tricks.doctor.rules.rule import Rule
 from lightning_tricks.doctor.show.show_text import verdict
@@ -76,6 +77,7 @@ def _rules_of(report: Shown, findings: Iterable[Finding]) -> list[Rule]:
 
 def _descriptor(rule: Rule) -> Json:
     page = rule.page.replace("``", "`")
+    url = page_url(rule.code)
     return {
         "id": rule.code,
         "name": rule.name,
@@ -84,7 +86,7 @@ def _descriptor(rule: Rule) -> Json:
         "help": {"text": page or rule.name, "markdown": f"```text\n{page or rule.name}\n```"},
         "defaultConfiguration": {"level": _LEVELS[rule.severity]},
         "properties": {"tags": [rule.family, rule.kind], "preview": rule.preview},
-    }
+    } | ({"helpUri": url} if url else {})
 
 
 def _result(finding: Finding, place: SourcePlace) -> Json:

@@ -5,6 +5,7 @@ import textwrap
 
 from lightning_tricks.doctor.rules.finding import SEVERITIES, Finding
 from lightning_tricks.doctor.rules.outcome import codes_by_reason
+from lightning_tricks.doctor.rules.page_url import page_url
 from lightning_tricks.doctor.show.shown import Shown
 
 _REASONS = 2
@@ -82,13 +83,14 @@ def show_text(report: Shown, width: int | None = None, *, verbose: bool = False)
 
 def _show_finding(finding: Finding, columns: int, new: bool) -> str:
     head = f"{finding.severity:<8} {finding.code} {finding.name}{' (new)' if new else ''}"
-    return "\n".join(
-        [
-            _wrap(head, columns, then=_INDENT),
-            _wrap(f"at {finding.where or 'the model'}: {finding.message}", columns, _INDENT, _INDENT),
-            _wrap(f"try: {finding.try_next}", columns, _INDENT, _INDENT + " " * 5),
-        ]
-    )
+    lines = [
+        _wrap(head, columns, then=_INDENT),
+        _wrap(f"at {finding.where or 'the model'}: {finding.message}", columns, _INDENT, _INDENT),
+        _wrap(f"try: {finding.try_next}", columns, _INDENT, _INDENT + " " * 5),
+    ]
+    if url := page_url(finding.code):
+        lines.append(f"{_INDENT}see: {url}")  # not wrapped, so that a terminal recognizes it
+    return "\n".join(lines)
 
 
 def _wrap(text: str, columns: int, first: str = "", then: str = "") -> str:
