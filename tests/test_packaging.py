@@ -4,7 +4,7 @@ import ast
 import re
 import runpy
 import sys
-from importlib.metadata import packages_distributions
+from importlib.metadata import PackageNotFoundError, metadata, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,16 @@ EXTRAS = {name: list(map(Requirement, lines)) for name, lines in PROJECT["option
 DEFAULT = {requirement.name.lower(): requirement for requirement in map(Requirement, PROJECT["dependencies"])}
 WITH_EXTRA = {"matplotlib": "plot", "sklearn": "demo", "pytorch_lightning": "test"}
 """Packages that source files import only where they are installed, and the extra that brings them."""
+
+FAMILIES = {
+    "Apache": "Apache",
+    "BSD": "BSD",
+    "BSL": "BSL",
+    "MIT": r"\bMIT\b",
+    "MPL": "MPL",
+    "PSF": "PSF|Python Software",
+}
+"""Families of licenses, and what the metadata of a package calls them."""
 
 
 def test_the_version_is_written_in_the_package_alone() -> None:
@@ -74,6 +84,25 @@ def test_every_dependency_has_its_license_listed() -> None:
     declared = {Requirement(line).name for line in PROJECT["dependencies"]}
     declared |= {requirement.name for extra in EXTRAS.values() for requirement in extra}
     assert listed == declared - {"lightning-tricks"}
+
+
+def test_the_listed_licenses_are_those_of_the_installed_packages() -> None:
+    page = (ROOT / "docs" / "licenses.md").read_text()
+    checked = 0
+    for name, license in re.findall(r"^\| ([\w-]+) \| ([^|]+) \|", page, flags=re.MULTILINE)[2:]:
+        try:
+            about = metadata(name)
+        except PackageNotFoundError:  # of an extra that is not installed
+            continue
+        classifiers = " ".join(line for line in about.get_all("Classifier") or [] if line.startswith("License"))
+        stated = (
+            f"{about.get('License-Expression')} {classifiers or (about.get('License') or '')[:40]}"  # not a whole text
+        )
+        families = {family for family in FAMILIES if family in license}
+        assert families, f"{name}: {license}"
+        assert families == {family for family, word in FAMILIES.items() if re.search(word, stated)}, f"{name}: {stated}"
+        checked += 1
+    assert checked >= len(DEFAULT) - 1, "tomli is installed on Python 3.10 alone"
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda file: file.stem)

@@ -73,7 +73,11 @@ def _python(words: list[str], page: Path) -> str:
         assert (ROOT / script).is_file(), script
         return "looked up"
     folder, name = (TEMPLATE / "conf", "train") if page.parent == TEMPLATE else HYDRA_APPS[script]
-    overrides = [word for word in arguments if word not in ("-m", *([] if find_spec("optuna") else WITHOUT_PLUGIN))]
+    overrides = [
+        word
+        for word in arguments
+        if word not in ("-m", *([] if find_spec("hydra_plugins.hydra_optuna_sweeper") else WITHOUT_PLUGIN))
+    ]
     parsed = OverridesParser.create().parse_overrides(overrides)
     with composed(folder.absolute(), name, list(map(first_value, parsed))) as cfg:
         instantiate_callbacks(cfg.get("callbacks") or cfg.get("tricks"))

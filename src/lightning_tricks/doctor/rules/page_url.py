@@ -15,9 +15,9 @@ def page_url(code: str) -> str | None:
 
     Example:
         >>> from unittest.mock import patch
-        >>> with patch.dict(os.environ, {VARIABLE: "https://docs.example/lightning-tricks/"}):
+        >>> with patch.dict(os.environ, {VARIABLE: "https://docs.example/lt/"}):
         ...     page_url("PLC001"), page_url("OWN001")
-        ('https://docs.example/lightning-tricks/rules/PLC001.html', None)
+        ('https://docs.example/lt/rules/PLC001.html', None)
     """
     site = site_url()
     is_packaged = any(rule.code == code for rule in all_rules())
