@@ -244,6 +244,28 @@ def test_a_planted_long_file_and_a_planted_empty_name_are_caught() -> None:
     assert not misnamed("durations")
 
 
+def long_functions(source: str) -> list[str]:
+    """The functions with a body of more than 30 lines, its docstring not counted."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            found += [node.name] * bool(body and node.end_lineno and node.end_lineno - body[0].lineno >= 30)
+    return found
+
+
+@each_file
+def test_each_function_can_be_read_at_once(file: Path) -> None:
+    assert long_functions(file.read_text()) == []
+
+
+def test_a_planted_long_function_is_caught() -> None:
+    head, doc = "class C:\n    def f(self):\n", '        """One.\n\n        Two.\n        """\n'
+    assert long_functions(head + doc + "        x = 1\n" * 30) == []
+    assert long_functions(head + doc + "        x = 1\n" * 31) == ["f"]
+    assert long_functions(head + "        x = 1\n" * 31) == ["f"]
+
+
 BESIDE_CALLBACKS = {"auto_tricks", "find_batch_size", "find_lr", "lr_preview"}
 """Files of the room `callbacks` that hold a public function instead of a callback."""
 

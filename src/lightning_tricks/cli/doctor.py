@@ -29,9 +29,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="MODULE:CALLABLE",
         help=f"{TARGET_HELP}a module, (module, dataloader) or (module, datamodule)",
     )
-    parser.add_argument(
-        "--format", choices=_FORMATS, default="text", help="github: annotations; sarif: for code scanning"
-    )
+    _add_choice_of_rules(parser)
+    parser.add_argument("--fail-on", choices=["error", "warning", "info"], default="error", help="default: error")
+    _add_output(parser)
+    parser.add_argument("--baseline", type=Path, metavar="FILE", help="accept the findings in this file; new ones fail")
+    parser.add_argument("--update-baseline", action="store_true", help="write all findings into --baseline")
+
+
+def _add_choice_of_rules(parser: argparse.ArgumentParser) -> None:
     words = "comma-separated codes, prefixes and names"
     parser.add_argument("--select", type=_words, default=[], metavar="RULES", help=f"check only these: {words}")
     parser.add_argument(
@@ -41,14 +46,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="RULES",
         help=f"skip these: {words}; PLC001:encoder.* ignores matching modules",
     )
-    parser.add_argument("--fail-on", choices=["error", "warning", "info"], default="error", help="default: error")
     parser.add_argument("--preview", action="store_true", help="also check rules in preview")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=_FORMATS, default="text", help="github: annotations; sarif: for code scanning"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the report to this file")
     parser.add_argument(
         "--verbose", action="store_true", help="text: add a line for each rule with the observed number"
     )
-    parser.add_argument("--baseline", type=Path, metavar="FILE", help="accept the findings in this file; new ones fail")
-    parser.add_argument("--update-baseline", action="store_true", help="write all findings into --baseline")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -117,22 +117,15 @@ class ObjectSnapshot:
 
     def _notes(self, holder: Any, is_root: bool, tensors: bool, trail: Any) -> Iterator[Note]:
         """Record how to restore one object, and yield its contents."""
-        kind = type(holder)
-        if kind is dict or kind is list:
-            note = note_container(holder)
-            if note is not None:
-                yield note
+        if type(holder) is dict or type(holder) is list:
+            yield from filter(None, [note_container(holder)])
             return
         if isinstance(holder, Tensor):
-            if tensors:
-                yield note_tensor(holder)
-            if isinstance(holder, nn.Parameter):
-                yield note_attributes(vars(holder))
+            yield from _notes_of_tensor(holder, tensors)
             return
         array = note_numpy(holder)
         if array is not None:
-            if tensors:
-                yield array
+            yield from [array] * tensors
             return
         note = note_random(holder) or note_container(holder) or note_bytes(holder) or note_callable(holder)
         if note is not None:
@@ -141,13 +134,16 @@ class ObjectSnapshot:
             self._note_iterator(holder, trail)
             return
         if is_root or self._is_open(holder):
-            if hasattr(holder, "__dict__"):
-                self._seen[id(vars(holder))] = vars(holder)
-                yield note_attributes(vars(holder), _SKIPPED)
-            slots = note_slots(holder)
-            if slots is not None:
-                yield slots
-            yield from self._notes_of_classes(holder)
+            yield from self._notes_of_attributes(holder)
+
+    def _notes_of_attributes(self, holder: Any) -> Iterator[Note]:
+        if hasattr(holder, "__dict__"):
+            self._seen[id(vars(holder))] = vars(holder)
+            yield note_attributes(vars(holder), _SKIPPED)
+        slots = note_slots(holder)
+        if slots is not None:
+            yield slots
+        yield from self._notes_of_classes(holder)
 
     def _notes_of_classes(self, holder: object) -> Iterator[Note]:
         if id(type(holder)) in self._seen:
@@ -212,6 +208,13 @@ class ObjectSnapshot:
                 errors.append(error)
         if errors:
             raise errors[0]
+
+
+def _notes_of_tensor(tensor: Tensor, copied: bool) -> Iterator[Note]:
+    if copied:
+        yield note_tensor(tensor)
+    if isinstance(tensor, nn.Parameter):
+        yield note_attributes(vars(tensor))
 
 
 def _path(trail: Any) -> str:

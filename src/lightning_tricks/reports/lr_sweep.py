@@ -67,30 +67,8 @@ def plot_sweep(
     ax.plot(lrs, losses, color="0.75", linewidth=0.9, label="loss")
     ax.plot(lrs, smoothed, color="black", linewidth=1.6, label="smoothed")
     for place, (method, lr) in enumerate(suggestions.items()):
-        if lr is None:
-            ax.plot([], [], linestyle="none", label=f"{method}: none")
-            continue
-        height = smoothed[_nearest(lrs, lr)]
-        label = f"{method}: {lr:.2g}"
-        ax.plot([lr], [height], "o", color=f"C{place}", markersize=7 - place, label=label, zorder=3)
-    name, lr = chosen
-    if lr is not None:
-        ax.axvline(lr, color=_CHOSEN, linewidth=1.2, linestyle="--")
-        ax.annotate(
-            f"{name}: {lr:.3g}",
-            (lr, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            color=_CHOSEN,
-        )
-    head = "" if lr is not None else "no suggestion: " * bool(reason) or "no suggestion"
-    if head or reason:
-        ax.set_title(
-            "\n".join(textwrap.wrap(head + reason, 95)), color="C3" if lr is None else "0.2", fontsize=9, pad=20
-        )
+        _mark_suggestion(ax, place, method, lr, 0.0 if lr is None else smoothed[_nearest(lrs, lr)])
+    _mark_choice(ax, *chosen, reason)
     ax.set_xscale("log")
     ax.set_ylim(*_limits(losses))
     ax.set_xlabel("learning rate")
@@ -99,6 +77,27 @@ def plot_sweep(
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=8, frameon=False)
     return figure
+
+
+def _mark_suggestion(ax: Any, place: int, method: str, lr: float | None, height: float) -> None:
+    """Draw the dot of a method, or list it in the legend as one without a suggestion."""
+    if lr is None:
+        ax.plot([], [], linestyle="none", label=f"{method}: none")
+    else:
+        label = f"{method}: {lr:.2g}"
+        ax.plot([lr], [height], "o", color=f"C{place}", markersize=7 - place, label=label, zorder=3)
+
+
+def _mark_choice(ax: Any, name: str, lr: float | None, reason: str) -> None:
+    """Draw the line of the chosen rate with its name above it, and the reason as the title."""
+    if lr is not None:
+        ax.axvline(lr, color=_CHOSEN, linewidth=1.2, linestyle="--")
+        above = {"xycoords": ("data", "axes fraction"), "xytext": (0, 3), "textcoords": "offset points"}
+        ax.annotate(f"{name}: {lr:.3g}", (lr, 1.0), ha="center", va="bottom", color=_CHOSEN, **above)
+    head = "" if lr is not None else "no suggestion: " * bool(reason) or "no suggestion"
+    if head or reason:
+        title = "\n".join(textwrap.wrap(head + reason, 95))
+        ax.set_title(title, color="C3" if lr is None else "0.2", fontsize=9, pad=20)
 
 
 def _nearest(lrs: Sequence[float], lr: float) -> int:

@@ -40,34 +40,43 @@ def plot_plateau(
     if not history:
         raise ValueError("`history` must contain at least one check, got none: the run ended before its first check.")
     steps, scores, factors = zip(*history, strict=True)
-    bests = list(accumulate(scores, lambda best, score: _better(best, score, mode)))
     cuts = [step for step, before, after in zip(steps, (1.0, *factors), factors, strict=False) if after < before]
     figure = new_figure((9, 6))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-    above.plot(steps, scores, marker=".", linewidth=1, label=monitor)
-    above.step(steps, bests, where="post", linewidth=2, label="best so far")
-    above.set_ylabel(monitor)
-    plural = "" if len(cuts) == 1 else "s"
-    above.set_title(
-        f"{monitor}: best {bests[-1]:.4g} in {len(steps)} checks, {len(cuts)} cut{plural} of the learning rate"
+    _draw_scores(
+        above, steps, scores, list(accumulate(scores, lambda best, score: _better(best, score, mode))), monitor
     )
-    if min(scores) > 0 and max(scores) > 5 * min(scores):
-        above.set_yscale("log")
-    rates = [base_lr * factor for factor in (1.0, *factors)]
-    below.step((0, *steps), rates, where="post", color="tab:green", linewidth=2)
-    below.set_yscale("log")
-    below.set_ylabel("learning rate")
-    below.set_xlabel("optimizer step")
+    plural = "" if len(cuts) == 1 else "s"
+    above.set_title(f"{above.get_title()}, {len(cuts)} cut{plural} of the learning rate")
+    _draw_rates(below, steps, [base_lr * factor for factor in (1.0, *factors)])
     for index, step in enumerate(cuts):
-        for axes in (above, below):
-            label = f"reduction ({len(cuts)})" if axes is above and index == 0 else None
-            axes.axvline(step, color="tab:red", linestyle=":", linewidth=1, label=label)
+        label = f"reduction ({len(cuts)})" if index == 0 else None
+        above.axvline(step, color="tab:red", linestyle=":", linewidth=1, label=label)
+        below.axvline(step, color="tab:red", linestyle=":", linewidth=1)
     for axes in (above, below):
         axes.grid(alpha=0.3)
     above.legend()
     if path is not None:
         figure.savefig(path)
     return figure
+
+
+def _draw_scores(
+    axes: Any, steps: Sequence[int], scores: Sequence[float], bests: Sequence[float], monitor: str
+) -> None:
+    axes.plot(steps, scores, marker=".", linewidth=1, label=monitor)
+    axes.step(steps, bests, where="post", linewidth=2, label="best so far")
+    axes.set_ylabel(monitor)
+    axes.set_title(f"{monitor}: best {bests[-1]:.4g} in {len(steps)} checks")
+    if min(scores) > 0 and max(scores) > 5 * min(scores):
+        axes.set_yscale("log")
+
+
+def _draw_rates(axes: Any, steps: Sequence[int], rates: Sequence[float]) -> None:
+    axes.step((0, *steps), rates, where="post", color="tab:green", linewidth=2)
+    axes.set_yscale("log")
+    axes.set_ylabel("learning rate")
+    axes.set_xlabel("optimizer step")
 
 
 def _better(best: float, score: float, mode: str) -> float:

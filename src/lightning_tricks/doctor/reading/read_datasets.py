@@ -4,6 +4,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -42,36 +43,34 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
     count = _length(dataset)
     if not count:
         return f"the dataset, {type(dataset).__name__}, has no rows or no length"
-    reasons: dict[str, str] = {}
     marks: list[Mark] | None = None
-    windows = False
     try:
         marks = read_marks(dataset, _even(count, _ROWS), "training")
-        windows = are_windows(dataset)
+        facts = _facts_of_training_rows(marks, are_windows(dataset))
     except UnreadableRowsError as error:
-        marks = None
-        reasons["duplicates"] = reasons["classes"] = str(error)
-    overlap, found, by = None, 0, "rows"
+        marks, facts = None, RowsFacts(0, reasons={"duplicates": str(error), "classes": str(error)})
     try:
-        overlap, found, by = _overlap(dataset, val, marks, reasons.get("duplicates", ""))
+        overlap, found, by = _overlap(dataset, val, marks, facts.reasons.get("duplicates", ""))
     except UnreadableRowsError as error:
-        reasons["overlap"] = str(error)
-    labels = [mark.label for mark in marks or ()]
+        return replace(facts, reasons={**facts.reasons, "overlap": str(error)})
+    return replace(facts, overlap=overlap, overlapping=found, overlap_by=by)
+
+
+def _facts_of_training_rows(marks: list[Mark], windows: bool) -> RowsFacts:
+    """Return what training rows have in common; the comparison with validation rows is added later."""
+    labels = [mark.label for mark in marks]
     classes = Counter(str(label) for label in labels) if labels and None not in labels else None
-    if marks is not None and (classes is None or len(classes) > min(_CLASSES, max(2, len(labels) // 5))):
-        classes, reasons["classes"] = None, "the targets of the training set are not classes"
+    if classes is None or len(classes) > min(_CLASSES, max(2, len(labels) // 5)):
+        classes = None
     return RowsFacts(
-        read=len(marks or ()),
-        duplicates=None if marks is None else 1 - len({mark.whole for mark in marks}) / len(marks),
-        overlap=overlap,
-        overlapping=found,
-        overlap_by=by,
+        read=len(marks),
+        duplicates=1 - len({mark.whole for mark in marks}) / len(marks),
         classes=None if classes is None else dict(classes),
         target_variance=_error_of_constant(marks, statistics.pvariance),
         target_deviation=_error_of_constant(marks, _mean_deviation),
         sorted=classes is not None and len(classes) > 1 and _is_sorted_by_class(labels),
         windows=windows,
-        reasons=reasons,
+        reasons={} if classes is not None else {"classes": "the targets of the training set are not classes"},
     )
 
 
@@ -94,9 +93,9 @@ def _overlap(train: Any, val_loader: Any, marks: list[Mark] | None, problem: str
     return min(1.0, share * len(train) / len(marks)), found, "rows"  # unread rows: the same share
 
 
-def _error_of_constant(marks: list[Mark] | None, error: Callable[[list[float]], float]) -> float | None:
+def _error_of_constant(marks: list[Mark], error: Callable[[list[float]], float]) -> float | None:
     """Return the error of the best constant prediction of numeric targets, a mean over their columns."""
-    targets = [mark.target for mark in marks or ()]
+    targets = [mark.target for mark in marks]
     rows = [target for target in targets if target is not None and all(map(math.isfinite, target))]
     if len(rows) < 2 or len(rows) < len(targets) or len({len(row) for row in rows}) > 1:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
-from lightning_tricks.doctor.facts.context_facts import PlanFacts
+from lightning_tricks.doctor.facts.context_facts import PlanFacts, RowsFacts
 from lightning_tricks.doctor.facts.evidence import Evidence, LoaderFact, OptimizerFact
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.reading.read_data import agrees, first_loader
@@ -121,21 +121,18 @@ class _Examination:
         train, val, test = find_loaders(self._model, self._given, partial)
         train_facts = read_given_loader("train_loader", train, partial)
         val_facts = read_given_loader("val_loader", val, partial)
-        # before a stand-in replaces the Trainer
-        plan = partial.attempt("plan", lambda: read_plan(self._model, train_facts))
+        plan = partial.attempt("plan", lambda: read_plan(self._model, train_facts))  # before a stand-in is attached
         if plan is None:
             partial.missing.setdefault("plan", "no Trainer is attached, so the length of the run is unknown")
         optimizers, passes = self._run(train, val, train_facts, plan)
-        rows = partial.attempt("rows", lambda: read_datasets(first_loader(train), first_loader(val)))
-        if isinstance(rows, str):
-            partial.missing["rows"] = rows
+        rows = self._compare_rows(train, val)
         self._note_missing(passes)
         evidence = Evidence(
             model=model,
             optimizers=optimizers,
             train_loader=self._without_foreign_size(train_facts, passes),
             val_loader=val_facts,
-            rows=None if isinstance(rows, str) else rows,
+            rows=rows,
             plan=plan,
             batch=passes.batch,
             trace=passes.traced.trace,
@@ -168,6 +165,14 @@ class _Examination:
             return facts, BatchPasses(Traced(missing=self._partial.missing.get("batch", "no batch was given")))
         setup = StepSetup(self._model, batch, optimizers or (), schedulers, trainer, self._restore, given.context)
         return facts, run_passes(setup, self._partial, datamodule=given.datamodule, overfit=given.overfit)
+
+    def _compare_rows(self, train: Any, val: Any) -> RowsFacts | None:
+        read = lambda: read_datasets(first_loader(train), first_loader(val))  # noqa: E731
+        rows: RowsFacts | str | None = self._partial.attempt("rows", read)
+        if isinstance(rows, str):
+            self._partial.missing["rows"] = rows
+            return None
+        return rows
 
     def _note_missing(self, passes: BatchPasses) -> None:
         """Note why parts of the passes are missing."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tricks.core.devices import stack_tensors
-from lightning_tricks.doctor.facts.influence_facts import InfluenceFact, InfluenceFacts, VisibleTarget
+from lightning_tricks.doctor.facts.influence_facts import CustomGradient, InfluenceFact, InfluenceFacts, VisibleTarget
 from lightning_tricks.doctor.reading.containers import (
     changeable_tensors_in,
     tensors_in,
@@ -53,10 +53,7 @@ def measure_influence(
     with torch.enable_grad():
         with torch.no_grad():
             calibrate_norms_(model, part.run)
-        functions: dict[type, tuple[Any, ...]] = {}
-        with noting_functions(functions):
-            part.run_with_gradients()
-        gradients = check_functions(functions)
+        gradients = _check_gradients(part)
         if not is_deterministic and not part.returns_the_same():
             return "two passes in eval mode differ"
         names = {id(leaf): place for place, leaf in walk_batch(batch)} | _arguments(calls[path][1])
@@ -67,16 +64,24 @@ def measure_influence(
     direct = {id(value) for value in (*calls[path][0], *calls[path][1].values())}
     facts = tuple(
         InfluenceFact(
-            path=names.get(key := id(each), "?"),
+            path=names.get(id(each), "?"),
             features=_features(each),
-            ignored=ignored.get(key, ()),
-            offered=key not in direct,
-            position=positions[key],
+            ignored=ignored.get(id(each), ()),
+            offered=id(each) not in direct,
+            position=positions[id(each)],
             length=each.shape[1] if each.dim() > 1 else 0,
         )
         for each in part.inputs
     )
     return InfluenceFacts(path, facts, gradients, VisibleTarget(*seen) if seen is not None else None)
+
+
+def _check_gradients(part: "_Part") -> tuple[CustomGradient, ...]:
+    """Run the part with gradients, and return the custom functions whose gradients are wrong."""
+    functions: dict[type, tuple[Any, ...]] = {}
+    with noting_functions(functions):
+        part.run_with_gradients()
+    return check_functions(functions)
 
 
 def _ignored_by(model: nn.Module, part: "_Part") -> dict[int, tuple[int, ...]]:

@@ -44,17 +44,21 @@ def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LR
         found = damp_move(lr, best / rates[len(rates) // 2], steps, planned)
         kind = "validation" if validates else "training"
         reason = f"of {len(rates)} rates, {best:.2g} reaches the lowest {kind} loss after {steps} steps"
-        if steps != planned:
-            length = f"{planned:,} steps" if planned else "unknown length"
-            moves = f"stays at {lr:.2g}" if f"{found:.2g}" == f"{lr:.2g}" else f"moves from {lr:.2g} to {found:.2g}"
-            reason += (
-                f"; a training of {length} needs a smaller rate than a short trial, so the suggestion {moves} "
-                f"instead of {best:.2g}"
-            )
+        reason += _why_not_best(lr, found, best, planned) if steps != planned else ""
         if mean != 1:
             found /= mean
             reason += f"; the schedule multiplies the rate by {mean:.2g} on average, so its base is {found:.2g}"
     return LRFinderResult.from_dict({**result.to_dict(), "suggestion": found, "reason": reason, "trials": trials})
+
+
+def _why_not_best(lr: float, found: float, best: float, planned: int | None) -> str:
+    """Return why a training longer than the trials is not given the best rate of the trials."""
+    length = f"{planned:,} steps" if planned else "unknown length"
+    moves = f"stays at {lr:.2g}" if f"{found:.2g}" == f"{lr:.2g}" else f"moves from {lr:.2g} to {found:.2g}"
+    return (
+        f"; a training of {length} needs a smaller rate than a short trial, so the suggestion {moves} "
+        f"instead of {best:.2g}"
+    )
 
 
 def _train_at(run: TrialRun, lr: float, steps: int, validates: bool) -> float:
