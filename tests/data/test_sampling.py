@@ -36,7 +36,7 @@ def test_class_weights_take_the_targets_of_a_segmentation_and_booleans() -> None
     ("targets", "error", "message"),
     [
         ([0, 2, 2, 4], ValueError, "no rows of class 1, 3, .*infinite weight.*return_inverse"),
-        ([], ValueError, "at least one class index|integer type"),
+        ([], ValueError, "at least one class index"),
         ([0, -100], ValueError, r"must not be negative, got -100.*targets\[targets >= 0\]"),
         ([0.0, 1.0], TypeError, r"use `targets.long\(\)`"),
         (torch.eye(3).long(), ValueError, r"one-hot rows \(3, 3\); use `targets.argmax\(1\)`"),
@@ -44,7 +44,7 @@ def test_class_weights_take_the_targets_of_a_segmentation_and_booleans() -> None
     ],
 )
 def test_class_weights_refuse(targets: Any, error: type[Exception], message: str) -> None:
-    with pytest.raises((error, TypeError), match=message):
+    with pytest.raises(error, match=message):
         class_weights(targets)
 
 

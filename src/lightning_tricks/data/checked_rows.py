@@ -34,12 +34,12 @@ def as_classes(name: str, value: Any) -> Tensor:
         TypeError: `targets` must contain class indices of an integer type, got torch.float32; use `targets.long()`.
     """
     classes = as_tensor(name, value)
+    if classes.numel() == 0:
+        raise ValueError(f"`{name}` must contain at least one class index, got shape {tuple(classes.shape)}.")
     if classes.is_floating_point() or classes.is_complex():
         raise TypeError(
             f"`{name}` must contain class indices of an integer type, got {classes.dtype}; use `{name}.long()`."
         )
-    if classes.numel() == 0:
-        raise ValueError(f"`{name}` must contain at least one class index, got shape {tuple(classes.shape)}.")
     classes = classes.long()
     if int(classes.min()) < 0:
         raise ValueError(
