@@ -33,7 +33,7 @@ def test_its_arguments_reach_the_callbacks() -> None:
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.NAdam, torch.optim.RMSprop, torch.optim.SGD, torch.optim.Adagrad])
-def test_any_optimizer_trains_without_a_validation_or_a_rate_that_suits(
+def test_any_optimizer_trains_though_its_own_rate_is_far_too_small(
     optimizer: type[torch.optim.Optimizer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Net, "configure_optimizers", lambda net: optimizer(net.parameters(), lr=1e-12))
@@ -45,6 +45,6 @@ def test_any_optimizer_trains_without_a_validation_or_a_rate_that_suits(
 
 def test_a_run_of_unknown_length_is_refused_before_the_first_step() -> None:
     net = Net()
-    with pytest.raises((ValueError, MisconfigurationException), match="dur"):
+    with pytest.raises((ValueError, MisconfigurationException), match="nothing bounds this run"):
         fit(*auto_tricks(report=False), net=net, max_epochs=-1, limit_train_batches=2)
     assert net.trace == []

@@ -6,15 +6,11 @@ from typing import Any
 
 import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint
+from schedule_family import used
 from tiny import BATCHES, Net, fit
 
 from lightning_tricks import CosineWarmRestarts, cosine_decay, linear_warmup
 from lightning_tricks.functional.schedules import cosine_warm_restarts
-
-
-def used(net: Any, optimizer: int = 0, group: int = -1) -> list[float]:
-    """The rates that an optimizer's steps used, as multipliers of the base 0.1."""
-    return [lrs[group] / 0.1 for index, lrs in net.trace if index == optimizer]
 
 
 def closed_form(rule: Any, epochs: int, steps: int, unit: str) -> list[float]:

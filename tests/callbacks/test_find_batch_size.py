@@ -325,7 +325,9 @@ def test_an_error_at_the_loaders_own_size_is_the_users_own() -> None:
 
 def test_a_bar_shows_how_many_sizes_are_done(capsys: pytest.CaptureFixture[str]) -> None:
     find(trainer=trainer(TQDMProgressBar(), enable_progress_bar=True))
-    assert "Batch sizes" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Batch sizes" in shown
+    assert "2/2" in shown
 
 
 def test_two_processes_decide_together_and_train_on_as_without(tmp_path: Any) -> None:

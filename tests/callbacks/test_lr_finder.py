@@ -5,11 +5,11 @@ import math
 import sys
 import warnings
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from fake_loggers import MLFlowLogger, PlainLogger, TensorBoardLogger, WandbLogger
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -309,32 +309,12 @@ def test_its_result_goes_round_through_a_dict_and_can_be_printed_and_drawn(tmp_p
         result.suggest("best")  # type: ignore[arg-type]
 
 
-class Figures:
-    """The loggers' clients, as far as figures go."""
-
-    def __init__(self) -> None:
-        self.got: list[Any] = []
-
-    def add_figure(self, tag: str, figure: Any, step: int) -> None:
-        self.got.append((tag, figure, step))
-
-    def log_figure(self, run_id: str, figure: Any, name: str) -> None:
-        self.got.append((run_id, figure, name))
-
-
 def test_the_figure_goes_to_the_loggers_that_take_one() -> None:
-    from lightning_tricks.engine.lr.base_lr import publish_result
-
-    client = Figures()
-    board = type("TensorBoardLogger", (), {"experiment": client})()
-    flow = type("MLFlowLogger", (), {"experiment": client, "run_id": "7"})()
-    wandb = type("WandbLogger", (), {"log_image": lambda self, key, images, step: client.got.append((key, images))})()
-    other = type("CSVLogger", (), {})()
-    runner = type("Trainer", (), {"loggers": [board, flow, wandb, other], "global_step": 3})()
-    runner.is_global_zero = True
-    runner.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(_batches_that_stepped=3))
-    publish_result(runner, LRFinderResult([1e-3, 1e-2], [2.0, 1.0], False, 0.01, "why"))  # type: ignore[arg-type]
-    assert [got[0] for got in client.got] == ["lr_finder", "7", "lr_finder"]
+    board, flow, wandb, plain = loggers = [TensorBoardLogger(), MLFlowLogger(), WandbLogger(), PlainLogger()]
+    fit(LRFinder(num_steps=20, log_figure=True), logger=loggers, max_epochs=1)
+    assert board.figures == wandb.figures == [("lr_finder", 0)]
+    assert flow.figures == [("run 7", "lr_finder.png")]
+    assert plain.figures == []
 
 
 def test_a_figure_that_cannot_be_written_costs_a_warning_and_not_the_fit(tmp_path: Path) -> None:

@@ -15,16 +15,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import OmegaConf
-from schedule_family import check_each_step, check_manual_optimization, each_clock
-from tiny import BATCHES, Endless, Net, StatefulLoader, fit, logged, trainer
+from schedule_family import check_each_step, check_manual_optimization, each_clock, used
+from tiny import BATCHES, Endless, Net, fit, logged, trainer
 
 import lightning_tricks as lt
 from lightning_tricks import CosineDecay, CosineWarmRestarts, LRSchedule, cosine_decay, join, linear_warmup
-
-
-def used(net: Any, optimizer: int = 0, group: int = -1) -> list[float]:
-    """The rates that an optimizer's steps used, as multipliers of the base 0.1."""
-    return [lrs[group] / 0.1 for index, lrs in net.trace if index == optimizer]
 
 
 def test_several_manual_steps_in_one_batch_count_one_by_one() -> None:
@@ -170,10 +165,6 @@ def test_a_share_of_a_run_that_nothing_bounds_is_refused() -> None:
 def test_a_share_of_steps_that_several_optimizers_take_by_hand_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing bounds this run"):
         fit(CosineDecay(), net=Net(manual=True), max_steps=20)
-
-
-def test_the_loader_of_the_tests_has_a_length() -> None:
-    assert len(StatefulLoader()) == BATCHES
 
 
 @each_clock

@@ -45,5 +45,7 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path, capsys: pytest
 
 def test_the_template_is_small_and_whole() -> None:
     files = dict(read_template())
+    assert {"train.py", "README.md", "conf/train.yaml"} <= {path.as_posix() for path in files}
+    assert all(text.strip() for path, text in files.items() if path.name != "__init__.py")
     assert sum(len(text.splitlines()) for text in files.values()) < 250
     assert not [path for path in files if "__pycache__" in path.parts]

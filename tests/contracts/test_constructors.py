@@ -1,11 +1,14 @@
 """Every public constructor, by being public: any arguments give an object or an error that names one of them."""
 
+import ast
+import doctest
 import inspect
 import math
 import time
 import tracemalloc
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -16,28 +19,19 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from tricks import public_callbacks
+from tricks import TINY, public_callbacks, required_arguments
 
 import lightning_tricks as lt
 
 EXAMPLES = 130
 """For each of about thirty constructors; up to four calls each: ten thousand in all."""
-REQUIRED: dict[str, dict[str, Any]] = {
-    "BatchAugment": {"transform": torch.neg},
-    "LRSchedule": {"schedule": lt.cosine_decay(7)},
-    "PiecewiseConstant": {"boundaries": [1, "2ep"], "factors": [1, 0.5, 0.1]},
-    "cosine_decay": {"decay_steps": 5},
-    "cosine_warm_restarts": {"t_0": 3},
-    "exponential_decay": {"decay_rate": 0.5},
-    "inverse_sqrt_decay": {},
-    "inverse_time_decay": {"decay_rate": 0.5},
-    "linear_warmup": {"length": 4},
-    "one_cycle": {"total": 9},
-    "piecewise_constant": {"boundaries": [1, 2], "factors": [1, 0.5, 0.1]},
-    "polynomial_decay": {"decay_steps": 5},
-    "warmup_stable_decay": {"total": 9, "decay_steps": 4},
-}
-SCHEDULES = [name for name in REQUIRED if name[0].islower()]
+SCHEDULES = [
+    name
+    for name in lt.__all__
+    if inspect.isfunction(function := getattr(lt, name))
+    and inspect.signature(function).return_annotation is lt.Schedule
+    and name not in ("join", "product")  # of other schedules
+]
 NAMES = [*public_callbacks(), *SCHEDULES]
 TIMES = (0, 0.3, 1, 5, 7.5, 1e4, 1e9)
 
@@ -93,10 +87,25 @@ def parameters(name: str) -> list[str]:
     return list(inspect.signature(getattr(lt, name)).parameters)
 
 
+@cache
+def required(name: str) -> dict[str, Any]:
+    """The arguments without a default: a callback's as its tiny instance has them, a function's as in its example."""
+    if name in TINY:
+        return required_arguments(name)
+    signature = inspect.signature(getattr(lt, name))
+    examples = doctest.DocTestParser().get_examples(inspect.getdoc(getattr(lt, name)) or "")
+    nodes = [node for example in examples for node in ast.walk(ast.parse(example.source))]
+    shown = next(node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == name)
+    given = [ast.literal_eval(value) for value in shown.args]
+    named = {word.arg: ast.literal_eval(word.value) for word in shown.keywords if word.arg}
+    arguments = signature.bind(*given, **named).arguments
+    return {key: value for key, value in arguments.items() if signature.parameters[key].default is inspect._empty}
+
+
 def call(name: str, arguments: dict[str, Any]) -> Any:
     """Return what is made, or the error that names an argument; any other error is raised."""
     try:
-        return getattr(lt, name)(**{**REQUIRED.get(name, {}), **arguments})
+        return getattr(lt, name)(**{**required(name), **arguments})
     except (ValueError, TypeError, MisconfigurationException) as error:
         message = str(error)
         assert any(f"`{parameter}" in message for parameter in parameters(name)), message
@@ -119,12 +128,6 @@ def test_any_arguments_give_an_object_or_an_error_that_names_one(name: str, data
                 assert isinstance(value, Real)
                 assert value >= 0
         assert time.process_time() - before < 1
-
-
-def test_schedules_are_all_the_public_ones() -> None:
-    functions = [name for name in lt.__all__ if inspect.isfunction(getattr(lt, name))]
-    returning = [name for name in functions if inspect.signature(getattr(lt, name)).return_annotation is lt.Schedule]
-    assert {*SCHEDULES, "join", "product"} == set(returning)
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,11 @@ from collections.abc import Callable
 import pytest
 from lightning.pytorch.cli import LightningCLI
 from tiny import Net
-from tricks import public_callbacks
+from tricks import as_typed, public_callbacks, required_arguments
 
 import lightning_tricks as lt
 
 NAMES = public_callbacks()
-WITHOUT_DEFAULT = {
-    "BatchAugment": ["transform=torch.nn.functional.relu"],
-    "LRSchedule": ["schedule=lightning_tricks.functional.schedules.linear_warmup"],
-    "PiecewiseConstant": ["boundaries=[1, '2ep']", "factors=[1, 0.5, 0.1]"],
-}
 
 
 def parameters(name: str) -> list[str]:
@@ -36,7 +31,7 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LightningCLI]:
 
 def typed(name: str) -> list[str]:
     """What a person types for a callback; an argument without default is given."""
-    given = [f"--trainer.callbacks.{argument}" for argument in WITHOUT_DEFAULT.get(name, [])]
+    given = [f"--trainer.callbacks.{key}={as_typed(value)}" for key, value in required_arguments(name).items()]
     return [f"--trainer.callbacks+=lightning_tricks.{name}", *given]
 
 

@@ -31,6 +31,7 @@ def agree(entry: dict[str, Any], measured: dict[str, Any]) -> bool:
 
 def test_the_packaged_table_is_computed_from_the_measurements_and_names_options(script: Any) -> None:
     packaged, table = json.loads(script.TABLE.read_text(encoding="utf-8")), script.table()
+    assert packaged
     for option, entries in packaged.items():
         measured = {entry["where"]: entry for entry in table[option]}
         assert all(agree(entry, measured[entry["where"]]) for entry in entries), "run `python evidence/worth.py`"

@@ -217,7 +217,7 @@ def test_a_killed_writer_leaves_a_whole_cache_or_none_and_is_continued(tmp_path:
             found = FeatureDataset(tmp_path / "cache")
             assert len(found) == 48
             weights = found.manifest["fingerprints"]["weights"]
-            (source,) = [one for one in expected.values() if one.manifest["fingerprints"]["weights"] == weights]
+            (source,) = [built for built in expected.values() if built.manifest["fingerprints"]["weights"] == weights]
             assert all(map(torch.equal, rows_of(found), rows_of(source)))
             whole += 1
     for seed in (0, 1):  # whichever of the two was being written is finished

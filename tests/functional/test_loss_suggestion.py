@@ -1,4 +1,4 @@
-"""Which loss is suggested for which targets, and that it accepts them."""
+"""Which loss is suggested for which targets, with the words that explain it."""
 
 import re
 from typing import Any

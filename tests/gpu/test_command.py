@@ -1,5 +1,6 @@
 """`make gpu` says what it would do where there is no GPU, and keeps what a part that is cut off has shown."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -55,9 +56,22 @@ def test_the_table_has_a_row_for_each_part_also_for_those_that_were_not_reached(
 def test_a_part_is_killed_with_its_processes_when_its_time_is_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = "print('figure: first', flush=True); import time; time.sleep(60)"
-    monkeypatch.setattr(gpu, "command_of", lambda part, device: [gpu.sys.executable, "-c", script])
+    child = "import subprocess; p = subprocess.Popen(['sleep', '60']); print('figure:', p.pid, flush=True); p.wait()"
+    monkeypatch.setattr(gpu, "command_of", lambda part, device: [gpu.sys.executable, "-c", child])
     found = gpu.run(gpu.Part("x", 1, False, "sleeps"), "cpu", 2.0, tmp_path / "log")
-    assert found.lines == ["first"]
     assert found.failed
     assert found.seconds < 20
+    (pid,) = found.lines
+    deadline = time.monotonic() + 20
+    while is_running(int(pid)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not is_running(int(pid))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended, and that nobody has waited for, does not."""
+    status = Path(f"/proc/{pid}/status")
+    try:
+        return "State:\tZ" not in status.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

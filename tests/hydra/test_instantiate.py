@@ -6,7 +6,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
-from lightning_tricks import CosineDecay, CosineWarmRestarts, instantiate_callbacks
+from lightning_tricks import CosineDecay, instantiate_callbacks
 
 COSINE = {"_target_": "lightning_tricks.CosineDecay"}
 RESTARTS = {"_target_": "lightning_tricks.CosineWarmRestarts"}
@@ -97,7 +97,3 @@ def test_what_is_no_callback_or_no_mapping_is_refused() -> None:
         instantiate_callbacks({"a": {"_target_": "fractions.Fraction"}})
     with pytest.raises(TypeError, match="`cfg` must be a mapping of tricks, got 3"):
         instantiate_callbacks(3)
-
-
-def test_the_first_tricks_are_themselves() -> None:
-    assert isinstance(instantiate_callbacks({"a": RESTARTS})[0], CosineWarmRestarts)

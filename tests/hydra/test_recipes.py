@@ -3,11 +3,10 @@
 import math
 import warnings
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra.utils import instantiate
-from lightning.pytorch import Callback
+from recorders import EndAtFirstBatch, FirstBatchError
 from scripted import Scripted, fit_scripted
 
 import lightning_tricks
@@ -63,15 +62,6 @@ def test_no_improvement_halves_ten_times_and_stops_without_the_other_rule_in_its
     assert plateau.num_reductions == 10
     assert stopping.stopping_reason_message is None
     assert not [w for w in recwarn if "stops before" in str(w.message)]
-
-
-class FirstBatchError(Exception):
-    """Everything that is said when fit starts has been said."""
-
-
-class EndAtFirstBatch(Callback):
-    def on_train_batch_start(self, *_: Any) -> None:
-        raise FirstBatchError
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -84,7 +84,9 @@ def test_jobs_in_other_processes_leave_their_records_and_are_resumed_by_any_laun
 
 @pytest.mark.parametrize("group", ["lt_sweep", "lt_launcher"])
 def test_every_option_says_what_it_is_for_and_chooses_one_plugin(group: str) -> None:
-    for option in files("lightning_tricks.conf").joinpath(group).iterdir():
+    options = list(files("lightning_tricks.conf").joinpath(group).iterdir())
+    assert len(options) > 1
+    for option in options:
         text = option.read_text(encoding="utf-8")
         assert text.startswith("# @package _global_\n# "), option.name
         (chosen,) = yaml.safe_load(text)["defaults"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
-from tricks import TINY
+from tricks import TINY, required_arguments
 
 import lightning_tricks as lt
 from lightning_tricks.reports.series import Series
@@ -55,15 +55,8 @@ def test_a_report_is_one_line_as_text_and_whole_as_html(result: Any) -> None:
 def test_a_callback_is_the_call_that_builds_it(name: str) -> None:
     trick = TINY[name]()
     assert repr(trick).startswith(f"{name}(")
-    assert len(repr(getattr(lt, name)(**REQUIRED.get(name, {})))) < 100
+    assert len(repr(getattr(lt, name)(**required_arguments(name)))) < 100
     assert trick._repr_html_().startswith(f"<code>{name}(")
-
-
-REQUIRED = {
-    "BatchAugment": {"transform": len},
-    "LRSchedule": {"schedule": lt.cosine_decay(3)},
-    "PiecewiseConstant": {"boundaries": [1], "factors": [1, 0.1]},
-}
 
 
 def test_only_what_differs_from_the_defaults_is_shown() -> None:

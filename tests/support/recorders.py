@@ -1,4 +1,4 @@
-"""A callback that records what a test wants to see in the hooks that the test names."""
+"""Callbacks that record what a test wants to see in the hooks that it names, and that end a fit when it is seen."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,3 +31,14 @@ class Recorder(Callback):
 def weights_now(trainer: Any, pl_module: Any) -> dict[str, Any]:
     """Return a copy of all parameters and buffers, to be given to a `Recorder`."""
     return weights(pl_module)
+
+
+class FirstBatchError(Exception):
+    """Everything that is said when a fit starts has been said."""
+
+
+class EndAtFirstBatch(Callback):
+    """Raise a `FirstBatchError` at the first batch."""
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        raise FirstBatchError

@@ -27,6 +27,11 @@ EPOCHS = 3
 UNITS = ("epochs", "steps", "share")
 
 
+def used(net: Net, optimizer: int = 0, group: int = -1) -> list[float]:
+    """The rates that an optimizer's steps used, as multipliers of the base 0.1."""
+    return [lrs[group] / 0.1 for index, lrs in net.trace if index == optimizer]
+
+
 def up_and_down(x: float) -> float:
     """One cycle with its peak at 0.4, from 1/10 to 1/1000, at the share x of it."""
     start, turn, x = (0.1, 1.0, x / 0.4) if x < 0.4 else (1.0, 0.001, (x - 0.4) / 0.6)

@@ -1,5 +1,6 @@
 """One tiny instance of each public callback, with settings that matter within three epochs of six batches."""
 
+import inspect
 import os
 import tempfile
 from collections.abc import Callable
@@ -78,3 +79,17 @@ def public_callbacks() -> list[str]:
     """The names of all public callbacks."""
     found = [name for name in lt.__all__ if isinstance(getattr(lt, name), type)]
     return [name for name in found if issubclass(getattr(lt, name), Callback)]
+
+
+def required_arguments(name: str) -> dict[str, Any]:
+    """The arguments of a callback that have no default, as its tiny instance has them."""
+    parameters = inspect.signature(getattr(lt, name)).parameters.values()
+    trick = TINY[name]()
+    return {each.name: getattr(trick, each.name) for each in parameters if each.default is each.empty}
+
+
+def as_typed(value: Any) -> str:
+    """A value as a person types it on a command line; a function by its import path."""
+    if isinstance(value, lt.Schedule):
+        return f"lightning_tricks.{value!r}".partition("(")[0]
+    return f"{value.__module__}.{value.__qualname__}" if callable(value) else repr(value)

@@ -1,14 +1,10 @@
-"""A walk through docs/entry-points.md: LightningCLI, a script that knows of nothing, and the cells of a notebook."""
+"""A walk through docs/entry-points.md: LightningCLI, and a script that knows of nothing; test_notebook.py has cells."""
 
-import ast
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 from subprocesses import Completed, import_paths, run_forked
-
-import lightning_tricks as lt
 
 PAGE = (Path(__file__).parents[2] / "docs" / "entry-points.md").read_text()
 QUIET = ["--trainer.accelerator=cpu", "--trainer.max_epochs=1", "--trainer.logger=false"]
@@ -44,23 +40,3 @@ def test_a_script_that_knows_of_nothing_gets_the_tricks_of_the_variable(tmp_path
     assert done.returncode == 0, done.stderr
     assert "CosineDecay()\nEarlyStopping()" in done.stdout
     assert "Training ended at max_epochs=1 (epoch 0, step 6). Best val_loss" in done.stderr
-
-
-def shown(cell: str, space: dict[str, Any]) -> Any:
-    """Run a cell as a notebook does, and return the value of its last line if that is an expression."""
-    tree = ast.parse(cell)
-    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "cell", "exec"), space)
-    return None if last is None else eval(compile(ast.Expression(last.value), "cell", "eval"), space)
-
-
-def test_the_cells_of_a_notebook_show_pictures_and_short_texts() -> None:
-    space: dict[str, Any] = {}
-    (page,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert shown(page, space) is None
-    callbacks = shown("callbacks", space)
-    assert repr(callbacks) == "[OneCycle(pct_start=0.2), GradientClipping()]"
-    preview = shown("from lightning_tricks import preview_lr\npreview_lr(callbacks, 10, 100, lr=0.1)", space)
-    assert isinstance(preview, lt.callbacks.lr_preview.LRPreview)
-    assert "data:image/png;base64," in preview._repr_html_()
-    assert shown("preview_lr(callbacks, 10, 100).plot()", space)._repr_png_().startswith(b"\x89PNG")

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
 from doctor_inputs import lit, loader, net
+from tiny import trainer
 
 from lightning_tricks import CosineDecay, Doctor
 from lightning_tricks.doctor.judging.report import Report
@@ -23,11 +23,7 @@ def scheduled(total_steps: int) -> Any:
 
 def fit(tuning: Any, *others: Any, **arguments: Any) -> Report:
     doctor = Doctor(**arguments)
-    trainer = L.Trainer(
-        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, callbacks=[doctor, *others],
-    )  # fmt: skip
-    trainer.fit(lit(net(), tuning=tuning), loader())
+    trainer(doctor, *others, max_epochs=2).fit(lit(net(), tuning=tuning), loader())
     assert doctor.report is not None
     return doctor.report
 

@@ -11,6 +11,7 @@ import pytorch_lightning
 import torch
 import torch.nn.functional as F
 from patient import Calling, Step, classes
+from tiny import trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -143,12 +144,9 @@ class Scheduled(Step):
 def fit(callbacks: list[Any]) -> tuple[dict[str, torch.Tensor], Any]:
     pl.seed_everything(0, verbose=False)
     model, loader = Scheduled(net()), DataLoader(TensorDataset(*classes(64)), batch_size=16, shuffle=True)
-    trainer = pl.Trainer(
-        max_epochs=1, callbacks=callbacks, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, accelerator="cpu",
-    )  # fmt: skip
-    trainer.fit(model, loader)
-    return dict(model.state_dict()), trainer.logged_metrics
+    runner = trainer(*callbacks, max_epochs=1)
+    runner.fit(model, loader)
+    return dict(model.state_dict()), runner.logged_metrics
 
 
 def test_a_fit_goes_on_as_if_nobody_had_looked() -> None:

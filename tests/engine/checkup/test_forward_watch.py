@@ -154,7 +154,7 @@ class Modes(Callback):
     def on_train_batch_end(self, *_: Any) -> None:
         self.active.append(torch._C._len_torch_function_stack())
 
-    on_exception = on_train_batch_end
+    on_fit_end = on_exception = on_train_batch_end
 
 
 @pytest.mark.parametrize("manual", [False, True])

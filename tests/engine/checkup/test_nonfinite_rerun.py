@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from tiny import same, trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -46,14 +47,13 @@ def rows(bad: float) -> DataLoader:
 def fit(model: L.LightningModule, loader: DataLoader, *, watched: bool = True, **arguments: object) -> L.Trainer:
     torch.manual_seed(1)
     doctor = [Doctor()] if watched else []
-    trainer = L.Trainer(max_epochs=1, callbacks=doctor, logger=False, enable_checkpointing=False, accelerator="cpu",
-                        enable_progress_bar=False, enable_model_summary=False, **arguments)  # fmt: skip
-    trainer.fit(model, loader)
-    return trainer
+    runner = trainer(*doctor, max_epochs=1, **arguments)
+    runner.fit(model, loader)
+    return runner
 
 
-def report_of(trainer: L.Trainer) -> str:
-    return "\n".join(str(each) for each in trainer.callbacks[0].report.errors)
+def report_of(runner: L.Trainer) -> str:
+    return "\n".join(str(each) for each in runner.callbacks[0].report.errors)
 
 
 def test_the_operation_that_makes_a_loss_nan_is_named_with_its_step() -> None:
@@ -70,24 +70,29 @@ def test_the_operation_that_makes_a_gradient_nan_is_named_while_the_loss_is_fini
     assert "of step 6" in found
 
 
+class Remembers(Rooted):
+    """Keeps weights, gradients and random state after each backward pass; its hook comes after the callbacks'."""
+
+    def __init__(self, *, in_loss: bool) -> None:
+        super().__init__(in_loss=in_loss)
+        self.seen: list[list[Tensor]] = []
+
+    def on_after_backward(self) -> None:
+        values = [value for each in self.parameters() for value in (each.detach(), each.grad)]
+        self.seen.append([*(value.nan_to_num(7.0) for value in values), torch.get_rng_state()])
+
+
 @pytest.mark.parametrize("accumulate", [1, 4])
 @pytest.mark.parametrize("in_loss", [True, False])
 def test_a_second_look_changes_nothing(in_loss: bool, accumulate: int) -> None:
-    models = [Rooted(in_loss=in_loss)]
+    """What was seen until the bad batch counts: after its step all weights are NaN."""
+    models = [Remembers(in_loss=in_loss)]
     models.append(copy.deepcopy(models[0]))
     for model, watched in zip(models, (False, True), strict=True):
-        fit(model, rows(-1.0 if in_loss else 0.0), watched=watched, accumulate_grad_batches=accumulate)
-    for before, after in zip(models[0].parameters(), models[1].parameters(), strict=True):
-        assert torch.equal(before.nan_to_num(7.0), after.nan_to_num(7.0))
-    assert torch.equal(torch.get_rng_state(), _state_after(models[0], in_loss, accumulate))
-
-
-def _state_after(model: L.LightningModule, in_loss: bool, accumulate: int) -> Tensor:
-    watched = torch.get_rng_state()
-    fit(copy.deepcopy(model), rows(-1.0 if in_loss else 0.0), watched=False, accumulate_grad_batches=accumulate)
-    bare = torch.get_rng_state()
-    torch.set_rng_state(watched)
-    return bare
+        run = fit(model, rows(-1.0 if in_loss else 0.0), watched=watched, accumulate_grad_batches=accumulate)
+    assert "NUM00" in report_of(run)
+    assert len(models[0].seen) == 8
+    assert same(models[0].seen, models[1].seen)
 
 
 def test_a_finite_run_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,10 +106,8 @@ def test_a_finite_run_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_callback_of_lightnings_that_follows_the_test_set_is_reported(callback: type, tmp_path: object) -> None:
     doctor = Doctor(select=["DAT013"])
     arguments = {"dirpath": tmp_path} if callback is L.callbacks.ModelCheckpoint else {"strict": False}
-    trainer = L.Trainer(max_epochs=1, callbacks=[doctor, callback(monitor="test_loss", **arguments)], logger=False,
-                        enable_checkpointing=callback is L.callbacks.ModelCheckpoint, accelerator="cpu",
-                        enable_progress_bar=False, enable_model_summary=False, limit_train_batches=1)  # fmt: skip
+    runner = trainer(doctor, callback(monitor="test_loss", **arguments), max_epochs=1, limit_train_batches=1)
     with contextlib.suppress(MisconfigurationException):  # no metric has that name
-        trainer.fit(Rooted(), rows(1.0))
+        runner.fit(Rooted(), rows(1.0))
     assert doctor.report is not None
     assert [finding.code for finding in doctor.report.errors] == ["DAT013"]

@@ -5,50 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_loggers import CometLogger, MLFlowLogger, PlainLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.loggers.logger import DummyLogger
 from tiny import fit
 
 import lightning_tricks as lt
-
-
-class Recorder(DummyLogger):
-    """A logger, and its client; it records the figures that it gets."""
-
-    run_id = "run 7"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[tuple[Any, ...]] = []
-
-    @property
-    def experiment(self) -> Any:
-        return self
-
-    def keep(self, figure: Any, *call: Any) -> None:
-        assert figure.axes
-        self.calls.append(call)
-
-
-class TensorBoardLogger(Recorder):
-    """``TensorBoardLogger.experiment`` is a ``SummaryWriter``."""
-
-    def add_figure(self, tag: str, figure: Any, global_step: int) -> None:
-        self.keep(figure, tag, global_step)
-
-
-class WandbLogger(Recorder):
-    """``WandbLogger.log_image``."""
-
-    def log_image(self, key: str, images: list[Any], step: int) -> None:
-        self.keep(images[0], key, step)
-
-
-class MLFlowLogger(Recorder):
-    """``MLFlowLogger.experiment`` is an ``MlflowClient``."""
-
-    def log_figure(self, run_id: str, figure: Any, artifact_file: str) -> None:
-        self.keep(figure, run_id, artifact_file)
 
 
 class Broken(WandbLogger):
@@ -60,12 +21,14 @@ class Broken(WandbLogger):
 
 @pytest.mark.filterwarnings("ignore:Broken did not accept")
 def test_each_logger_gets_the_figure_once_a_report_though_another_one_fails(tmp_path: Path) -> None:
-    board, wandb, mlflow, plain = loggers = [TensorBoardLogger(), WandbLogger(), MLFlowLogger(), Recorder()]
+    board, wandb, comet, mlflow, plain = loggers = [
+        TensorBoardLogger(), WandbLogger(), CometLogger(), MLFlowLogger(), PlainLogger()
+    ]  # fmt: skip
     files = CSVLogger(tmp_path / "csv", version=0)
     fit(lt.RunReport(str(tmp_path / "run"), every_n_epochs=2), logger=[Broken(), *loggers, files])
-    assert board.calls == wandb.calls == [("report/curves", 12), ("report/curves", 18)]
-    assert mlflow.calls == [("run 7", "report/curves.png")] * 2
-    assert plain.calls == []
+    assert board.figures == wandb.figures == comet.figures == [("report/curves", 12), ("report/curves", 18)]
+    assert mlflow.figures == [("run 7", "report/curves.png")] * 2
+    assert plain.figures == []
     assert (Path(files.log_dir) / "curves.png").read_bytes() == (tmp_path / "run" / "curves.png").read_bytes()
 
 
@@ -78,4 +41,4 @@ def test_a_logger_that_fails_is_one_warning_and_the_files_are_there(tmp_path: Pa
 def test_without_a_picture_no_logger_is_called(tmp_path: Path) -> None:
     wandb = WandbLogger()
     fit(lt.RunReport(str(tmp_path), curves=False), logger=wandb, max_epochs=1)
-    assert wandb.calls == []
+    assert wandb.figures == []

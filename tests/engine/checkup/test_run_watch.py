@@ -119,7 +119,7 @@ def test_an_optimizer_that_replaces_the_weights_at_every_step() -> None:
     assert seen["RUN007"].severity == "warning"
 
 
-def test_few_rows_of_noise_that_are_learnt_by_heart_are_said_to_be_once() -> None:
+def test_few_rows_of_noise_that_are_learnt_by_heart_are_not_said_to_need_another_rate() -> None:
     seen = found(Fit(dense(128, 128), adam(3e-3), rows=32, noise=True), max_epochs=120)
     assert seen["RUN006"].severity == "warning"
     assert seen["RUN009"].severity == "warning"

@@ -59,7 +59,7 @@ def test_every_precision_is_clipped(precision: str) -> None:
     seen = norms_after(net)
     fit(GradientClipping(0.1), net=net, precision=precision)
     assert len(seen) == 18
-    assert max(seen) <= 0.1 * (1.01 if "bf16-true" in precision else 1.0001)
+    assert 0.09 < max(seen) <= 0.1 * (1.01 if "bf16-true" in precision else 1.0001)
 
 
 def test_under_manual_optimization_every_step_of_every_optimizer_is_clipped() -> None:
@@ -261,7 +261,7 @@ def test_several_optimizers_are_told_apart_in_the_log() -> None:
 def test_how_many_were_skipped_comes_back_from_forked_processes() -> None:
     runner = trainer(GradientClipping(log=True), strategy="ddp_fork", devices=2, max_epochs=1)
     runner.fit(ScaledGradNet(), batches([GOOD, torch.nan, GOOD, torch.nan]))
-    assert float(runner.callback_metrics["num_skipped"]) >= 1
+    assert float(runner.callback_metrics["num_skipped"]) == 2
 
 
 class CountReads(TorchDispatchMode):

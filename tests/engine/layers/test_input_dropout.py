@@ -93,4 +93,5 @@ def test_a_copied_module_drops_for_itself() -> None:
     model, _, drop = hooked()
     other = copy.deepcopy(model)
     other(torch.ones(4, 64))
+    assert sorted(other[-1].seen.unique().tolist()) == [0, 2]
     assert drop.num_masks == 0

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import BatchSizeFinder, EarlyStopping, LearningRateFinder, ModelCheckpoint
+from recorders import EndAtFirstBatch, FirstBatchError
 from tiny import Net, fit
 
 import lightning_tricks as lt
@@ -86,15 +87,6 @@ def test_a_trial_of_lightnings_tuner_is_no_part_of_the_run(tuner: Callback, tmp_
 def test_a_recipe_on_top_of_a_schedule_is_named_too() -> None:
     (found,) = warned(instantiate_callbacks(compose_tricks(["+recipes=stable", "tricks=[one_cycle]"])))
     assert found.startswith(("`CosineDecay` and `OneCycle` both", "`OneCycle` and `CosineDecay` both"))
-
-
-class FirstBatchError(Exception):
-    """Everything that is said at the start of fit has been said."""
-
-
-class EndAtFirstBatch(Callback):
-    def on_train_batch_start(self, *_: Any) -> None:
-        raise FirstBatchError
 
 
 def warned_before_the_first_batch(*callbacks: Callback, **arguments: Any) -> list[str]:

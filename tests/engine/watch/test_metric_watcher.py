@@ -114,6 +114,7 @@ def test_two_that_put_back_different_weights_are_warned_about_once() -> None:
 def test_two_of_a_class_with_different_identities_work(mode: Any) -> None:
     first, second = ReduceLROnPlateau(name="a", mode=mode), ReduceLROnPlateau(name="b", mode=mode)
     fit(first, second)
+    assert math.isfinite(first.best_score)
     assert first.best_score == second.best_score
     assert first.state_key == f"ReduceLROnPlateau[monitor=val_loss, mode={mode}, name=a]"
 

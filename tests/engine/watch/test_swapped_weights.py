@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelPruning, StochasticWeightAveraging
+from recorders import Recorder, weights_now
 from scripted import Scripted, fit_scripted
 from tiny import Net, fit, same, trainer, weights
 from torch import nn
@@ -145,15 +146,9 @@ def test_an_optimizer_with_two_sets_of_weights_knows_which_were_restored(back: s
 
 def test_weights_that_nobody_exchanges_are_not_copied_for_a_validation() -> None:
     rule = EarlyStopping(patience=9)
-    taken: list[bool] = []
-
-    class Look(Callback):
-        def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-            taken.append(bool(rule._weights._evaluated))
-
-    fit(rule, Look())
-    assert len(taken) == 4
-    assert not any(taken)
+    look = Recorder(on_validation_epoch_end=lambda *_: bool(rule._weights._evaluated))
+    fit(rule, look)
+    assert look.seen["on_validation_epoch_end"] == [False] * 3
 
 
 class Plain(Scripted):
@@ -176,18 +171,13 @@ def test_an_average_that_is_installed_at_the_end_stays_and_the_warning_names_its
 
 
 def test_an_average_that_was_evaluated_and_is_not_the_best_gives_way_with_a_warning() -> None:
-    validated = []
-
-    class Look(Callback):
-        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-            validated.append(copy.deepcopy(weights(pl_module)))
-
+    validated = Recorder(on_validation_end=weights_now)
     average = StochasticWeightAveraging(swa_lrs=0.01, swa_epoch_start=2)
     net, rule = Plain([1.0, 2.0], batch_norm=True), EarlyStopping("score")
     with pytest.warns(UserWarning, match=r"`StochasticWeightAveraging` replaced .* the best weights are restored"):
-        fit_scripted(net, average, rule, Look(), max_epochs=5, limit_train_batches=2)
+        fit_scripted(net, average, rule, validated, max_epochs=5, limit_train_batches=2)
     assert rule.restores_best()
-    assert same(validated[0], weights(net)), "the weights of the first score, which was the best"
+    assert same(validated.seen["on_validation_end"][0], weights(net)), "of the first score, the best"
 
 
 @pytest.mark.parametrize("batch_norm", [True, False])
@@ -203,15 +193,9 @@ def test_two_watchers_that_restore_the_best_do_not_take_each_other_for_an_averag
 
 def test_a_run_whose_weights_are_pruned_ends_with_the_best() -> None:
     rule, net = EarlyStopping("score"), Scripted([3.0, 2.0, 1.0, 4.0])
-    seen: list[dict[str, torch.Tensor]] = []
-
-    class Look(Callback):
-        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-            seen.append({"body": pl_module.body[0].weight.detach().clone(), "head": pl_module.head.weight.clone()})
-
-    fit_scripted(net, ModelPruning("l1_unstructured", amount=0.3), rule, Look(), max_epochs=5)
-    assert torch.equal(net.body[0].weight, seen[2]["body"])
-    assert torch.equal(net.head.weight, seen[2]["head"])
+    pruned = Recorder(on_validation_end=lambda _, module: [module.body[0].weight.clone(), module.head.weight.clone()])
+    fit_scripted(net, ModelPruning("l1_unstructured", amount=0.3), rule, pruned, max_epochs=5)
+    assert same([net.body[0].weight, net.head.weight], pruned.seen["on_validation_end"][2])
 
 
 @pytest.mark.parametrize("where", ["parameter", "parametrization"])
