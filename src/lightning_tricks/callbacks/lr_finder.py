@@ -41,9 +41,9 @@ class LRFinder(Trick):
     bit by bit.
 
     Interacts with: every LR callback, in any order: the found rate becomes their new base, and a plateau's factor
-    returns to 1. ``"auto"`` suggests a higher rate if their schedules reduce it: twice as high for a decay to zero. The
-    module's own scheduler continues from it. The ratios between parameter groups and between
-    optimizers are kept.
+    returns to 1. ``"auto"`` suggests a higher rate if their schedules, or a scheduler of the module's own that can be
+    stepped ahead, reduce it: twice as high for a decay to zero. The module's own scheduler continues from it. The
+    ratios between parameter groups and between optimizers are kept.
 
     Args:
         min_lr: the first rate, > 0; typically 1e-8 to 1e-6.
@@ -164,11 +164,12 @@ class LRFinder(Trick):
             pl_module: its module.
             first: whether the run has not taken a step in this process yet.
         """
+        planned = self.planned_steps(trainer)
+        factors = planned_factors(trainer, planned)  # the steps of the sweep move the module's schedulers
         with TrialRun(trainer, pl_module, rate_shares(trainer), first, validates=bool(self.refine)) as run:
             with progress_of(trainer, "LR finder", self.num_steps) as show:
                 lrs, losses, diverged = self._sweep(run, show)
-            planned = self.planned_steps(trainer)
-            rule = (self.suggestion, self.smoothing, planned, planned_factors(trainer, planned))
+            rule = (self.suggestion, self.smoothing, planned, factors)
             suggestion, reason = suggest(lrs, losses, *rule)
             result = LRFinderResult(lrs, losses, diverged, suggestion, reason, *rule)
             steps = self._steps_per_trial(trainer, planned)

@@ -86,7 +86,7 @@ def unfinished_fall(rate: RatePlan, pace: Pace) -> str | None:
         return None
     return (
         f"`{rate.name}` ends after {pace.span(rate.fall_end, rate.unit)}, but the run after {pace.end}, at {share:.0%} "
-        f'of the highest learning rate. Give it the length of the run ("1dur"), or train longer.'
+        f"of the highest learning rate. Give it the length of the run{rate.whole_run}, or train longer."
     )
 
 
@@ -118,7 +118,7 @@ def idle_end(rate: RatePlan, pace: Pace) -> str | None:
     return (
         f"`{rate.name}` reduces the learning rate to less than {_NEARLY_ZERO:g} of its peak after about "
         f"{pace.span(alive, rate.unit)}, but the run lasts {pace.end}: its rest changes almost nothing. Give the "
-        f'schedule the length of the run ("1dur"), a higher end, or shorten the run.'
+        f"schedule the length of the run{rate.whole_run}, a higher end, or shorten the run."
     )
 
 

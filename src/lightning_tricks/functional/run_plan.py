@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lightning_tricks.core.durations import RunLength, Unit
+from lightning_tricks.functional.rate_curve import SampledCycles
 from lightning_tricks.functional.schedule_shape import Cycles
 
 _ROUNDING = 1e-9
@@ -146,20 +147,27 @@ class RatePlan:
     """The learning rate that a schedule will produce.
 
     Attributes:
-        name: the callback, for messages.
+        name: the callback or the module's scheduler, for messages.
         unit: the clock of the schedule.
         multiplier: the schedule; ``None`` for a function of the user's, which is not called ahead of time.
         warmup: length of the warm-up.
         cycles: its restarts.
         fall_end: the time at which a single fall ends.
+        is_trick: whether a callback of the library produces it, whose lengths may be Durations.
     """
 
     name: str
     unit: Unit
     multiplier: Callable[[float], float] | None = None
     warmup: Span = START
-    cycles: Cycles | None = None
+    cycles: Cycles | SampledCycles | None = None
     fall_end: float | None = None
+    is_trick: bool = True
+
+    @property
+    def whole_run(self) -> str:
+        """How to give it the length of the run, as a remark for messages."""
+        return ' ("1dur")' if self.is_trick else ""
 
     def samples(self, end: float | None) -> list[float]:
         """Return multipliers at equal distances, from the start of the run to just before its end.

@@ -9,6 +9,7 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from lightning_tricks.core.class_names import is_instance_of
 from lightning_tricks.engine.run.check_interval import check_interval
 from lightning_tricks.engine.run.lightning_internals import checks_at_epoch_end, is_lightnings
+from lightning_tricks.engine.run.scheduler_rates import scheduler_plans
 from lightning_tricks.functional.plan_conflicts import find_conflicts, reductions_left
 from lightning_tricks.functional.run_plan import Fact, Pace, PatientRule
 
@@ -58,7 +59,7 @@ def warn_of_plan_conflicts(run: Any) -> None:
     """
     pace = pace_of(run)
     facts: list[Fact] = [fact for member in run.members for fact in member.plan_facts(run)]
-    facts += _other_stops(run, pace)
+    facts += [*_other_stops(run, pace), *scheduler_plans(run.trainer, pace)]
     for message in dict.fromkeys(find_conflicts(facts, pace, keeps_best=_keeps_best(run.trainer.callbacks))):
         rank_zero_warn(message)
     for fact in facts:
