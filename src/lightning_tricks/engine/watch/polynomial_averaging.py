@@ -1,0 +1,144 @@
+"""Polynomial averaging: average the weights over the last part of the training so far, whatever its length.
+
+Import this module only where :data:`~lightning_tricks.engine.watch.average_weights.IS_KNOWN`: the callback of Lightning
+that it extends came with version 2.6.
+"""
+
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from torch import Tensor
+from torch.nn.parameter import is_lazy
+from torch.optim.swa_utils import AveragedModel
+
+from lightning_tricks.core.class_names import is_instance_of
+
+_POWER = 8.0
+_SHARDED = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
+
+
+def average_(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+    r"""Return the polynomial-decay average of all weights so far.
+
+    .. math:: \bar w_n = \bar w_{n-1} + \frac{\gamma + 1}{n + \gamma} (w_n - \bar w_{n-1}), \quad \gamma = 8
+
+    The weights of step :math:`i` count in proportion to :math:`i^\gamma`: about the last ninth of the steps, after ten
+    steps as after a million. An exponential average needs a decay that suits the length of the run.
+
+    Args:
+        averaged: the average of ``count`` weights.
+        current: the next weights.
+        count: how many weights are averaged so far.
+
+    References:
+        Shamir & Zhang, Stochastic Gradient Descent for Non-smooth Optimization, 2013, section 4.
+
+    Example:
+        >>> average_(Tensor([1.0]), Tensor([3.0]), 0)
+        tensor([3.])
+        >>> average_(Tensor([1.0]), Tensor([3.0]), 9)
+        tensor([2.])
+    """
+    return averaged + (current - averaged) * ((_POWER + 1) / (count + 1 + _POWER))
+
+
+class PolynomialAveraging(WeightAveraging):
+    """Validate with averaged weights, and end with them: Lightning's ``WeightAveraging`` with :func:`average_`.
+
+    Checkpoints are those of Lightning's callback: ``state_dict`` holds the average, ``current_model_state`` the weights
+    that training continues from. Where a model cannot be copied whole (sharded, or built in ``configure_model``),
+    nothing is averaged, and the log says so.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(avg_fn=average_)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Copy the model when a fit begins, if it can be copied."""
+        if stage != "fit":
+            return
+        self._average_model, reason = None, _obstacle(trainer, pl_module)
+        self._latest_update_step = 0
+        if reason is None:
+            try:
+                self._average_model = AveragedModel(pl_module, use_buffers=True, avg_fn=average_)
+            except Exception as error:  # an attribute of the module that cannot be copied may raise anything
+                reason = f"the module cannot be copied ({type(error).__name__}: {error})"
+        if reason is not None:
+            rank_zero_info(f"The weights are not averaged: {reason}.")
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Follow the model to its device."""
+        if self._average_model is not None:
+            self._average_model.to(pl_module.device)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Add the weights of a step; stop averaging if the module's tensors have changed their shape or number."""
+        if self._average_model is not None and not self._fits(pl_module):
+            self._average_model = None
+            rank_zero_warn(
+                "The weights are not averaged any more: the number or the shapes of the module's parameters and "
+                "buffers have changed during training. `auto_tricks(average=False)` disables this warning."
+            )
+        super().on_train_batch_end(trainer, pl_module, *args)
+
+    def _fits(self, pl_module: LightningModule) -> bool:
+        ours, theirs = self._tensors(self._average_model), self._tensors(pl_module)
+        return [tensor.shape for tensor in ours] == [tensor.shape for tensor in theirs]
+
+    def _tensors(self, owner: Any) -> list[Tensor]:
+        module = owner.module if isinstance(owner, AveragedModel) else owner
+        return [*module.parameters(), *module.buffers()]
+
+    def _pairs(self, pl_module: LightningModule) -> list[tuple[Tensor, Tensor]]:
+        """Return the averaged and the current tensors; a buffer that has just grown is left out."""
+        both = zip(self._tensors(self._average_model), self._tensors(pl_module), strict=False)
+        return [(average.data, current.data) for average, current in both if average.shape == current.shape]
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Exchange the weights of the model and the average."""
+        if self._average_model is not None:
+            for average, current in self._pairs(pl_module):
+                kept = average.clone()
+                average.copy_(current)
+                current.copy_(kept)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Exchange them again."""
+        self.on_validation_epoch_start(trainer, pl_module)
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """Return whether to add the weights of a step: always, if there is an average."""
+        return self._average_model is not None and step_idx is not None
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the average into the model."""
+        if self._average_model is not None:
+            for average, current in self._pairs(pl_module):
+                current.copy_(average)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Save the average as the state of the model."""
+        if self._average_model is not None:
+            super().on_save_checkpoint(trainer, pl_module, checkpoint)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Load the average, and the weights that training continues from."""
+        if self._average_model is not None:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def _obstacle(trainer: Any, pl_module: Any) -> str | None:
+    """Return why the model cannot be copied whole, ``None`` if it can."""
+    if is_instance_of(trainer.strategy, *_SHARDED):
+        return f"{type(trainer.strategy).__name__} shards the model"
+    if type(pl_module).configure_model.__qualname__ != "ModelHooks.configure_model":
+        return "the module is built in `configure_model`, after the average would be"
+    if any(is_lazy(parameter) for parameter in pl_module.parameters()):
+        return "the module has uninitialized parameters"
+    return None
