@@ -29,7 +29,8 @@ def test_the_numbers_of_the_demo_are_those_of_its_measurements(monkeypatch: pyte
 
 
 def test_it_is_an_entrance_not_a_manual() -> None:
-    assert len(README.splitlines()) <= 180
+    by_hand = re.sub(r"<!-- tricks -->.*?<!-- /tricks -->", "", README, flags=re.DOTALL)
+    assert len(by_hand.splitlines()) <= 146, "without the table, which has a row for each trick"
 
 
 def test_every_page_of_the_documentation_is_linked() -> None:

@@ -131,16 +131,19 @@ def write_trick_pages(target: Path) -> None:
     pages = own_tricks()
     for page in pages:
         write(target / "tricks" / f"{page.card.option}.md", page.text(target))
-    write(target / "tricks" / "index.md", _index(pages))
+    write(target / "tricks" / "index.md", index_page(pages))
     write(target / "tricks" / "lightning-callbacks.md", _foreign([card for card in read_cards() if not card.docstring]))
 
 
-def _index(pages: list[TrickPage]) -> str:
+def index_page(pages: list[TrickPage]) -> str:
+    """Return the page with the chooser, all tricks and the recipes; tricks that the chooser lacks follow its table."""
     titles = {page.card.option: page.card.callback for page in pages}
     rows = []
     for situation, options in CHOOSER.items():
         links = ", ".join(f"[{titles[option]}]({option}.md)" for option in options)
         rows.append((situation, links))
+    others = titles.keys() - {option for options in CHOOSER.values() for option in options}
+    links = ", ".join(f"[{titles[option]}]({option}.md)" for option in sorted(others))
     listed = [(page.card.callback, page.card.option, from_docstring(_use_when(page))) for page in pages]
     recipes = [(f"`+recipes={each.name}`", from_docstring(each.title), ", ".join(
         f"[{option}]({option}.md)" if option in titles else f"`{option}`" for option in each.tricks
@@ -150,6 +153,7 @@ def _index(pages: list[TrickPage]) -> str:
         "Each trick is a callback, a Hydra option and, where it computes something, a pure function.",
         "## Which one?",
         table(("My run …", "Try"), rows),
+        *[f"For other cases: {links}."] * bool(others),
         "## All tricks",
         cards(listed),
         "## Recipes",
