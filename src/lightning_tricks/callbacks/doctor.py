@@ -1,6 +1,5 @@
 """Doctor: check a fit at its first batch, and watch for problems that appear only during training."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,9 +15,7 @@ from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.facts.own_failures import OwnFailures
-from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.facts.run_facts import RunFacts, StartFact
-from lightning_tricks.doctor.facts.starting_facts import starting_facts
 from lightning_tricks.doctor.judging.late_findings import judge_late, judge_start
 from lightning_tricks.doctor.judging.project import plan_checks
 from lightning_tricks.doctor.judging.report import Report
@@ -26,9 +23,12 @@ from lightning_tricks.doctor.reading.read_model import read_model
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.engine.checkup.examination import broadcast_text, examine_here, examine_on_rank_zero
 from lightning_tricks.engine.checkup.run_watch import RunWatch, reading_distance
+from lightning_tricks.engine.checkup.shared_examination import examination_from_text, examination_to_text
+from lightning_tricks.engine.checkup.validation_facts import is_watched_validation
 from lightning_tricks.engine.run.progress_line import end_progress_line, log_above_progress_bar
 from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
+from lightning_tricks.engine.run.switched_hooks import SwitchedHooks
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.reports.checklist import Role
 
@@ -112,13 +112,26 @@ class Doctor(Trick):
 
     # -- before the first step --------------------------------------------------------------------------------------
 
+    def begin_fit(self, run: Run) -> None:
+        """Let most hooks of most batches cost nothing."""
+        trainer, module = run.trainer, run.module
+        run.part(SwitchedHooks).add(
+            self,
+            Doctor,
+            on_train_batch_start=lambda: self.report is None or self._watch.follows_next(trainer),
+            on_before_backward=lambda: self._watch.awaits_loss(trainer, module),
+            on_after_backward=lambda: self._watch.checks_next(trainer, module),
+            on_before_optimizer_step=lambda: self._watch.measures_next(trainer),
+            on_train_batch_end=lambda: self._watches,
+        )
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.report is None:
             self._examine(trainer, pl_module, batch)
             if self._watches:
                 self._watch.start_steps(trainer, pl_module)  # now, so that it sees only steps of the run
-        if self._watches:
-            self._watch.start_batch(trainer, pl_module, batch)
+        if self._watches and self._watch.follows_next(trainer):
+            self._watch.start_batch(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Report what is known at the end of the run, even for a run without a single batch."""
@@ -135,23 +148,16 @@ class Doctor(Trick):
         evidence = examine_on_rank_zero(trainer, pl_module, batch, self._failures)
         found = ""
         if evidence is not None:
-            self.report = self._judge_all(evidence, pl_module)
-            found = self._attempt("serialize its report", lambda: self._to_text(evidence)) or ""
+            report = self.report = self._judge_all(evidence, pl_module)
+            found = self._attempt("serialize its report", lambda: examination_to_text(report, evidence)) or ""
         shared = self._attempt("share its report", lambda: broadcast_text(trainer, found)) or found
-        start = self._attempt("load the report of process 0", lambda: self._from_text(shared)) if shared else None
-        self.report = self.report or self._judge_all(None, pl_module)
-        self._watch.facts = replace(self._watch.facts, start=start or StartFact())
+        loaded = (
+            self._attempt("load the report of process 0", lambda: examination_from_text(shared)) if shared else None
+        )
+        self.report = self.report or (loaded.report if loaded is not None else self._judge_all(None, pl_module))
+        self._watch.facts = replace(self._watch.facts, start=loaded.start if loaded is not None else StartFact())
         self._model = self.report.evidence.model if self.report.evidence is not None else None
         self._publish(trainer, self.report)
-
-    def _to_text(self, evidence: Evidence) -> str:
-        assert self.report is not None
-        return json.dumps([self.report.to_json(), to_plain(starting_facts(evidence))])
-
-    def _from_text(self, text: str) -> StartFact:
-        report, start = json.loads(text)
-        self.report = self.report or Report.from_json(report)
-        return from_plain(StartFact, start)
 
     def _judge_all(self, evidence: Evidence | None, pl_module: LightningModule) -> Report:
         """Return the report on this evidence, or one that states that the model was not examined."""
@@ -231,11 +237,11 @@ class Doctor(Trick):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if self._watches and _is_watched_validation(trainer):
+        if self._watches and is_watched_validation(trainer):
             self._watch.after_validation_batch(pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self._watches and _is_watched_validation(trainer):
+        if self._watches and is_watched_validation(trainer):
             self._watch.end_validation(trainer)
             self._judge_if_due(trainer, pl_module)
 
@@ -288,11 +294,3 @@ class Doctor(Trick):
             self._watch.load_json(state["run"])
         else:  # the start of the run was not watched
             self._watch.facts = RunFacts(StartFact(trained=True))
-
-
-def _is_watched_validation(trainer: Trainer) -> bool:
-    """Return whether this is a validation of the fit that runs on every process."""
-    owners = (trainer.lightning_module, trainer.datamodule)  # type: ignore[attr-defined]
-    some_skip = any(getattr(owner, "allow_zero_length_dataloader_with_multiple_devices", False) for owner in owners)
-    is_of_fit = trainer.state.fn == "fit" and not trainer.sanity_checking
-    return is_of_fit and not (some_skip and trainer.world_size > 1)

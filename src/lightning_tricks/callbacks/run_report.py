@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from lightning_tricks.engine.checkup.step_watch import StepWatch
 from lightning_tricks.engine.control.run_folder import run_folders
 from lightning_tricks.engine.run.idle_hooks import hide_idle_hooks
 from lightning_tricks.engine.run.run import Run
+from lightning_tricks.engine.run.switched_hooks import SwitchedHooks
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.reports.run_record import RunRecord
 
@@ -117,11 +119,23 @@ class RunReport(Trick):
         run.trainer.callbacks = [probe, *run.trainer.callbacks]  # a new list: Lightning iterates the old one
         run.on_end(lambda: _remove(run.trainer, probe))
         run.on_end(hide_idle_hooks([probe]))
+
+        def measures() -> bool:
+            return self._watch.is_due(run.trainer.global_step)
+
+        def samples() -> bool:
+            return run.batch_idx % _distance(run.trainer) == 0 or measures()
+
+        switch = run.part(SwitchedHooks)
+        switch.add(probe, GradientProbe, on_before_optimizer_step=measures)
+        switch.add(self, RunReport, on_train_batch_start=samples, on_train_batch_end=samples)
         run.call_with(run.module, "on_train_epoch_end", lambda: self._end_epoch(run))
 
     def _measure(self, run: Run, optimizer: Optimizer) -> None:
-        if self._watch.is_due(_distance(run.trainer)):
-            self._attempt("measure the gradients", lambda: self._watch.before_step(run.trainer, run.module, optimizer))
+        if self._watch.is_due(run.trainer.global_step):
+            every = _distance(run.trainer)
+            measure = partial(self._watch.before_step, run.trainer, run.module, optimizer, every)
+            self._attempt("measure the gradients", measure)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         run, self._now = self._run, None

@@ -29,11 +29,14 @@ PARTS = [
     "step_watch._start_step",
     "unchanged_params_watch.fingerprints",
     "unchanged_params_watch.UnchangedParamsWatch.take",
+    "nonfinite_rerun.NonfiniteRerun.checks_next",
+    "nonfinite_rerun.NonfiniteRerun.after_backward",
+    "forward_watch.ForwardWatch.start",
     "zero_grad_watch._Watched._before_accumulation",
     "zero_grad_watch._Watched._after_step",
     "zero_grad_watch.ZeroGradWatch.take",
-    "run_watch._trains",
-    "run_watch._validation_loss",
+    "validation_facts._trains",
+    "run_watch.validation_loss",
     "run_watch.join_losses",
     "run_watch.join_steps",
     "run_watch.join_unchanged",
@@ -43,10 +46,9 @@ CALLBACK = "lightning_tricks.callbacks.doctor"
 REPORTING = [
     "judge_start",
     "judge_late",
-    "starting_facts",
     "broadcast_text",
-    "to_plain",
-    "from_plain",
+    "examination_to_text",
+    "examination_from_text",
     "log_above_progress_bar",
 ]
 
@@ -107,7 +109,7 @@ def test_a_resumed_fit_goes_on_where_the_model_cannot_be_read(tmp_path: Any, mon
     assert any("a slip in the doctor" in note for note in doctor.report.notes)
 
 
-@pytest.mark.parametrize("part", ["loss_watch.LossWatch.add", "step_watch._start_step", "run_watch._validation_loss"])
+@pytest.mark.parametrize("part", ["loss_watch.LossWatch.add", "step_watch._start_step", "run_watch.validation_loss"])
 def test_what_could_not_be_watched_is_a_note_and_is_said_once(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{CHECKUP}.{part}", Slip())
     doctor = Doctor()
@@ -162,8 +164,8 @@ class Break(L.Callback):
         f"{CHECKUP}.examination.reshard_",
         f"{CHECKUP}.loss_watch.LossWatch.add",
         f"{CHECKUP}.unchanged_params_watch.fingerprints",
-        f"{CHECKUP}.run_watch._validation_loss",
-        f"{CALLBACK}.from_plain",
+        f"{CHECKUP}.run_watch.validation_loss",
+        f"{CALLBACK}.examination_from_text",
     ],
 )
 def test_no_process_waits_for_one_on_which_the_doctor_fails(part: str, rank: int, tmp_path: Any) -> None:

@@ -9,9 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
+from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_tricks.doctor.facts.own_failures import OwnFailures
@@ -30,13 +28,11 @@ from lightning_tricks.engine.checkup.loss_watch import KeptLosses, LossWatch, jo
 from lightning_tricks.engine.checkup.nonfinite_rerun import NonfiniteRerun
 from lightning_tricks.engine.checkup.step_watch import StepWatch, highest_rate, join_steps
 from lightning_tricks.engine.checkup.unchanged_params_watch import UnchangedParamsWatch, join_unchanged
+from lightning_tricks.engine.checkup.validation_facts import modules_in_training_mode, validation_loss
 from lightning_tricks.engine.checkup.zero_grad_watch import ZeroGradWatch, join_kept
 
 _Result = TypeVar("_Result")
 _READ_EVERY, _HELD_AT_MOST = 50, 1000  # batches
-_VAL_LOSSES = frozenset(
-    f"{part}{mark}loss" for part in ("val", "valid", "validation", "eval", "dev") for mark in ("_", "/", ".", "-")
-)
 
 
 class RunWatch:
@@ -69,12 +65,12 @@ class RunWatch:
         self._since_evaluation = (0.0, 0)
         self._training_modes: tuple[str, ...] | None = None
 
-    def _attempt(self, what: str, action: Callable[[], _Result]) -> _Result | None:
+    def _attempt(self, what: str, action: Callable[..., _Result], *arguments: Any) -> _Result | None:
         """Return the result of an action; None after a failure on this process, now and later."""
         if self._failed:
             return None
         try:
-            return action()
+            return action(*arguments)
         except Exception as error:  # as in OwnFailures.attempt; each call of a step counts
             self.failures.note(what, error)
             self._failed = True
@@ -100,32 +96,44 @@ class RunWatch:
 
         return ZeroGradWatch(trainer.optimizers, attempt)
 
-    def start_batch(self, trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
-        """Hold a batch until its optimizer step, and follow the forward pass of one batch in each interval."""
-        if self.batches % reading_distance(trainer) == 0:
-            self._attempt("follow a forward pass", lambda: self._forward.start(trainer, pl_module))
-        if not self._numbers.is_over:
-            self._attempt("hold a batch", lambda: self._numbers.start_batch(trainer, pl_module, batch))
+    def follows_next(self, trainer: Trainer) -> bool:
+        """Return whether the forward pass of the coming batch is followed: that of one batch in each interval."""
+        return self.batches % reading_distance(trainer) == 0
+
+    def checks_next(self, trainer: Trainer, pl_module: LightningModule) -> bool:
+        """Return whether the coming batch is examined again if its result is not finite."""
+        return bool(self._attempt("watch for NaN", self._numbers.checks_next, trainer, pl_module))
+
+    def awaits_loss(self, trainer: Trainer, pl_module: LightningModule) -> bool:
+        """Return whether the loss of the coming batch is needed before its backward pass."""
+        return self.follows_next(trainer) or self.checks_next(trainer, pl_module)
+
+    def measures_next(self, trainer: Trainer) -> bool:
+        """Return whether the gradients of the coming step are measured."""
+        return self._steps.is_due(trainer.global_step)
+
+    def start_batch(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Follow the forward pass of the coming batch."""
+        self._attempt("follow a forward pass", self._forward.start, trainer, pl_module)
 
     def before_backward(self, loss: Tensor) -> None:
         """Hold a loss until its backward pass has ended; the forward pass has ended."""
         if self._forward.is_active:
-            self._attempt("keep a forward pass", lambda: self._forward.stop(loss))
+            self._attempt("keep a forward pass", self._forward.stop, loss)
         self._numbers.before_backward(loss)
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Examine a batch with a non-finite result again, if reading it requires no wait."""
-        if self._numbers.is_over:
-            return
-        found = self._attempt("examine a batch again", lambda: self._numbers.after_backward(trainer, pl_module))
+        found = self._attempt("examine a batch again", self._numbers.after_backward, trainer, pl_module)
         if found is not None and self.facts.numerics is None:
             self.facts = replace(self.facts, numerics=found)
 
     def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Measure the gradients of a step, if due."""
-        if self._steps.is_due(reading_distance(trainer)):
+        if self._steps.is_due(trainer.global_step):
+            every = reading_distance(trainer)
             self._attempt(
-                "measure the gradients of a step", lambda: self._steps.before_step(trainer, pl_module, optimizer)
+                "measure the gradients of a step", self._steps.before_step, trainer, pl_module, optimizer, every
             )
 
     def after_batch(self, trainer: Trainer, pl_module: LightningModule, outputs: Any) -> bool:
@@ -134,7 +142,7 @@ class RunWatch:
         self._since_reading += 1
         if self._forward.is_active:
             self._attempt("keep a forward pass", self._forward.stop)
-        self._attempt("keep a loss", lambda: self._losses.add(trainer, pl_module, outputs))
+        self._attempt("keep a loss", self._losses.add, trainer, pl_module, outputs)
         if self._steps.is_open:
             self._attempt("measure the update of a step", self._steps.after_batch)
         return self._since_reading >= reading_distance(trainer)
@@ -142,10 +150,8 @@ class RunWatch:
     def after_validation_batch(self, pl_module: LightningModule) -> None:
         """After the first batch of a validation, check the modes of the modules."""
         if self._training_modes is None:
-            self._training_modes = self._attempt(
-                "check the modules during validation",
-                lambda: tuple(name for name, module in pl_module.named_modules() if _trains(module)),
-            )
+            what = "check the modules during validation"
+            self._training_modes = self._attempt(what, modules_in_training_mode, pl_module)
 
     # -- readings ---------------------------------------------------------------------------------------------------
 
@@ -226,7 +232,7 @@ class RunWatch:
         self.read(trainer)
         if self.ended:
             return
-        loss = self._attempt("read the validation loss", lambda: _validation_loss(trainer))
+        loss = self._attempt("read the validation loss", validation_loss, trainer)
         if not self._ends(trainer) and loss is not None:
             self._attempt("judge the validation", lambda: self._note_validation(trainer, loss))
 
@@ -281,16 +287,3 @@ def reading_distance(trainer: Trainer) -> int:
     """Return the number of batches, and steps, between readings."""
     asked: int = trainer.log_every_n_steps or _READ_EVERY  # type: ignore[attr-defined]
     return min(asked, _HELD_AT_MOST)
-
-
-def _trains(module: nn.Module) -> bool:
-    """Return whether a module behaves as in training during validation."""
-    is_active = isinstance(module, _BatchNorm) or (isinstance(module, _DropoutNd) and module.p > 0)
-    return is_active and module.training
-
-
-def _validation_loss(trainer: Trainer) -> Tensor:
-    """Return ``()``, the only metric of this process with the name of a validation loss; NaN if there is none."""
-    found: list[Tensor] = [value for name, value in trainer.callback_metrics.items() if name.lower() in _VAL_LOSSES]
-    value = found[0].detach().float().mean() if len(found) == 1 else torch.tensor(math.nan)
-    return value.to(trainer.strategy.root_device)

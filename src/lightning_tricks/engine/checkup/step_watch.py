@@ -80,14 +80,13 @@ class StepWatch:
     """
 
     def __init__(self) -> None:
-        self._steps = 0
+        self._next = 0
         self._open: WatchedStep | None = None
         self._closed: list[WatchedStep] = []
 
-    def is_due(self, every: int) -> bool:
-        """Count a step, and return whether it is one of every ``every`` that are measured."""
-        due, self._steps = self._steps % every == 0, self._steps + 1
-        return due
+    def is_due(self, step: int) -> bool:
+        """Return whether a step is to be measured, by the Trainer's number of steps so far."""
+        return step >= self._next
 
     @property
     def is_open(self) -> bool:
@@ -95,8 +94,9 @@ class StepWatch:
         return self._open is not None
 
     @torch.no_grad()
-    def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Measure the gradients of a step."""
+    def before_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer, every: int) -> None:
+        """Measure the gradients of a step; the next one that is due follows at a multiple of ``every``."""
+        self._next = (trainer.global_step // every + 1) * every
         if len(trainer.optimizers) > 1:
             return
         if active_scaler(trainer) is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
@@ -133,11 +133,11 @@ class StepWatch:
     def plain_state(self) -> dict[str, Any]:
         """Return the number of steps and the measurements, in host memory."""
         looks = [[step.step, step.lr, step.roots, step.numbers.tolist()] for step in self._closed]
-        return {"steps": self._steps, "looks": looks}
+        return {"next": self._next, "looks": looks}
 
     def load(self, plain: dict[str, Any]) -> None:
         """Load the result of :meth:`plain_state`."""
-        self._steps = plain["steps"]
+        self._next = plain["next"]
         self._closed = [
             WatchedStep(step, [float(lr)], roots, torch.tensor([*map(float, numbers)], dtype=torch.float64))
             for step, lr, roots, numbers in plain["looks"]

@@ -82,6 +82,7 @@ class Run:
     Attributes:
         members: the tricks, in the Trainer's order.
         optimizers: the Trainer's current optimizers.
+        batch: the current batch, on its device; ``None`` between batches. batch_idx: its index in the epoch.
         error: the exception that ended the fit; ``None`` after a normal end.
         has_begun: whether all tricks have joined.
     """
@@ -91,6 +92,8 @@ class Run:
         self.module = pl_module
         self.members: list[Any] = []
         self.optimizers: list[Optimizer] = []
+        self.batch: Any = None
+        self.batch_idx = 0
         self.error: BaseException | None = None
         self.clock = Clock(trainer, self.is_manual)
         self._parts: dict[type, RunPart] = {}
@@ -137,8 +140,7 @@ class Run:
 
     def find_part(self, kind: type[Part]) -> Part | None:
         """Return the part of a class if a trick has requested it."""
-        found = self._parts.get(kind)
-        return found if isinstance(found, kind) else None
+        return self._parts.get(kind)  # type: ignore[return-value]
 
     # -- undo -----------------------------------------------------------------------------------------------
 
@@ -219,8 +221,9 @@ class Run:
         if self.clock.start_epoch():
             self._notify_parts()
 
-    def before_batch(self, batch_idx: int) -> None:
+    def before_batch(self, batch: Any, batch_idx: int) -> None:
         """Move the clock to the step of the coming batch, and check whether the optimizers are still the same."""
+        self.batch, self.batch_idx = batch, batch_idx
         if self.trainer.optimizers != self.optimizers:
             self._replace_optimizers()
         if self.clock.before_batch(batch_idx):
@@ -242,6 +245,7 @@ class Run:
 
     def after_batch(self, batch_idx: int) -> None:
         """Move the clock to the next step, so that callbacks before it read the values that it will use."""
+        self.batch = None
         if self.clock.after_batch(batch_idx):
             self._notify_parts()
 
@@ -275,7 +279,7 @@ class Run:
             _attempt(lambda member=member: member.end_fit(self), f"end `{member.state_key}`")  # type: ignore[misc]
         for undo in reversed(self._undo):
             _attempt(undo, "undo a change of the Trainer")
-        self._undo, self._parts, self._before_next_batch = [], {}, []
+        self._undo, self._parts, self._before_next_batch, self.batch = [], {}, [], None
 
 
 def _attempt(call: Callable[[], object], what: str) -> None:
