@@ -49,7 +49,7 @@ class PolynomialAveraging(WeightAveraging):
 
     Checkpoints are those of Lightning's callback: ``state_dict`` holds the average, ``current_model_state`` the weights
     that training continues from. Where a model cannot be copied whole (sharded, or built in ``configure_model``),
-    nothing is averaged, and the log says so.
+    nothing is averaged, and the log states this.
     """
 
     def __init__(self) -> None:
