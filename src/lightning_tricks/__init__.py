@@ -4,7 +4,7 @@ Names are loaded on first use: importing this package imports neither torch nor 
 that only composes its configuration starts quickly.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The convention is the registry: a public name and the module that defines it.
 _HOMES = {

@@ -168,7 +168,8 @@ def _refuse_low_precision(loss: Tensor) -> None:
         if node is None or node in seen:
             continue
         seen.add(node)
-        low = next((each.dtype for each in node._input_metadata if each.dtype in _LOW), None)
+        inputs = getattr(node, "_input_metadata", ())  # not in torch 2.4
+        low = next((each.dtype for each in inputs if each.dtype in _LOW), None)
         if low is not None:
             raise UncheckableStepError(
                 f"The step casts to {str(low).removeprefix('torch.')} ({node.name()}), whose rounding errors hide the "
