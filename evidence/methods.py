@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from lightning_tricks import (
     CosineDecay,
@@ -27,7 +26,7 @@ from lightning_tricks import (
 from training import NEVER, Method
 
 TRIALS = 24
-AUTO = "`auto`"
+AUTO, BASE, FINDER = "`auto`", "without averaged weights", "`LRFinder` and best weights"
 WARMUP = "0.05dur"
 Callbacks = Callable[[], list[L.Callback]]
 
@@ -92,11 +91,12 @@ def peers(name: str) -> dict[str, Method]:
 
 
 def ours(name: str) -> dict[str, Method]:
-    """Return the recipe, its parts alone, and the recipe with one part taken from it or added to it."""
+    """Return the recipe, its finder alone, the recipe without averaged weights, and changes of one part of the last."""
     usual = optimizer_of(name)
     changes: dict[str, Callbacks] = {
-        "`LRFinder` and best weights": lambda: [LRFinder(), EarlyStopping(patience=NEVER)],
-        AUTO: recipe,
+        FINDER: lambda: [LRFinder(), EarlyStopping(patience=NEVER)],
+        AUTO: lambda: auto_tricks(report=False),
+        BASE: recipe,
         "without `LRFinder`": lambda: recipe(without=LRFinder),
         "without the schedule": lambda: recipe(without=WarmupStableDecay),
         "without warm-up": lambda: recipe(WarmupStableDecay("0.2dur"), without=WarmupStableDecay),
@@ -109,8 +109,7 @@ def ours(name: str) -> dict[str, Method]:
         ),
         "with the plateau rule instead": lambda: recipe(ReduceLROnPlateau(patience=2), without=WarmupStableDecay),
         "with `ZClip` instead": lambda: recipe(ZClip(), without=GradientClipping),
-        "with `refine`": lambda: auto_tricks(refine="0.05dur", report=False),
-        "with averaged weights": lambda: recipe(EMAWeightAveraging(decay=0.95)),
+        "with `refine`": lambda: auto_tricks(refine="0.05dur", average=False, report=False),
         "with `InitializeWeights`": lambda: recipe(InitializeWeights()),
         "with `WeightPenalty`": lambda: recipe(WeightPenalty(l2=1e-4)),
     }
@@ -118,5 +117,5 @@ def ours(name: str) -> dict[str, Method]:
 
 
 def recipe(*added: L.Callback, without: type[L.Callback] | tuple[()] = ()) -> list[L.Callback]:
-    """Return the recipe less the parts of a class, and with other parts."""
-    return [*(part for part in auto_tricks(report=False) if not isinstance(part, without)), *added]
+    """Return the recipe without averaged weights and less the parts of a class, and with other parts."""
+    return [*(part for part in auto_tricks(average=False, report=False) if not isinstance(part, without)), *added]

@@ -150,11 +150,12 @@ def verdicts(rows: Sequence[Row]) -> str:
 
 
 def effect(rows: Iterable[Row], method: str, optimizer: str) -> Mean:
-    """Return the loss of a changed recipe as a multiple of the recipe's, by task."""
+    """Return the loss of a change as a multiple of the loss without it, by task."""
     test = {row.job: row.test for row in rows if row.job.optimizer == optimizer}
+    unchanged = methods.AUTO if method == methods.BASE else methods.BASE
     by_task: dict[str, list[float]] = {}
     for job, loss in test.items():
-        recipe = job._replace(method=methods.AUTO)
+        recipe = job._replace(method=unchanged)
         if job.method == method and recipe in test:
             by_task.setdefault(job.task, []).append(min(100.0, max(0.01, loss / test[recipe])))
     return mean_over_tasks(by_task)
@@ -209,5 +210,6 @@ def text(rows: Sequence[Row]) -> str:
         seeds=len(seeds), trainings=len(rows), tasks=len(TASKS), versions=versions, day=date.today().isoformat(),
         python=platform.python_version(), held=len(kinds(True)),
         seen=len(kinds(False)), every=main_table(rows, None), tables=tables,
+        seeds_of_changes=len({row.job.seed for row in rows if row.job.method == "without warm-up"}),
         by_task=task_table(rows), verdicts=verdicts(rows), summary=summary(rows),
     )  # fmt: skip

@@ -27,18 +27,18 @@ OF_FEW_ROWS = {
 }
 """By option: the variant with the trick, and the one without it."""
 
-AUTO, CONSTANT = "`auto`", "without the schedule"
+BASE, CONSTANT = "without averaged weights", "without the schedule"
 OF_EVIDENCE = {
-    "lr_finder": (AUTO, "without `LRFinder`"),
-    "warmup_stable_decay": (AUTO, CONSTANT),
+    "lr_finder": (BASE, "without `LRFinder`"),
+    "warmup_stable_decay": (BASE, CONSTANT),
     "cosine_decay": ("with cosine instead", CONSTANT),
     "one_cycle": ("with one-cycle instead", CONSTANT),
     "cosine_warm_restarts": ("with restarts instead", CONSTANT),
     "reduce_lr_on_plateau": ("with the plateau rule instead", CONSTANT),
-    "gradient_clipping": (AUTO, "without clipping"),
+    "gradient_clipping": (BASE, "without clipping"),
     "z_clip": ("with `ZClip` instead", "without clipping"),
 }
-"""Likewise, of the recipe `auto`."""
+"""Likewise, of the recipe `auto` without averaged weights."""
 
 Scores = dict[tuple[str, ...], float]
 

@@ -65,7 +65,7 @@ def test_each_training_of_a_tiny_task_is_counted_scored_and_shown(
     small = replace(tasks.TASKS[name], epochs=2, train=64, val=64, held_out=False)
     for module in (tasks, evidence, page):
         monkeypatch.setattr(module, "TASKS", {name: small})
-    kept = ["`auto`", "without clipping"]
+    kept = ["`auto`", "without averaged weights", "without clipping"]
     monkeypatch.setattr(methods, "TRIALS", 2)
     monkeypatch.setattr(page, "SIZES", (2, 1))
     monkeypatch.setattr(
@@ -73,7 +73,7 @@ def test_each_training_of_a_tiny_task_is_counted_scored_and_shown(
     )
     monkeypatch.setattr(methods, "peers", lambda optimizer, peers=methods.peers: dict([*peers(optimizer).items()][:1]))
     rows = [evidence.do(job) for job in evidence.jobs([name], 1, trials=2)]
-    assert len(rows) == 10
+    assert len(rows) == 12
     assert all(0 < row.test < 1 for row in rows)
     recipe = next(row for row in rows if row.job.method == "`auto`")
     assert recipe.trainings > 1
@@ -81,7 +81,7 @@ def test_each_training_of_a_tiny_task_is_counted_scored_and_shown(
     shown = page.main_table(rows, held_out=None)
     assert "| **`auto`** |" in shown
     assert "| random search, 2 trainings | 1.00 |" in shown
-    assert page.verdicts(rows).startswith("- without clipping: AdamW ")
+    assert page.verdicts(rows).startswith("- without averaged weights: AdamW ")
     assert f"| {name} | 4 | 64, 64, 1669 |" in page.task_table(rows)
 
 
