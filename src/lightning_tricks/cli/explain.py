@@ -79,7 +79,8 @@ def explain_recipe(recipe: Recipe) -> str:
 
 def explain_rule(rule: Rule) -> str:
     """Return the page of a rule, with its options and how to ignore it."""
-    lines = [f"{rule.code} {rule.name}: {rule.severity}{', in preview' if rule.preview else ''}", "", _page(rule), ""]
+    title = f"{rule.code} {rule.name}: {rule.severity}{', in preview' if rule.preview else ''}"
+    lines = [title, "", plain_text(rule.page), ""]
     lines.append(f"Checked {_KINDS[rule.kind]}.")
     if rule.options:
         given = ", ".join(f"{key!r}: {value!r}" for key, value in rule.options.items())
@@ -88,10 +89,6 @@ def explain_rule(rule: Rule) -> str:
     if url := page_url(rule.code):
         lines.append(f"Its page, with examples: {url}")
     return "\n".join(lines)
-
-
-def _page(rule: Rule) -> str:
-    return plain_text(rule.page)
 
 
 def _is_rule(name: str, rules: Sequence[Rule]) -> bool:

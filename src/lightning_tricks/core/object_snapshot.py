@@ -51,8 +51,6 @@ _HOLDERS = (types.SimpleNamespace, argparse.Namespace, UserDict, UserList, threa
 _LONG, _LONGER = 10_000, 1_000_000
 _SKIPPED = ("_iterator", "_trainer", "_fabric")
 
-Trail = tuple["Trail", str] | None
-
 
 class ObjectSnapshot:
     """The contents of objects at the time of :meth:`remember`.

@@ -26,7 +26,7 @@ Key = tuple[str, str, int]
 
 
 @dataclass
-class Measured:
+class ForwardMeasurement:
     """The facts of some forward passes; all tensors stay on their device.
 
     Attributes:
@@ -114,7 +114,7 @@ class ForwardWatch:
             is_same = self._classes is not None and self._classes.shape == found.classes.shape
             self._classes = found.classes + self._classes if is_same and self._classes is not None else found.classes
 
-    def take(self) -> Measured:
+    def take(self) -> ForwardMeasurement:
         """Return the facts so far, without clearing them."""
         full = {key: masks for key, masks in self._looks.items() if len(masks) == _KEPT}
         names = [(*key[:2], masks[0].numel(), sum(self._samples[key])) for key, masks in full.items()]
@@ -126,7 +126,7 @@ class ForwardWatch:
         parts = [*(share[None] for share in (*firsts, *shares)), *terms, classes]
         device = next((part.device for part in parts if part.numel()), torch.device("cpu"))
         numbers = torch.cat([part.to(device, torch.float32) for part in parts])
-        return Measured(names, len(terms[0]) if terms else 0, numbers, self._step, self._batches)
+        return ForwardMeasurement(names, len(terms[0]) if terms else 0, numbers, self._step, self._batches)
 
     def release(self) -> None:
         """Leave the mode in any case."""

@@ -22,7 +22,7 @@ from lightning_tricks.doctor.facts.run_facts import (
     observe_step,
 )
 from lightning_tricks.engine.checkup.clip_settings import read_clip_settings
-from lightning_tricks.engine.checkup.forward_watch import ForwardWatch, Measured
+from lightning_tricks.engine.checkup.forward_watch import ForwardMeasurement, ForwardWatch
 from lightning_tricks.engine.checkup.host_copy import to_host
 from lightning_tricks.engine.checkup.loss_watch import KeptLosses, LossWatch, join_losses
 from lightning_tricks.engine.checkup.nonfinite_rerun import NonfiniteRerun
@@ -164,7 +164,7 @@ class RunWatch:
         elif taken is None:
             self._ends(trainer)
 
-    def _take(self, trainer: Trainer) -> tuple[KeptLosses, list[Any], Measured, Tensor | None]:
+    def _take(self, trainer: Trainer) -> tuple[KeptLosses, list[Any], ForwardMeasurement, Tensor | None]:
         """Return what this process has kept, with one wait for its device; all that may fail on one process alone."""
         zeroing = None if self._zeroing is None else self._zeroing.take(trainer)
         losses, steps, forward = self._losses.take(trainer), self._steps.take_waiting(), self._forward.take()
@@ -185,7 +185,7 @@ class RunWatch:
         return self.ended
 
     def _join(
-        self, trainer: Trainer, taken: KeptLosses, looks: list[Any], forward: Measured, zeroing: Tensor | None
+        self, trainer: Trainer, taken: KeptLosses, looks: list[Any], forward: ForwardMeasurement, zeroing: Tensor | None
     ) -> None:
         facts = self.facts
         if trainer.world_size > 1:  # each process has its own batches

@@ -98,7 +98,7 @@ class BatchSizeSearch:
         return trials
 
     def _try(self, trial: SizeTrial) -> BatchSizeTrial:
-        outcome = self._agreed(trial.look()) if self.run.trainer.world_size > 1 else Outcome()
+        outcome = self._agreed(trial.look_ahead()) if self.run.trainer.world_size > 1 else Outcome()
         for part in (trial.warm_up, trial.train):
             if outcome.state == "completed":
                 self.run.rewind(trial.size)

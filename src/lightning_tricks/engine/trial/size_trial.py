@@ -34,15 +34,15 @@ class SizeTrial:
         self._steps, self._spent, self._pace = 0, 0.0, 0.0
         self._curve: list[tuple[float, int, float]] = [(0.0, 0, search.start)]
 
-    def look(self) -> Outcome:
+    def look_ahead(self) -> Outcome:
         """Run forward and backward once without communication, because each process may run out of memory."""
 
-        def look_ahead() -> Outcome:
+        def one_pass() -> Outcome:
             self._run.rewind(self.size)
             self._run.look_ahead()
             return Outcome()
 
-        return self._guarded(look_ahead)
+        return self._guarded(one_pass)
 
     def warm_up(self) -> Outcome:
         """Take two steps that do not count, to check that memory is sufficient and to time the second one."""

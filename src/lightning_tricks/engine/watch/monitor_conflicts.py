@@ -51,13 +51,10 @@ def waits_for_cuts(trainer: Trainer, stopping: Any, position: int) -> bool:
         stopping: a callback with ``monitor``, ``mode`` and ``patience``.
         position: the position of the check, which the rule may or may not have processed yet.
     """
-    rules: list[Cutter] = [rule for rule in _of_kinds(trainer, "ReduceLROnPlateau") if _is_ours(rule)]
+    named = _of_kinds(trainer, "ReduceLROnPlateau")
+    rules: list[Cutter] = [rule for rule in named if is_instance_of(rule, "MetricWatcher")]
     same = (stopping.monitor, stopping.mode, stopping.patience)
     return any((rule.monitor, rule.mode, rule.patience) == same and rule.could_cut(position) for rule in rules)
-
-
-def _is_ours(callback: object) -> bool:
-    return is_instance_of(callback, "MetricWatcher")
 
 
 def _of_kinds(trainer: Trainer, *names: str) -> list[Any]:
