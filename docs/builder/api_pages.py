@@ -11,7 +11,14 @@ from builder.pages import write
 from builder.trick_pages import own_tricks
 from lightning_tricks import functional
 
-ALSO = ("doctor.rules.rule", "doctor.facts.evidence", "hydra.instantiate", "engine.run.trick", "engine.lr.lr_factor")
+ALSO = (
+    "doctor.rules.rule",
+    "doctor.facts.evidence",
+    "doctor.facts.optimizer_facts",
+    "hydra.instantiate",
+    "engine.run.trick",
+    "engine.lr.lr_factor",
+)
 """Modules that are public without a name of the package: docs/compatibility.md."""
 
 

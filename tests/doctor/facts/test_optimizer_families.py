@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 from transformers.optimization import Adafactor
 
-from lightning_tricks.doctor.facts.evidence import OptimizerFact
+from lightning_tricks.doctor.facts.optimizer_facts import OptimizerFact
 from lightning_tricks.doctor.facts.optimizer_families import family_of
 from lightning_tricks.doctor.reading.read_optimizers import read_optimizers
 

@@ -8,58 +8,19 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from lightning_tricks.doctor.facts.context_facts import ColumnsFact, PlanFacts, RateCurve, RowsFacts, SplitFacts
+from lightning_tricks.doctor.facts.context_facts import ColumnsFact, PlanFacts, RowsFacts, SplitFacts
 from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.influence_facts import HeldGraph, InfluenceFacts
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
+from lightning_tricks.doctor.facts.optimizer_facts import OptimizerFact
 from lightning_tricks.doctor.facts.plain import from_plain, to_plain
 from lightning_tricks.doctor.facts.run_facts import RunFacts
-from lightning_tricks.doctor.facts.trace_facts import Scalar, TensorFact, TraceFacts
+from lightning_tricks.doctor.facts.trace_facts import TensorFact, TraceFacts
 
 CONFIGURE_OPTIMIZERS = "`configure_optimizers`"
 """The phase of an :class:`ErrorFact` raised in ``configure_optimizers``."""
-
-
-@dataclass(frozen=True)
-class GroupFact:
-    """One parameter group.
-
-    Attributes:
-        settings: ``lr``, ``weight_decay``, ``momentum``, ``eps``, ...; pairs such as betas as ``betas.0`` and
-            ``betas.1``.
-        parameters: their names in the model.
-        foreign: the number of its tensors that are not parameters of the model.
-    """
-
-    settings: dict[str, Scalar]
-    parameters: tuple[str, ...]
-    foreign: int = 0
-
-
-@dataclass(frozen=True)
-class SchedulerFact:
-    """An LR scheduler: its class, plain attributes and simulated rates; Lightning's interval, frequency and monitor."""
-
-    kind: str
-    settings: dict[str, Scalar]
-    interval: str
-    frequency: int
-    curve: RateCurve | None = None
-    monitor: str = ""
-
-
-@dataclass(frozen=True)
-class OptimizerFact:
-    """One optimizer; ``defaults`` is like ``GroupFact.settings``, ``home`` is the module that defines its class."""
-
-    kind: str
-    home: str
-    bases: tuple[str, ...]
-    defaults: dict[str, Scalar]
-    groups: tuple[GroupFact, ...]
-    schedulers: tuple[SchedulerFact, ...] = ()
 
 
 @dataclass(frozen=True)

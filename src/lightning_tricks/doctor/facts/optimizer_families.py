@@ -8,7 +8,8 @@ Prodigy, D-Adaptation) have no typical range of learning rates and are not judge
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact, OptimizerFact
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.optimizer_facts import GroupFact, OptimizerFact
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from lightning_tricks.doctor.facts.context_facts import PlanFacts
-from lightning_tricks.doctor.facts.evidence import GroupFact, OptimizerFact, SchedulerFact
+from lightning_tricks.doctor.facts.optimizer_facts import GroupFact, OptimizerFact, SchedulerFact
 from lightning_tricks.doctor.reading.measure_tensors import plain_settings
 from lightning_tricks.doctor.reading.simulate_schedule import calls_of, simulate_schedule
 

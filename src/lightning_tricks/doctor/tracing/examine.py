@@ -10,8 +10,9 @@ from torch import nn
 
 from lightning_tricks.core.object_snapshot import ObjectSnapshot, remember_random_state
 from lightning_tricks.doctor.facts.context_facts import PlanFacts, RowsFacts
-from lightning_tricks.doctor.facts.evidence import Evidence, LoaderFact, OptimizerFact
+from lightning_tricks.doctor.facts.evidence import Evidence, LoaderFact
 from lightning_tricks.doctor.facts.model_facts import ModelFacts
+from lightning_tricks.doctor.facts.optimizer_facts import OptimizerFact
 from lightning_tricks.doctor.reading.read_data import agrees, first_loader
 from lightning_tricks.doctor.reading.read_datasets import read_datasets
 from lightning_tricks.doctor.reading.read_model import read_model

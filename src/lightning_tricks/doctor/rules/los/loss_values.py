@@ -3,9 +3,10 @@
 import math
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.facts.evidence import Evidence, OptimizerFact
+from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.operations import LOSSES
+from lightning_tricks.doctor.facts.optimizer_facts import OptimizerFact
 from lightning_tricks.doctor.facts.trace_facts import Operation
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.los.loss_inputs import compared, place_of

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact, OptimizerFact
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.optimizer_facts import GroupFact, OptimizerFact
 from lightning_tricks.doctor.facts.optimizer_families import groups_of
 from lightning_tricks.doctor.facts.roles import output_weights
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule

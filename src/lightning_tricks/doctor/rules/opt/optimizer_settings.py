@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from lightning_tricks.doctor.facts.evidence import Evidence, GroupFact
+from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.model_facts import ParameterFact
+from lightning_tricks.doctor.facts.optimizer_facts import GroupFact
 from lightning_tricks.doctor.facts.optimizer_families import groups_of
 from lightning_tricks.doctor.facts.roles import is_norm
 from lightning_tricks.doctor.rules.rule import Observed, Symptom, Symptoms, rule

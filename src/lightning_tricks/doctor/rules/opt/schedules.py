@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from lightning_tricks.core.trick_worth import with_worth
-from lightning_tricks.doctor.facts.evidence import Evidence, SchedulerFact
+from lightning_tricks.doctor.facts.evidence import Evidence
+from lightning_tricks.doctor.facts.optimizer_facts import SchedulerFact
 from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
 
 _NOTHING = 1e-3
