@@ -36,7 +36,6 @@ else:
 PAGES = written_pages()
 CHECKED = {"python", "bash", "yaml", "toml"}
 REASONS = {
-    "": "the output of a program",
     "text": "the output of a program",
     "bat": "commands for Windows; tests/walks/test_other_platforms.py simulates what differs there",
 }
