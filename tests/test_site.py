@@ -73,26 +73,26 @@ def test_the_settings_on_a_rules_page_are_accepted(tmp_path: Path, monkeypatch: 
 def test_a_page_of_the_guide_shows_what_its_blocks_print_and_draw(tmp_path: Path) -> None:
     text = (
         "A.\n\n```python\nprint(1 + 1)\n```\n\nB.\n\n```python\n"
-        "from lightning_tricks.reports.curves import new_figure\nfigure = new_figure((1, 1))  # An empty square\n```\n"
+        "from lightning_tricks.reports.curves import new_figure\n# An empty square\nfigure = new_figure((1, 1))\n```\n"
     )
     shown = with_output(text, "page", tmp_path / "drawn", tmp_path / "work")
     assert "print(1 + 1)\n```\n\n```text\n2\n```\n" in shown
     assert "drawn/page-2.svg\n:alt: An empty square\n" in shown
     assert (tmp_path / "drawn" / "page-2.svg").read_text().startswith("<?xml")
-    with pytest.raises(ValueError, match="needs a comment that describes the picture"):
-        with_output(text.replace("  # An empty square", ""), "page", tmp_path / "drawn", tmp_path / "work")
+    with pytest.raises(ValueError, match="needs a comment above it that describes the picture"):
+        with_output(text.replace("# An empty square\n", ""), "page", tmp_path / "drawn", tmp_path / "work")
 
 
 def test_a_page_of_a_notebook_shows_what_is_stored_in_it(tmp_path: Path) -> None:
     notebook_pages.write_notebook_pages(tmp_path)
-    text = (tmp_path / "notebooks" / "doctor.md").read_text()
-    assert text.startswith("# The doctor on a sick model\n\n[Download this notebook](doctor.ipynb)\n")
-    assert (tmp_path / "notebooks" / "doctor.ipynb").is_file()
-    assert "](../notebooks/doctor.md)" in (tmp_path / "notebooks" / "find_train_read.md").read_text()
+    text = (tmp_path / "notebooks" / "mend_a_model.md").read_text()
+    assert text.startswith("# The doctor on a sick model\n\n[Download this notebook](mend_a_model.ipynb)\n")
+    assert (tmp_path / "notebooks" / "mend_a_model.ipynb").is_file()
+    assert "](../notebooks/mend_a_model.md)" in (tmp_path / "notebooks" / "find_train_read.md").read_text()
     assert "```text\nSick: not healthy (2 errors, 1 warning" in text
     assert "](../doctor-ci.md)" in text
-    (picture,) = (tmp_path / "notebooks" / "drawn").glob("doctor-*.png")
-    assert f":::{{figure}} drawn/{picture.name}\n:alt: Validation accuracy over epochs" in text
+    (picture,) = (tmp_path / "notebooks" / "drawn").glob("mend_a_model-*.png")
+    assert f":::{{figure}} drawn/{picture.name}\n:alt: Validation accuracy of five models" in text
 
 
 def test_links_lead_to_pages_and_to_copies_of_files(tmp_path: Path) -> None:

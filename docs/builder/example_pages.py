@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.markdown import cards, code, directive, figure, toctree
+from builder.markdown import code, directive, figure, toctree
 from builder.notebook_pages import notebooks
 from builder.pages import DOCS, ROOT, write
 
@@ -112,13 +112,26 @@ def _index() -> str:
         cells.append(directive("grid-item-card", f"`{name}.py`", example.title, options))
     grid = directive("grid", "\n".join(cells), "1 2 2 3", [":gutter: 2"])
     text = "One idea in less than 80 lines each; the tests run them. `examples/digits.py` has the data and the models."
-    lessons = {f"/notebooks/{name}": title for name, title in notebooks().items()}
+    lessons = [
+        directive(
+            "grid-item-card",
+            "A notebook with its output.",
+            title,
+            [
+                f":link: /notebooks/{name}",
+                ":link-type: doc",
+                f":img-top: /notebooks/{picture}",
+                ":img-alt: Its last picture",
+            ],
+        )
+        for name, (title, picture) in notebooks().items()
+    ]
     return "\n\n".join([
         "# Examples",
         "## Notebooks",
-        cards([(title, page, "A notebook with its output.") for page, title in lessons.items()], "1 2 2 2"),
+        directive("grid", "\n".join(lessons), "1 2 2 2", [":gutter: 2"]),
         "## Programs",
         text,
         grid,
-        toctree([*lessons, *GALLERY], ":maxdepth: 1"),
+        toctree([*(f"/notebooks/{name}" for name in notebooks()), *GALLERY], ":maxdepth: 1"),
     ]) + "\n"  # fmt: skip

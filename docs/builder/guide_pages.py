@@ -5,17 +5,16 @@ import io
 import os
 import re
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
-from builder.markdown import code, figure
+from builder.markdown import figure, printed_text
 from builder.pages import DOCS, ROOT, relink, write
 
 sys.path.insert(0, str(ROOT / "examples"))  # pages import the data and the models of the examples
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```\n", re.DOTALL | re.MULTILINE)
-_FIGURE = re.compile(r"^figure = .*?  # (.+)$", re.MULTILINE)
+_FIGURE = re.compile(r"^# (.+)\nfigure = ", re.MULTILINE)
 
 
 def write_guide_pages(target: Path, work: Path) -> None:
@@ -34,8 +33,8 @@ def write_guide_pages(target: Path, work: Path) -> None:
 def with_output(text: str, name: str, drawn: Path, work: Path) -> str:
     """Return a page whose blocks were run one after the other, each followed by what it printed.
 
-    A block that assigns a Matplotlib figure to ``figure`` is followed by the picture. The comment on that line is its
-    text alternative.
+    A block that assigns a Matplotlib figure to ``figure`` is followed by the picture. The comment above that line is
+    its text alternative.
 
     Args:
         text: the page.
@@ -52,8 +51,8 @@ def with_output(text: str, name: str, drawn: Path, work: Path) -> str:
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(compile(block[1], f"{name}.md", "exec"), space)
         parts = [block[0]]
-        if output := printed.getvalue().strip("\n"):
-            parts.append(code("text", "\n".join(map(_wrapped, output.split("\n")))) + "\n")
+        if output := printed.getvalue().strip("\n").replace(f"{work}{os.sep}", ""):
+            parts.append(printed_text(output) + "\n")
         if "figure" in space:
             file = f"{name}-{text[: block.start()].count('```python') + 1}.svg"
             space["figure"].savefig(drawn / file, metadata={"Date": None})
@@ -72,11 +71,5 @@ def _alternative(block: str, page: str) -> str:
     """Return the text alternative of the picture that a block draws."""
     found = _FIGURE.search(block)
     if found is None:
-        raise ValueError(f"{page}.md: the line `figure = ...` needs a comment that describes the picture.")
+        raise ValueError(f"{page}.md: the line `figure = ...` needs a comment above it that describes the picture.")
     return found[1]
-
-
-def _wrapped(line: str) -> str:
-    """Return a long line as several, indented like the first and four more."""
-    indent = " " * (len(line) - len(line.lstrip()) + 4)
-    return textwrap.fill(line, 100, subsequent_indent=indent) if len(line) > 100 else line

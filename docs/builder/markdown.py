@@ -1,7 +1,11 @@
 """Markdown: the pieces that generated pages are made of, in MyST syntax."""
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
+
+WIDTH = 88
+"""Characters per line of code that the theme shows."""
 
 
 def directive(name: str, body: str, argument: str = "", options: Sequence[str] = ()) -> str:
@@ -23,6 +27,16 @@ def directive(name: str, body: str, argument: str = "", options: Sequence[str] =
 def code(language: str, text: str) -> str:
     """Return a block of code."""
     return f"```{language}\n{text.rstrip()}\n```"
+
+
+def printed_text(text: str) -> str:
+    """Return what a program printed; a long line becomes several, indented like the first and four more."""
+
+    def wrapped(line: str) -> str:
+        indent = " " * (len(line) - len(line.lstrip()) + 4)
+        return textwrap.fill(line, WIDTH, subsequent_indent=indent) if len(line) > WIDTH else line
+
+    return code("text", "\n".join(map(wrapped, text.rstrip().split("\n"))))
 
 
 def tabs(items: Iterable[tuple[str, str]]) -> str:

@@ -2,19 +2,27 @@
 
 import base64
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-from builder.markdown import code, figure
+from builder.markdown import code, figure, printed_text
 from builder.pages import ROOT, relink, write
 
 NOTEBOOKS = ROOT / "examples" / "notebooks"
+_COMMENT = re.compile(r"^# (.+)$", re.MULTILINE)
 
 
-def notebooks() -> dict[str, str]:
-    """Return the title of each notebook, by name."""
-    return {file.stem: _title(_cells(file)) for file in sorted(NOTEBOOKS.glob("*.ipynb"))}
+def notebooks() -> dict[str, tuple[str, str]]:
+    """Return the title of each notebook and the file of its last picture, by name."""
+    found = {}
+    for file in sorted(NOTEBOOKS.glob("*.ipynb")):
+        cells = _cells(file)
+        last = max(number for number, cell in enumerate(cells) if _draws(cell))
+        title = "".join(cells[0]["source"]).split("\n")[0].lstrip("# ")
+        found[file.stem] = title, f"drawn/{file.stem}-{last}.png"
+    return found
 
 
 def write_notebook_pages(target: Path) -> None:
@@ -36,7 +44,8 @@ def page(cells: list[dict[str, Any]], name: str, drawn: Path) -> str:
 
     Args:
         cells: its cells, as in the file.
-        name: its name, with which the names of the pictures start.
+        name: its name, with which the names of the pictures start. The last comment on a line of its own in a cell that
+            draws is the text alternative of the picture.
         drawn: the folder for the pictures.
     """
     drawn.mkdir(parents=True, exist_ok=True)
@@ -55,21 +64,21 @@ def page(cells: list[dict[str, Any]], name: str, drawn: Path) -> str:
 def _shown(output: dict[str, Any], file: Path, source: str) -> str:
     """Return what a cell printed or drew; notices on the error stream are left out."""
     if output["output_type"] == "stream":
-        return code("text", "".join(output["text"])) if output["name"] == "stdout" else ""
+        return printed_text("".join(output["text"])) if output["name"] == "stdout" else ""
     data = output["data"]
     if "image/png" not in data:
-        return code("text", "".join(data["text/plain"]))
-    _, mark, alternative = source.split("\n")[-1].partition("  # ")
-    if not mark:
-        raise ValueError(f"{file.stem}: the last line of a cell that draws needs a comment that describes it.")
+        return printed_text("".join(data["text/plain"]))
+    if not (comments := _COMMENT.findall(source)):
+        raise ValueError(
+            f"{file.stem}: a cell that draws needs a comment on a line of its own that describes the picture."
+        )
     file.write_bytes(base64.b64decode("".join(data["image/png"])))
-    return figure(f"drawn/{file.name}", alternative)
+    return figure(f"drawn/{file.name}", comments[-1])
+
+
+def _draws(cell: dict[str, Any]) -> bool:
+    return any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
 
 
 def _cells(file: Path) -> list[dict[str, Any]]:
     return list(json.loads(file.read_text(encoding="utf-8"))["cells"])
-
-
-def _title(cells: list[dict[str, Any]]) -> str:
-    """Return the heading of the first cell."""
-    return "".join(cells[0]["source"]).split("\n")[0].lstrip("# ")
