@@ -44,7 +44,7 @@ def page(cells: list[dict[str, Any]], name: str, drawn: Path) -> str:
 
     Args:
         cells: its cells, as in the file.
-        name: its name, with which the names of the pictures start. The last comment on a line of its own in a cell that
+        name: its name, with which the names of the pictures start. The last line of comment in a cell that
             draws is the text alternative of the picture.
         drawn: the folder for the pictures.
     """
@@ -69,9 +69,7 @@ def _shown(output: dict[str, Any], file: Path, source: str) -> str:
     if "image/png" not in data:
         return printed_text("".join(data["text/plain"]))
     if not (comments := _COMMENT.findall(source)):
-        raise ValueError(
-            f"{file.stem}: a cell that draws needs a comment on a line of its own that describes the picture."
-        )
+        raise ValueError(f"{file.stem}: a cell that draws needs a line of comment that describes the picture.")
     file.write_bytes(base64.b64decode("".join(data["image/png"])))
     return figure(f"drawn/{file.name}", comments[-1])
 
