@@ -11,8 +11,9 @@ from lightning_tricks.engine.run.trick import Trick
 class LRFactor(Trick, LRContributor):
     """A trick that contributes named factors to ``lr = base × factor × factor …``.
 
-    A subclass implements ``factors_at`` and, if it has lengths to measure, ``prepare``. The LR callbacks of a run
-    share one :class:`LRProduct`, which writes the rates.
+    A subclass implements ``factors_at`` and, if it has lengths to measure, ``prepare``; it sets ``follows_clock`` if
+    the factors follow from the time alone, as those of a schedule do. The LR callbacks of a run share one
+    :class:`LRProduct`, which writes the rates.
     """
 
     identity: ClassVar[tuple[str, ...]] = ("name",)
