@@ -67,7 +67,7 @@ def group_by_patterns(model: nn.Module, groups: Sequence[str | Sequence[str]]) -
     placed = {name for group in found for name in group.names}
     missed = [name for name, value in model.named_parameters() if value.requires_grad and name not in placed]
     if missed:
-        raise ValueError(f"`groups`: {_some(missed)} are in no group. {_describe_patterns(model, patterns)}")
+        raise ValueError(f"`groups`: {_list_first(missed)} are in no group. {_describe_patterns(model, patterns)}")
     return found
 
 
@@ -232,9 +232,9 @@ def _inside(path: str, other: str) -> bool:
 def _describe_patterns(model: nn.Module, patterns: Sequence[Sequence[str]]) -> str:
     given = " | ".join(", ".join(group) for group in patterns)
     names = [name for name, _ in model.named_parameters()]
-    return f"Patterns, from input to head: {given}. Parameters: {_some(names)}."
+    return f"Patterns, from input to head: {given}. Parameters: {_list_first(names)}."
 
 
-def _some(names: Sequence[str]) -> str:
+def _list_first(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

@@ -51,7 +51,7 @@ class RecordedJob:
             with ending:
                 result = self._call(config)
             record = replace(record, status="completed", result=_number(result))
-            if line := _standing(folder, record.result):
+            if line := _describe_standing(folder, record.result):
                 log.info(line)
             return result
         except Exception as error:
@@ -73,7 +73,7 @@ class RecordedJob:
             raise JobExitError(f"the job called sys.exit({end.code!r})") from end
 
 
-def _standing(folder: Path, result: float | None) -> str:
+def _describe_standing(folder: Path, result: float | None) -> str:
     """Return what a job returned or logged, and the best of its sweep so far; other jobs may have ended meanwhile."""
     config: Any = HydraConfig.get()
     if result is None:

@@ -181,7 +181,7 @@ class RunData:
         """
         words = {"running": "is still running", "failed": "failed"}
         length = f"{self.epochs} epoch{'s' * (self.epochs != 1)} ({self.steps} steps, {_duration(self.seconds)})"
-        text = f"{self.model} trained for {length} and {words.get(self.status, f'{self._was()}{self.status}')}"
+        text = f"{self.model} trained for {length} and {words.get(self.status, f'{self._past_tense()}{self.status}')}"
         text += f": {self.reason}" if self.reason else ""
         bests = [
             f"best {best.monitor} {best.score:.4g} (epoch {best.epoch}, step {best.step})"
@@ -190,7 +190,7 @@ class RunData:
         ]
         return f"{text.rstrip('.')}{'; ' * bool(bests)}{', '.join(bests)}."
 
-    def _was(self) -> str:
+    def _past_tense(self) -> str:
         return "was " if self.status in ("interrupted", "stopped") else ""
 
 

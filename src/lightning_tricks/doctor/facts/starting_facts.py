@@ -28,11 +28,16 @@ def starting_facts(evidence: Evidence) -> StartFact:
     guess = _loss_of_prior(evidence)
     number, guess_is = (guess, "the class frequencies") if guess is not None else _loss_of_constant(evidence)
     return StartFact(
-        trained, has_dropout or bool(called & DROPOUTS), number, guess_is, without, tuple(_hidden(evidence))
+        trained,
+        has_dropout or bool(called & DROPOUTS),
+        number,
+        guess_is,
+        without,
+        tuple(_activations_between_layers(evidence)),
     )
 
 
-def _hidden(evidence: Evidence) -> Iterator[str]:
+def _activations_between_layers(evidence: Evidence) -> Iterator[str]:
     """Yield the sigmoids and tanhs between layers."""
     if evidence.trace is not None:
         graph = evidence.graph

@@ -84,7 +84,7 @@ def apply_baseline(report: Report, entries: Iterable[Accepted], name: str) -> Re
     left = list(entries)
     places = {entry.where for entry in left}
     first = sorted(report.findings, key=lambda finding: finding.where not in places)
-    taken = [finding for finding in first if _take(finding, left)]
+    taken = [finding for finding in first if _take_entry_for(finding, left)]
     known = [finding for finding in report.findings if any(finding is other for other in taken)]
     new = [finding for finding in report.findings if not any(finding is other for other in taken)]
     for finding in new:  # a finding that is now more severe is new, and its entry is not stale
@@ -106,7 +106,7 @@ def renew_baseline(report: Report, entries: Iterable[Accepted]) -> list[Accepted
     return kept + [Accepted(each.fingerprint, each.code, each.name, each.severity, each.where) for each in found]
 
 
-def _take(finding: Finding, left: list[Accepted]) -> bool:
+def _take_entry_for(finding: Finding, left: list[Accepted]) -> bool:
     """Return whether an entry accepts a finding, preferring one of the same place, and remove it from the list."""
     fitting = [entry for entry in left if entry.covers(finding) and finding.code not in _NEVER]
     entry = min(fitting, key=lambda entry: entry.where != finding.where, default=None)

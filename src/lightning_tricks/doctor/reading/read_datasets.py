@@ -45,7 +45,7 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
         return f"the dataset, {type(dataset).__name__}, has no rows or no length"
     marks: list[Mark] | None = None
     try:
-        marks = read_marks(dataset, _even(count, _ROWS), "training")
+        marks = read_marks(dataset, _evenly_spaced(count, _ROWS), "training")
         facts = _facts_of_training_rows(marks, are_windows(dataset))
     except UnreadableRowsError as error:
         marks, facts = None, RowsFacts(0, reasons={"duplicates": str(error), "classes": str(error)})
@@ -87,7 +87,9 @@ def _overlap(train: Any, val_loader: Any, marks: list[Mark] | None, problem: str
     if marks is None:
         raise UnreadableRowsError(problem)
     known = {mark.inputs for mark in marks}
-    different = {mark.inputs for mark in read_marks(val, _even(len(val), _VAL_ROWS), "validation") if not mark.blank}
+    different = {
+        mark.inputs for mark in read_marks(val, _evenly_spaced(len(val), _VAL_ROWS), "validation") if not mark.blank
+    }
     found = len(different & known)
     share = found / len(different) if different else 0.0
     return min(1.0, share * len(train) / len(marks)), found, "rows"  # unread rows: the same share
@@ -115,7 +117,7 @@ def _length(dataset: Any) -> int:
         return 0
 
 
-def _even(count: int, limit: int) -> range:
+def _evenly_spaced(count: int, limit: int) -> range:
     return range(0, count, -(-count // limit))
 
 

@@ -121,17 +121,17 @@ def _trained_parts(model: nn.Module, trunk: str) -> Iterator[tuple[str, str]]:
     norms = [(path, module) for path, module in model.named_modules() if _is_norm(module)]
     matrices = [(path, module.weight) for path, module in _weighted(model)]
     parts: dict[str, list[bool]] = {}
-    for path, weight in _some(matrices):
+    for path, weight in _evenly_spaced(matrices):
         if (verdict := looks_trained(weight)) is not None:
             parts.setdefault(_part(path, trunk), []).append(verdict)
-    for path, norm in _some(norms):
+    for path, norm in _evenly_spaced(norms):
         parts.setdefault(_part(path, trunk), []).append(_is_trained_norm(norm))
     for part, verdicts in parts.items():
         if sum(verdicts) > len(verdicts) / 2:
             yield part, f"{sum(verdicts)} of {len(verdicts)} checked layers have weights that no initializer draws"
 
 
-def _some(found: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+def _evenly_spaced(found: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Return at most forty of them, evenly spaced, because deep networks are repetitive."""
     return found[:: -(-len(found) // 40) or 1]
 

@@ -32,7 +32,13 @@ def simulate_schedule(scheduler: Any, calls: int | None, calls_per_epoch: int) -
     end = calls or calls_per_epoch
     if not end or not hasattr(scheduler, "last_epoch") or "Plateau" in type(scheduler).__name__:
         return None
-    wanted = sorted({*_even(end), *_even(min(end, calls_per_epoch or end)), *(_even(4 * end) if calls else ())})
+    wanted = sorted(
+        {
+            *_evenly_spaced(end),
+            *_evenly_spaced(min(end, calls_per_epoch or end)),
+            *(_evenly_spaced(4 * end) if calls else ()),
+        }
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -70,7 +76,7 @@ def _shared(scheduler: Any) -> dict[int, Any]:
     return {id(value): value for value in [*kept, optimizer.state]}
 
 
-def _even(end: int) -> Iterable[int]:
+def _evenly_spaced(end: int) -> Iterable[int]:
     return (end * i // _POINTS for i in range(_POINTS + 1))
 
 

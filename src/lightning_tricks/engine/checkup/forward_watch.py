@@ -176,24 +176,24 @@ class _ForwardPass(TorchFunctionMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         if type(result) is Tensor and result.requires_grad:
-            self._attempt(lambda: self._see(func, args, kwargs, result))
+            self._attempt(lambda: self._record_call(func, args, kwargs, result))
         return result
 
     @torch.no_grad()
-    def _see(self, function: Any, args: Any, kwargs: Any, result: Tensor) -> None:
+    def _record_call(self, function: Any, args: Any, kwargs: Any, result: Tensor) -> None:
         op = name_of(function)
         if op.startswith("conv"):
             self._unit_dim = 1
         elif op in WEIGHTS:
             self._unit_dim = -1
         elif op in ("relu", "relu6", "sigmoid", "tanh"):
-            self._see_activation(op, result.detach())
+            self._record_activation(op, result.detach())
         elif op == "add" and result.dim() == 0:
-            self._see_sum(args, result)
+            self._record_sum(args, result)
         elif op in ("cross_entropy", "nll_loss"):
-            self._see_classes(dict(zip(argument_names(function, op), args, strict=False)) | kwargs)
+            self._record_classes(dict(zip(argument_names(function, op), args, strict=False)) | kwargs)
 
-    def _see_activation(self, op: str, values: Tensor) -> None:
+    def _record_activation(self, op: str, values: Tensor) -> None:
         if values.dim() < 2 or not values.numel() or len(self.masks) >= _MAX_ACTIVATIONS or not _has_memory(values):
             return
         others = [dim for dim in range(values.dim()) if dim != self._unit_dim % values.dim()]
@@ -206,7 +206,7 @@ class _ForwardPass(TorchFunctionMode):
         call = sum(key[:2] == (op, path) for key in self.masks)
         self.masks[op, path, call] = (mask, len(values))
 
-    def _see_sum(self, args: Any, result: Tensor) -> None:
+    def _record_sum(self, args: Any, result: Tensor) -> None:
         """Record the terms of a scalar sum."""
         terms: list[Tensor] = []
         for side in args[:2]:
@@ -225,7 +225,7 @@ class _ForwardPass(TorchFunctionMode):
         terms = sums.get(node, [])
         return torch.stack([term.to(terms[0].device) for term in terms]) if terms else torch.zeros(0)
 
-    def _see_classes(self, given: dict[str, Any]) -> None:
+    def _record_classes(self, given: dict[str, Any]) -> None:
         """Count the classes of a plain cross entropy with one class per row."""
         logits, target = given.get("input"), given.get("target")
         if not isinstance(logits, Tensor) or not isinstance(target, Tensor) or given.get("weight") is not None:

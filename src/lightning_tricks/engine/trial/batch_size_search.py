@@ -92,12 +92,12 @@ class BatchSizeSearch:
             if is_full:
                 trials.append(BatchSizeTrial(size, lr_of(size), "not tried", detail="a smaller size ran out of memory"))
             else:
-                trials.append(self._try(SizeTrial(self, size, lr_of(size))))
+                trials.append(self._run_trial(SizeTrial(self, size, lr_of(size))))
             is_full = is_full or trials[-1].state == "out of memory"
             show(done + 1)
         return trials
 
-    def _try(self, trial: SizeTrial) -> BatchSizeTrial:
+    def _run_trial(self, trial: SizeTrial) -> BatchSizeTrial:
         outcome = self._agreed(trial.look_ahead()) if self.run.trainer.world_size > 1 else Outcome()
         for part in (trial.warm_up, trial.train):
             if outcome.state == "completed":
