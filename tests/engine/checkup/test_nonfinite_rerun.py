@@ -3,12 +3,16 @@
 import contextlib
 import copy
 import logging
+from datetime import timedelta
+from pathlib import Path
 
 import lightning.pytorch as L
 import pytest
 import torch
 import torch.nn.functional as F
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.strategies import DDPStrategy
+from ranks import SaveRank, load_ranks
 from tiny import same, trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -111,3 +115,24 @@ def test_a_callback_of_lightnings_that_follows_the_test_set_is_reported(callback
         runner.fit(Rooted(), rows(1.0))
     assert doctor.report is not None
     assert [finding.code for finding in doctor.report.errors] == ["DAT013"]
+
+
+class Gathered(Rooted):
+    """Every step gathers the outputs of both processes; a row that only the second one has makes its loss NaN."""
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        assert len(self.all_gather(self.net(batch[0]))) == 2 or torch.distributed.get_world_size() == 1
+        return super().training_step(batch, index)
+
+
+def test_the_module_is_named_on_both_of_two_processes_whichever_made_the_nan(tmp_path: Path) -> None:
+    doctor = Doctor(select=["RUN003"])
+    report = SaveRank(tmp_path, lambda trainer, module: str(doctor.report.findings[0]), hook="on_fit_end")
+    strategy = DDPStrategy(process_group_backend="gloo", start_method="fork", timeout=timedelta(seconds=60))
+    loader = rows(1.0)
+    loader.dataset.tensors[0][41] = -1.0  # without shuffling, the second process has the odd rows
+    runner = trainer(report, doctor, max_epochs=1, devices=2, strategy=strategy, log_every_n_steps=2)
+    runner.fit(Gathered(), DataLoader(loader.dataset, 4))
+    first, second = load_ranks(tmp_path)
+    assert first == second
+    assert "NaN or infinite at step 6 on rank 1: `sqrt` produced the first NaN value" in first

@@ -57,9 +57,11 @@ class NumericFacts:
         backward: the operation in the backward pass of a finite loss.
         parameters: the parameters whose gradients are not finite at a finite loss.
         step: the Trainer's step number, for a step during a run.
+        rank: the process that ran the step, if there are several.
     """
 
     forward: FaultyOperation | None = None
     backward: FaultyOperation | None = None
     parameters: tuple[str, ...] = ()
     step: int | None = None
+    rank: int | None = None

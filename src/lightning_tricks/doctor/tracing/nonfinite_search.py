@@ -30,10 +30,14 @@ def is_suspect(step: StepFacts | None, error: ErrorFact | None) -> bool:
     return (step.loss is not None and not math.isfinite(step.loss)) or any(each.nonfinite for each in step.gradients)
 
 
-def search_nonfinite(setup: StepSetup) -> NumericFacts:
+def search_nonfinite(setup: StepSetup, *, backward: bool = True) -> NumericFacts:
     """Run the step again and return where the first non-finite value was produced; the caller restores the model.
 
     The pass keeps and reads all of its tensors, which takes several times as long as the step.
+
+    Args:
+        setup: the model and its batch.
+        backward: whether to run the backward pass of a finite loss as well.
     """
     setup.restore()
     model = setup.model
@@ -56,7 +60,7 @@ def search_nonfinite(setup: StepSetup) -> NumericFacts:
                 loss = _sum(returned)
         is_finite = loss is not None and bool(torch.isfinite(loss.detach()).all())
         is_manual = getattr(model, "automatic_optimization", True) is False
-        if loss is not None and is_finite and loss.requires_grad and not is_manual:
+        if backward and loss is not None and is_finite and loss.requires_grad and not is_manual:
             loss.float().mean().backward()  # type: ignore[no-untyped-call]
     except Exception:  # the model's own exception, which the trace has already reported
         return NumericFacts(watch.first_forward(None))

@@ -78,7 +78,7 @@ def _act_while_others_wait(
     try:
         if not trainer.is_global_zero:
             return None
-        with _only_member_of(alone):
+        with only_member_of(alone):
             return act()
     finally:
         trainer.strategy.barrier("doctor")
@@ -159,7 +159,7 @@ def _unchanged(batch: Any, *_: Any) -> Any:
 
 
 @contextmanager
-def _only_member_of(group: Any) -> Iterator[None]:
+def only_member_of(group: Any) -> Iterator[None]:
     """Make a group the default of collective calls, so that a step gathers only from itself."""
     everyone = default_process_group()
     set_default_process_group(group)

@@ -1,11 +1,13 @@
 """Nonfinite rerun: if a step of a run becomes NaN, run it again before the optimizer step, and name the operation."""
 
 import cmath
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
@@ -16,22 +18,26 @@ from lightning_tricks.doctor.tracing.single_process import single_process
 from lightning_tricks.doctor.tracing.trace_step import StepSetup
 from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 from lightning_tricks.doctor.tracing.without_compile import without_compile
-from lightning_tricks.engine.checkup.examination import why_not_traced
+from lightning_tricks.engine.checkup.examination import only_member_of, why_not_traced
+from lightning_tricks.engine.run.ranks import gather_objects
 from lightning_tricks.engine.run.run import run_of
 
 
 class NonfiniteRerun:
     """Watch the loss and one gradient of every batch, and examine the first non-finite one again.
 
-    Only on a CPU, where reading a number requires no synchronization, and under automatic optimization in one process.
-    The weights are still those with which the batch was run.
+    Only on a CPU, where reading a number requires no synchronization, and under automatic optimization. The weights are
+    still those with which the batch was run. Of several processes, only those whose own loss is not finite run their
+    batch again, without a backward pass, which would use the hooks of the strategy's wrapper.
 
     Attributes:
         is_over: whether no further batch is watched.
+        found: what one of several processes has found.
     """
 
     def __init__(self) -> None:
         self.is_over = False
+        self.found: NumericFacts | None = None
         self._loss: Tensor | None = None
         self._probes: list[nn.Parameter] = []
 
@@ -48,25 +54,38 @@ class NonfiniteRerun:
             self._loss = loss
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> NumericFacts | None:
-        """Run the batch again if its loss or gradients are not finite, and return what is found."""
+        """Run the batch again if its loss or gradients are not finite, and return what is found.
+
+        One of several processes keeps it instead, until :func:`join_found`, so that all have the same facts.
+        """
         loss, self._loss = self._loss, None
-        if loss is None or _is_finite(loss, self._probes):
+        # the gradients of several processes have been averaged, so that they are NaN on all of them
+        if loss is None or _is_finite(loss, self._probes if trainer.world_size == 1 else ()):
             return None
         self.is_over = True
         run = run_of(trainer)
-        if run is None:
+        found = _rerun(trainer, pl_module, run.batch) if run is not None else NumericFacts()
+        if not found.forward and not found.parameters:
             return None
-        found = _rerun(trainer, pl_module, run.batch)
-        return replace(found, step=trainer.global_step + 1) if found.forward or found.parameters else None
+        found = replace(found, step=trainer.global_step + 1)
+        if trainer.world_size == 1:
+            return found
+        self.found = replace(found, rank=trainer.global_rank)
+        return None
 
     def release(self) -> None:
         """Release the loss and the parameters."""
         self._loss, self._probes = None, []
 
 
+def join_found(trainer: Trainer, watch: NonfiniteRerun) -> NumericFacts | None:
+    """Return what was found at the earliest step on any of several processes; each of them must call this."""
+    everyone: list[NumericFacts | None] = gather_objects(watch.found) if trainer.world_size > 1 else []
+    return min(filter(None, everyone), key=lambda found: found.step or 0, default=None)
+
+
 def _can_rerun(trainer: Trainer, pl_module: LightningModule) -> bool:
-    is_on_cpu = pl_module.device.type == "cpu" and trainer.world_size == 1
-    return is_on_cpu and pl_module.automatic_optimization and not why_not_traced(trainer, pl_module)
+    return pl_module.device.type == "cpu" and pl_module.automatic_optimization and not why_not_traced(trainer, pl_module)
 
 
 def _small_early_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -99,7 +118,21 @@ def _rerun(trainer: Trainer, pl_module: LightningModule, batch: Any) -> NumericF
     context = trainer.precision_plugin.forward_context
     setup = StepSetup(pl_module, batch, trainer.optimizers, (), TrainerStandIn(trainer), restore, context)
     try:
-        with without_compile(), single_process(), torch.inference_mode(False):
-            return search_nonfinite(setup)
+        with _alone(trainer), without_compile(), single_process(), torch.inference_mode(False):
+            return search_nonfinite(setup, backward=trainer.world_size == 1)
     finally:
         restore()
+
+
+@contextmanager
+def _alone(trainer: Trainer) -> Iterator[None]:
+    """While entered, collective calls of this process wait for no other one."""
+    if trainer.world_size == 1 or not (dist.is_available() and dist.is_initialized()):
+        yield
+        return
+    group = dist.new_group([dist.get_rank()], use_local_synchronization=True)
+    try:
+        with only_member_of(group):
+            yield
+    finally:
+        dist.destroy_process_group(group)

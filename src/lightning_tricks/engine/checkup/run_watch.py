@@ -25,7 +25,7 @@ from lightning_tricks.engine.checkup.clip_settings import read_clip_settings
 from lightning_tricks.engine.checkup.forward_watch import ForwardMeasurement, ForwardWatch
 from lightning_tricks.engine.checkup.host_copy import to_host
 from lightning_tricks.engine.checkup.loss_watch import KeptLosses, LossWatch, join_losses
-from lightning_tricks.engine.checkup.nonfinite_rerun import NonfiniteRerun
+from lightning_tricks.engine.checkup.nonfinite_rerun import NonfiniteRerun, join_found
 from lightning_tricks.engine.checkup.step_watch import StepWatch, highest_rate, join_steps
 from lightning_tricks.engine.checkup.unchanged_params_watch import UnchangedParamsWatch, join_unchanged
 from lightning_tricks.engine.checkup.validation_facts import modules_in_training_mode, validation_loss
@@ -197,7 +197,7 @@ class RunWatch:
         total, count = self._since_evaluation
         self._since_evaluation = (total + math.fsum(finite), count + len(finite))
         if bad is not None and facts.first_bad_step is None:
-            facts = replace(facts, first_bad_step=bad)
+            facts = replace(facts, first_bad_step=bad, numerics=facts.numerics or join_found(trainer, self._numbers))
         if losses and len(trainer.optimizers) == 1:
             facts = replace(facts, losses=observe_losses(facts.losses, finite, highest_rate(trainer.optimizers[0])))
         for step in join_steps(trainer, looks, max(losses, default=math.nan)):

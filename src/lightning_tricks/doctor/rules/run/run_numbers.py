@@ -13,9 +13,9 @@ def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
     """A loss that is NaN or infinite during training.
 
     What it looks at:  the loss of every step, read every ``log_every_n_steps`` steps and at the end of an epoch. On a
-                       CPU in a single process, the first step whose loss or gradients are not finite is run again
-                       before the optimizer step, which names the first module and operation with a result that is not
-                       finite. Elsewhere this would need a wait for the device or for the other processes in each step.
+                       CPU, the first step whose loss or gradients are not finite is run again before the optimizer
+                       step, which names the first module and operation with a result that is not finite; of several
+                       processes, by the one whose loss it is. On other devices this would need a wait in each step.
     Why it matters:    its gradients are NaN, and so are all weights after one step with them.
     Try:               a smaller learning rate; ``tricks=[gradient_clipping]``, which skips such steps;
                        ``Trainer(detect_anomaly=True)`` names the operation.
@@ -23,11 +23,13 @@ def nan_or_inf(evidence: Evidence) -> Iterator[Symptom]:
     References:        Wardat et al., DeepLocalize, 2021.
     """
     if evidence.run is not None and evidence.run.first_bad_step is not None:
-        message = f"NaN or infinite at step {evidence.run.first_bad_step}"
+        numerics = evidence.run.numerics
+        rank = f" on rank {numerics.rank}" if numerics is not None and numerics.rank is not None else ""
+        message = f"NaN or infinite at step {evidence.run.first_bad_step}{rank}"
         remedy = "tricks=[gradient_clipping], which skips such steps, or a smaller learning rate"
-        fault = evidence.run.numerics.forward or evidence.run.numerics.backward if evidence.run.numerics else None
+        fault = numerics.forward or numerics.backward if numerics is not None else None
         if fault is not None:
-            source = "" if evidence.run.numerics and evidence.run.numerics.forward else "the backward pass of "
+            source = "" if numerics is not None and numerics.forward else "the backward pass of "
             module = f" in `{fault.module}`" if fault.module else ""
             message = f"{message}: {source}`{fault.op}`{module} produced the first {fault.result} value"
             remedy = remedy_for(fault)
