@@ -53,6 +53,13 @@ class Graph:
                 (waiting if self[user].op in through else found).append(user)
         return sorted(found)
 
+    def terms(self, index: int) -> list[int]:
+        """Return the single numbers that are added to form a result; the operation itself if it is no such sum."""
+        operation = self[index]
+        if operation.op in ("add", "sub") and operation.shape == () and operation.inputs:
+            return [term for each in operation.inputs for term in self.terms(each)]
+        return [index]
+
     def before(self, *indices: int, stops: Collection[int] = ()) -> set[int]:
         """Return all operations that these depend on, along paths that end at given operations."""
         return self._closure(indices, lambda index: () if index in stops else self[index].inputs)

@@ -163,6 +163,15 @@ class MaskFact:
 
 
 @dataclass(frozen=True)
+class TermFact:
+    """A term of the loss: the operation that produced it, and its gradient's norm for the weights of a shared layer."""
+
+    operation: int
+    layer: str
+    gradient: float
+
+
+@dataclass(frozen=True)
 class TraceFacts:
     """One pass in training mode.
 
@@ -175,6 +184,7 @@ class TraceFacts:
         batchnorms: batch norms that updated their statistics.
         arrivals: the values of the batch that reach weights.
         masks: the masks of attention over padded sequences.
+        terms: the terms of the loss that depend on the batch, if there are several.
     """
 
     entry: str
@@ -185,3 +195,4 @@ class TraceFacts:
     batchnorms: tuple[BatchNormFact, ...] = ()
     arrivals: tuple[ArrivalFact, ...] = ()
     masks: tuple[MaskFact, ...] = ()
+    terms: tuple[TermFact, ...] = ()

@@ -52,6 +52,7 @@ class Recorder:
         channel_variances: variances of the input of each batch norm, after the first random number.
         arrivals: values of the batch that reach weights, by the operation that produced them.
         targets: the targets of the losses.
+        scalars: copies of the results that are one number with a gradient, by their operation.
         masks: the masks of attention over padded sequences.
 
     Example:
@@ -77,6 +78,7 @@ class Recorder:
         self.channel_variances: dict[int, Tensor] = {}
         self.arrivals: dict[int, ArrivalFact] = {}
         self.targets: list[Tensor] = []
+        self.scalars: dict[int, Tensor] = {}
         self.masks = MaskWatch(tensor for kind, _, tensor in self._leaves.values() if kind == "batch")
         self._raw: set[int] = set()  # computed from the batch alone
         self._learned: set[int] = set()  # also computed from parameters
@@ -187,6 +189,8 @@ class Recorder:
             index = self._append(operation)
         else:
             index, self.operations[announced] = announced, operation
+        if first.requires_grad and first.dim() == 0:
+            self.scalars[index] = first.clone()  # later, the step may add to it in place
         storages = {storage_of(tensor) for _, tensor in given}
         for output in outputs:
             if not any(output is each for each in written):

@@ -13,9 +13,10 @@ from lightning_tricks.doctor.facts.evidence import ErrorFact, GradientFact, Step
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.own_failures import OwnFailures
 from lightning_tricks.doctor.facts.provenance import find_arrivals
-from lightning_tricks.doctor.facts.trace_facts import BatchNormFact, TraceFacts
+from lightning_tricks.doctor.facts.trace_facts import BatchNormFact, TermFact, TraceFacts
 from lightning_tricks.doctor.reading.containers import tensors_in, walk_batch
 from lightning_tricks.doctor.tracing.interventions import WithoutDropout
+from lightning_tricks.doctor.tracing.loss_terms import measure_terms
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.one_pass import Entry, describe_error, find_entry, find_loss, has_training_step
 from lightning_tricks.doctor.tracing.recorder import Recorder
@@ -111,6 +112,7 @@ class _Pass:
         self._recorder = Recorder(_leaves(setup.model, setup.batch), self._stack)
         self._step = Step(setup.optimizers, setup.schedulers, self._read_gradients, self._recorder.paused)
         self._phase = ""
+        self._terms: tuple[TermFact, ...] = ()
 
     def run(self, technique: str | None) -> Traced:
         setup = self._setup
@@ -151,6 +153,8 @@ class _Pass:
         root = loss if loss is not None else _sum(returned)
         self._phase = "the backward pass"
         leads_back = root is not None and root.requires_grad
+        if loss is not None and leads_back and not manual:
+            self._failures.attempt("measure the terms of the loss", lambda: self._measure_terms(loss), None)
         if root is not None and leads_back and not manual:
             (root if root.dim() == 0 else root.float().mean()).backward()  # type: ignore[no-untyped-call]
         self._read_gradients()
@@ -163,6 +167,13 @@ class _Pass:
             logged=dict(self._step.logged),
             stepped=tuple(sorted(self._step.stepped)),
         )
+
+    def _measure_terms(self, loss: Tensor) -> None:
+        found = self._recorder.find(loss)
+        trace = TraceFacts("", "", tuple(self._recorder.operations), (), None)
+        if found and trace.operations[found[0]].op in ("add", "sub"):
+            parameters = dict(self._setup.model.named_parameters())
+            self._terms = measure_terms(Graph(trace), found[0], self._recorder.scalars, parameters)
 
     @property
     def _is_manual(self) -> bool:
@@ -209,6 +220,7 @@ class _Pass:
             loss=found_loss[0] if found_loss else None,
             arrivals=tuple(recorder.arrivals.values()),
             masks=tuple(recorder.masks.facts),
+            terms=self._terms,
         )
         return replace(trace, batchnorms=self._batchnorms(trace))
 

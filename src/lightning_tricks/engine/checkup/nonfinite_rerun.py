@@ -85,7 +85,9 @@ def join_found(trainer: Trainer, watch: NonfiniteRerun) -> NumericFacts | None:
 
 
 def _can_rerun(trainer: Trainer, pl_module: LightningModule) -> bool:
-    return pl_module.device.type == "cpu" and pl_module.automatic_optimization and not why_not_traced(trainer, pl_module)
+    return (
+        pl_module.device.type == "cpu" and pl_module.automatic_optimization and not why_not_traced(trainer, pl_module)
+    )
 
 
 def _small_early_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -54,16 +54,6 @@ def summed_and_divided() -> dict:
     return {"model": net(loss, 3), "batch": classes()}
 
 
-@sick("LOS009", "more than a factor of 100", severity="info")
-def far_apart() -> dict:
-    return {"model": net(lambda out, y: F.mse_loss(out, y) + 1e4 * out.abs().mean()), "batch": numbers()}
-
-
-@healthy("LOS009")
-def near_each_other() -> dict:
-    return {"model": net(lambda out, y: F.mse_loss(out, y) + 0.5 * out.abs().mean()), "batch": numbers()}
-
-
 @sick("LOS010", "does not require a gradient", severity="error")
 def detached_loss() -> dict:
     return {"model": net(lambda out, y: F.mse_loss(out.detach(), y)), "batch": numbers()}
@@ -112,25 +102,3 @@ def several_labels_in_a_cross_entropy() -> dict:
 def one_hot_labels_in_a_cross_entropy() -> dict:
     x, y = classes()
     return {"model": net(F.cross_entropy, 3), "batch": (x, F.one_hot(y, 3).float())}
-
-
-class Penalized(Step):
-    """A cross entropy and a penalty of the weights."""
-
-    def __init__(self, factor: float) -> None:
-        super().__init__(nn.Linear(8, 3))
-        self.factor = factor
-
-    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
-        penalty = sum(parameter.square().sum() for parameter in self.parameters())
-        return super().training_step(batch, batch_idx) + self.factor * penalty
-
-
-@sick("LOS009", "terms without the batch", severity="warning")
-def a_penalty_that_exceeds_the_loss() -> dict:
-    return {"model": Penalized(100.0), "batch": classes()}
-
-
-@healthy("LOS009")
-def a_small_penalty() -> dict:
-    return {"model": Penalized(0.1), "batch": classes()}

@@ -10,7 +10,7 @@ from lightning_tricks.doctor.facts.optimizer_facts import OptimizerFact
 from lightning_tricks.doctor.facts.trace_facts import Operation
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.los.loss_inputs import compared, place_of
-from lightning_tricks.doctor.rules.rule import NotChecked, Symptom, rule
+from lightning_tricks.doctor.rules.rule import Symptom, rule
 
 _ELEMENTWISE = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "binary_cross_entropy", "kl_div")
 _DISTANCES = frozenset(("pow", "square", "abs"))
@@ -86,79 +86,6 @@ def loss_sum_reduction(evidence: Evidence, *, lr: float = 1e-3) -> Iterator[Symp
 def _is_fast(optimizer: OptimizerFact, lr: float) -> bool:
     rates = (group.settings.get("lr") for group in optimizer.groups)
     return "SGD" in optimizer.bases and any(isinstance(rate, (int, float)) and rate >= lr for rate in rates)
-
-
-def term_scale_in_run(
-    evidence: Evidence, *, ratio: float = 100.0, penalty: float = 20.0
-) -> Iterator[Symptom | NotChecked]:
-    """Yield a term of the loss that has grown far beyond another one; one that shrinks has been learned."""
-    forward = evidence.run.forward if evidence.run is not None else None
-    pairs = list(zip(forward.terms, forward.first_terms, strict=True)) if forward is not None else []
-    known = [(now, first) for now, first in pairs if now > 0 and math.isfinite(now)]
-    if forward is None or len(known) < 2:
-        yield NotChecked("no sum of terms was seen during training")
-        return
-    (largest, at_first), smallest = max(known), min(known)[0]
-    if largest > ratio * smallest and largest > 2 * at_first:
-        message = (
-            f"around step {forward.step}, terms of {smallest:.3g} and {largest:.3g} are added: they differ by more "
-            f"than a factor of {ratio:g}; the larger one was {at_first:.3g} at first"
-        )
-        yield Symptom("loss", message, "a weight for each term (lightning_tricks.LossBalancer)")
-
-
-@rule("LOS009", "info", kind="batch", needs=("trace",), in_run=term_scale_in_run)
-def auxiliary_loss_scale(evidence: Evidence, *, ratio: float = 100.0, penalty: float = 20.0) -> Iterator[Symptom]:
-    """Loss terms of very different size.
-
-    What it looks at:  the scalars that are added to form the loss: in the first batch, and during training in three
-                       measured batches (one in ``log_every_n_steps``), if the larger one has grown. A term that does
-                       not depend on the batch, such as a weight penalty, and exceeds all others together is a warning.
-    Why it matters:    the smaller term has almost no effect, or the larger term dominates: a penalty that does draws
-                       the weights to zero.
-    Options:           ``ratio``: the largest ratio between the largest and the smallest term; ``penalty``: the largest
-                       ratio between the terms without the batch and the rest.
-    Try:               ``lightning_tricks.LossBalancer``, or weights of your own: initial values within a factor of ten.
-    False alarms:      terms that are near zero at the start by design, such as a KL term with a warm-up: hence info.
-                       Values are compared, not gradients: a large term may have a small gradient.
-    References:        Kendall et al., Multi-Task Learning Using Uncertainty, 2018.
-    """
-    graph = evidence.graph
-    if graph.trace.loss is None:
-        return
-    places = _terms(graph, graph.trace.loss)
-    free, rest = _sizes_without_and_with_the_batch(graph, places)
-    if rest and free > penalty * rest:
-        message = f"terms without the batch, such as a penalty, are {free:.3g}; the rest of the loss is {rest:.3g}"
-        yield Symptom("loss", message, "a smaller weight for the penalty, or weight_decay", "warning")
-        return
-    terms = [graph[index] for index in places]
-    sizes = [abs(term.statistics.mean) for term in terms if term.statistics is not None and term.requires_grad]
-    sizes = [size for size in sizes if size > 0 and math.isfinite(size)]
-    if len(sizes) > 1 and max(sizes) > ratio * min(sizes):
-        message = (
-            f"terms of {min(sizes):.3g} and {max(sizes):.3g} are added: they differ by more than a factor of {ratio:g}"
-        )
-        yield Symptom("loss", message, "a weight for each term (lightning_tricks.LossBalancer)")
-
-
-def _sizes_without_and_with_the_batch(graph: Graph, places: list[int]) -> tuple[float, float]:
-    """Return the sums of the sizes of the terms that depend on parameters alone, and of those that need the batch."""
-    sums = {True: 0.0, False: 0.0}
-    for place in places:
-        term = graph[place]
-        if term.statistics is None or not term.requires_grad or not math.isfinite(term.statistics.mean):
-            continue
-        needs_batch = any(graph[each].op == "batch" for each in graph.before(place))
-        sums[needs_batch] += abs(term.statistics.mean)
-    return sums[False], sums[True]
-
-
-def _terms(graph: Graph, index: int) -> list[int]:
-    operation = graph[index]
-    if operation.op in ("add", "sub") and operation.shape == () and operation.inputs:
-        return [term for each in operation.inputs for term in _terms(graph, each)]
-    return [index]
 
 
 @rule("LOS010", "error", kind="batch", needs=("step",), explains=("BEH006", "BEH008"))
