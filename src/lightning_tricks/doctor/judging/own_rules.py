@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -61,7 +61,7 @@ def load_own_rules(folder: Path | None = None) -> OwnRules:
 
 
 def _from_entry_points(notes: list[str]) -> Iterator[tuple[str, Iterable[Any]]]:
-    for point in entry_points(group=GROUP):
+    for point in _entry_points(tuple(sys.path)):
         try:
             loaded = point.load()
         except Exception as error:  # the code of another package may raise any exception
@@ -70,6 +70,12 @@ def _from_entry_points(notes: list[str]) -> Iterator[tuple[str, Iterable[Any]]]:
             )
         else:
             yield point.value, vars(loaded).values() if isinstance(loaded, ModuleType) else [loaded]
+
+
+@lru_cache(maxsize=8)
+def _entry_points(path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return the entry points of the packages on a path, of which each has to be read."""
+    return tuple(entry_points(group=GROUP))
 
 
 def _from_folder(folder: Path | None, notes: list[str]) -> Iterator[tuple[str, Iterable[Any]]]:

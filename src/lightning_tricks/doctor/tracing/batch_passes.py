@@ -9,9 +9,10 @@ from lightning_tricks.doctor.facts.evidence import BatchFacts, BehaviourFacts, O
 from lightning_tricks.doctor.facts.influence_facts import HeldGraph, InfluenceFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.reading.read_data import read_batch
+from lightning_tricks.doctor.tracing.calibrate_norms import batch_statistics, set_statistics_
 from lightning_tricks.doctor.tracing.eval_passes import observe_behaviour
 from lightning_tricks.doctor.tracing.held_graphs import find_held_graphs
-from lightning_tricks.doctor.tracing.input_influence import measure_influence
+from lightning_tricks.doctor.tracing.input_influence import InfluencePart, measure_influence, part_with_influence
 from lightning_tricks.doctor.tracing.nonfinite_search import is_suspect, search_nonfinite
 from lightning_tricks.doctor.tracing.obtain_batch import bring_to_model
 from lightning_tricks.doctor.tracing.one_pass import describe_error, find_entry
@@ -36,6 +37,7 @@ class BatchPasses:
         numerics: where the first non-finite value was produced.
         influence: which inputs the output depends on, or why this could not be measured.
         held: graphs that the model keeps between steps.
+        part: the part of the model that runs in eval mode, if its inputs are to be changed.
     """
 
     traced: Traced
@@ -45,6 +47,7 @@ class BatchPasses:
     numerics: NumericFacts | None = None
     influence: InfluenceFacts | str | None = None
     held: tuple[HeldGraph, ...] = ()
+    part: InfluencePart | None = None
 
 
 def run_passes(setup: StepSetup, partial: PartialEvidence, *, datamodule: Any, overfit: bool) -> BatchPasses:
@@ -78,10 +81,12 @@ def _run_steps(setup: StepSetup, passes: BatchPasses, partial: PartialEvidence, 
         traced = passes.traced = trace_step(setup, partial.failures)
         if traced.step is None:
             return
+        statistics = partial.attempt("behaviour", lambda: batch_statistics(setup.model))
         find_held = lambda: find_held_graphs(setup.model, setup.batch, setup.context)  # noqa: E731
         passes.held = partial.attempt("held graphs", find_held) or ()
         passes.traced = replace(traced, step=with_gradients_of_other_seeds(setup, traced.step))
-        setup.restore()  # eval passes need norms that have seen no batch
+        setup.restore()
+        set_statistics_(setup.model, statistics or {})  # eval passes need norms that have seen a batch
         stand_in_(setup.model, Step(setup.optimizers, setup.schedulers), setup.trainer)
         with setup.context():
             passes.behaviour = partial.attempt("behaviour", lambda: _observe(setup, passes))
@@ -96,17 +101,18 @@ def _search_nonfinite(setup: StepSetup, traced: Traced) -> NumericFacts:
 
 
 def _find_influence(setup: StepSetup, passes: BatchPasses) -> InfluenceFacts | str:
-    facts, behaviour = passes.batch, passes.behaviour
-    if behaviour is None or facts is None or behaviour.repeat_change is None or behaviour.always_on:
+    part, behaviour = passes.part, passes.behaviour
+    if behaviour is None or behaviour.repeat_change is None or behaviour.always_on:
         return "the model cannot be run in eval mode, or draws random numbers there"
+    if part is None:
+        return "fewer than four samples, or a step that calls no module"
     with without_compile(), single_process(), torch.inference_mode(False), setup.context():
         try:
             return measure_influence(
                 setup.model,
-                passes.traced.calls,
-                setup.batch,
-                facts.size,
+                part,
                 behaviour.module,
+                setup.batch,
                 targets=passes.traced.targets,
                 is_deterministic=behaviour.repeat_change == 0 and not behaviour.random,
             )
@@ -116,8 +122,9 @@ def _find_influence(setup: StepSetup, passes: BatchPasses) -> InfluenceFacts | s
 
 def _observe(setup: StepSetup, passes: BatchPasses) -> BehaviourFacts:
     size = passes.batch.size if passes.batch is not None else None
+    passes.part = part_with_influence(setup.model, passes.traced.calls, size)
     try:
-        return observe_behaviour(setup.model, passes.traced.calls, size)
+        return observe_behaviour(setup.model, passes.traced.calls, size, passes.part)
     except Exception as error:  # eval mode may require more than training does
         return BehaviourFacts(reason=f"a pass in eval mode raised {type(error).__name__}: {error}")
 

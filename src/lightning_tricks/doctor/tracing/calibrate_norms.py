@@ -4,9 +4,10 @@ The statistics of a new batch norm, mean 0 and variance 1, are not those of its 
 batch may vanish in eval mode although it does not in training.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -46,6 +47,40 @@ def calibrate_norms_(model: nn.Module, run: Callable[[], Any]) -> list[str]:
         for norm, momentum, _, _ in before:
             norm.eval().momentum = momentum
     return list(norms)
+
+
+def batch_statistics(model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the mean and variance over the batch of each batch norm whose first statistics are those of one step.
+
+    Args:
+        model: after one step; what its running statistics were before is for the caller to know.
+
+    Example:
+        >>> import torch
+        >>> model = nn.Sequential(nn.BatchNorm1d(1))
+        >>> _ = model(torch.tensor([[10.0], [20.0]]))
+        >>> [(float(mean), float(variance)) for mean, variance in batch_statistics(model).values()]
+        [(15.0, 50.0)]
+    """
+    found = {}
+    for path, norm in model.named_modules():
+        if not isinstance(norm, _BatchNorm) or norm.num_batches_tracked is None or norm.running_mean is None:
+            continue
+        count = 0 if norm.num_batches_tracked.is_meta else int(norm.num_batches_tracked)
+        share = 1.0 if norm.momentum is None else 1 - (1 - norm.momentum) ** count
+        if count and share > 0 and norm.running_var is not None:
+            variance = (norm.running_var - (1 - share)) / share
+            found[path] = (norm.running_mean / share, variance.clamp_min(0))
+    return found
+
+
+def set_statistics_(model: nn.Module, found: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    """Set the statistics of batch norms that have seen no batch, except where they are not finite."""
+    for path, (mean, variance) in found.items():
+        norm: Any = model.get_submodule(path)
+        if _is_new(norm) and bool(torch.isfinite(mean).all() and torch.isfinite(variance).all()):
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
 
 
 def _is_new(norm: Any) -> bool:

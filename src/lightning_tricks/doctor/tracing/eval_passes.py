@@ -13,6 +13,7 @@ from lightning_tricks.doctor.facts.trace_facts import TensorFact
 from lightning_tricks.doctor.reading.containers import changeable_tensors_in, tensors_in, with_tensors_changed
 from lightning_tricks.doctor.reading.measure_tensors import measure
 from lightning_tricks.doctor.tracing.calibrate_norms import calibrate_norms_
+from lightning_tricks.doctor.tracing.eval_part import EvalPart
 from lightning_tricks.doctor.tracing.interventions import Listener
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 
@@ -23,7 +24,9 @@ _EQUAL = 1e-6
 _DRAWS = 4
 
 
-def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], size: int | None) -> BehaviourFacts:
+def observe_behaviour(
+    model: nn.Module, calls: Mapping[str, tuple[Any, Any]], size: int | None, part: EvalPart | None = None
+) -> BehaviourFacts:
     """Run a model in eval mode a few times and compare its outputs.
 
     Args:
@@ -31,18 +34,19 @@ def observe_behaviour(model: nn.Module, calls: Mapping[str, tuple[Any, Any]], si
         calls: the arguments with which it was called or, if a step calls its parts instead, those of the parts, of
             which the largest is run.
         size: the number of samples in the batch, if known.
+        part: that part, if its gradients for the inputs are needed, too: they come from the first pass.
     """
-    path = "" if "" in calls else max(calls, key=lambda call: _size_of(model.get_submodule(call)), default=None)
+    path = part_to_run(model, calls)
     if path is None:
         return BehaviourFacts(reason="the step calls no module")
     passes = _Passes(model.get_submodule(path), calls[path], size)
     model.eval()
     stack = ModuleStack(model)
     # all passes under the same mode: without one, some modules take a faster path that rounds differently
-    with torch.no_grad(), stack, Listener(stack) as listener:
+    with torch.set_grad_enabled(part is not None), stack, Listener(stack) as listener:
         calibrate_norms_(model, passes.outputs)
         listener.forget()
-        passes.first = passes.outputs()
+        passes.run_first(part)
         always_on, random = tuple(dict.fromkeys(listener.dropouts)), tuple(dict.fromkeys(listener.random))
         known = BehaviourFacts(module=path, always_on=always_on, random=random, outputs=_measured(passes.first))
         return _with_changes(known, passes)
@@ -65,6 +69,11 @@ def _with_changes(known: BehaviourFacts, passes: "_Passes") -> BehaviourFacts:
     if passes.relates_samples:
         mixing, shifted, why = None, None, "an input relates the samples to each other"
     return replace(known, input_change=passes.changed(), mixing_change=mixing, roll_change=shifted, reason=why)
+
+
+def part_to_run(model: nn.Module, calls: Mapping[str, tuple[Any, Any]]) -> str | None:
+    """Return the path of the part to run: the model itself or, if a step calls its parts instead, the largest one."""
+    return "" if "" in calls else max(calls, key=lambda call: _size_of(model.get_submodule(call)), default=None)
 
 
 class _Passes:
@@ -100,6 +109,13 @@ class _Passes:
         return [
             tensor.detach().float() for tensor in tensors_in(returned) if tensor.is_floating_point() and tensor.dim()
         ]
+
+    def run_first(self, part: EvalPart | None) -> None:
+        seed_random_state(0)
+        if part is not None and part.try_with_gradients():
+            self.first = [output for output in part.outputs if output.dim()]
+        else:
+            self.first = self.outputs()
 
     def run_changed(self) -> None:
         other = self._other or 0

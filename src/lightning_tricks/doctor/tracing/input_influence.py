@@ -6,16 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_tricks.core.devices import stack_tensors
-from lightning_tricks.doctor.facts.influence_facts import CustomGradient, InfluenceFact, InfluenceFacts, VisibleTarget
-from lightning_tricks.doctor.reading.containers import (
-    changeable_tensors_in,
-    tensors_in,
-    walk_batch,
-    with_tensors_changed,
-)
+from lightning_tricks.doctor.facts.influence_facts import InfluenceFact, InfluenceFacts, VisibleTarget
+from lightning_tricks.doctor.reading.containers import walk_batch
 from lightning_tricks.doctor.tracing.calibrate_norms import calibrate_norms_
-from lightning_tricks.doctor.tracing.custom_gradients import check_functions, noting_functions
+from lightning_tricks.doctor.tracing.custom_gradients import check_functions
+from lightning_tricks.doctor.tracing.eval_part import EvalPart, is_float
+from lightning_tricks.doctor.tracing.eval_passes import part_to_run
+from lightning_tricks.doctor.tracing.interventions import Listener
+from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.visible_targets import Sequences, find_visible_target
 
 _FEWEST, _NOISE = 4, 0.02
@@ -23,10 +21,9 @@ _FEWEST, _NOISE = 4, 0.02
 
 def measure_influence(
     model: nn.Module,
-    calls: Mapping[str, tuple[Any, Any]],
-    batch: Any,
-    size: int | None,
+    part: "InfluencePart",
     path: str,
+    batch: Any,
     *,
     targets: Sequence[Tensor] = (),
     is_deterministic: bool = False,
@@ -39,29 +36,28 @@ def measure_influence(
 
     Args:
         model: it is left in eval mode, possibly with other weights and statistics.
-        calls: the arguments of the calls of its parts.
+        part: the part to examine; if it has run with gradients, that pass is used.
+        path: its path.
         batch: provides the names of the inputs.
-        size: the number of samples.
-        path: the path of the part to examine.
         targets: the targets of the losses.
         is_deterministic: whether two passes are known to return the same; otherwise this is checked.
     """
-    if path not in calls or size is None or size < _FEWEST:
-        return "fewer than four samples, or a step that calls no module"
-    part = _Part(model.get_submodule(path), *calls[path], size)
     model.eval()
-    with torch.enable_grad():
-        with torch.no_grad():
-            calibrate_norms_(model, part.run)
-        gradients = _check_gradients(part)
+    # under a mode, as the first pass: without one, some modules take a faster path that rounds differently
+    with torch.enable_grad(), Listener(ModuleStack(model)):
+        if not part.has_run:
+            with torch.no_grad():
+                calibrate_norms_(model, part.run)
+            part.run_with_gradients()
+        gradients = check_functions(part.functions)
         if not is_deterministic and not part.returns_the_same():
             return "two passes in eval mode differ"
-        names = {id(leaf): place for place, leaf in walk_batch(batch)} | _arguments(calls[path][1])
+        names = {id(leaf): place for place, leaf in walk_batch(batch)} | _arguments(part.call[1])
         sequences = (Sequences(names.get(id(each), "?"), each) for each in part.inputs)
         seen = find_visible_target(part.run_changed, sequences, part.outputs, targets)
         positions = {id(each): part.only_position(each) for each in part.inputs}
         ignored = _ignored_by(model, part)
-    direct = {id(value) for value in (*calls[path][0], *calls[path][1].values())}
+    direct = {id(value) for value in (*part.call[0], *part.call[1].values())}
     facts = tuple(
         InfluenceFact(
             path=names.get(id(each), "?"),
@@ -76,15 +72,7 @@ def measure_influence(
     return InfluenceFacts(path, facts, gradients, VisibleTarget(*seen) if seen is not None else None)
 
 
-def _check_gradients(part: "_Part") -> tuple[CustomGradient, ...]:
-    """Run the part with gradients, and return the custom functions whose gradients are wrong."""
-    functions: dict[type, tuple[Any, ...]] = {}
-    with noting_functions(functions):
-        part.run_with_gradients()
-    return check_functions(functions)
-
-
-def _ignored_by(model: nn.Module, part: "_Part") -> dict[int, tuple[int, ...]]:
+def _ignored_by(model: nn.Module, part: "InfluencePart") -> dict[int, tuple[int, ...]]:
     """Return the ignored features of each input, by its identity, that stay ignored with noise on the weights."""
     found = {id(each): features for each in part.inputs if (features := part.ignored(each))}
     suspects = {id(each): each for each in part.inputs if id(each) in found}
@@ -97,45 +85,32 @@ def _ignored_by(model: nn.Module, part: "_Part") -> dict[int, tuple[int, ...]]:
     return {key: tuple(features) for key, features in found.items()}
 
 
-class _Part:
-    """A module with its inputs; the outputs and the gradients of its last pass."""
+def part_with_influence(
+    model: nn.Module, calls: Mapping[str, tuple[Any, Any]], size: int | None
+) -> "InfluencePart | None":
+    """Return the part of a model whose inputs are to be changed; ``None`` for fewer than four samples."""
+    path = part_to_run(model, calls)
+    if path is None or size is None or size < _FEWEST:
+        return None
+    return InfluencePart(model.get_submodule(path), calls[path], size)
 
-    def __init__(self, module: nn.Module, args: Any, kwargs: Any, size: int) -> None:
-        self._module, self._arguments = module, (args, kwargs)
-        known = dict.fromkeys(changeable_tensors_in((args, kwargs)))
-        self.inputs = [each for each in known if each.dim() and each.shape[0] == size]
-        self.outputs: list[Tensor] = []
-        self._gradients: dict[int, Tensor | None] = {}
+
+class InfluencePart(EvalPart):
+    """A part whose inputs are changed one by one."""
+
+    def __init__(self, module: nn.Module, call: tuple[Any, Any], size: int) -> None:
+        super().__init__(module, call, size)
         self._felt: set[int] = set()
 
-    def run(self, new: Mapping[int, Tensor] | None = None) -> list[Tensor]:
-        """Return the floating-point outputs, with some inputs replaced by other tensors."""
-        known = new or {}
-        args, kwargs = with_tensors_changed(self._arguments, lambda item: known.get(id(item), item))
-        return [each.float() for each in tensors_in(self._module(*args, **kwargs)) if each.is_floating_point()]
-
-    def run_changed(self, old: Tensor, new: Tensor) -> list[Tensor]:
-        return self.run({id(old): new})
-
-    def run_with_gradients(self) -> None:
-        """Run one pass, and its backward pass for all floating-point inputs."""
-        leaves = {id(each): each.detach().clone().requires_grad_(True) for each in self.inputs if _is_float(each)}
-        outputs = self.run({key: leaf.clone() for key, leaf in leaves.items()})  # a step may write into its input
-        self.outputs = [each.detach() for each in outputs]
-        roots = [each for each in outputs if each.requires_grad]
-        found: Any = [None] * len(leaves)
-        if roots and leaves:
-            found = torch.autograd.grad(_root(roots), list(leaves.values()), allow_unused=True)
-        self._gradients = dict(zip(leaves, found, strict=True))
-
     def returns_the_same(self) -> bool:
+        """Return whether another pass has the same outputs."""
         return all(torch.equal(a, b) for a, b in zip(self.outputs, self.run(), strict=False))
 
     def ignored(self, tensor: Tensor) -> list[int]:
         """Return the features of an input that change no output, neither by their gradient nor with another value."""
         if not _varies(tensor) or id(tensor) in self._felt:
             return []
-        if not _is_float(tensor):
+        if not is_float(tensor):
             return [] if self._differs(self.run_changed(tensor, tensor.roll(1, 0))) else [0]
         dim = 1 if tensor.dim() > 3 else tensor.dim() - 1
         silent = self._without_gradient(tensor, dim)
@@ -148,7 +123,7 @@ class _Part:
         return [] if self._differs(after) else silent
 
     def _without_gradient(self, tensor: Tensor, dim: int) -> list[int]:
-        gradient = self._gradients.get(id(tensor))
+        gradient = self.gradients.get(id(tensor))
         flat = torch.zeros(_features(tensor))
         if gradient is not None:
             others = tuple(each for each in range(tensor.dim()) if each != dim)
@@ -161,12 +136,12 @@ class _Part:
         """Return the only position of a sequence that changes an output; ``None`` if there are several, or none."""
         if tensor.dim() not in (2, 3) or tensor.shape[1] < _FEWEST or not _varies(tensor):
             return None
-        if tensor.dim() == 3 and _is_float(tensor):
-            gradient = self._gradients.get(id(tensor))
+        if tensor.dim() == 3 and is_float(tensor):
+            gradient = self.gradients.get(id(tensor))
             felt = [] if gradient is None else (gradient.abs().sum((0, 2)) != 0).nonzero().flatten().tolist()
             position = felt[0] if len(felt) == 1 else None
             return position if position is not None and not self._feels_others(tensor, position) else None
-        if _is_float(tensor) or tensor.dim() == 3 or len(torch.unique(tensor)) < _FEWEST:
+        if is_float(tensor) or tensor.dim() == 3 or len(torch.unique(tensor)) < _FEWEST:
             return None
         last = tensor.shape[1] - 1
         if self._feels_others(tensor, 0, last) or not self._feels_others(tensor):
@@ -178,17 +153,13 @@ class _Part:
         changed = tensor.detach().roll(1, 0)
         changed[:, list(kept)] = tensor.detach()[:, list(kept)]
         differs = self._differs(self.run_changed(tensor, changed))
-        if differs and not _is_float(tensor):
+        if differs and not is_float(tensor):
             self._felt.add(id(tensor))
         return differs
 
     def _differs(self, outputs: Sequence[Tensor]) -> bool:
         pairs = zip(outputs, self.outputs, strict=False)
         return any(a.shape != b.shape or not torch.equal(a.detach().nan_to_num(), b.nan_to_num()) for a, b in pairs)
-
-
-def _is_float(tensor: Tensor) -> bool:
-    return tensor.is_floating_point()
 
 
 def _varies(tensor: Tensor) -> bool:
@@ -205,12 +176,6 @@ def _features(tensor: Tensor) -> int:
     if not tensor.is_floating_point() or tensor.dim() < 2:
         return 1
     return tensor.shape[1] if tensor.dim() > 3 else tensor.shape[-1]
-
-
-def _root(outputs: list[Tensor]) -> Tensor:
-    """Return one number in which outputs do not cancel, as the sum of a softmax would."""
-    weights = (torch.linspace(0.5, 1.5, each.numel(), device=each.device).view(each.shape) for each in outputs)
-    return stack_tensors([(each * weight).sum() for each, weight in zip(outputs, weights, strict=True)]).sum()
 
 
 def _changed(tensor: Tensor, features: list[int], dim: int) -> Tensor:
