@@ -37,6 +37,7 @@ class LoaderFact:
         shuffles: whether rows come in random order; ``None`` if unknown.
         drop_last: as given.
         iterable: whether the dataset is iterable-style, or the loader is not a ``DataLoader``.
+        weights: the number of weights of a ``WeightedRandomSampler``.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class LoaderFact:
     shuffles: bool | None
     drop_last: bool
     iterable: bool
+    weights: int | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ class StepFacts:
         gradients: the gradient of every trainable parameter.
         logged: the logged values, by name.
         stepped: the optimizers, by index, that the module stepped itself.
+        cleared: those of them whose gradients were dropped between ``manual_backward`` and the step.
     """
 
     loss: float | None
@@ -125,6 +128,7 @@ class StepFacts:
     gradients: tuple[GradientFact, ...]
     logged: dict[str, float]
     stepped: tuple[int, ...] = ()
+    cleared: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def read_loader(loader: Any) -> LoaderFact:
         shuffles=_shuffles(sampler),
         drop_last=not own and bool(getattr(loader, "drop_last", False)),
         iterable=iterable,
+        weights=len(sampler.weights) if isinstance(sampler, WeightedRandomSampler) else None,
     )
 
 

@@ -84,6 +84,7 @@ class Step:
         logged: the logged values, by name.
         backwards: how often ``manual_backward`` was called.
         stepped: the stepped optimizers, by index.
+        cleared: those that had gradients after ``manual_backward`` and none at their step.
     """
 
     def __init__(
@@ -94,10 +95,15 @@ class Step:
         unseen: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.stepped: set[int] = set()
+        self.cleared: set[int] = set()
+        self._fed: set[int] = set()
 
         def note(index: int) -> Callable[[], None]:
             def before_step() -> None:
                 self.stepped.add(index)
+                if index in self._fed and not _has_gradient(optimizers[index]):
+                    self.cleared.add(index)
+                self._fed.discard(index)
                 on_step()
 
             return before_step
@@ -131,6 +137,7 @@ class Step:
         self.backwards += 1
         with self._unseen():
             loss.backward(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._fed |= {index for index, each in enumerate(self._optimizers) if _has_gradient(each.optimizer)}
 
     def optimizers(self, *args: object, **kwargs: object) -> Any:
         """Return one optimizer or a list, as Lightning does."""
@@ -148,6 +155,10 @@ class Step:
 
     def nothing(self, *args: object, **kwargs: object) -> None:
         """Do nothing."""
+
+
+def _has_gradient(optimizer: Any) -> bool:
+    return any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"])
 
 
 def stand_in_(model: nn.Module, step: Step, trainer: TrainerStandIn) -> None:

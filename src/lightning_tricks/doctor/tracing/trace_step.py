@@ -166,6 +166,7 @@ class _Pass:
             gradients=tuple(self._gradients.values()),
             logged=dict(self._step.logged),
             stepped=tuple(sorted(self._step.stepped)),
+            cleared=tuple(sorted(self._step.cleared)),
         )
 
     def _measure_terms(self, loss: Tensor) -> None:

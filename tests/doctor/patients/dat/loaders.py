@@ -6,7 +6,15 @@ import torch
 from doctor_inputs import lit, net, on_loader, rows
 from patient import healthy, sick
 from torch import nn
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 
 class TimeSeries(TensorDataset):
@@ -130,3 +138,13 @@ def last_batch_dropped() -> dict:
 @healthy("DAT010")
 def no_batch_norm() -> dict:
     return on_loader(rows(65))
+
+
+@sick("DAT020", "has 3 weights for 64 rows: only the first 3 rows are drawn", severity="error")
+def a_weight_for_each_class() -> dict:
+    return on_loader(sampler=WeightedRandomSampler([0.2, 0.3, 0.5], 64))
+
+
+@healthy("DAT020")
+def a_weight_for_each_row() -> dict:
+    return on_loader(sampler=WeightedRandomSampler([1.0] * 64, 64))

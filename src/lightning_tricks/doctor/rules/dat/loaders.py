@@ -128,3 +128,22 @@ def last_batch_of_one(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
             f"{norms[0].kind} {norms[0].path}"
         )
         yield Symptom("train loader", message, "DataLoader(..., drop_last=True)")
+
+
+@rule("DAT020", "error", kind="static", needs=("train_loader",))
+def sampler_without_most_rows(evidence: Evidence) -> Iterator[Symptom]:
+    """A weighted sampler with fewer weights than the dataset has rows.
+
+    What it looks at:  the number of weights of a ``WeightedRandomSampler`` of the training loader, and of rows.
+    Why it matters:    the sampler draws positions in the list of weights. With one weight per class, as for a loss, it
+                       draws the first rows only, as many as there are classes.
+    Try:               ``weights[targets]``: the weight of its class for each row.
+    False alarms:      none known; ``torch.utils.data.Subset`` leaves out rows on purpose.
+    References:        PyTorch documentation, ``WeightedRandomSampler``.
+    """
+    loader = evidence.train_loader
+    assert loader is not None
+    if loader.weights is not None and loader.rows is not None and loader.weights < loader.rows:
+        drawn = f"only the first {loader.weights} rows are drawn"
+        message = f"{loader.sampler} has {loader.weights} weights for {loader.rows} rows: {drawn}"
+        yield Symptom("train loader", message, "weights[targets]: a weight for each row")

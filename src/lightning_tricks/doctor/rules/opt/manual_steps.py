@@ -21,3 +21,18 @@ def missing_zero_grad(evidence: Evidence) -> Iterator[Symptom]:
     for index in evidence.run.not_zeroed if evidence.run is not None else ():
         message = "its gradients still contained those of the previous step, in at least two steps"
         yield Symptom(f"optimizer {index}", message, "optimizer.zero_grad() before manual_backward")
+
+
+@rule("OPT019", "error", kind="batch", needs=("step",), explains=("RUN008",))
+def gradients_cleared_before_step(evidence: Evidence) -> Iterator[Symptom]:
+    """Gradients that are cleared between the backward pass and the step under manual optimization.
+
+    What it looks at:  whether an optimizer of which ``manual_backward`` computed gradients has none when it steps.
+    Why it matters:    the step changes nothing.
+    Try:               ``zero_grad``, ``manual_backward``, ``step``, in this order.
+    False alarms:      none known.
+    References:        PyTorch documentation, ``Optimizer.zero_grad``.
+    """
+    for index in evidence.step.cleared if evidence.step is not None else ():
+        message = "its gradients are cleared between manual_backward and step, which changes nothing"
+        yield Symptom(f"optimizer {index}", message, "zero_grad, manual_backward, step, in this order")
