@@ -7,7 +7,7 @@ import torch
 from patient import Calling, Step, classes
 from torch import nn
 
-from lightning_tricks.doctor.facts.evidence import BehaviourFacts
+from lightning_tricks.doctor.facts.behaviour_facts import BehaviourFacts
 from lightning_tricks.doctor.tracing.eval_passes import observe_behaviour
 from lightning_tricks.doctor.tracing.examine import examine
 
@@ -80,3 +80,16 @@ def test_a_model_that_pools_rows_by_an_index_answers_to_its_inputs() -> None:
     found = observe(lambda net, x, index: torch.zeros(4, 3).index_add(0, index, net.fc(x).sin()), X, groups)
     assert found.input_change is not None
     assert found.input_change > 1e-3
+
+
+class Hidden:
+    """A batch of another library that keeps its features to itself."""
+
+    def __init__(self, x: torch.Tensor) -> None:
+        self.y, self._x = torch.arange(len(x)) % 3, x
+
+
+def test_inputs_that_cannot_be_exchanged_are_not_judged() -> None:
+    found = observe(lambda net, batch: net.fc(batch._x), Hidden(X))  # type: ignore[arg-type]
+    assert (found.input_change, found.mixing_change) == (None, None)
+    assert found.reason == "an input holds tensors that cannot be exchanged"

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from lightning_tricks.doctor.facts.behaviour_facts import BehaviourFacts
 from lightning_tricks.doctor.facts.context_facts import ColumnsFact, PlanFacts, RowsFacts, SplitFacts
 from lightning_tricks.doctor.facts.contracts import Contracts
 from lightning_tricks.doctor.facts.graph import Graph
@@ -138,43 +139,6 @@ class OverfitFacts:
     first: float
     smallest: float
     steps: int
-
-
-@dataclass(frozen=True)
-class DropoutCall:
-    """A dropout that was active in eval mode."""
-
-    module: str
-    function: str
-    p: float
-
-
-@dataclass(frozen=True)
-class BehaviourFacts:
-    """Changes of the outputs in eval mode, relative to the size of the outputs; ``None``: not measured.
-
-    Attributes:
-        module: the path of the module that was run: the model, or its largest part if the step calls parts.
-        repeat_change: two passes over the same batch.
-        input_change: one sample is replaced by another; if that changes nothing, all samples in another order.
-        mixing_change: the largest change of any other sample's output when one sample is replaced.
-        roll_change: the difference from the first pass's outputs, shifted by one sample, if the inputs are shifted
-            likewise.
-        always_on: active dropout calls.
-        random: functions that draw random numbers in eval mode (such as ``randn_like``).
-        outputs: the returned floating-point tensors, with exact extremes.
-        reason: why something was not measured.
-    """
-
-    module: str = ""
-    repeat_change: float | None = None
-    input_change: float | None = None
-    mixing_change: float | None = None
-    roll_change: float | None = None
-    always_on: tuple[DropoutCall, ...] = ()
-    random: tuple[str, ...] = ()
-    outputs: tuple[TensorFact, ...] = ()
-    reason: str | None = None
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,34 @@ def _listed(value: Any) -> list[tuple[str, Any]] | None:
     if hasattr(value, "keys") and hasattr(type(value), "__getitem__"):
         keys = value.keys() if callable(value.keys) else value.keys  # a property in older graph libraries
         return [(str(key), value[key]) for key in keys]
-    own = vars(value) if hasattr(value, "__dict__") else {}
-    tensors = [(name, item) for name, item in own.items() if isinstance(item, Tensor) and not name.startswith("_")]
-    return tensors or None
+    return [(name, item) for name, item in _holding(value) if not name.startswith("_")] or None
+
+
+def _holding(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes of an object that are tensors, or containers of tensors."""
+    for name, item in (vars(value) if hasattr(value, "__dict__") else {}).items():
+        is_container = isinstance(item, (dict, list, tuple))
+        if isinstance(item, Tensor) or (is_container and any(True for _ in tensors_in(item, depth=2))):
+            yield name, item
+
+
+def hides_tensors(value: Any, depth: int = 3) -> bool:
+    """Return whether a value holds tensors in private attributes of an object, which cannot be exchanged.
+
+    Example:
+        >>> class Rows:
+        ...     def __init__(self):
+        ...         self.y, self._x = torch.ones(2), torch.ones(2)
+        >>> hides_tensors((Rows(), 1)), hides_tensors((torch.ones(2),))
+        (True, False)
+    """
+    members = members_of(value) if depth else None
+    if members is None or isinstance(value, PackedSequence):
+        return False
+    is_listed = isinstance(value, (tuple, list, Mapping)) or dataclasses.is_dataclass(value) or hasattr(value, "keys")
+    if not is_listed and any(name.startswith("_") for name, _ in _holding(value)):
+        return True
+    return any(hides_tensors(item, depth - 1) for _, item in members)
 
 
 def walk_batch(batch: Any, path: str = "", depth: int = 8) -> Iterator[tuple[str, Any]]:

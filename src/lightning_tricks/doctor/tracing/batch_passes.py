@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from lightning_tricks.doctor.facts.evidence import BatchFacts, BehaviourFacts, OverfitFacts
+from lightning_tricks.doctor.facts.behaviour_facts import BehaviourFacts
+from lightning_tricks.doctor.facts.evidence import BatchFacts, OverfitFacts
 from lightning_tricks.doctor.facts.influence_facts import HeldGraph, InfluenceFacts
 from lightning_tricks.doctor.facts.numeric_facts import NumericFacts
 from lightning_tricks.doctor.reading.read_data import read_batch

@@ -8,9 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tricks.core.object_snapshot import seed_random_state
-from lightning_tricks.doctor.facts.evidence import BehaviourFacts
+from lightning_tricks.doctor.facts.behaviour_facts import BehaviourFacts
 from lightning_tricks.doctor.facts.trace_facts import TensorFact
-from lightning_tricks.doctor.reading.containers import changeable_tensors_in, tensors_in, with_tensors_changed
+from lightning_tricks.doctor.reading.containers import (
+    changeable_tensors_in,
+    hides_tensors,
+    tensors_in,
+    with_tensors_changed,
+)
 from lightning_tricks.doctor.reading.measure_tensors import measure
 from lightning_tricks.doctor.tracing.calibrate_norms import calibrate_norms_
 from lightning_tricks.doctor.tracing.eval_part import EvalPart
@@ -55,7 +60,7 @@ def observe_behaviour(
 def _with_changes(known: BehaviourFacts, passes: "_Passes") -> BehaviourFacts:
     """Return the facts with the changes of the outputs, measured by further passes."""
     if not passes.can_replace:
-        reason = "all samples of the batch are equal, or their number is unknown"
+        reason = passes.why_not_replaced
         return replace(known, repeat_change=passes.repeated(), reason=reason)
     passes.run_changed()
     mixing, shifted, repeated = passes.mixing(), passes.shifted(), 0.0
@@ -68,7 +73,14 @@ def _with_changes(known: BehaviourFacts, passes: "_Passes") -> BehaviourFacts:
     why = "no output has a row for each sample" if mixing is None else None
     if passes.relates_samples:
         mixing, shifted, why = None, None, "an input relates the samples to each other"
-    return replace(known, input_change=passes.changed(), mixing_change=mixing, roll_change=shifted, reason=why)
+    return replace(
+        known,
+        input_change=passes.changed(),
+        input_gradient=passes.has_gradient,
+        mixing_change=mixing,
+        roll_change=shifted,
+        reason=why,
+    )
 
 
 def part_to_run(model: nn.Module, calls: Mapping[str, tuple[Any, Any]]) -> str | None:
@@ -83,13 +95,21 @@ class _Passes:
         self._module, self._call, self._size = module, call, size
         inputs = [tensor for tensor in changeable_tensors_in(call) if _has_rows(tensor, size)]
         self._other = _most_different_row(inputs) if size and size > 1 else None
+        self._is_hidden = hides_tensors(call)
+        self.has_gradient = False
         self.first: list[Tensor] = []
         self._second: list[Tensor] = []
         self._rolled: list[Tensor] = []
 
     @property
     def can_replace(self) -> bool:
-        return self._other is not None
+        return self._other is not None and not self._is_hidden
+
+    @property
+    def why_not_replaced(self) -> str:
+        if self._is_hidden:
+            return "an input holds tensors that cannot be exchanged"
+        return "all samples of the batch are equal, or their number is unknown"
 
     @property
     def relates_samples(self) -> bool:
@@ -114,6 +134,7 @@ class _Passes:
         seed_random_state(0)
         if part is not None and part.try_with_gradients():
             self.first = [output for output in part.outputs if output.dim()]
+            self.has_gradient = any(each is not None and bool(each.any()) for each in part.gradients.values())
         else:
             self.first = self.outputs()
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from lightning_tricks.doctor.facts.evidence import DropoutCall
+from lightning_tricks.doctor.facts.behaviour_facts import DropoutCall
 from lightning_tricks.doctor.facts.operations import DROPOUTS, RANDOM
 from lightning_tricks.doctor.tracing.measure_operations import channel_variance
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack

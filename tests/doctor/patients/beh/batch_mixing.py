@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from foreign_table import on_table
 from patient import Calling, Step, classes, healthy, sick
 from torch import nn
 
@@ -82,3 +83,8 @@ def sequences_first_with_a_transpose() -> dict:
 def layers_left_out_at_random_in_eval_mode() -> dict:
     """Passes in eval mode are nearly always alike: what one sample changes is told by passes that draw the same."""
     return calling(lambda net, x: net.fc(x + (x.sin() if torch.rand(()) < 0.01 else 0)))
+
+
+@healthy("BEH002")
+def samples_in_a_table_of_another_library() -> dict:
+    return on_table()

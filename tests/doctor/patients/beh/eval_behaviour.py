@@ -5,6 +5,7 @@ from typing import Any
 import lightning as L
 import torch
 import torch.nn.functional as F
+from foreign_table import on_table
 from patient import Calling, Step, classes, healthy, sick
 from torch import nn
 
@@ -82,3 +83,28 @@ def a_deep_net_whose_norms_are_untrained() -> dict:
     for layer in net[:-1:2]:
         nn.init.normal_(layer.weight, std=1e-2)
     return {"model": net, "batch": rows()}
+
+
+class Spike(torch.autograd.Function):
+    """A threshold with the gradient of a sigmoid, as in spiking networks."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return (x > 5).to(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+        rate = ctx.saved_tensors[0].sigmoid()
+        return grad * rate * (1 - rate)
+
+
+@sick("BEH001", "although their gradient is not zero", severity="info")
+def units_that_do_not_spike_yet() -> dict:
+    net = Calling(lambda net, x: Spike.apply(net.fc(x)), fc=nn.Linear(8, 3))
+    return {"model": Step(net, lambda out, y: F.mse_loss(out, F.one_hot(y, 3).float())), "batch": classes()}
+
+
+@healthy("BEH001")
+def features_in_a_table_of_another_library() -> dict:
+    return on_table()

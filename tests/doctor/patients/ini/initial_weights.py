@@ -151,3 +151,21 @@ def prior_in_the_output_and_forget_gates() -> dict:
     nn.init.constant_(model[1][2].bias, -4.6)
     nn.init.constant_(model[0].bias_ih_l0, 2.0)
     return {"model": model}
+
+
+class Bayesian(nn.Module):
+    """A linear layer whose weights are drawn in each pass, all with the same deviation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight_mu = nn.Parameter(torch.randn(3, 4))
+        self.weight_log_sigma = nn.Parameter(torch.full((3, 4), -2.3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = self.weight_mu + self.weight_log_sigma.exp() * torch.randn_like(self.weight_mu)
+        return nn.functional.linear(x, weight)
+
+
+@healthy("INI001")
+def deviations_that_are_equal() -> dict:
+    return {"model": lit(Bayesian()), "batch": batch()}

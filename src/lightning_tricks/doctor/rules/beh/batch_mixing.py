@@ -1,6 +1,7 @@
 """Outputs of a sample that depend on the other samples of the batch."""
 
-from lightning_tricks.doctor.facts.evidence import BehaviourFacts, Evidence
+from lightning_tricks.doctor.facts.behaviour_facts import BehaviourFacts
+from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.operations import LOSSES, RECURRENT
 from lightning_tricks.doctor.facts.trace_facts import Operation
 from lightning_tricks.doctor.rules.finding import Severity

@@ -18,7 +18,9 @@ def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
     Options:           ``tolerance``: the relative change below which outputs count as unchanged; deep networks with
                        batch norm may change by only 1e-6 before training.
     Try:               look for a layer of zeros, dead units, or an input that is overwritten.
-    False alarms:      an output layer that is zero at the start: info, "at initialization".
+    False alarms:      an output layer that is zero at the start: info, "at initialization". Info, too, if the outputs
+                       have a gradient for the inputs all the same: spikes or rounded values, with the gradient of
+                       something smooth.
     References:        Ben Braiek & Khomh, TheDeepChecker, 2023.
     """
     behaviour = evidence.behaviour
@@ -28,11 +30,12 @@ def ignores_inputs(evidence: Evidence, *, tolerance: float = 1e-7) -> Symptoms:
     elif behaviour.input_change < tolerance:
         zero = _zero_output_layer(evidence)
         when = f" at initialization: {zero.name} is zero" if zero else ""
+        when = when or (", although their gradient is not zero" if behaviour.input_gradient else "")
         message = f"outputs change by {behaviour.input_change:.1g} (below {tolerance:g}) when the inputs change{when}"
         remedy = (
             "train a few steps and check again" if zero else "look for a layer of zeros, or an input that is not used"
         )
-        yield Symptom(behaviour.module, message, remedy, "info" if zero else None)
+        yield Symptom(behaviour.module, message, remedy, "info" if zero or behaviour.input_gradient else None)
     else:
         yield Observed(f"outputs change by {behaviour.input_change:.2g} when the inputs change")
 

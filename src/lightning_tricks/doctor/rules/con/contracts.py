@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 
-from lightning_tricks.doctor.facts.evidence import BehaviourFacts, Evidence
+from lightning_tricks.doctor.facts.behaviour_facts import BehaviourFacts
+from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.trace_facts import TensorFact
 from lightning_tricks.doctor.rules.rule import NotChecked, Observed, Symptom, Symptoms, rule
 

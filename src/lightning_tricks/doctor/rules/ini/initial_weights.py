@@ -22,6 +22,7 @@ from lightning_tricks.doctor.rules.rule import Symptom, rule
 # the gain that compensates for each activation (He et al., 2015; torch.nn.init.calculate_gain)
 _GAINS = {"relu": math.sqrt(2), "leaky_relu": math.sqrt(2), "relu6": math.sqrt(2), "tanh": 5 / 3, "selu": 0.75}
 _ON_PURPOSE = ("lora", "adaln", "ada_ln", "gate", "zero", "modulation")
+_SCALES = ("sigma", "rho", "std", "scale", "var", "mask")
 _DRAW = "tricks=[initialize_weights] or nn.init.kaiming_normal_(weight)"
 
 
@@ -36,7 +37,8 @@ def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
     Try:               He or Glorot initialization (``tricks=[initialize_weights]``, ``nn.init.kaiming_normal_``,
                        ``nn.init.xavier_uniform_``), or PyTorch's default.
     False alarms:      info for the output layer, whose units have different targets, and for intended zeros: the end of
-                       a residual branch, gates, the second matrix of LoRA. Frozen filters are left out.
+                       a residual branch, gates, the second matrix of LoRA. Frozen filters are left out, and so are
+                       scales of weights that differ, such as the deviations of a Bayesian layer.
     References:        Goodfellow et al., Deep Learning, 2016, §8.4.
     """
     last = output_weights(evidence)
@@ -44,6 +46,8 @@ def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
         if weight.statistics is None or not weight.requires_grad or weight.shape[0] < 2 or weight.statistics.count < 4:
             continue
         seen, kind = weight.statistics, _kind(evidence, weight)
+        if _is_scale(evidence, weight):
+            continue
         if seen.std == 0 or seen.low == seen.high:
             severity = _purpose(evidence, weight, last)
             after = ", from which training can move away" if severity == "info" else ": its units stay equal"
@@ -158,6 +162,19 @@ def nonzero_bias_init(evidence: Evidence, *, limit: float = 1.0) -> Iterator[Sym
         if largest > limit:
             message = f"{owner.kind} has a bias of {largest:.3g}, beyond ±{limit:g}"
             yield Symptom(parameter.module, message, "tricks=[initialize_weights] or nn.init.zeros_(bias)")
+
+
+def _is_scale(evidence: Evidence, weight: ParameterFact) -> bool:
+    """Return whether weights are, by their name, scales of others in the same layer, whose values differ."""
+    if not any(word in weight.name.rpartition(".")[2].lower() for word in _SCALES):
+        return False
+    return any(
+        other.module == weight.module
+        and other.shape == weight.shape
+        and other.statistics is not None
+        and other.statistics.std > 0
+        for other in evidence.model.parameters
+    )
 
 
 def _purpose(evidence: Evidence, parameter: ParameterFact, last: set[str]) -> Severity | None:
