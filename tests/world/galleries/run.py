@@ -9,11 +9,14 @@ import warnings
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "questions")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "questions"), str(HERE.parent / "corpus")]
 
 
 def main() -> int:
     """Return the exit status."""
+    from operators import declare_torchvision_operators
+
+    declare_torchvision_operators()
     import of_torch_audit
     import of_torchtest2
     from fault import FAULTS

@@ -8,12 +8,13 @@ import of_numbers
 import of_optimizers
 import of_shapes
 import of_steps
+import of_surprises
 import pytest
 import torch
 from ask import ask
 from question import QUESTIONS, Question
 
-MODULES = (of_data, of_forum, of_losses, of_models, of_numbers, of_optimizers, of_shapes, of_steps)
+MODULES = (of_data, of_forum, of_losses, of_models, of_numbers, of_optimizers, of_shapes, of_steps, of_surprises)
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 

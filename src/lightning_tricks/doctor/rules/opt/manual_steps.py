@@ -25,7 +25,7 @@ def missing_zero_grad(evidence: Evidence) -> Iterator[Symptom]:
 
 @rule("OPT019", "error", kind="batch", needs=("step",), explains=("RUN008",))
 def gradients_cleared_before_step(evidence: Evidence) -> Iterator[Symptom]:
-    """Gradients that are cleared between the backward pass and the step under manual optimization.
+    """Gradients that are cleared between the backward pass and a manual step.
 
     What it looks at:  whether an optimizer of which ``manual_backward`` computed gradients has none when it steps.
     Why it matters:    the step changes nothing.
