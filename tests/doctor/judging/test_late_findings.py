@@ -47,18 +47,26 @@ def test_before_the_first_step_a_late_rule_has_not_passed() -> None:
     assert [outcome.status for outcome in judge_start(Evidence(MODEL), CHECKS, set()).outcomes] == ["passed"]
 
 
-def test_a_late_rule_that_cannot_be_checked_says_why_in_place_of_when() -> None:
+@pytest.mark.parametrize(
+    ("at_start", "in_training", "kept"),
+    [("", "no sum was seen", "no sum was seen"), ("there is no batch", "no sum was seen", "there is no batch")],
+    ids=["in place of when", "but keeps an earlier reason"],
+)
+def test_a_late_rule_that_cannot_be_checked_says_why(at_start: str, in_training: str, kept: str) -> None:
     @rule("XYZ003", "info", kind="run")
     def never_seen(evidence: Evidence) -> Iterator[NotChecked]:
         """A fault that this run cannot show."""
-        yield NotChecked("no sum of terms was seen")
+        assert evidence.run is not None
+        if reason := at_start if evidence.run.first_bad_step is None else in_training:
+            yield NotChecked(reason)
 
     found = rule_of(never_seen)
     assert found is not None
     checks = Checks((found,), {}, ())
-    _, report = judge_late(judge_start(Evidence(MODEL), checks, {"XYZ003"}), facts(None), checks)
-    (outcome,) = report.outcomes
-    assert (outcome.status, outcome.detail) == ("not checked", "no sum of terms was seen")
+    start = judge_start(Evidence(MODEL), checks, {"XYZ003"})
+    assert [outcome.detail for outcome in start.outcomes] == [at_start or "checked during training"]
+    _, report = judge_late(start, facts(1), checks)
+    assert [(outcome.status, outcome.detail) for outcome in report.outcomes] == [("not checked", kept)]
 
 
 def test_a_finding_is_new_once_and_a_worse_one_takes_the_place_of_a_milder_one() -> None:
