@@ -19,7 +19,7 @@ _POWER = 8.0
 _SHARDED = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
 
 
-def average_(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+def average_(averaged: Tensor, current: Tensor, count: int) -> Tensor:
     r"""Return the polynomial-decay average of all weights so far.
 
     .. math:: \bar w_n = \bar w_{n-1} + \frac{\gamma + 1}{n + \gamma} (w_n - \bar w_{n-1}), \quad \gamma = 8
@@ -53,17 +53,18 @@ class PolynomialAveraging(WeightAveraging):
     """
 
     def __init__(self) -> None:
-        super().__init__(avg_fn=average_)
+        super().__init__()
+        self._count = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Copy the model when a fit begins, if it can be copied."""
         if stage != "fit":
             return
         self._average_model, reason = None, _obstacle(trainer, pl_module)
-        self._latest_update_step = 0
+        self._latest_update_step = self._count = 0
         if reason is None:
             try:
-                self._average_model = AveragedModel(pl_module, use_buffers=True, avg_fn=average_)
+                self._average_model = AveragedModel(pl_module, use_buffers=True)
             except Exception as error:  # an attribute of the module that cannot be copied may raise anything
                 reason = f"the module cannot be copied ({type(error).__name__}: {error})"
         if reason is not None:
@@ -74,15 +75,23 @@ class PolynomialAveraging(WeightAveraging):
         if self._average_model is not None:
             self._average_model.to(pl_module.device)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Add the weights of a step; stop averaging if the module's tensors have changed their shape or number."""
-        if self._average_model is not None and not self._fits(pl_module):
+        if self._average_model is None or trainer.global_step <= self._latest_update_step:
+            return
+        if not self._fits(pl_module):
             self._average_model = None
             rank_zero_warn(
                 "The weights are not averaged any more: the number or the shapes of the module's parameters and "
                 "buffers have changed during training. `auto_tricks(average=False)` disables this warning."
             )
-        super().on_train_batch_end(trainer, pl_module, *args)
+            return
+        for average, current in self._pairs(pl_module):
+            is_number = average.is_floating_point() or average.is_complex()
+            average.copy_(average_(average, current, self._count) if is_number and self._count else current)
+        self._average_model.n_averaged += 1  # for checkpoints; reading it would wait for the device
+        self._count += 1
+        self._latest_update_step = trainer.global_step
 
     def _fits(self, pl_module: LightningModule) -> bool:
         ours, theirs = self._tensors(self._average_model), self._tensors(pl_module)
@@ -109,10 +118,6 @@ class PolynomialAveraging(WeightAveraging):
         """Exchange them again."""
         self.on_validation_epoch_start(trainer, pl_module)
 
-    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """Return whether to add the weights of a step: always, if there is an average."""
-        return self._average_model is not None and step_idx is not None
-
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the average into the model."""
         if self._average_model is not None:
@@ -128,6 +133,7 @@ class PolynomialAveraging(WeightAveraging):
         """Load the average, and the weights that training continues from."""
         if self._average_model is not None:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
+            self._count = int(self._average_model.n_averaged)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
