@@ -39,15 +39,16 @@ def test_validation_and_the_end_have_the_average_and_training_has_not(manual: bo
         on_train_epoch_start=lambda _, net: weights(net),
     )
     net = fit(PolynomialAveraging(), keep, net=Net(manual=manual), max_epochs=2)
-    average = taken[0]
-    for count, now in enumerate(taken[1:BATCHES], start=1):
-        average = {name: average_(old, now[name], count) for name, old in average.items() if old.is_floating_point()}
+    averages = [{name: value for name, value in taken[0].items() if value.is_floating_point()}]
+    for count, now in enumerate(taken[1:], start=1):
+        averages.append({name: average_(old, now[name], count) for name, old in averages[-1].items()})
     seen = keep.seen["on_validation_batch_start"]
     name = "head.weight"
     # two batches in each validation; the first of the last but one
-    torch.testing.assert_close(seen[-4][name], average[name])
+    torch.testing.assert_close(seen[-4][name], averages[BATCHES - 1][name])
     assert same(keep.seen["on_train_epoch_start"][1], taken[BATCHES - 1])
-    assert not same(weights(net)[name], taken[-1][name])
+    torch.testing.assert_close(weights(net)[name], averages[-1][name])
+    assert not same(averages[-1][name], taken[-1][name])
 
 
 class Locked(Net):
