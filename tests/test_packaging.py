@@ -47,6 +47,14 @@ def test_the_version_is_written_in_the_package_alone() -> None:
     assert str(Version(lightning_tricks.__version__)) == lightning_tricks.__version__
 
 
+def test_the_changelog_has_a_section_for_the_version_below_the_one_for_what_comes() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    coming, released = re.findall(r"^## (.+)$", changelog, flags=re.MULTILINE)[:2]
+    assert coming == "Unreleased"
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert released == f"{lightning_tricks.__version__} ({citation['date-released']})"
+
+
 def test_the_oldest_versions_of_the_workflow_are_the_lower_bounds() -> None:
     lines = (ROOT / ".github" / "oldest.txt").read_text().splitlines()
     for pin in (Requirement(line) for line in lines if not line.startswith("#")):
