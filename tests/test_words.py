@@ -1,9 +1,11 @@
 """The text that people read is plain, idiomatic English: no phrase of this list, which names the replacements.
 
-Of Python files, docstrings, comments and strings are read; of the changelog, the section of unreleased changes.
+Of Python files, docstrings, comments and strings are read; of notebooks, the cells of text; of the changelog, the
+section of unreleased changes.
 """
 
 import io
+import json
 import re
 import tokenize
 from pathlib import Path
@@ -25,7 +27,7 @@ PLACES = (
     "src",
 )
 """Files and folders that are checked."""
-SUFFIXES = {".md", ".py", ".yaml", ".yml", ".toml", ".cff"}
+SUFFIXES = {".ipynb", ".md", ".py", ".yaml", ".yml", ".toml", ".cff"}
 
 PHRASES = {
     r"(some|any|no)body( else)?|someone( else)?|anyone else|none but|who(m)?ever": "another callback, the user, ...",
@@ -106,6 +108,9 @@ def prose(file: Path) -> str:
     text = file.read_text(encoding="utf-8")
     if file.name == "CHANGELOG.md":
         return text.split("\n## ")[1]
+    if file.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     if file.suffix != ".py":
         return text
     kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}  # from 3.12 on

@@ -34,7 +34,7 @@ def test_what_a_notebook_shows_is_what_is_stored_in_it(path: Path, tmp_path: Pat
 
 
 def test_notebooks_are_small_name_what_to_install_and_show_pictures() -> None:
-    assert [path.stem for path in NOTEBOOKS] == ["find_train_read", "mend_a_model"]
+    assert [path.stem for path in NOTEBOOKS] == ["find_train_read", "fix_a_model"]
     assert sum(path.stat().st_size for path in NOTEBOOKS) < 400_000
     for path in NOTEBOOKS:
         notebook = nbformat.read(path, as_version=4)
