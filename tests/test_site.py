@@ -89,7 +89,7 @@ def test_a_page_of_a_notebook_shows_what_is_stored_in_it(tmp_path: Path) -> None
     assert text.startswith("# The doctor on a sick model\n\n[Download this notebook](fix_a_model.ipynb)\n")
     assert (tmp_path / "notebooks" / "fix_a_model.ipynb").is_file()
     assert "](../notebooks/fix_a_model.md)" in (tmp_path / "notebooks" / "find_train_read.md").read_text()
-    assert "```text\nSick: not healthy (2 errors, 1 warning" in text
+    assert "```text\nerror   LOS001 softmax-before-cross-entropy" in text
     assert "](../doctor-ci.md)" in text
     (picture,) = (tmp_path / "notebooks" / "drawn").glob("fix_a_model-*.png")
     assert f":::{{figure}} drawn/{picture.name}\n:alt: Validation accuracy of five models" in text

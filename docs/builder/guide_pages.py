@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,12 @@ def with_output(text: str, name: str, drawn: Path, work: Path) -> str:
         text: the page.
         name: the start of the names of the pictures.
         drawn: the folder for the pictures.
-        work: the folder in which the blocks run.
+        work: the folder in which the blocks run, which is emptied before.
     """
     space: dict[str, Any] = {"__name__": name}
     drawn.mkdir(parents=True, exist_ok=True)
-    work.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(work, ignore_errors=True)  # what an earlier build left may change what is printed
+    work.mkdir(parents=True)
 
     def run(block: re.Match[str]) -> str:
         space.pop("figure", None)
