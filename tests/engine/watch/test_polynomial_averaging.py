@@ -20,7 +20,7 @@ from lightning_tricks.engine.watch.polynomial_averaging import PolynomialAveragi
 def averaged(values: list[float]) -> float:
     found = torch.tensor([0.0])
     for count, value in enumerate(values):
-        found = average_(found, torch.tensor([value]), count)
+        average_([found], [torch.tensor([value])], count)
     return float(found)
 
 
@@ -41,7 +41,8 @@ def test_validation_and_the_end_have_the_average_and_training_has_not(manual: bo
     net = fit(PolynomialAveraging(), keep, net=Net(manual=manual), max_epochs=2)
     averages = [{name: value for name, value in taken[0].items() if value.is_floating_point()}]
     for count, now in enumerate(taken[1:], start=1):
-        averages.append({name: average_(old, now[name], count) for name, old in averages[-1].items()})
+        averages.append({name: value.clone() for name, value in averages[-1].items()})
+        average_(list(averages[-1].values()), [now[name] for name in averages[-1]], count)
     seen = keep.seen["on_validation_batch_start"]
     name = "head.weight"
     # two batches in each validation; the first of the last but one

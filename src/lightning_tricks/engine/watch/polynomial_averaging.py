@@ -6,6 +6,7 @@ that it extends came with version 2.6.
 
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
@@ -19,8 +20,8 @@ _POWER = 8.0
 _SHARDED = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
 
 
-def average_(averaged: Tensor, current: Tensor, count: int) -> Tensor:
-    r"""Return the polynomial-decay average of all weights so far.
+def average_(averages: list[Tensor], current: list[Tensor], count: int) -> None:
+    r"""Add the next weights to the polynomial-decay average of all weights so far, in place.
 
     .. math:: \bar w_n = \bar w_{n-1} + \frac{\gamma + 1}{n + \gamma} (w_n - \bar w_{n-1}), \quad \gamma = 8
 
@@ -28,20 +29,20 @@ def average_(averaged: Tensor, current: Tensor, count: int) -> Tensor:
     steps as after a million. An exponential average needs a decay that suits the length of the run.
 
     Args:
-        averaged: the average of ``count`` weights.
-        current: the next weights.
+        averages: the averages of ``count`` weights.
+        current: the next weights, of the same shapes.
         count: how many weights are averaged so far.
 
     References:
         Shamir & Zhang, Stochastic Gradient Descent for Non-smooth Optimization, 2013, section 4.
 
     Example:
-        >>> average_(Tensor([1.0]), Tensor([3.0]), 0)
-        tensor([3.])
-        >>> average_(Tensor([1.0]), Tensor([3.0]), 9)
+        >>> average = torch.tensor([1.0])
+        >>> average_([average], [torch.tensor([3.0])], count=9)
+        >>> average
         tensor([2.])
     """
-    return averaged + (current - averaged) * ((_POWER + 1) / (count + 1 + _POWER))
+    torch._foreach_lerp_(averages, current, (_POWER + 1) / (count + 1 + _POWER))
 
 
 class PolynomialAveraging(WeightAveraging):
@@ -86,12 +87,22 @@ class PolynomialAveraging(WeightAveraging):
                 "buffers have changed during training. `auto_tricks(average=False)` disables this warning."
             )
             return
-        for average, current in self._pairs(pl_module):
-            is_number = average.is_floating_point() or average.is_complex()
-            average.copy_(average_(average, current, self._count) if is_number and self._count else current)
+        self._add(self._pairs(pl_module))
         self._average_model.n_averaged += 1  # for checkpoints; reading it would wait for the device
         self._count += 1
         self._latest_update_step = trainer.global_step
+
+    def _add(self, pairs: list[tuple[Tensor, Tensor]]) -> None:
+        """Add the weights of a step to the averages; counters are copied."""
+        means: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for average, current in pairs:
+            if self._count and (average.is_floating_point() or average.is_complex()):
+                means[0].append(average)
+                means[1].append(current)
+            else:
+                average.copy_(current)
+        if means[0]:
+            average_(*means, self._count)
 
     def _fits(self, pl_module: LightningModule) -> bool:
         ours, theirs = self._tensors(self._average_model), self._tensors(pl_module)
