@@ -54,7 +54,7 @@ class Graph:
         return sorted(found)
 
     def terms(self, index: int) -> list[int]:
-        """Return the single numbers that are added to form a result; the operation itself if it is not a sum of them."""
+        """Return the single numbers that are added to form a result; the operation itself if it is not a sum."""
         operation = self[index]
         if operation.op in ("add", "sub") and operation.shape == () and operation.inputs:
             return [term for each in operation.inputs for term in self.terms(each)]

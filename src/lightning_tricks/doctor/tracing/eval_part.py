@@ -17,7 +17,7 @@ class EvalPart:
     Args:
         module: in eval mode when it is run.
         call: its arguments.
-        size: the number of samples; tensors with another first dimension are no inputs.
+        size: the number of samples; tensors with another first dimension do not count as inputs.
 
     Attributes:
         call: the arguments.

@@ -50,7 +50,7 @@ def auxiliary_loss_scale(
                        above which it is a warning.
     Try:               ``lightning_tricks.LossBalancer``, or weights of your own: initial gradients within a factor of
                        ten.
-    False alarms:      info if the smaller term was multiplied by a number or is no loss of targets, such as the
+    False alarms:      info if the smaller term was multiplied by a number or does not compare with targets, such as the
                        divergence of a VAE or the balance of experts: it is small by design. Terms without a gradient at
                        the start are left out.
     References:        Chen et al., GradNorm, 2018; Kendall et al., Multi-Task Learning Using Uncertainty, 2018.
