@@ -187,3 +187,28 @@ def test_an_exception_of_the_user_is_an_error_that_names_the_line(where: str) ->
 
 def _line_of(where: str) -> int:
     return Raises.__dict__[where].__code__.co_firstlineno + 2
+
+
+class Inner(Lit):
+    """A step of which torch.func takes the gradient, for each sample on its own."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        parameters = dict(self.net.named_parameters())
+
+        def error(weights: Any, x: Any, y: Any) -> Any:
+            return F.cross_entropy(torch.func.functional_call(self.net, weights, (x[None],)), y[None])
+
+        def adapted(x: Any, y: Any) -> Any:
+            slopes = torch.func.grad(error)(parameters, x, y)
+            return error({name: value - 0.1 * slopes[name] for name, value in parameters.items()}, x, y)
+
+        return torch.func.vmap(adapted)(*batch).mean()
+
+
+def test_a_step_in_a_transform_is_not_followed_and_nothing_is_said_of_it() -> None:
+    model = Inner(net(), F.cross_entropy, lambda parameters: torch.optim.Adam(parameters, 1e-3))
+    report = diagnose(model, next(iter(loader())))
+    assert report.at_least("warning") == []
+    assert not any("report this" in note for note in report.notes)
+    assert report.evidence is not None
+    assert "torch.func" in report.evidence.missing["trace"]

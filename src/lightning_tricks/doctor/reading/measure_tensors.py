@@ -43,6 +43,16 @@ def measure(tensor: Tensor, *, distinct: bool = False) -> Statistics | None:
     return Statistics(flat.numel(), nonfinite, mean, std, low, high, 1 - nonzero, whole, kinds)
 
 
+def is_transformed(tensor: Tensor) -> bool:
+    """Return whether a tensor stands for others inside a transform of ``torch.func``, where it has no memory.
+
+    Example:
+        >>> torch.func.vmap(lambda row: row.sum() + is_transformed(row))(torch.zeros(2, 3))
+        tensor([1., 1.])
+    """
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
 def _is_finite(flat: Tensor, mean: float) -> bool:
     """Return whether all values are finite, by the mean of the sampled ones and by the sum of all."""
     return math.isfinite(mean) and (flat.numel() <= _SAMPLE or bool(torch.isfinite(flat.sum())))

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, RANDOM, WEIGHTS, words
 from lightning_tricks.doctor.facts.trace_facts import ArrivalFact, Operation
 from lightning_tricks.doctor.reading.containers import tensors_in
-from lightning_tricks.doctor.reading.measure_tensors import describe, plain_settings, shape_of
+from lightning_tricks.doctor.reading.measure_tensors import describe, is_transformed, plain_settings, shape_of
 from lightning_tricks.doctor.reading.read_columns import read_columns
 from lightning_tricks.doctor.tracing.ledger import Ledger, covers_storage, storage_of
 from lightning_tricks.doctor.tracing.mask_watch import ATTENTION, MaskWatch
@@ -38,6 +38,10 @@ _FORGETFUL = words("""
 """)
 _NOISY = RANDOM | DROPOUTS | {"scaled_dot_product_attention", "multi_head_attention_forward", "lstm", "gru"}
 _ANNOUNCED = LOSSES | {"batch_norm", "embedding"}  # recorded before the call, which may raise an error
+
+
+class NotFollowedError(RuntimeError):
+    """A pass with operations that cannot be recorded."""
 
 
 class Recorder:
@@ -176,6 +180,8 @@ class Recorder:
         if not outputs and not written:
             return
         first = outputs[0] if outputs else written[0]
+        if is_transformed(first):
+            raise NotFollowedError("the step calls a transform of torch.func (grad, vmap), which is not followed")
         operation = replace(
             operation,
             shape=shape_of(first),

@@ -19,7 +19,7 @@ from lightning_tricks.doctor.tracing.interventions import WithoutDropout
 from lightning_tricks.doctor.tracing.loss_terms import measure_terms
 from lightning_tricks.doctor.tracing.module_stack import ModuleStack
 from lightning_tricks.doctor.tracing.one_pass import Entry, describe_error, find_entry, find_loss, has_training_step
-from lightning_tricks.doctor.tracing.recorder import Recorder
+from lightning_tricks.doctor.tracing.recorder import NotFollowedError, Recorder
 from lightning_tricks.doctor.tracing.stand_in import Step, stand_in_
 from lightning_tricks.doctor.tracing.trainer_stand_in import TrainerStandIn
 
@@ -98,6 +98,8 @@ def trace_step(setup: StepSetup, failures: OwnFailures) -> Traced:
 def _with_partial_trace(found: Traced, partial: Traced | None, failures: OwnFailures) -> Traced:
     if found.trace is not None or partial is None or partial.error is None:
         return found
+    if partial.error.kind == NotFollowedError.__name__:
+        return replace(found, missing=partial.error.message)
     why = f"{partial.error.kind}: {partial.error.message}"
     failures.notes.append(f"The doctor could not follow the operations of the step: {why} Please report this.")
     return replace(found, missing=f"the pass could not be followed: {why}")
