@@ -54,7 +54,7 @@ def test_a_gain_counts_beyond_two_standard_errors_of_paired_differences(script: 
 def test_losses_are_compared_as_ratios_by_optimizer_over_tasks(script: Any, tmp_path: Path) -> None:
     rows = ["task,optimizer,method,seed,val,test,trainings"]
     for task, loss in (("a", 1.0), ("b", 20.0)):
-        rows += [f"{task},SGD,without `LRFinder`,0,0,{loss},1", f"{task},SGD,`auto`,0,0,{loss / 2},1"]
+        rows += [f"{task},SGD,without `LRFinder`,0,0,{loss},1", f"{task},SGD,without averaged weights,0,0,{loss / 2},1"]
     script.EVIDENCE = tmp_path / "evidence.csv"
     assert script.of_evidence() == {}
     script.EVIDENCE.write_text("\n".join(rows))

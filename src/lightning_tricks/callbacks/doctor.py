@@ -114,16 +114,14 @@ class Doctor(Trick):
 
     def begin_fit(self, run: Run) -> None:
         """Let most hooks of most batches cost nothing."""
-        trainer, module = run.trainer, run.module
-        run.part(SwitchedHooks).add(
-            self,
-            Doctor,
-            on_train_batch_start=lambda: self.report is None or self._watch.follows_next(trainer),
-            on_before_backward=lambda: self._watch.awaits_loss(trainer, module),
-            on_after_backward=lambda: self._watch.checks_next(trainer, module),
-            on_before_optimizer_step=lambda: self._watch.measures_next(trainer),
-            on_train_batch_end=lambda: self._watches,
-        )
+
+        def samples() -> bool:
+            return self.report is None or self._watch.samples_next(run.trainer, run.clock.moment.step)
+
+        hooks = run.part(SwitchedHooks)
+        hooks.add(self, Doctor, ["on_train_batch_start", "on_before_optimizer_step"], samples)
+        backward = ["on_before_backward", "on_after_backward"]
+        hooks.add(self, Doctor, backward, lambda: self._watch.awaits_backward or samples())
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if self.report is None:
@@ -224,7 +222,8 @@ class Doctor(Trick):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._watches and self._watch.after_batch(trainer, pl_module, outputs):
+        step = trainer.global_step if self._run is None else self._run.clock.moment.step
+        if self._watches and self._watch.after_batch(trainer, step, outputs):
             self._watch.read(trainer)
             self._judge_if_due(trainer, pl_module)
 

@@ -121,14 +121,14 @@ class RunReport(Trick):
         run.on_end(hide_idle_hooks([probe]))
 
         def measures() -> bool:
-            return self._watch.is_due(run.trainer.global_step)
+            return self._watch.is_due(run.clock.moment.step)
 
         def samples() -> bool:
             return run.batch_idx % _distance(run.trainer) == 0 or measures()
 
-        switch = run.part(SwitchedHooks)
-        switch.add(probe, GradientProbe, on_before_optimizer_step=measures)
-        switch.add(self, RunReport, on_train_batch_start=samples, on_train_batch_end=samples)
+        hooks = run.part(SwitchedHooks)
+        hooks.add(probe, GradientProbe, ["on_before_optimizer_step"], measures)
+        hooks.add(self, RunReport, ["on_train_batch_start", "on_train_batch_end"], samples)
         run.call_with(run.module, "on_train_epoch_end", lambda: self._end_epoch(run))
 
     def _measure(self, run: Run, optimizer: Optimizer) -> None:

@@ -245,9 +245,9 @@ def found_with(*parts: Any, ckpt_path: str | None = None, **arguments: Any) -> d
 def test_what_was_not_read_yet_survives_even_where_it_is_no_number() -> None:
     doctor, other = Doctor(), Doctor()
     trainer(doctor, max_epochs=1).fit(Fit(dense(16), sgd(0.1)))
-    runner: Any = SimpleNamespace(accumulate_grad_batches=1, global_step=7, world_size=1, strategy=HereAlone())
+    runner: Any = SimpleNamespace(accumulate_grad_batches=1, lightning_module=Net(), world_size=1, strategy=HereAlone())
     for loss in (1.0, math.nan, math.inf):
-        doctor._watch._losses.add(runner, Net(), torch.tensor(loss))
+        doctor._watch._losses.add(7, torch.tensor(loss))
     doctor._watch._steps._closed.append(WatchedStep(7, [0.1], {"weight": 2.0}, torch.tensor([math.inf, math.nan, 0.5])))
     other.load_state_dict(doctor.state_dict())
     assert other.state_dict() == doctor.state_dict()

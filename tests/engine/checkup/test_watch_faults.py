@@ -29,7 +29,6 @@ PARTS = [
     "step_watch._start_step",
     "unchanged_params_watch.fingerprints",
     "unchanged_params_watch.UnchangedParamsWatch.take",
-    "nonfinite_rerun.NonfiniteRerun.checks_next",
     "nonfinite_rerun.NonfiniteRerun.after_backward",
     "forward_watch.ForwardWatch.start",
     "zero_grad_watch._Watched._before_accumulation",

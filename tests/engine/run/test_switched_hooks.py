@@ -20,7 +20,7 @@ class Sampling(Trick):
         self.seen: list[int] = []
 
     def begin_fit(self, run: Run) -> None:
-        run.part(SwitchedHooks).add(self, Sampling, on_train_batch_end=lambda: run.batch_idx % 3 == 0)
+        run.part(SwitchedHooks).add(self, Sampling, ["on_train_batch_end"], lambda: run.batch_idx % 3 == 0)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.seen.append(batch_idx)

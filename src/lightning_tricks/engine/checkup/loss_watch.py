@@ -25,12 +25,14 @@ class KeptLosses(NamedTuple):
     """The losses that one process has kept of consecutive batches.
 
     Attributes:
-        notes: for each batch, its step and the number of batches per step.
+        steps: for each batch, its step.
+        parts: the number of batches per step.
         values: ``(N,)`` losses; 0 for a batch without a loss.
         counts: 1 for each batch that has a loss, else 0.
     """
 
-    notes: list[tuple[int, int]]
+    steps: list[int]
+    parts: int
     values: Tensor
     counts: list[float]
 
@@ -43,45 +45,45 @@ class LossWatch:
 
     def __init__(self) -> None:
         self._losses: list[Tensor | None] = []
-        self._notes: list[tuple[int, int]] = []
+        self._steps: list[int] = []
 
     def __len__(self) -> int:
         return len(self._losses)
 
-    def add(self, trainer: Trainer, pl_module: Any, outputs: Any) -> None:
-        """Keep the loss of a batch, if it has one."""
+    def add(self, step: int, outputs: Any) -> None:
+        """Keep the loss of a batch, if it has one, with the number of steps after it."""
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        # Lightning divides the loss in `outputs` by the number of accumulated batches
-        parts = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
         self._losses.append(loss.detach() if isinstance(loss, Tensor) else None)
-        self._notes.append((trainer.global_step, parts))
+        self._steps.append(step)
 
     def take(self, trainer: Trainer) -> KeptLosses:
         """Return the losses kept on this process, and clear them."""
         counts = [float(loss is not None) for loss in self._losses]
         values = _stack(self._losses, trainer.strategy.root_device) if counts else torch.zeros(0)
-        taken = KeptLosses(self._notes, values, counts)
-        self._losses, self._notes = [], []
+        # Lightning divides the loss in `outputs` by the number of accumulated batches
+        parts = trainer.accumulate_grad_batches if trainer.lightning_module.automatic_optimization else 1
+        taken = KeptLosses(self._steps, parts, values, counts)
+        self._losses, self._steps = [], []
         return taken
 
     def plain_state(self) -> list[list[float | None]]:
         """Return the kept losses; synchronizes with the device."""
         values: list[float] = _stack(self._losses, torch.device("cpu")).tolist() if self._losses else []
-        kept = zip(self._notes, self._losses, values, strict=True)
-        return [[*note, None if loss is None else value] for note, loss, value in kept]
+        kept = zip(self._steps, self._losses, values, strict=True)
+        return [[step, None if loss is None else value] for step, loss, value in kept]
 
     def load(self, plain: list[list[Any]]) -> None:
         """Load the result of :meth:`plain_state`."""
-        self._notes = [(step, parts) for step, parts, _ in plain]
-        self._losses = [None if value is None else torch.tensor(float(value)) for _, _, value in plain]
+        self._steps = [step for step, _ in plain]
+        self._losses = [None if value is None else torch.tensor(float(value)) for _, value in plain]
 
 
 def join_losses(trainer: Trainer, taken: KeptLosses) -> Losses:
     """Return the losses of all processes; each of them has to call this."""
     values, counts = _sum(trainer, taken)
-    batches = [batch for batch in zip(taken.notes, values, counts, strict=True) if batch[2]]
-    bad = (step for (step, _), value, _ in batches if not math.isfinite(value))
-    return Losses([parts * value / count for (_, parts), value, count in batches], next(bad, None))
+    batches = [batch for batch in zip(taken.steps, values, counts, strict=True) if batch[2]]
+    bad = (step for step, value, _ in batches if not math.isfinite(value))
+    return Losses([taken.parts * value / count for _, value, count in batches], next(bad, None))
 
 
 def _sum(trainer: Trainer, taken: KeptLosses) -> tuple[list[float], list[float]]:

@@ -33,34 +33,26 @@ class NonfiniteRerun:
     Attributes:
         is_over: whether no further batch is watched.
         found: what one of several processes has found.
+        loss: the loss of the current batch, until its backward pass has ended.
     """
 
     def __init__(self) -> None:
         self.is_over = False
         self.found: NumericFacts | None = None
-        self._loss: Tensor | None = None
-        self._probes: list[nn.Parameter] = []
-
-    def checks_next(self, trainer: Trainer, pl_module: LightningModule) -> bool:
-        """Return whether the coming batch is watched."""
-        if not self._probes and not self.is_over:
-            self._probes = _small_early_parameters(pl_module)
-            self.is_over = not _can_rerun(trainer, pl_module)
-        return not self.is_over
-
-    def before_backward(self, loss: Tensor) -> None:
-        """Hold the loss until its backward pass has ended."""
-        if not self.is_over:
-            self._loss = loss
+        self.loss: Tensor | None = None
+        self._probes: list[nn.Parameter] | None = None
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> NumericFacts | None:
         """Run the batch again if its loss or gradients are not finite, and return what is found.
 
         One of several processes keeps it instead, until :func:`join_found`, so that all have the same facts.
         """
-        loss, self._loss = self._loss, None
-        # the gradients of several processes have been averaged, so that they are NaN on all of them
-        if loss is None or _is_finite(loss, self._probes if trainer.world_size == 1 else ()):
+        loss, self.loss = self.loss, None
+        if self._probes is None:
+            self.is_over = self.is_over or not _can_rerun(trainer, pl_module)
+            # the gradients of several processes have been averaged, so that they are NaN on all of them
+            self._probes = _small_early_parameters(pl_module) if trainer.world_size == 1 else []
+        if loss is None or self.is_over or _is_finite(loss, self._probes):
             return None
         self.is_over = True
         run = run_of(trainer)
@@ -75,7 +67,7 @@ class NonfiniteRerun:
 
     def release(self) -> None:
         """Release the loss and the parameters."""
-        self._loss, self._probes = None, []
+        self.loss, self._probes = None, None
 
 
 def join_found(trainer: Trainer, watch: NonfiniteRerun) -> NumericFacts | None:

@@ -100,17 +100,14 @@ class RunWatch:
         """Return whether the forward pass of the coming batch is followed: that of one batch in each interval."""
         return self.batches % reading_distance(trainer) == 0
 
-    def checks_next(self, trainer: Trainer, pl_module: LightningModule) -> bool:
-        """Return whether the coming batch is examined again if its result is not finite."""
-        return bool(self._attempt("watch for NaN", self._numbers.checks_next, trainer, pl_module))
+    def samples_next(self, trainer: Trainer, step: int) -> bool:
+        """Return whether the coming batch, or the step with this number, is measured."""
+        return self.follows_next(trainer) or self._steps.is_due(step)
 
-    def awaits_loss(self, trainer: Trainer, pl_module: LightningModule) -> bool:
-        """Return whether the loss of the coming batch is needed before its backward pass."""
-        return self.follows_next(trainer) or self.checks_next(trainer, pl_module)
-
-    def measures_next(self, trainer: Trainer) -> bool:
-        """Return whether the gradients of the coming step are measured."""
-        return self._steps.is_due(trainer.global_step)
+    @property
+    def awaits_backward(self) -> bool:
+        """Whether the result of every batch is checked for NaN."""
+        return not self._numbers.is_over
 
     def start_batch(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Follow the forward pass of the coming batch."""
@@ -120,7 +117,8 @@ class RunWatch:
         """Hold a loss until its backward pass has ended; the forward pass has ended."""
         if self._forward.is_active:
             self._attempt("keep a forward pass", self._forward.stop, loss)
-        self._numbers.before_backward(loss)
+        if not self._numbers.is_over:
+            self._numbers.loss = loss
 
     def after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Examine a batch with a non-finite result again, if reading it requires no wait."""
@@ -136,13 +134,19 @@ class RunWatch:
                 "measure the gradients of a step", self._steps.before_step, trainer, pl_module, optimizer, every
             )
 
-    def after_batch(self, trainer: Trainer, pl_module: LightningModule, outputs: Any) -> bool:
-        """Keep the loss of a batch, and return whether a reading is due, on every process after the same batch."""
+    def after_batch(self, trainer: Trainer, step: int, outputs: Any) -> bool:
+        """Keep the loss of a batch, and return whether a reading is due, on every process after the same batch.
+
+        Args:
+            trainer: the Trainer.
+            step: the number of steps so far.
+            outputs: what Lightning returns for the batch.
+        """
         self.batches += 1
         self._since_reading += 1
         if self._forward.is_active:
             self._attempt("keep a forward pass", self._forward.stop)
-        self._attempt("keep a loss", self._losses.add, trainer, pl_module, outputs)
+        self._attempt("keep a loss", self._losses.add, step, outputs)
         if self._steps.is_open:
             self._attempt("measure the update of a step", self._steps.after_batch)
         return self._since_reading >= reading_distance(trainer)
