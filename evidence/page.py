@@ -210,6 +210,5 @@ def text(rows: Sequence[Row]) -> str:
         seeds=len(seeds), trainings=len(rows), tasks=len(TASKS), versions=versions, day=date.today().isoformat(),
         python=platform.python_version(), held=len(kinds(True)),
         seen=len(kinds(False)), every=main_table(rows, None), tables=tables,
-        seeds_of_changes=len({row.job.seed for row in rows if row.job.method == "without warm-up"}),
         by_task=task_table(rows), verdicts=verdicts(rows), summary=summary(rows),
     )  # fmt: skip

@@ -23,20 +23,17 @@ from training import Method, Outcome, train
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "evidence.csv"
 SEEDS, PROCESSES = 5, 2
-SEEDS_OF_CHANGES = 3  # of the changes of one part of the recipe, which are more than half of all trainings
 QUICK = ["digits, small CNN", "prices of computers, MLP", "digits, autoencoder", "wages, MLP with batch norm"]
 
 
 def jobs(tasks: list[str], seeds: int, trials: int = methods.TRIALS) -> Iterator[Job]:
     """Return all trainings, the seeds one after another, so that an interrupted run has whole seeds."""
-    whole = (methods.AUTO, methods.BASE, methods.FINDER)
     for seed in range(seeds):
         for task in tasks:
             for optimizer in methods.USUAL:
                 for number in range(trials):
                     yield Job(task, optimizer, f"search {number:02d}", seed)
-                ours = [name for name in methods.ours(optimizer) if seed < SEEDS_OF_CHANGES or name in whole]
-                for method in (*methods.peers(optimizer), *ours):
+                for method in (*methods.peers(optimizer), *methods.ours(optimizer)):
                     yield Job(task, optimizer, method, seed)
 
 
