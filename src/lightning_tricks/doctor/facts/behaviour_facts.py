@@ -7,11 +7,19 @@ from lightning_tricks.doctor.facts.trace_facts import TensorFact
 
 @dataclass(frozen=True)
 class DropoutCall:
-    """A dropout that was active in eval mode."""
+    """A dropout that was active in eval mode.
+
+    Attributes:
+        module: the path of the module that called it.
+        function: its name.
+        p: its rate.
+        written: whether the calling line contains ``True``.
+    """
 
     module: str
     function: str
     p: float
+    written: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Context facts: columns and rows of the data, the planned run, earlier training."""
 
+import math
 from dataclasses import dataclass, field
 
 
@@ -31,6 +32,7 @@ class RowsFacts:
         duplicates: the share of them that equal an earlier one, including targets.
         overlap: the share of the validation rows that are in the training set, estimated if not all were read.
         overlapping: the number of such rows that were found.
+        by_chance: the number of them to expect if rows are coarse, from the repetitions among the training rows.
         overlap_by: ``indices`` if both are subsets of one dataset, ``rows`` if contents were compared.
         classes: the number of rows per class, if targets are classes.
         target_variance: the mean square error of always predicting the mean target, where targets are a few numbers.
@@ -44,6 +46,7 @@ class RowsFacts:
     duplicates: float | None = None
     overlap: float | None = None
     overlapping: int = 0
+    by_chance: float = 0.0
     overlap_by: str = "rows"
     classes: dict[str, int] | None = None
     target_variance: float | None = None
@@ -51,6 +54,22 @@ class RowsFacts:
     sorted: bool = False
     windows: bool = False
     reasons: dict[str, str] = field(default_factory=dict)
+
+    def overlap_beyond_chance(self) -> float:
+        """Return the share of validation rows in the training set without those that coincide by chance.
+
+        It is 0 if the number found is within three standard deviations of the number that chance gives.
+
+        Example:
+            >>> RowsFacts(100, overlap=0.2, overlapping=20, by_chance=16.0).overlap_beyond_chance()
+            0.0
+            >>> RowsFacts(100, overlap=0.4, overlapping=40, by_chance=10.0).overlap_beyond_chance()
+            0.3
+        """
+        beyond = self.overlapping - self.by_chance
+        if self.overlap is None or beyond <= 3 * math.sqrt(self.by_chance):
+            return 0.0
+        return self.overlap * (beyond / self.overlapping)
 
 
 @dataclass(frozen=True)

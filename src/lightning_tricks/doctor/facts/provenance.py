@@ -3,7 +3,8 @@
 Dropout changes the variance of its output in training but not at inference; a batch norm after it learns the training
 variance (Li et al., Disharmony between Dropout and Batch Normalization, 2018). A fact records how much of the noise
 remains: level 0 before any weights, 1 after weights or after a sum of products; diluted if an input without dropout was
-added.
+added, or behind a recurrent layer, whose state is bounded and remembers other steps, or behind attention, which
+averages over positions.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from functools import lru_cache
 from typing import Literal
 
 from lightning_tricks.doctor.facts.graph import Graph
-from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, RANDOM, WEIGHTS, words
+from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, RANDOM, RECURRENT, WEIGHTS, words
 from lightning_tricks.doctor.facts.trace_facts import Operation
 
 Mask = Literal["element", "channel", "sample"]
@@ -22,6 +23,9 @@ _STOPS = LOSSES | words("""
     one_hot eq ne lt gt le ge isnan isfinite nonzero sign
 """)
 _JOINS = words("add sub cat stack lerp addcmul addcdiv add_n partial_write setitem where")
+_PRODUCTS = words("""
+    matmul mm bmm baddbmm einsum scaled_dot_product_attention multi_head_attention_forward
+""")
 _SUMS = words("sum scatter_add index_add scatter_reduce segment_reduce")
 _DECIDING = words("lt gt le ge floor round ceil bernoulli masked_fill")
 _UNTRACKED = frozenset(("weight", "bias", "condition", "mask", "attn_mask", "w_ih", "w_hh", "b_ih", "b_hh", "params"))
@@ -35,7 +39,8 @@ class Fact:
     Attributes:
         source: the operation that produced the noise.
         level: 0, or 1 after weights.
-        diluted: whether an input without dropout was added.
+        diluted: whether an input without dropout was added, or the noise went through a recurrent layer
+            or attention.
         mask: the unit that is dropped together.
         drawn: the operation that drew a manually computed mask; one mask may be used many times.
         by_rand: whether it was drawn from uniform numbers.
@@ -145,10 +150,16 @@ def _join(operation: Operation, tracked: list[int], facts: list[Facts], data: li
         for source, fact in facts[each].items():
             if source not in joined or fact.rank < joined[source].rank:
                 joined[source] = fact
-    dilutes = operation.op in _JOINS and any(
-        data[each] and not any(not fact.diluted for fact in facts[each].values()) for each in tracked
+    dilutes = _averages(operation, tracked, data) or (
+        operation.op in _JOINS
+        and any(data[each] and not any(not fact.diluted for fact in facts[each].values()) for each in tracked)
     )
     return {source: _step(fact, operation, dilutes) for source, fact in joined.items()}
+
+
+def _averages(operation: Operation, tracked: list[int], data: list[bool]) -> bool:
+    """Return whether an operation is recurrent, or multiplies two results that depend on the batch, as in attention."""
+    return operation.op in RECURRENT or (operation.op in _PRODUCTS and sum(data[each] for each in tracked) > 1)
 
 
 def _step(fact: Fact, operation: Operation, dilutes: bool) -> Fact:

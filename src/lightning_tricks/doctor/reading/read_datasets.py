@@ -50,10 +50,10 @@ def read_datasets(train: Any, val: Any = None) -> RowsFacts | str:
     except UnreadableRowsError as error:
         marks, facts = None, RowsFacts(0, reasons={"duplicates": str(error), "classes": str(error)})
     try:
-        overlap, found, by = _overlap(dataset, val, marks, facts.reasons.get("duplicates", ""))
+        overlap = _overlap(dataset, val, marks, facts.reasons.get("duplicates", ""))
     except UnreadableRowsError as error:
         return replace(facts, reasons={**facts.reasons, "overlap": str(error)})
-    return replace(facts, overlap=overlap, overlapping=found, overlap_by=by)
+    return replace(facts, **overlap)
 
 
 def _facts_of_training_rows(marks: list[Mark], windows: bool) -> RowsFacts:
@@ -74,8 +74,8 @@ def _facts_of_training_rows(marks: list[Mark], windows: bool) -> RowsFacts:
     )
 
 
-def _overlap(train: Any, val_loader: Any, marks: list[Mark] | None, problem: str) -> tuple[float, int, str]:
-    """Return the share of validation rows that are training rows, the number found, and the method."""
+def _overlap(train: Any, val_loader: Any, marks: list[Mark] | None, problem: str) -> dict[str, Any]:
+    """Return the facts about validation rows that are training rows."""
     val = getattr(val_loader, "dataset", None)
     if val is None or isinstance(val, IterableDataset) or not _length(val):
         raise UnreadableRowsError("there is no validation set with a length")
@@ -83,16 +83,29 @@ def _overlap(train: Any, val_loader: Any, marks: list[Mark] | None, problem: str
         places, known_places = set(places_in_base(val)), set(places_in_base(train))
         both = len(places & known_places)
         if both or marks is None:
-            return both / len(places), both, "indices"
+            return {"overlap": both / len(places), "overlapping": both, "overlap_by": "indices"}
     if marks is None:
         raise UnreadableRowsError(problem)
+    marks_of_val = read_marks(val, _evenly_spaced(len(val), _VAL_ROWS), "validation")
+    return _overlap_of_contents(marks, {mark.inputs for mark in marks_of_val if not mark.blank}, len(train))
+
+
+def _overlap_of_contents(marks: list[Mark], different: set[int], rows: int) -> dict[str, Any]:
+    """Compare validation rows with the training rows that were read, of ``rows`` in all.
+
+    n rows that are drawn from k equally likely ones hold about n² / 2k pairs of equal rows, and a further row is one of
+    them with probability n / k: twice the share of repetitions.
+    """
     known = {mark.inputs for mark in marks}
-    different = {
-        mark.inputs for mark in read_marks(val, _evenly_spaced(len(val), _VAL_ROWS), "validation") if not mark.blank
-    }
     found = len(different & known)
+    filled = [mark.inputs for mark in marks if not mark.blank]
+    repeated = 1 - len(set(filled)) / max(1, len(filled))
     share = found / len(different) if different else 0.0
-    return min(1.0, share * len(train) / len(marks)), found, "rows"  # unread rows: the same share
+    return {
+        "overlap": min(1.0, share * rows / len(marks)),  # unread rows: the same share
+        "overlapping": found,
+        "by_chance": min(1.0, 2 * repeated) * len(different),
+    }
 
 
 def _error_of_constant(marks: list[Mark], error: Callable[[list[float]], float]) -> float | None:

@@ -1,5 +1,8 @@
 """Interventions: run a pass without dropout, or detect dropout and random numbers in eval mode."""
 
+import linecache
+import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +67,9 @@ def _with_argument(func: Any, name: str, args: Any, kwargs: Any, argument: str, 
     return args, {**kwargs, argument: value}
 
 
+_OWN = __name__.partition(".")[0]
+
+
 class Listener(TorchFunctionMode):
     """While entered, records active dropout and draws of random numbers.
 
@@ -91,7 +97,15 @@ class Listener(TorchFunctionMode):
             given = dict(zip(argument_names(func, name), args, strict=False)) | kwargs
             p, training = given.get("p", 0.5), given.get("training", given.get("train", True))
             if p and training:
-                self.dropouts.append(DropoutCall(self._stack.path, name, float(p)))
+                self.dropouts.append(DropoutCall(self._stack.path, name, float(p), _contains_true()))
         elif name in RANDOM or name == "uniform" or (name in ("argsort", "topk") and self.random):
             self.random.append(name)
         return func(*args, **kwargs)
+
+
+def _contains_true() -> bool:
+    """Return whether the line of the innermost call from outside of torch has the word ``True``."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("torch", _OWN):
+        frame = frame.f_back
+    return re.search(r"\bTrue\b", linecache.getline(frame.f_code.co_filename, frame.f_lineno)) is not None

@@ -49,6 +49,18 @@ def a_layer_that_is_called_again_and_again() -> dict:
 
 
 @healthy("ACT001")
+def attention_that_is_called_in_each_step() -> dict:
+    def forward(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        state, keys = x, net.keys(x)
+        for _ in range(6):
+            state = net.state(state) + net.score(torch.tanh(net.query(state) + keys)) * x
+        return net.head(state)
+
+    layers = {"query": nn.Linear(8, 8), "keys": nn.Linear(8, 8), "score": nn.Linear(8, 1), "state": nn.Linear(8, 8)}
+    return {"model": Step(Calling(forward, **layers, head=nn.Linear(8, 3))), "batch": classes()}
+
+
+@healthy("ACT001")
 def gates() -> dict:
     return {"model": lit(nn.Sequential(Gated(4, 8), Gated(8, 3))), "batch": batch()}
 

@@ -86,6 +86,33 @@ def coarse_rows_that_coincide_by_chance() -> dict:
     return split(TensorDataset(x[:160], y[:160]), TensorDataset(x[160:], y[160:]))
 
 
+def ratings(count: int) -> TensorDataset:
+    """Random ratings of random pairs of 30 users and 20 items."""
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.stack([torch.randint(size, (count,), generator=generator) for size in (30, 20)], 1)
+    return TensorDataset(pairs.float().repeat(1, 2), torch.randint(3, (count,), generator=generator))
+
+
+@healthy("DAT005")
+def pairs_that_coincide_with_other_targets() -> dict:
+    x, y = ratings(320).tensors
+    return split(TensorDataset(x[:240], y[:240]), TensorDataset(x[240:], y[240:]))
+
+
+@healthy("DAT005")
+def pairs_of_which_some_rows_are_read() -> dict:
+    x, y = ratings(6000).tensors
+    x[:, 0] += torch.arange(6000) % 40 * 30
+    return split(TensorDataset(x[:5000], y[:5000]), TensorDataset(x[5000:], y[5000:]))
+
+
+@sick("DAT005", "of the validation rows")
+def pairs_that_were_copied() -> dict:
+    x, y = ratings(320).tensors
+    x[:, 0] += torch.arange(320) % 40 * 30
+    return split(TensorDataset(x[:240], y[:240]), TensorDataset(x[200:280], y[200:280]))
+
+
 @healthy("DAT005")
 def blank_rows_in_both() -> dict:
     x, y = rows().tensors

@@ -41,6 +41,13 @@ def three_parts_of_one_set() -> dict:
 
 
 @healthy("DAT012")
+def coarse_rows() -> dict:
+    x = torch.randint(3, (240, 4), generator=torch.Generator().manual_seed(0)).float()
+    sets = [TensorDataset(part, torch.arange(len(part)) % 2) for part in x.split([160, 40, 40])]
+    return three(*sets)
+
+
+@healthy("DAT012")
 def three_sets() -> dict:
     return three(rows(), rows(32, classes=2), TensorDataset(torch.randn(16, 4), torch.zeros(16, dtype=torch.int64)))
 

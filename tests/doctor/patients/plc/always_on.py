@@ -17,6 +17,11 @@ def functional_dropout_without_training() -> dict:
     return calling(lambda net, x: net.fc(F.dropout(x, 0.5)))
 
 
+@sick("PLC009", "`dropout` (p = 0.5)", severity="warning")
+def dropout_that_is_meant_to_stay_active() -> dict:
+    return calling(lambda net, x: net.fc(F.dropout(x, 0.5, training=True)))
+
+
 @sick("PLC009", "a mask is drawn", severity="info")
 def hand_made_mask() -> dict:
     return calling(lambda net, x: net.fc(x * torch.bernoulli(torch.full_like(x, 0.5))))

@@ -1,7 +1,7 @@
 """Patients of the rules on dropout before batch norms; `test_provenance.py` has the ways in which the noise travels."""
 
 import torch
-from patient import healthy, sick
+from patient import Calling, healthy, sick
 from torch import nn
 
 
@@ -73,3 +73,22 @@ def residual_that_is_nearly_all_dropped() -> dict:
 @healthy("PLC003")
 def nothing_is_added() -> dict:
     return {"model": nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(8)), "batch": rows()}
+
+
+@sick("PLC003", "through lstm", severity="info")
+def behind_a_recurrent_layer() -> dict:
+    def forward(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return net.norm(net.head(net.rnn(net.drop(x))[0]).transpose(1, 2))
+
+    layers = {"drop": nn.Dropout(0.5), "rnn": nn.LSTM(8, 8, batch_first=True), "head": nn.Linear(8, 4)}
+    return {"model": Calling(forward, **layers, norm=nn.BatchNorm1d(4)), "batch": rows().view(16, 4, 8)}
+
+
+@sick("PLC003", "through matmul", severity="info")
+def values_of_attention() -> dict:
+    def forward(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        mixed = (x @ x.transpose(1, 2)).softmax(-1) @ net.drop(x)
+        return net.norm(net.head(mixed).transpose(1, 2))
+
+    layers = {"drop": nn.Dropout(0.5), "head": nn.Linear(8, 4), "norm": nn.BatchNorm1d(4)}
+    return {"model": Calling(forward, **layers), "batch": rows().view(16, 4, 8)}

@@ -14,6 +14,8 @@ _REGRESSION = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 # indices into a target's shares (below -1, below 0, above 1) that lie outside an activation's range
 _OUT_OF_REACH = {"relu": (1,), "softplus": (1,), "relu6": (1,), "sigmoid": (1, 2), "tanh": (0, 2)}
 _SAME_AXIS = (SHAPES - words("permute transpose swapaxes swapdims movedim moveaxis T mT t H")) | DROPOUTS
+_BEFORE_IT = SHAPES | DROPOUTS | words("sigmoid tanh")
+_SUMS = words("add sub")
 _RANGES = {"sigmoid": "[0, 1]", "tanh": "[-1, 1]"}
 
 
@@ -46,9 +48,18 @@ def _of_different_layers(graph: Graph, activations: list[int]) -> list[int]:
     """Return the activations without those whose layer has the parameters of an earlier one."""
     kept: dict[object, int] = {}
     for index in activations:
-        names = tuple(parameters_of(graph, graph.source(index, SHAPES | DROPOUTS | {"sigmoid", "tanh"})))
-        kept.setdefault(names or index, index)
+        kept.setdefault(frozenset(_parameters_before(graph, index)) or index, index)
     return list(kept.values())
+
+
+def _parameters_before(graph: Graph, index: int) -> set[str]:
+    """Return the parameters of the layer before an activation, or of all layers whose results are added before it."""
+    operation = graph[index]
+    if operation.op in _SUMS:
+        return {name for each in operation.inputs for name in _parameters_before(graph, each)}
+    if operation.op in _BEFORE_IT and operation.inputs:
+        return _parameters_before(graph, operation.inputs[0])
+    return {operation.module} if operation.op == "parameter" else set(parameters_of(graph, index))
 
 
 @rule("ACT002", "warning", kind="batch", needs=("trace",), in_run=saturated_units_in_run)

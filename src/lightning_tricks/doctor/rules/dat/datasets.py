@@ -23,8 +23,10 @@ def train_val_overlap(evidence: Evidence, *, limit: float = 0.01, least: int = 3
     Options:           ``limit``: the share of validation rows; ``least``: the minimum number of rows if contents are
                        compared.
     Try:               ``torch.utils.data.random_split`` once, before any row is copied or augmented.
-    False alarms:      coarse data in which rows coincide by chance: the share of duplicates is subtracted. Rows that
-                       are split internally, by masks or in time, are not checked.
+    False alarms:      coarse data, such as pairs of a user and an item, in which rows coincide by chance: the number
+                       to expect from repeated inputs among the training rows is subtracted, and what is left must be
+                       more than three standard deviations. Rows that are split internally, by masks or in time, are
+                       not checked.
     References:        Humbatova et al., Taxonomy of real faults, 2020.
     """
     rows = evidence.rows
@@ -36,8 +38,7 @@ def train_val_overlap(evidence: Evidence, *, limit: float = 0.01, least: int = 3
         yield NotChecked(f"training uses a part of each row ({part}): rows may be split internally")
         return
     exact = rows.overlap_by == "indices"
-    by_chance = 0.0 if exact else 2 * (rows.duplicates or 0.0)
-    if rows.overlap >= limit + by_chance and rows.overlapping >= (1 if exact else least):
+    if rows.overlap_beyond_chance() >= limit and rows.overlapping >= (1 if exact else least):
         how = (
             "by their indices" if exact else f"{rows.overlapping} found, inputs compared with {rows.read} training rows"
         )

@@ -18,7 +18,7 @@ def test_overlap(evidence: Evidence, *, share: float = 0.01) -> Symptoms:  # noq
     Why it matters:    the test score then measures memorization, not performance on new data.
     Options:           ``share``: the share of test rows from which it is reported.
     Try:               split once, with a fixed seed, and store the indices.
-    False alarms:      coarse or blank rows that coincide; blank rows are left out.
+    False alarms:      coarse rows that coincide by chance: subtracted as in train-val-overlap. Blank rows are left out.
     References:        Kapoor & Narayanan, Leakage and the reproducibility crisis, 2023.
     """
     if part := what_uses_parts_of_rows(evidence):
@@ -27,7 +27,7 @@ def test_overlap(evidence: Evidence, *, share: float = 0.01) -> Symptoms:  # noq
     for name, facts in (evidence.test_rows or {}).items():
         if facts.overlap is None:
             yield NotChecked(facts.reasons.get("overlap", "rows could not be compared"))
-        elif facts.overlap >= share:
+        elif facts.overlap_beyond_chance() >= share:
             message = f"{facts.overlap:.0%} of the test rows are in the {name} set ({facts.overlapping} found"
             message += ", by their indices)" if facts.overlap_by == "indices" else ")"
             yield Symptom("test loader", message, "split once, with a fixed seed, and store the indices")

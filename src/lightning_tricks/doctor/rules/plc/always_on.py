@@ -15,14 +15,15 @@ def dropout_always_on(evidence: Evidence) -> Iterator[Symptom]:
                        info, because they may be intended.
     Why it matters:    dropout zeroes parts of the activations at inference, and predictions differ from call to call.
     Try:               ``F.dropout(x, p, training=self.training)``, or ``nn.Dropout``.
-    False alarms:      ensembles by dropout at inference; models that sample on purpose (they also draw normal numbers):
-                       info.
+    False alarms:      models that sample on purpose (they also draw normal numbers): info. Ensembles by dropout and
+                       decoders such as Tacotron's: a warning if the calling line contains ``training=True``.
     References:        PyTorch documentation, ``torch.nn.functional.dropout``: "training: apply dropout if is True".
     """
     behaviour = evidence.behaviour
     assert behaviour is not None
-    severity: Severity | None = "info" if "randn" in behaviour.random else None
+    samples = "randn" in behaviour.random
     for call in behaviour.always_on:
+        severity: Severity | None = "info" if samples else "warning" if call.written else None
         owner = evidence.model.module(call.module)
         message = f"`{call.function}` (p = {call.p:g}) in {owner.kind if owner else 'the model'} is active in eval mode"
         yield Symptom(call.module, message, f"F.{call.function}(x, p, training=self.training)", severity)
