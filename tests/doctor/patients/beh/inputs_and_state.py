@@ -42,6 +42,12 @@ def a_channel_that_is_lost() -> dict:
     return calling(lambda net, x: net.conv(x[:, :2]).mean((2, 3)), images, conv=nn.Conv2d(2, 4, 3))
 
 
+@sick("BEH009", "2 of 62 features", severity="info")
+def what_strides_leave_over() -> dict:
+    sound = torch.randn(8, 1, 62)
+    return calling(lambda net, x: net.conv(x).flatten(1), sound, conv=nn.Conv1d(1, 4, 4, stride=4))
+
+
 @healthy("BEH009")
 def a_mask_that_is_read() -> dict:
     return calling(pooled, *tokens(), **TEXT)

@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 from lightning_tricks.doctor.facts.evidence import Evidence
 from lightning_tricks.doctor.facts.influence_facts import InfluenceFact
+from lightning_tricks.doctor.facts.operations import POOLS, words
 from lightning_tricks.doctor.rules.finding import Severity
 from lightning_tricks.doctor.rules.rule import Symptom, Symptoms, rule
+
+_WINDOWS = POOLS | words("conv1d conv2d conv3d unfold")
 
 
 @rule("BEH009", "warning", kind="batch", needs=("influence",))
@@ -38,9 +41,17 @@ def ignored_features(evidence: Evidence) -> Symptoms:
         else:
             shown = ", ".join(map(str, found.ignored[:5])) + (" …" if len(found.ignored) > 5 else "")
             message = f"{len(found.ignored)} of {found.features} features change no output of the model: {shown}"
-        severity: Severity | None = "info" if found.offered and "mask" not in found.path.lower() else None
+        spare = (found.offered and "mask" not in found.path.lower()) or _is_remainder(evidence, found)
+        severity: Severity | None = "info" if spare else None
         remedy = "follow the input through `forward`: a wrong slice, or a variable used twice"
         yield Symptom(where, message, remedy, severity)
+
+
+def _is_remainder(evidence: Evidence, found: InfluenceFact, *, share: float = 0.1) -> bool:
+    """Return whether the ignored features are the few last ones, which the windows of a convolution do not reach."""
+    last = tuple(range(found.features - len(found.ignored), found.features))
+    windows = evidence.trace is not None and any(evidence.graph.find(*_WINDOWS))
+    return windows and found.ignored == last and len(last) < share * found.features
 
 
 def _single_positions(inputs: tuple[InfluenceFact, ...]) -> Iterator[Symptom]:

@@ -25,7 +25,8 @@ def loss_broadcast(evidence: Evidence) -> Iterator[Symptom]:
     Why it matters:    (N, 1) against (N,) compares every prediction with every target: the mean is over N² errors, and
                        a constant prediction is optimal.
     Try:               ``squeeze(-1)`` or ``unsqueeze(-1)`` on one of the two.
-    False alarms:      a scalar, or a side in which every dimension has size 1, is left out.
+    False alarms:      a scalar, or a side in which every dimension has size 1, is left out. Info if a difference has
+                       one target and several predictions for each row: mixture densities and quantiles.
     References:        the warning of PyTorch in ``mse_loss``.
     """
     graph = evidence.graph
@@ -35,16 +36,23 @@ def loss_broadcast(evidence: Evidence) -> Iterator[Symptom]:
     for index, difference in graph.find("sub"):
         squared = any(graph[user].op in _DISTANCES for user in graph.reached_by(index))
         if squared and index in leads_to_loss and _depends_on_target(graph, difference):
-            yield from _broadcast(difference, "a difference that enters the loss")
+            yield from _broadcast(difference, "a difference that enters the loss", computed=True)
 
 
-def _broadcast(operation: Operation, what: str) -> Iterator[Symptom]:
+def _is_spread(first: tuple[int, ...], second: tuple[int, ...]) -> bool:
+    """Return whether one of two tensors with as many dimensions is repeated to the shape of the other."""
+    wide = tuple(map(max, first, second))
+    return len(first) == len(second) and first != second and wide in (first, second) and first[:1] == second[:1]
+
+
+def _broadcast(operation: Operation, what: str, *, computed: bool = False) -> Iterator[Symptom]:
     if len(operation.input_shapes) < 2:
         return
     first, second = operation.input_shapes[0], operation.input_shapes[1]
     if first != second and math.prod(first) > 1 and math.prod(second) > 1:
         message = f"{what} compares shapes {list(first)} and {list(second)}, which broadcast"
-        yield Symptom(place_of(operation), message, "squeeze(-1) the prediction, or unsqueeze(-1) the target")
+        severity: Severity | None = "info" if computed and _is_spread(first, second) else None
+        yield Symptom(place_of(operation), message, "squeeze(-1) the prediction, or unsqueeze(-1) the target", severity)
 
 
 def _depends_on_target(graph: Graph, operation: Operation) -> bool:
