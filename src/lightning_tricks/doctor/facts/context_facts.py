@@ -63,8 +63,8 @@ class RowsFacts:
         Example:
             >>> RowsFacts(100, overlap=0.2, overlapping=20, by_chance=16.0).overlap_beyond_chance()
             0.0
-            >>> RowsFacts(100, overlap=0.4, overlapping=40, by_chance=10.0).overlap_beyond_chance()
-            0.3
+            >>> RowsFacts(100, overlap=0.5, overlapping=40, by_chance=8.0).overlap_beyond_chance()
+            0.4
         """
         beyond = self.overlapping - self.by_chance
         if self.overlap is None or beyond <= 3 * math.sqrt(self.by_chance):
