@@ -3,10 +3,11 @@
 from lightning_tricks.doctor.facts.evidence import Evidence, LeafFact
 from lightning_tricks.doctor.facts.graph import Graph
 from lightning_tricks.doctor.facts.model_facts import ModuleFact, ParameterFact
-from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, POOLS, SHAPES, WEIGHTS
+from lightning_tricks.doctor.facts.operations import DROPOUTS, LOSSES, POOLS, SHAPES, WEIGHTS, words
 
 TARGET_NAMES = frozenset({"y", "label", "labels", "target", "targets", "class", "classes"})
 NORMS = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"})
+_ELEMENT_BY_ELEMENT = words("tanh exp sigmoid softplus clamp")
 
 
 def is_norm(module: ModuleFact) -> bool:
@@ -70,7 +71,7 @@ def calls_of(graph: Graph, name: str) -> list[int]:
 def is_added_or_multiplied(graph: Graph, index: int) -> bool:
     """Return whether a result is added to or multiplied with an independent tensor: the end of a branch."""
     after = graph.after(index)
-    for user in graph.reached_by(index, SHAPES | DROPOUTS | NORMS):
+    for user in graph.reached_by(index, SHAPES | DROPOUTS | NORMS | _ELEMENT_BY_ELEMENT):
         others = [each for each in graph[user].inputs if each != index and each not in after]
         if graph[user].op in {"add", "sub", "mul", "addcmul", "lerp"} and any(
             graph[each].op not in {"parameter", "buffer", "constant"} for each in others

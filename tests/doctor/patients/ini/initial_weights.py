@@ -68,6 +68,18 @@ def residual_end_of_zeros_without_a_batch() -> dict:
     return {"model": nn.Sequential(nn.Conv2d(1, 8, 3), Fixup(8), nn.Flatten(), nn.Linear(128, 2))}
 
 
+@sick("INI001", severity="info")
+def couplings_of_a_flow() -> dict:
+    def couple(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        fixed, moved = x.chunk(2, 1)
+        scale, shift = net.last(net.first(fixed).relu()).chunk(2, 1)
+        return net.head(torch.cat([fixed, moved * scale.tanh().exp() + shift], 1))
+
+    last = nn.Linear(8, 4)
+    nn.init.zeros_(last.weight)
+    return {"model": lit(Calling(couple, first=nn.Linear(2, 8), last=last, head=nn.Linear(4, 3))), "batch": batch()}
+
+
 @healthy("INI001")
 def frozen_filter_and_drawn_layers() -> dict:
     blur = nn.Conv2d(1, 2, 3)

@@ -150,6 +150,25 @@ def one_fixed_projection_among_many_layers() -> dict:
     return with_optimizer(lambda params: SGD([each for each in params if each.requires_grad], 0.1), model)
 
 
+class Adapted(nn.Module):
+    """A frozen layer with a trainable update of low rank."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer.requires_grad_(False)
+        self.down = nn.Parameter(torch.randn(2, layer.in_features))
+        self.up = nn.Parameter(torch.zeros(layer.out_features, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x) + x @ self.down.T @ self.up.T
+
+
+@healthy("OPT002")
+def adapters_around_frozen_layers() -> dict:
+    model = nn.Sequential(Adapted(nn.Linear(4, 8)), nn.ReLU(), Adapted(nn.Linear(8, 8)), nn.ReLU(), nn.Linear(8, 2))
+    return with_optimizer(lambda params: Adam([each for each in params if each.requires_grad], 1e-3), model)
+
+
 @healthy("OPT002")
 def trained_weights_at_a_tenth() -> dict:
     return with_optimizer(lambda params: Adam(params, 1e-4), trained())

@@ -61,8 +61,8 @@ def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
     Why it matters:    the first steps destroy what was learned.
     Try:               a learning rate that is one or two orders of magnitude lower;
                        ``tricks=[discriminative_lr,gradual_unfreezing]``.
-    False alarms:      a group that contains only the new output layer, and a model that its Trainer has already
-                       trained, are left out; training that continues under another Trainer looks like fine-tuning.
+    False alarms:      a group that contains only the new output layer or adapters, and a model that its Trainer has
+                       already trained, are left out; training that continues under another Trainer looks like fine-tuning.
     References:        Howard & Ruder, ULMFiT, 2018.
     """
     if evidence.plan is not None and evidence.plan.done:
@@ -116,14 +116,20 @@ def _is_transformer(evidence: Evidence) -> bool:
 
 
 def _pretrained_share(evidence: Evidence, group: GroupFact) -> float:
-    """Return the pretrained share of a group's trainable numbers; the output layer is always new."""
+    """Return the pretrained share of a group's trainable numbers.
+
+    The output layer is always new, and so are parameters of a module around a frozen layer, such as an adapter.
+    """
+    frozen = {each.module for each in evidence.model.parameters if not each.requires_grad and len(each.shape) > 1}
     known = tuple(part.module for part in evidence.model.pretrained)
     last = {name.rpartition(".")[0] for name in output_weights(evidence)}
     sizes = {True: 0, False: 0}
     for name in group.parameters:
         parameter = evidence.model.parameter(name)
         if parameter is not None and parameter.requires_grad and parameter.statistics is not None:
-            old = parameter.module not in last and any(_is_in(parameter.module, module) for module in known)
+            adapts = any(module.startswith(f"{parameter.module}.") for module in frozen)
+            is_new = adapts or parameter.module in last
+            old = not is_new and any(_is_in(parameter.module, module) for module in known)
             sizes[old] += parameter.statistics.count
     return sizes[True] / max(1, sum(sizes.values()))
 
