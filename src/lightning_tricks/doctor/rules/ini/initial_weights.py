@@ -37,8 +37,8 @@ def constant_init_weights(evidence: Evidence) -> Iterator[Symptom]:
     Try:               He or Glorot initialization (``tricks=[initialize_weights]``, ``nn.init.kaiming_normal_``,
                        ``nn.init.xavier_uniform_``), or PyTorch's default.
     False alarms:      info for the output layer, whose units have different targets, and for intended zeros: the end of
-                       a residual branch, gates, coupling layers of flows, the second matrix of LoRA. Frozen filters are left out, and so are
-                       scales of weights that differ, such as the deviations of a Bayesian layer.
+                       a residual branch, gates, coupling layers of flows, the second matrix of LoRA. Frozen filters are
+                       left out, and so are scales of weights that differ, such as the deviations of a Bayesian layer.
     References:        Goodfellow et al., Deep Learning, 2016, §8.4.
     """
     last = output_weights(evidence)

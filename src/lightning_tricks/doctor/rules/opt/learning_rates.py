@@ -62,7 +62,8 @@ def finetune_lr_high(evidence: Evidence) -> Iterator[Symptom | NotChecked]:
     Try:               a learning rate that is one or two orders of magnitude lower;
                        ``tricks=[discriminative_lr,gradual_unfreezing]``.
     False alarms:      a group that contains only the new output layer or adapters, and a model that its Trainer has
-                       already trained, are left out; training that continues under another Trainer looks like fine-tuning.
+                       already trained, are left out; training that continues under another Trainer looks like
+                       fine-tuning.
     References:        Howard & Ruder, ULMFiT, 2018.
     """
     if evidence.plan is not None and evidence.plan.done:
