@@ -20,11 +20,11 @@ from lightning_tricks.engine.run.lightning_internals import (
     rebuild_ddp_wrapper,
     set_default_process_group,
 )
+from lightning_tricks.engine.run.ranks import SHARDING
 from lightning_tricks.engine.run.run import strategy_is
 from lightning_tricks.functional.resharding import reshard_
 
 _Result = TypeVar("_Result")
-_SHARDING = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
 
 
 def examine_on_rank_zero(
@@ -129,7 +129,7 @@ def broadcast_text(trainer: Trainer, text: str) -> str:
 
 def why_not_traced(trainer: Trainer, pl_module: LightningModule) -> str:
     """Return why no step can be traced; empty if one can."""
-    if strategy_is(trainer, *_SHARDING):
+    if strategy_is(trainer, *SHARDING):
         return f"not traced under {type(trainer.strategy).__name__}, where no process has the whole model"
     if "dataloader_iter" in inspect.signature(pl_module.training_step).parameters:
         return "not traced: `training_step` takes `dataloader_iter` and fetches its own batches"

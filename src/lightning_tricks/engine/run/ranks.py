@@ -10,6 +10,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
 Settings = dict[str, dict[str, Any]]
+SHARDING = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
+"""Class names of the strategies that divide a model among the processes."""
 
 
 def check_ranks_agree(trainer: Trainer, tricks: Settings) -> None:

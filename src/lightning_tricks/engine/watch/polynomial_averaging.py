@@ -4,6 +4,7 @@ Import this module only where :data:`~lightning_tricks.engine.watch.average_weig
 that it extends came with version 2.6.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -14,10 +15,10 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel
 
-from lightning_tricks.core.class_names import is_instance_of
+from lightning_tricks.engine.run.ranks import SHARDING
+from lightning_tricks.engine.run.run import strategy_is
 
 _POWER = 8.0
-_SHARDED = ("ModelParallelStrategy", "FSDPStrategy", "DeepSpeedStrategy")
 
 
 def average_(averages: list[Tensor], current: list[Tensor], count: int) -> None:
@@ -80,19 +81,20 @@ class PolynomialAveraging(WeightAveraging):
         """Add the weights of a step; stop averaging if the module's tensors have changed their shape or number."""
         if self._average_model is None or trainer.global_step <= self._latest_update_step:
             return
-        if not self._fits(pl_module):
+        ours, theirs = self._tensors(pl_module)
+        if [tensor.shape for tensor in ours] != [tensor.shape for tensor in theirs]:
             self._average_model = None
             rank_zero_warn(
                 "The weights are not averaged any more: the number or the shapes of the module's parameters and "
                 "buffers have changed during training. `auto_tricks(average=False)` disables this warning."
             )
             return
-        self._add(self._pairs(pl_module))
+        self._add(zip(ours, theirs, strict=True))
         self._average_model.n_averaged += 1  # for checkpoints; reading it would wait for the device
         self._count += 1
         self._latest_update_step = trainer.global_step
 
-    def _add(self, pairs: list[tuple[Tensor, Tensor]]) -> None:
+    def _add(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Add the weights of a step to the averages; counters are copied."""
         means: tuple[list[Tensor], list[Tensor]] = ([], [])
         for average, current in pairs:
@@ -104,18 +106,17 @@ class PolynomialAveraging(WeightAveraging):
         if means[0]:
             average_(*means, self._count)
 
-    def _fits(self, pl_module: LightningModule) -> bool:
-        ours, theirs = self._tensors(self._average_model), self._tensors(pl_module)
-        return [tensor.shape for tensor in ours] == [tensor.shape for tensor in theirs]
-
-    def _tensors(self, owner: Any) -> list[Tensor]:
-        module = owner.module if isinstance(owner, AveragedModel) else owner
-        return [*module.parameters(), *module.buffers()]
+    def _tensors(self, pl_module: LightningModule) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the averaged and the current tensors."""
+        assert self._average_model is not None
+        modules = (self._average_model.module, pl_module)
+        ours, theirs = ([each.data for each in (*model.parameters(), *model.buffers())] for model in modules)
+        return ours, theirs
 
     def _pairs(self, pl_module: LightningModule) -> list[tuple[Tensor, Tensor]]:
         """Return the averaged and the current tensors; a buffer that has just grown is left out."""
-        both = zip(self._tensors(self._average_model), self._tensors(pl_module), strict=False)
-        return [(average.data, current.data) for average, current in both if average.shape == current.shape]
+        both = zip(*self._tensors(pl_module), strict=False)
+        return [(average, current) for average, current in both if average.shape == current.shape]
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Exchange the weights of the model and the average."""
@@ -152,7 +153,7 @@ class PolynomialAveraging(WeightAveraging):
 
 def _obstacle(trainer: Any, pl_module: Any) -> str | None:
     """Return why the model cannot be copied whole, ``None`` if it can."""
-    if is_instance_of(trainer.strategy, *_SHARDED):
+    if strategy_is(trainer, *SHARDING):
         return f"{type(trainer.strategy).__name__} shards the model"
     if type(pl_module).configure_model.__qualname__ != "ModelHooks.configure_model":
         return "the module is built in `configure_model`, after the average would be"
