@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tricks.functional.sweep_curve import find_divergence, find_fault, read_curve, smooth, smooth_evenly
+from lightning_tricks.functional.sweep_curve import (
+    begins_too_high,
+    find_divergence,
+    find_fault,
+    read_curve,
+    smooth,
+    smooth_evenly,
+)
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=50), st.floats(0, 0.99))
@@ -55,3 +62,25 @@ def test_an_even_average_has_its_lowest_place_where_the_losses_have_theirs(width
     averages = smooth_evenly(losses, width)
     assert min(range(len(losses)), key=averages.__getitem__) == lowest
     assert smooth_evenly([3.0] * 10, width) == pytest.approx([3.0] * 10)
+
+
+DOWN = [1.0 - 0.1 * place for place in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "diverged", "expected"),
+    [
+        ([*DOWN, *(0.5 + 0.1 * place for place in range(1, 30))], True, True),
+        ([1.0] * 20 + [*DOWN, *(0.5 + 0.1 * place for place in range(1, 10))], True, False),
+        ([1.0] * 30 + DOWN, False, False),
+        ([1.0] * 36, False, False),
+        ([1.0, 3.0, 30.0], True, True),
+        ([1.0, 3.0, 30.0], False, False),
+        ([1.0, math.nan], True, True),
+    ],
+)
+def test_a_sweep_begins_too_high_if_the_loss_is_never_as_low_again(
+    losses: list[float], diverged: bool, expected: bool
+) -> None:
+    lrs = [10.0 ** (place / 12 - 4) for place in range(len(losses))]
+    assert begins_too_high(lrs, losses, diverged, smoothing=0.0) is expected

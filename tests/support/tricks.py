@@ -54,7 +54,9 @@ TINY: dict[str, Callable[[], Callback]] = {
     "InitializeWeights": lambda: lt.InitializeWeights("orthogonal", seed=1),
     "InverseSqrtDecay": lambda: lt.InverseSqrtDecay(unit="st", warmup=0.5),
     "InverseTimeDecay": lambda: lt.InverseTimeDecay(0.5, decay_steps=0.5),
-    "LRFinder": lambda: lt.LRFinder(min_lr=1e-4, max_lr=1.0, num_steps=20, at_epochs=(0, 2), suggestion="minimum"),
+    "LRFinder": lambda: lt.LRFinder(
+        min_lr=1e-4, max_lr=1.0, num_steps=20, at_epochs=(0, 2), raise_at=(1,), suggestion="minimum"
+    ),
     "LRSchedule": lambda: lt.LRSchedule(lt.cosine_decay(7), unit="st", name="steps"),
     "LiveControl": lambda: LiveControl(every_n_steps=2),
     "MixUp": lambda: lt.MixUp(0.4),

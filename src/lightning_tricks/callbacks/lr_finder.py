@@ -1,7 +1,7 @@
 """LR finder: try increasing learning rates, restore the run, and start it from the suggested rate."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -10,22 +10,23 @@ from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number, check_whole
-from lightning_tricks.core.durations import parse_duration
+from lightning_tricks.core.durations import Duration, parse_duration
 from lightning_tricks.engine.lr.base_lr import apply_lr, check_has_rates, publish_result, rate_shares
 from lightning_tricks.engine.lr.planned_factors import planned_factors
 from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.trick import Trick
+from lightning_tricks.engine.trial.lr_raise import LRRaises
 from lightning_tricks.engine.trial.lr_refinement import refine
+from lightning_tricks.engine.trial.lr_sweep import LRSweep, sweep
 from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
-from lightning_tricks.functional.range_test import METHODS, Method, lr_grid, suggest
+from lightning_tricks.functional.range_test import METHODS, Method, extend_down, lr_grid, suggest
 from lightning_tricks.functional.run_plan import Fact, RateSearch
-from lightning_tricks.functional.sweep_curve import find_divergence, smooth
+from lightning_tricks.functional.sweep_curve import begins_too_high
 from lightning_tricks.reports.curves import new_figure
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
-_READ_EVERY = 10
 _MOST_STEPS = 10_000
 
 
@@ -46,7 +47,8 @@ class LRFinder(Trick):
     ratios between parameter groups and between optimizers are kept.
 
     Args:
-        min_lr: the first rate, > 0; typically 1e-8 to 1e-6.
+        min_lr: the first rate, > 0; typically 1e-8 to 1e-4. If the loss is lowest within the first decade and then
+            rises, a second sweep starts three decades lower.
         max_lr: the last rate, above ``min_lr``; typically 1 to 10. A sweep that diverges ends earlier.
         num_steps: optimizer steps of the sweep, 10 to 10,000; typically 100.
         mode: ``"exponential"`` for equal ratios between the rates, ``"linear"`` for equal differences.
@@ -61,15 +63,22 @@ class LRFinder(Trick):
             otherwise by the training loss, which means little after the first pass over the data.
         apply: train with the suggestion; with False, only report it.
         at_epochs: epochs that start with a search, counted from 0.
+        raise_at: times at which twice and four times the rate are tried for a thirty-second of the run (5 to
+            ``num_steps`` steps), which is then undone; a higher rate whose training loss is clearly lower is kept. The
+            first time without one ends these trials. Durations > 0, increasing; typically ``("0.3dur", "0.4dur")``.
+            Each is moved to the nearest start of an epoch after the first.
         log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow); if none of them accepts figures, it is
             written to the run's folder.
 
     Attributes:
         result: the :class:`LRFinderResult` of the last sweep; ``None`` before.
+        raises: the comparisons at the times of ``raise_at``: the step, the rate before and after, the rates tried and
+            their losses.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: an argument is out of range; at run time, the loader is empty.
+        ValueError: an argument is out of range; at run time, the loader is empty, or ``raise_at`` is a share of a run
+            of unknown length.
         ModuleNotFoundError: ``log_figure`` without matplotlib, which is part of the extra ``plot``.
         RuntimeError: at run time, the loss has no gradient or is not finite in the first step.
         lightning.pytorch.utilities.exceptions.MisconfigurationException: under DeepSpeed, whose engine cannot be
@@ -101,12 +110,14 @@ class LRFinder(Trick):
         refine: int | str = 0,
         apply: bool = True,
         at_epochs: Sequence[int] = (0,),
+        raise_at: Sequence[Duration] = (),
         log_figure: bool = False,
     ) -> None:
         super().__init__()
         self.num_steps = check_whole("num_steps", num_steps, 10, _MOST_STEPS)
         self.refine = _check_refine(refine, self.num_steps)
         self.at_epochs = tuple(check_whole("at_epochs", epoch, 0) for epoch in check_list("at_epochs", at_epochs))
+        self.raise_at = tuple(check_list("raise_at", raise_at))
         self._grid = lr_grid(min_lr, max_lr, self.num_steps, mode)
         self.min_lr, self.max_lr, self.mode = min_lr, max_lr, mode
         check_choice("suggestion", suggestion, METHODS)
@@ -122,6 +133,8 @@ class LRFinder(Trick):
 
     def reset(self) -> None:
         self.result: LRFinderResult | None = None
+        self._raises = LRRaises(self.raise_at)
+        self.raises = self._raises.found
         self._done: list[int] = []
         self._untouched = True
 
@@ -145,16 +158,26 @@ class LRFinder(Trick):
         return [RateSearch(self.state_key, self.at_epochs, tuple(self._done), run.trainer.current_epoch)]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Search for a rate, once in each listed epoch, also across a restart."""
+        """Search for a rate, or try to raise it, once in each listed epoch, also across a restart."""
         epoch, first, self._untouched = trainer.current_epoch, self._untouched, False
-        dry = bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
-        if epoch not in self.at_epochs or epoch in self._done or dry:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        is_due = self._run is not None and self._raises.are_due(self._run)
+        if epoch not in self.at_epochs or epoch in self._done:
+            if is_due and self.apply:
+                self._try_to_raise(trainer, pl_module)
             return
         self.result = self.search(trainer, pl_module, first)
         self._done.append(epoch)
         self._report(trainer, self.result)
         if self.apply and self.result.suggestion is not None:
             apply_lr(trainer, self.result.suggestion)
+
+    def _try_to_raise(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        raised = self._raises.act(trainer, pl_module, self.num_steps)
+        if raised is not None:
+            rank_zero_info(f"LRFinder: {raised}.")
+            log_results(trainer, self, {"suggestion": raised.after}, {"reason": str(raised)})
 
     def search(self, trainer: Trainer, pl_module: LightningModule, first: bool) -> LRFinderResult:
         """Sweep, refine if requested, and return the result; the run is restored.
@@ -167,8 +190,7 @@ class LRFinder(Trick):
         planned = self.planned_steps(trainer)
         factors = planned_factors(trainer, planned)  # the steps of the sweep move the module's schedulers
         with TrialRun(trainer, pl_module, rate_shares(trainer), first, validates=bool(self.refine)) as run:
-            with progress_of(trainer, "LR finder", self.num_steps) as show:
-                lrs, losses, diverged = self._sweep(run, show)
+            lrs, losses, diverged = self._sweep(run)
             rule = (self.suggestion, self.smoothing, planned, factors)
             suggestion, reason = suggest(lrs, losses, *rule)
             result = LRFinderResult(lrs, losses, diverged, suggestion, reason, *rule)
@@ -189,47 +211,17 @@ class LRFinder(Trick):
         left = trainer.estimated_stepping_batches - trainer.global_step
         return int(left) if math.isfinite(left) and left > 0 else None
 
-    def _sweep(self, run: TrialRun, show: Callable[[int], None]) -> tuple[list[float], list[float], bool]:
-        """Return the rates, the losses, and whether the sweep diverged."""
-        tried: list[float] = []
-        losses: list[float] = []
-        waiting: list[Tensor] = []
-        for place, lr in enumerate(self._grid):
-            try:
-                loss = run.step(lr)
-            except Exception as error:
-                if not run.has_broken():
-                    _say_where(error, place, lr)
-                    raise
-                # a callback that raises on a non-finite loss ends the sweep
-                losses += run.read(waiting) if waiting else []
-                return (*self._cut(tried, losses), True)
-            if loss is not None:
-                tried.append(lr)
-                waiting.append(loss)
-            if waiting and (len(waiting) == _READ_EVERY or place in (0, self.num_steps - 1)):
-                losses += run.read(waiting)
-                waiting = []
-                show(place + 1)
-                if not math.isfinite(losses[0]):
-                    raise RuntimeError(
-                        f"The loss is {losses[0]} at the first step of the range test, at a learning rate of {lr:g}, "
-                        "before any weight has changed. Check the data and the loss."
-                    )
-                if self._divergence(losses) is not None:
-                    return (*self._cut(tried, losses), True)
-        if not losses:
-            raise RuntimeError("`training_step` returned no loss in any step of the range test. Return the loss.")
-        return tried, losses, False
-
-    def _divergence(self, losses: list[float]) -> int | None:
-        return find_divergence(smooth(losses, self.smoothing), self.stop_factor, skip=self.num_steps // 10)
-
-    def _cut(self, lrs: list[float], losses: list[float]) -> tuple[list[float], list[float]]:
-        """Truncate the sweep where it diverged: losses are checked only after each chunk of steps."""
-        place = self._divergence(losses)
-        end = len(losses) if place is None else place + bool(math.isfinite(losses[place]))
-        return lrs[:end], losses[:end]
+    def _sweep(self, run: TrialRun) -> LRSweep:
+        """Sweep; if the loss rises from the first rates on, sweep again from lower rates."""
+        rule = (self.smoothing, self.stop_factor)
+        with progress_of(run.trainer, "LR finder", self.num_steps) as show:
+            found = sweep(run, self._grid, *rule, show)
+        if self.mode == "linear" or not begins_too_high(*found, self.smoothing):
+            return found
+        run.rewind()
+        grid = extend_down(self._grid)
+        with progress_of(run.trainer, "LR finder: lower rates", len(grid)) as show:
+            return sweep(run, grid, *rule, show)
 
     def _report(self, trainer: Trainer, result: LRFinderResult) -> None:
         if result.suggestion is not None:
@@ -256,12 +248,15 @@ class LRFinder(Trick):
 
     def plain_state(self) -> dict[str, Any]:
         """Return the last result and the epochs already searched."""
-        return {"done": list(self._done), "result": self.result.to_dict() if self.result else None}
+        result = self.result.to_dict() if self.result else None
+        return {"done": list(self._done), "result": result, "raises": self._raises.plain_state()}
 
     def load_plain_state(self, state: dict[str, Any]) -> None:
         """Load the results of an interrupted run, so that its searches are not repeated."""
         self._done = list(state["done"])
         self.result = LRFinderResult.from_dict(state["result"]) if state["result"] else None
+        if "raises" in state:  # a checkpoint of version 0.2 has none
+            self._raises.load(state["raises"])
 
 
 def _check_refine(refine: int | str, num_steps: int) -> int | str:
@@ -269,8 +264,3 @@ def _check_refine(refine: int | str, num_steps: int) -> int | str:
         return check_whole("refine", refine, 0, num_steps)
     parse_duration(refine, "refine")
     return refine
-
-
-def _say_where(error: Exception, place: int, lr: float) -> None:
-    if hasattr(error, "add_note"):  # Python 3.11
-        error.add_note(f"in step {place} of the range test of `LRFinder`, at a learning rate of {lr:g}")

@@ -1,7 +1,8 @@
-"""LR trials: choose a few rates around a suggestion for short trainings, and evaluate their losses."""
+"""LR trials: choose a few rates for short trainings, and evaluate their losses."""
 
 import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
 
 from lightning_tricks.functional.range_test import steps_divisor
 
@@ -87,3 +88,36 @@ def damp_move(lr: float, moved: float, steps: int, planned_steps: float | None =
         0.0316
     """
     return float(lr * moved ** math.sqrt(min(1.0, steps / (planned_steps or 100))))
+
+
+def late_loss(losses: Sequence[float]) -> float:
+    """Return the mean of the second half of a trial's losses; infinite if there is none or one is not finite.
+
+    Example:
+        >>> late_loss([3.0, 2.0, 1.0, 0.5, 0.0]), late_loss([math.nan, 1.0])
+        (0.5, inf)
+    """
+    return fmean(losses[len(losses) // 2 :]) if losses and all(map(math.isfinite, losses)) else math.inf
+
+
+def is_clearly_lower(losses: Sequence[float], others: Sequence[float]) -> bool:
+    r"""Return whether a trial ends with a lower loss than another one on the same batches, by more than the noise.
+
+    The differences :math:`d_i` of the second half of the losses are compared with the standard error of their mean:
+
+    .. math:: \bar d < -2\, s_d / \sqrt n
+
+    Args:
+        losses: the losses of a trial.
+        others: the losses of the other trial.
+
+    Example:
+        >>> others = [3.0, 2.5, 2.0, 1.8]
+        >>> is_clearly_lower([3.0, 2.0, 1.0, 0.9], others), is_clearly_lower([3.0, 2.0, 1.0, 2.0], others)
+        (True, False)
+    """
+    if len(losses) != len(others) or len(losses) < 3 or not math.isfinite(late_loss(losses) + late_loss(others)):
+        return False
+    late = list(zip(losses, others, strict=True))[len(losses) // 2 :]
+    differences = [loss - other for loss, other in late]
+    return fmean(differences) < -2 * stdev(differences) / math.sqrt(len(differences))

@@ -22,7 +22,8 @@ from lightning_tricks.functional.sweep_curve import (
 Method = Literal["auto", "valley", "steep", "minimum", "slide"]
 Mode = Literal["exponential", "linear"]
 
-_WIDTHS = (0.01, 0.02, 0.04)  # smoothing widths, as fractions of the sweep
+_WIDTHS = (0.07, 0.14, 0.28)  # smoothing widths, in decades of the rate
+_USUAL = 8  # decades, as which a linear sweep counts
 _UNKNOWN = 100  # optimizer steps assumed if the length is unknown
 
 
@@ -68,6 +69,22 @@ def lr_grid(min_lr: float, max_lr: float, num_steps: int, mode: Mode = "exponent
     else:
         inner = [min_lr + share * (max_lr - min_lr) for share in shares]
     return [float(min_lr), *inner, float(max_lr)]
+
+
+def extend_down(grid: Sequence[float], decades: int = 3) -> list[float]:
+    """Return the rates of a sweep that begins a few decades lower, with the same ratio between neighbors.
+
+    Args:
+        grid: the rates of an exponential sweep.
+        decades: how many.
+
+    Example:
+        >>> extend_down([0.01, 0.1, 1.0], decades=2)
+        [0.0001, 0.001, 0.01, 0.1, 1.0]
+    """
+    each = (len(grid) - 1) / math.log10(grid[-1] / grid[0])
+    low = float(f"{grid[0] / 10**decades:.15g}")
+    return lr_grid(low, grid[-1], len(grid) + round(decades * each))
 
 
 def minimum(curve: Curve) -> Suggestion:
@@ -194,12 +211,12 @@ def auto(curve: Curve) -> Suggestion:
     that decays linearly to zero doubles it. The rate of no step exceeds :math:`\eta_\text{lowest}`.
 
     No constant is fitted. Where a noisy loss is lowest depends on the smoothing, so :math:`\eta_\text{lowest}` and
-    :math:`\tau` are means over three smoothing widths. Flat, noisy and monotone losses and NaN are treated as in
-    :func:`minimum`.
+    :math:`\tau` are means over three smoothing widths, which are the same part of a decade in every exponential sweep.
+    Flat, noisy and monotone losses and NaN are treated as in :func:`minimum`.
     """
 
     def find() -> Suggestion:
-        averages = [smooth_evenly(curve.bounded, share * len(curve.losses)) for share in _WIDTHS]
+        averages = [smooth_evenly(curve.bounded, width * _steps_per_decade(curve.lrs)) for width in _WIDTHS]
         places = [curve.lowest_of(each) for each in averages]
         lowest = math.exp(fmean([math.log(curve.lrs[place]) for place in places]))
         swept = fmean([sum(curve.lrs[: place + 1]) / curve.lrs[place] for place in places])
@@ -209,6 +226,11 @@ def auto(curve: Curve) -> Suggestion:
         return Suggestion(found, reason + _hint(curve))
 
     return _unless_faulty(curve, find)
+
+
+def _steps_per_decade(lrs: Sequence[float]) -> float:
+    first, last = lrs[1] / lrs[0], lrs[-1] / lrs[-2]
+    return 1 / math.log10(last) if math.isclose(first, last, rel_tol=1e-3) else len(lrs) / _USUAL
 
 
 def _explain(curve: Curve, divisor: float) -> str:

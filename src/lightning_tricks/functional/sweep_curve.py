@@ -208,6 +208,29 @@ def read_curve(
     return Curve(list(lrs[:end]), finite, smooth(finite, smoothing), smoothing, planned_steps, factors)
 
 
+def begins_too_high(lrs: Sequence[float], losses: Sequence[float], diverged: bool, smoothing: float = 0.9) -> bool:
+    """Return whether the loss is clearly lower within the first decade of a sweep than ever after.
+
+    The best rate may then be lower than all that were tried.
+
+    Args:
+        lrs: the rates, increasing.
+        losses: the loss at each rate.
+        diverged: whether the sweep ended before its last rate, or at a loss that is not finite.
+        smoothing: weight of the previous losses in the moving average.
+
+    Example:
+        >>> begins_too_high([0.1, 0.2, 0.4, 0.8], [1.0, 1.5, 30.0, 900.0], diverged=True)
+        True
+    """
+    curve = read_curve(lrs, losses, smoothing)
+    later = [loss for lr, loss in zip(curve.lrs, curve.smoothed, strict=True) if lr >= 10 * lrs[0]]
+    if len(curve.lrs) < 2 or not later:
+        return diverged
+    lowest = min(curve.smoothed)
+    return min(later) > lowest + max(curve.margin, 1e-3 * abs(lowest))
+
+
 def find_fault(curve: Curve) -> str | None:
     """Return why a curve does not show a good rate, or ``None`` if it does.
 

@@ -192,6 +192,12 @@ class LRProduct(RunPart):
         named = [(f"{c.state_key}/{name}", factor) for c, factors in asked for name, factor in factors.items()]
         return {name: float(factor) for name, factor in named if isinstance(factor, (int, float))}
 
+    def learned_factor(self) -> float:
+        """Return the product of the current factors that do not follow the clock, of the first optimizer."""
+        asked = zip(self.contributors, self._now[0] if self._now else [], strict=False)
+        learned = [factor for c, factors in asked if not c.follows_clock for factor in factors.values()]
+        return multiply([factor for factor in learned if isinstance(factor, (int, float))])
+
     def rebase(self, lr: float) -> None:
         """Make a found rate the new base; factors learned under the old one (plateau reductions) return to 1.
 

@@ -1,0 +1,184 @@
+"""LR raise: compare the learning rate of a run with higher ones, by short trial trainings during the run."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_warn
+
+from lightning_tricks.core.durations import Duration, measure, parse_duration
+from lightning_tricks.engine.lr.base_lr import apply_lr, rate_shares, top_lr
+from lightning_tricks.engine.lr.lr_product import product_of
+from lightning_tricks.engine.lr.planned_factors import planned_factors
+from lightning_tricks.engine.run.run import Run
+from lightning_tricks.engine.trial.trial_progress import progress_of
+from lightning_tricks.engine.trial.trial_run import TrialRun
+from lightning_tricks.functional.lr_trials import is_clearly_lower, late_loss
+
+_FACTORS = (1.0, 2.0, 4.0)
+_SHARE = 32  # of the run; its thirty-second part is one trial
+_SHORTEST = 5  # steps of a trial
+
+
+class LRRaise(NamedTuple):
+    """A comparison of rates during a run.
+
+    Attributes:
+        step: optimizer steps taken before it.
+        before: the base rate until then.
+        after: the base rate from then on.
+        trials: the rates that were tried, and the training loss that each reached.
+    """
+
+    step: int
+    before: float
+    after: float
+    trials: list[tuple[float, float]]
+
+    def __str__(self) -> str:
+        tried = ", ".join(f"{loss:.4g} at {rate:.3g}" for rate, loss in self.trials)
+        change = "stays at" if self.after == self.before else f"is raised from {self.before:.3g} to"
+        return f"the learning rate {change} {self.after:.3g}: the training loss of short trials is {tried}"
+
+
+class LRRaises:
+    """The times at which higher rates are tried, and what was found at those that have come.
+
+    Args:
+        times: Durations > 0, increasing.
+
+    Attributes:
+        found: the comparisons so far.
+
+    Raises:
+        TypeError, ValueError: a time is not a Duration > 0.
+    """
+
+    def __init__(self, times: Sequence[Duration]) -> None:
+        for time in times:
+            parse_duration(time, "raise_at", positive=True)
+        self.found: list[LRRaise] = []
+        self._times = tuple(times)
+        self._passed = 0
+
+    def are_due(self, run: Run) -> bool:
+        """Return whether a time has come, or has gone by, when an epoch starts.
+
+        Lightning reports no start of an epoch that follows a checkpoint of the last batch of the epoch before it.
+        """
+        before, left = self._passed, self._times[self._passed :]
+        self._passed += next((place for place, time in enumerate(left) if not is_due(time, run)), len(left))
+        return self._passed > before
+
+    def act(self, trainer: Trainer, pl_module: LightningModule, most_steps: int) -> LRRaise | None:
+        """Raise the rate if a higher one trains better; otherwise this was the last time.
+
+        Nothing is tried while a plateau rule or another callback reduces the rate: a new base resets the reduction, so
+        the rate would rise by more than was tried.
+        """
+        product = product_of(trainer)
+        if product is not None and product.learned_factor() != 1.0:
+            return None
+        raised = try_to_raise(trainer, pl_module, most_steps)
+        if raised is not None:
+            self.found.append(raised)
+            if raised.after != raised.before:
+                apply_lr(trainer, raised.after)
+                return raised
+        self._passed = len(self._times)
+        return raised
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return the state that must survive a restart, as plain values."""
+        found = [{**each._asdict(), "trials": [list(trial) for trial in each.trials]} for each in self.found]
+        return {"passed": self._passed, "found": found}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Continue from such a state."""
+        self._passed = state["passed"]
+        self.found.clear()
+        for each in state["found"]:
+            self.found.append(LRRaise(**{**each, "trials": [(lr, loss) for lr, loss in each["trials"]]}))
+
+
+def is_due(time: Duration, run: Run) -> bool:
+    """Return whether the epoch that starts now is the one whose start is nearest to a time, or a later one.
+
+    The first epoch never is: what a rate is worth is visible only when the initial fall of the loss is over.
+
+    Raises:
+        ValueError: the time is a share of a run of unknown length.
+    """
+    amount, unit = measure(parse_duration(time), run.clock.length, "raise_at")
+    epoch, step = run.trainer.current_epoch, run.trainer.global_step
+    now, length = (epoch, 1) if unit == "ep" else (step, run.clock.steps_per_epoch or 0)
+    return bool(epoch > 0 and now + length / 2 > amount)
+
+
+def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int) -> LRRaise | None:
+    """Train for a few steps at the highest rate to come, at twice and at four times this rate, and undo the steps.
+
+    Trials start from the same weights and read the same batches. A rate is better than the one before it if its training
+    loss is lower by two standard errors of the differences in the second half of the trial; four times the rate is
+    tried only if twice the rate is better. A short trial favors low rates, whose loss is less noisy (Wu et al. 2018),
+    so a higher rate that is better in it is better for the rest of the run as well; the reverse cannot be concluded.
+
+    Args:
+        trainer: a fitting Trainer, at the start of an epoch.
+        pl_module: its module.
+        most_steps: upper limit for the optimizer steps of a trial, whose length is a thirty-second of the run.
+
+    Returns:
+        The comparison; ``None`` if a trial failed, which costs a warning and not the training.
+
+    Raises:
+        Exception: on several processes, an error inside a step.
+
+    References:
+        Wu, Ren, Liao & Grosse, Understanding short-horizon bias in stochastic meta-optimization, 2018.
+    """
+    base, planned = top_lr(trainer), trainer.estimated_stepping_batches
+    steps = most_steps if math.isinf(planned) else min(most_steps, max(_SHORTEST, math.ceil(planned / _SHARE)))
+    left = None if math.isinf(planned) else max(1, int(planned) - trainer.global_step)
+    highest = planned_factors(trainer, left).highest
+    try:
+        with TrialRun(trainer, pl_module, rate_shares(trainer), first=False) as run:
+            trials, best = _compare(run, base * highest, steps)
+    except Exception as error:
+        if trainer.world_size > 1 and not isinstance(error, MisconfigurationException):
+            raise  # other processes may be waiting inside a step
+        reason = f"{type(error).__name__}: {error}"
+        rank_zero_warn(f"LRFinder could not try higher learning rates, and the rate stays at {base:.3g}. {reason}")
+        return None
+    return LRRaise(trainer.global_step, base, base * _FACTORS[best], trials)
+
+
+def _compare(run: TrialRun, lr: float, steps: int) -> tuple[list[tuple[float, float]], int]:
+    """Return the rates that were tried with their losses, and the place of the best."""
+    tried: list[list[float]] = []
+    best = 0
+    with progress_of(run.trainer, "LR finder: trying higher rates", len(_FACTORS)) as show:
+        for place, factor in enumerate(_FACTORS):
+            if place:
+                run.rewind()
+            tried.append(_losses_at(run, factor * lr, steps))
+            show(len(tried))
+            if place and not is_clearly_lower(tried[place], tried[best]):
+                break
+            best = place
+    return [(factor * lr, late_loss(losses)) for factor, losses in zip(_FACTORS, tried, strict=False)], best
+
+
+def _losses_at(run: TrialRun, lr: float, steps: int) -> list[float]:
+    """Return the losses of the steps at a rate; none if training breaks off at a loss that is not finite."""
+    losses: list[Any] = []
+    try:
+        losses.extend(run.step(lr) for _ in range(steps))
+    except Exception:
+        if not run.has_broken():
+            raise
+        return []
+    known = [loss for loss in losses if loss is not None]
+    return run.read(known) if known else []

@@ -1,0 +1,238 @@
+"""LR raise: higher rates are tried during the run, undone, and kept only where they train better."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+from ranks import SaveRank, load_ranks
+from tiny import BATCHES, LargeBatchNet, StatefulLoader, fit, same, weights
+
+from lightning_tricks import CosineDecay, LRFinder, OneCycle, ReduceLROnPlateau
+from lightning_tricks.engine.trial.lr_raise import LRRaise
+
+TOO_SMALL, TOO_LARGE = 1e-4, 0.5
+
+
+def raising(*times: Any, **arguments: Any) -> LRFinder:
+    """A finder that only raises the rate that the optimizer was built with."""
+    return LRFinder(at_epochs=(), raise_at=times or ("0.5dur",), **arguments)
+
+
+def tops(net: Any) -> list[float]:
+    """The rate of the head at each of its steps."""
+    return [lrs[-1] for index, lrs in net.trace if index == len(net.trainer.optimizers) - 1]
+
+
+def test_a_rate_that_is_far_too_small_is_raised_at_each_time_and_the_groups_keep_their_ratio() -> None:
+    finder = raising("0.3dur", "0.6dur")
+    net = fit(finder, net=LargeBatchNet(lr=TOO_SMALL), max_epochs=5)
+    assert [(each.step, each.before, each.after) for each in finder.raises] == [
+        (2 * BATCHES, TOO_SMALL, pytest.approx(4 * TOO_SMALL)),
+        (3 * BATCHES, pytest.approx(4 * TOO_SMALL), pytest.approx(16 * TOO_SMALL)),
+    ]
+    assert tops(net) == pytest.approx(
+        [TOO_SMALL] * 2 * BATCHES + [4 * TOO_SMALL] * BATCHES + [16 * TOO_SMALL] * 2 * BATCHES
+    )
+    assert all(lrs[0] == pytest.approx(lrs[1] / 10) for _, lrs in net.trace)
+
+
+@pytest.mark.parametrize("manual", [False, True])
+def test_where_no_higher_rate_is_better_training_is_bit_identical_and_later_times_try_nothing(manual: bool) -> None:
+    arguments = {"max_epochs": 4} if manual else {"max_epochs": 4, "accumulate_grad_batches": 2}
+    finder = raising(1, 2, 3)
+    tried = fit(finder, net=LargeBatchNet(manual=manual, lr=TOO_LARGE), **arguments)
+    plain = fit(net=LargeBatchNet(manual=manual, lr=TOO_LARGE), **arguments)
+    assert same(weights(tried), weights(plain))
+    assert tried.trace == plain.trace
+    (only,) = finder.raises
+    assert (only.before, only.after) == (TOO_LARGE, TOO_LARGE)
+    assert [rate for rate, _ in only.trials] == [TOO_LARGE, 2 * TOO_LARGE]
+    assert "stays at 0.5: " in str(only)
+
+
+def test_under_manual_optimization_a_small_rate_of_every_optimizer_is_raised() -> None:
+    finder = raising(1)
+    net = fit(finder, net=LargeBatchNet(manual=True, lr=TOO_SMALL), max_epochs=2)
+    assert finder.raises[0].after == pytest.approx(4 * TOO_SMALL)
+    body = [lrs[0] for index, lrs in net.trace if index == 0]
+    assert body == pytest.approx([TOO_SMALL / 10] * BATCHES + [4 * TOO_SMALL / 10] * BATCHES)
+
+
+def test_a_resumed_run_goes_on_as_one_that_was_not_interrupted(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, every_n_train_steps=1)
+    finder = raising(1, 2, 3)
+    whole = fit(finder, saver, net=LargeBatchNet(lr=TOO_SMALL), max_epochs=4)
+    for step in (BATCHES - 1, BATCHES + 1, 2 * BATCHES + 2):
+        again = raising(1, 2, 3)
+        resumed = fit(again, net=LargeBatchNet(lr=TOO_SMALL), max_epochs=4, ckpt_path=tmp_path / f"step={step}.ckpt")
+        assert resumed.trace == whole.trace[step:]
+        assert again.raises == finder.raises
+        assert same(weights(resumed), weights(whole))
+
+
+def test_a_time_whose_start_of_an_epoch_is_not_reported_comes_with_the_next_one(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, every_n_train_steps=BATCHES)
+    fit(raising(1), saver, max_epochs=1)
+    finder = raising(1)
+    fit(finder, max_epochs=3, ckpt_path=tmp_path / f"step={BATCHES}.ckpt")
+    assert [each.step for each in finder.raises] == [2 * BATCHES]
+
+
+def test_a_checkpoint_from_before_these_trials_is_resumed(tmp_path: Path) -> None:
+    fit(LRFinder(at_epochs=()), ModelCheckpoint(tmp_path, filename="old"), max_epochs=1)
+    held = torch.load(tmp_path / "old.ckpt", weights_only=True)
+    del held["callbacks"]["LRFinder"]["raises"]
+    torch.save(held, tmp_path / "old.ckpt")
+    finder = raising(2)
+    fit(finder, max_epochs=3, ckpt_path=tmp_path / "old.ckpt")
+    assert [each.step for each in finder.raises] == [2 * BATCHES]
+
+
+def test_ranks_try_the_same_and_decide_the_same(tmp_path: Path) -> None:
+    def read(trainer: Any, pl_module: Any) -> dict[str, Any]:
+        found = next(cb.raises for cb in trainer.callbacks if isinstance(cb, LRFinder))
+        return {"found": [list(each) for each in found], "weights": weights(pl_module), "trace": pl_module.trace}
+
+    arguments = {"strategy": "ddp_fork", "devices": 2, "max_epochs": 3}
+    fit(raising(1, 2), SaveRank(tmp_path, read), net=LargeBatchNet(lr=TOO_SMALL), **arguments)
+    first, second = load_ranks(tmp_path, 2)
+    assert len(first["found"]) == 2
+    assert same(first, second)
+
+
+def test_the_highest_rate_to_come_is_the_one_that_is_compared() -> None:
+    rising, falling = raising(1), raising(1)
+    fit(rising, OneCycle(pct_start=0.5), net=LargeBatchNet(lr=TOO_SMALL), max_epochs=4)
+    fit(falling, CosineDecay(), net=LargeBatchNet(lr=TOO_SMALL), max_epochs=2)
+    peak, half = rising.raises[0].trials[0][0], falling.raises[0].trials[0][0]
+    assert peak == pytest.approx(TOO_SMALL, rel=0.05)
+    assert half == pytest.approx(TOO_SMALL / 2, rel=0.2)
+    assert falling.raises[0].after == pytest.approx(4 * TOO_SMALL)
+
+
+def test_the_modules_own_scheduler_goes_on_from_the_raised_rate() -> None:
+    class Scheduled(LargeBatchNet):
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), TOO_SMALL)
+            return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)]
+
+    net = fit(raising(1), net=Scheduled(), max_epochs=3)
+    rates = [net.trace[epoch * BATCHES][1][0] for epoch in range(3)]
+    assert rates == pytest.approx([TOO_SMALL, 2 * TOO_SMALL, TOO_SMALL])
+
+
+def test_nothing_is_tried_while_a_plateau_rule_has_reduced_the_rate() -> None:
+    class Stuck(LargeBatchNet):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val_loss", torch.tensor(1.0))
+
+    finder = raising(3)
+    net = fit(finder, ReduceLROnPlateau(patience=1), net=Stuck(lr=TOO_SMALL), max_epochs=4)
+    assert finder.raises == []
+    assert tops(net)[-1] < TOO_SMALL
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(1, []), (2, [BATCHES]), (5, [2 * BATCHES]), (10, [3 * BATCHES])])
+def test_a_time_is_the_nearest_start_of_an_epoch_after_the_first(epochs: int, steps: list[int]) -> None:
+    finder = raising("0.3dur")
+    fit(finder, net=LargeBatchNet(lr=TOO_LARGE), max_epochs=epochs)
+    assert [each.step for each in finder.raises] == steps
+
+
+def test_times_in_steps_and_several_at_one_epoch_are_one_comparison() -> None:
+    finder = raising("9st", "10st")
+    fit(finder, net=LargeBatchNet(lr=TOO_SMALL), max_epochs=-1, max_steps=4 * BATCHES)
+    assert [each.step for each in finder.raises] == [2 * BATCHES]
+
+
+def test_a_share_of_an_endless_run_is_refused_before_the_first_step() -> None:
+    net = LargeBatchNet()
+    with pytest.raises(ValueError, match="`raise_at` is a share of the run"):
+        fit(raising("0.3dur"), net=net, max_epochs=-1)
+    assert net.trace == []
+
+
+@pytest.mark.parametrize("arguments", [{"apply": False}, {"raise_at": ()}])
+def test_without_applying_or_without_times_nothing_is_tried(arguments: dict[str, Any]) -> None:
+    finder = LRFinder(**{"at_epochs": (), "raise_at": (1,), **arguments})
+    net = fit(finder, net=LargeBatchNet(lr=TOO_SMALL), max_epochs=2)
+    assert finder.raises == []
+    assert set(tops(net)) == {TOO_SMALL}
+
+
+def test_a_second_fit_starts_anew() -> None:
+    finder = raising(1)
+    for _ in range(2):
+        fit(finder, net=LargeBatchNet(lr=TOO_SMALL), max_epochs=2)
+        assert len(finder.raises) == 1
+
+
+def test_a_trial_that_diverges_is_not_better() -> None:
+    class Fragile(LargeBatchNet):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            loss = super().training_step(batch, batch_idx)
+            lr = self.trainer.optimizers[0].param_groups[-1]["lr"]
+            return loss * math.nan if lr > 1.5 * TOO_SMALL else loss
+
+    finder = raising(1)
+    fit(finder, net=Fragile(lr=TOO_SMALL), max_epochs=2)
+    assert finder.raises[0].after == TOO_SMALL
+    assert finder.raises[0].trials[1] == (2 * TOO_SMALL, math.inf)
+
+
+@pytest.mark.parametrize(
+    "error", [MisconfigurationException("read only once"), torch.OutOfMemoryError("no memory"), ValueError("too large")]
+)
+def test_a_trial_that_fails_costs_a_warning_and_not_the_training(error: Exception) -> None:
+    class Breaks(LargeBatchNet):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            if self.trainer.optimizers[0].param_groups[-1]["lr"] > 1.5 * TOO_SMALL:
+                raise error
+            return super().training_step(batch, batch_idx)
+
+    plain, net = LargeBatchNet(lr=TOO_SMALL), Breaks(lr=TOO_SMALL)
+    fit(net=plain, max_epochs=4)
+    with pytest.warns(UserWarning, match="could not try higher learning rates, and the rate stays at 0.0001") as said:
+        fit(raising(1, 2, 3), net=net, max_epochs=4)
+    assert len([each for each in said if f"{type(error).__name__}: {error}" in str(each.message)]) == 1
+    assert same(weights(net), weights(plain))
+    assert "log" not in vars(net)
+
+
+def test_a_comparison_can_be_printed() -> None:
+    raised = LRRaise(40, 0.01, 0.02, [(0.01, 0.5), (0.02, 0.25), (0.04, math.inf)])
+    assert str(raised) == (
+        "the learning rate is raised from 0.01 to 0.02: the training loss of short trials is 0.5 at 0.01, "
+        "0.25 at 0.02, inf at 0.04"
+    )
+
+
+def test_it_is_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        fit(raising(1), net=LargeBatchNet(lr=TOO_SMALL), max_epochs=2)
+    said = [record.getMessage() for record in caplog.records if "is raised from" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith("LRFinder: the learning rate is raised from 0.0001 to 0.0004: ")
+
+
+def test_the_loader_goes_on_where_it_was() -> None:
+    loader = StatefulLoader(batch_size=32)
+    seen: list[float] = []
+
+    class Sees(LargeBatchNet):
+        def train_dataloader(self) -> StatefulLoader:
+            return loader
+
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            seen.append(float(batch[0].sum()))
+
+    fit(raising(1), net=Sees(lr=TOO_SMALL), max_epochs=2)
+    with_trials, seen[:] = list(seen), []
+    fit(net=Sees(lr=TOO_SMALL), max_epochs=2)
+    own = [value for value in with_trials if value in seen]
+    assert own[:BATCHES] == seen[:BATCHES]
+    assert own[-BATCHES:] == seen[-BATCHES:]
