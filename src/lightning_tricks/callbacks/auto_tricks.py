@@ -1,5 +1,6 @@
 """Auto tricks: the callbacks of the recipe ``auto``, for a module of which nothing but its optimizer is known."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from lightning.pytorch import Callback
@@ -13,7 +14,7 @@ from lightning_tricks.core.arguments import check_flag
 from lightning_tricks.core.durations import Duration
 from lightning_tricks.engine.watch.average_weights import average_weights
 
-_SWEEP = 88  # steps over seven decades, as dense as the hundred of the finder over eight
+_SWEEP = 63  # steps over five decades, as dense as the hundred of the finder over eight
 _NEVER = 1_000_000  # checks: the schedule needs its whole length
 
 
@@ -26,15 +27,17 @@ def auto_tricks(
     max_norm: float = 1.0,
     average: bool = True,
     refine: int | str = 0,
+    raise_at: Sequence[Duration] = ("0.3dur", "0.4dur"),
     replace_scheduler: bool = False,
     report: bool = True,
 ) -> list[Callback]:
     """Return the callbacks that train well without tuning: the packaged recipe ``auto`` for a Trainer.
 
-    A learning rate found before the first step, for the length and the schedule of the run; a warm-up, a constant phase
-    and a decay to zero; clipping; validation with weights averaged over about the last ninth of the steps so far; and
-    the weights of the best validation score. The search costs up to 88 optimizer steps. The page "Evidence" shows what
-    each part is worth.
+    A learning rate found before the first step, for the length and the schedule of the run, and raised later if
+    training goes better with a higher one; a warm-up, a constant phase and a decay to zero; clipping; validation with
+    weights averaged over about the last ninth of the steps so far; and the weights of the best validation score. The
+    searches cost up to 63 optimizer steps and about a tenth of the run. The page "Evidence" shows what each part is
+    worth.
 
     Use when: a module is trained for the first time, with any optimizer that has a learning rate, and the length of the
     run is known (``max_epochs`` or ``max_steps``).
@@ -51,6 +54,7 @@ def auto_tricks(
             ``current_model_state``. Nothing is averaged before lightning 2.6 or where the model cannot be copied whole
             (sharded, or built in ``configure_model``).
         refine: length of each trial of the search, as :class:`LRFinder`; 0: no trials.
+        raise_at: times at which higher rates are tried, as :class:`LRFinder`; ``()``: never.
         replace_scheduler: drop the scheduler that the module returns instead of raising an error.
         report: also write the report of the run (:class:`RunReport`).
 
@@ -66,7 +70,7 @@ def auto_tricks(
         With Hydra: ``recipes=auto``
     """
     tricks: list[Callback] = [
-        LRFinder(min_lr=1e-6, num_steps=_SWEEP, refine=refine),
+        LRFinder(min_lr=1e-4, num_steps=_SWEEP, refine=refine, raise_at=raise_at),
         WarmupStableDecay(decay, warmup=warmup, replace_scheduler=replace_scheduler),
         GradientClipping(max_norm),
         *([average_weights()] if check_flag("average", average) else []),

@@ -120,10 +120,11 @@ def is_due(time: Duration, run: Run) -> bool:
 def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int) -> LRRaise | None:
     """Train for a few steps at the highest rate to come, at twice and at four times this rate, and undo the steps.
 
-    Trials start from the same weights and read the same batches. A rate is better than the one before it if its training
-    loss is lower by two standard errors of the differences in the second half of the trial; four times the rate is
-    tried only if twice the rate is better. A short trial favors low rates, whose loss is less noisy (Wu et al. 2018),
-    so a higher rate that is better in it is better for the rest of the run as well; the reverse cannot be concluded.
+    Trials start from the same weights and read the same batches. A rate is better than the one before it if its
+    training loss is lower by two standard errors of the differences in the second half of the trial; four times the
+    rate is tried only if twice the rate is better. A short trial favors low rates, whose loss is less noisy (Wu et al.
+    2018), so a higher rate that is better in it is better for the rest of the run as well; the reverse cannot be
+    concluded.
 
     Args:
         trainer: a fitting Trainer, at the start of an epoch.
