@@ -27,7 +27,6 @@ from training import NEVER, Method
 
 TRIALS = 24
 AUTO, BASE, FINDER = "`auto`", "without averaged weights", "`LRFinder` and best weights"
-RAISED = "without raising the rate later"
 WARMUP = "0.05dur"
 Callbacks = Callable[[], list[L.Callback]]
 
@@ -99,7 +98,7 @@ def ours(name: str) -> dict[str, Method]:
         AUTO: lambda: auto_tricks(report=False),
         BASE: recipe,
         "without `LRFinder`": lambda: recipe(without=LRFinder),
-        RAISED: lambda: auto_tricks(raise_at=(), average=False, report=False),
+        "without raising the rate later": lambda: auto_tricks(raise_at=(), average=False, report=False),
         "without the schedule": lambda: recipe(without=WarmupStableDecay),
         "without warm-up": lambda: recipe(WarmupStableDecay("0.2dur"), without=WarmupStableDecay),
         "without clipping": lambda: recipe(without=GradientClipping),

@@ -36,8 +36,8 @@ def auto_tricks(
     A learning rate found before the first step, for the length and the schedule of the run, and raised later if
     training goes better with a higher one; a warm-up, a constant phase and a decay to zero; clipping; validation with
     weights averaged over about the last ninth of the steps so far; and the weights of the best validation score. The
-    searches cost up to 63 optimizer steps and about a tenth of the run. The page "Evidence" shows what each part is
-    worth.
+    sweep costs up to 63 optimizer steps, the later trials a sixteenth to a fifth of the run. The page "Evidence" shows
+    what each part is worth.
 
     Use when: a module is trained for the first time, with any optimizer that has a learning rate, and the length of the
     run is known (``max_epochs`` or ``max_steps``).

@@ -36,10 +36,10 @@ class LRFinder(Trick):
     Use when: the optimizer, the model or the batch size is new, so that a suitable rate is unknown; use it before any
     other tuning.
 
-    Where it acts: when an epoch of ``at_epochs`` starts (``on_train_epoch_start``). The steps are the strategy's own,
-    with the module's overrides, accumulation, mixed precision and the callbacks that change a step (clipping). Then
-    weights, buffers, optimizers, schedulers, scaler, metrics, attributes, random generators and loaders are restored
-    bit by bit.
+    Where it acts: when an epoch of ``at_epochs`` or ``raise_at`` starts (``on_train_epoch_start``). The steps are the
+    strategy's own, with the module's overrides, accumulation, mixed precision and the callbacks that change a step
+    (clipping). Then weights, buffers, optimizers, schedulers, scaler, metrics, attributes, random generators and
+    loaders are restored bit by bit.
 
     Interacts with: every LR callback, in any order: the found rate becomes their new base, and a plateau's factor
     returns to 1. ``"auto"`` suggests a higher rate if their schedules, or a scheduler of the module's own that can be

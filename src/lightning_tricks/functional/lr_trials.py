@@ -91,7 +91,7 @@ def damp_move(lr: float, moved: float, steps: int, planned_steps: float | None =
 
 
 def late_loss(losses: Sequence[float]) -> float:
-    """Return the mean of the second half of a trial's losses; infinite if there is none or one is not finite.
+    """Return the mean of the second half of a list of losses; infinity if it is empty or contains NaN or infinity.
 
     Example:
         >>> late_loss([3.0, 2.0, 1.0, 0.5, 0.0]), late_loss([math.nan, 1.0])
