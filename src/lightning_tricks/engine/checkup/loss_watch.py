@@ -1,12 +1,13 @@
 """Loss watch: keep the loss of every batch on its device, and read many at once."""
 
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
+
+from lightning_tricks.core.step_output import returned_loss
 
 
 class Losses(NamedTuple):
@@ -52,8 +53,8 @@ class LossWatch:
 
     def add(self, step: int, outputs: Any) -> None:
         """Keep the loss of a batch, if it has one, with the number of steps after it."""
-        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        self._losses.append(loss.detach() if isinstance(loss, Tensor) else None)
+        loss = returned_loss(outputs)
+        self._losses.append(None if loss is None else loss.detach())
         self._steps.append(step)
 
     def take(self, trainer: Trainer) -> KeptLosses:

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from lightning_tricks.core.step_output import returned_loss
 from lightning_tricks.engine.lr.lr_product import LRProduct
 from lightning_tricks.engine.run.run import Run
 
@@ -75,8 +76,8 @@ class RunSampling:
 
     def take_loss(self, pl_module: LightningModule, outputs: Any, accumulation: int) -> dict[str, Value]:
         """Return the undivided loss of a batch, if ``training_step`` returns one."""
-        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
+        loss = returned_loss(outputs)
+        if loss is None or loss.numel() != 1:
             return {}
         return {BATCH_LOSS: loss.detach().clone() * (accumulation if pl_module.automatic_optimization else 1)}
 

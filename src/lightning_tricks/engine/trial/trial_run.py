@@ -1,7 +1,7 @@
 """Trial run: take training steps with the Trainer's own strategy, and then undo them."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
@@ -14,6 +14,7 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from torch import Tensor
 
 from lightning_tricks.core.devices import stack_tensors
+from lightning_tricks.core.step_output import returned_loss
 from lightning_tricks.engine.run.lightning_internals import rebuild_ddp_wrapper, step_arguments
 from lightning_tricks.engine.trial.run_snapshot import RunSnapshot
 from lightning_tricks.engine.trial.trial_batches import TrialBatches
@@ -228,8 +229,7 @@ class TrialRun:
         if self._arguments is None:
             self._arguments = step_arguments(self.trainer, batch, batch_idx)
         output = self.trainer.strategy.training_step(*(batch, batch_idx)[: self._arguments])
-        loss: Tensor | None = output.get("loss") if isinstance(output, Mapping) else output
-        return loss
+        return returned_loss(output)
 
     def look_ahead(self) -> None:
         """Run forward and backward on one batch, without a step and without an exchange between processes.

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
 from lightning_tricks.core.devices import stack_tensors
+from lightning_tricks.core.step_output import returned_loss
 from lightning_tricks.engine.run.lightning_internals import (
     clone_loader,
     shutdown_loader,
@@ -181,8 +182,8 @@ class _ValueListener:
             self.log(name, value)
 
     def add_returned(self, output: Any) -> None:
-        loss = output.get("loss") if isinstance(output, Mapping) else output
-        if isinstance(loss, Tensor) and loss.numel() == 1:
+        loss = returned_loss(output)
+        if loss is not None and loss.numel() == 1:
             self._returned.append(loss.detach().float().mean())
 
     @property
