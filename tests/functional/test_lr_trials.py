@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_tricks.functional.lr_trials import best_trial, damp_move, trial_rates
+from lightning_tricks.functional.lr_trials import (
+    best_trial,
+    damp_move,
+    is_clearly_lower,
+    is_hardly_higher,
+    is_on_plateau,
+    late_loss,
+    trial_rates,
+)
 
 LENGTHS = st.integers(1, 100_000)
 
@@ -51,6 +59,49 @@ def test_the_highest_of_many_rates_is_not_taken_for_nobody_knows_what_lies_above
 
 def test_losses_below_zero_are_losses_as_well() -> None:
     assert best_trial([(0.01, -1.0), (0.03, -2.0), (0.1, -1.5)]) == 0.03
+
+
+TRIALS = st.lists(st.tuples(st.floats(0.01, 10.0), st.floats(0.01, 10.0)), min_size=3, max_size=12)
+
+
+@given(trials=TRIALS)
+def test_a_trial_is_never_clearly_lower_and_clearly_higher_and_hardly_higher_excludes_more_than_a_fifth(
+    trials: list[tuple[float, float]],
+) -> None:
+    losses, others = map(list, zip(*trials, strict=True))
+    assert not (is_clearly_lower(losses, others) and is_clearly_lower(others, losses))
+    if is_hardly_higher(losses, others):
+        assert not is_clearly_lower(others, losses) or late_loss(losses) == pytest.approx(late_loss(others))
+        assert late_loss(losses) <= 1.2 * late_loss(others) * (1 + 1e-9)
+    if is_clearly_lower(losses, others):
+        assert is_hardly_higher(losses, others)
+
+
+def test_a_loss_that_is_higher_by_more_than_the_noise_is_not_hardly_higher() -> None:
+    others = [1.0, 1.1, 0.9, 1.0, 1.1, 0.9]
+    assert is_hardly_higher([loss + sign * 0.1 + 0.05 for loss, sign in zip(others, (1, -1) * 3, strict=True)], others)
+    assert not is_hardly_higher([loss + 0.05 for loss in others], others)
+
+
+@pytest.mark.parametrize("broken", [[1.0, math.nan, 1.0], [1.0, 1.0], [], [1.0, 1.0, math.inf]])
+def test_a_trial_that_broke_off_is_neither_lower_nor_hardly_higher(broken: list[float]) -> None:
+    assert not is_clearly_lower(broken, [2.0, 2.0, 2.0])
+    assert not is_hardly_higher(broken, [2.0, 2.0, 2.0])
+
+
+@given(level=st.floats(1e-3, 1e3), count=st.integers(4, 200), fall=st.floats(0.0, 0.2))
+def test_a_plateau_is_a_fall_by_less_than_a_tenth_between_the_last_quarters(
+    level: float, count: int, fall: float
+) -> None:
+    quarter = count // 4
+    losses = [9 * level] * (count // 2) + [level] * (count - count // 2 - quarter) + [level * (1 - fall)] * quarter
+    if abs(fall - 0.1) > 1e-6:
+        assert is_on_plateau(losses) is (fall < 0.1)
+
+
+@pytest.mark.parametrize("losses", [[], [1.0] * 3, [-1.0] * 8, [0.0] * 8, [1.0, 1.0, 1.0, math.nan]])
+def test_where_nothing_can_be_said_there_is_no_plateau(losses: list[float]) -> None:
+    assert not is_on_plateau(losses)
 
 
 @given(lr=st.floats(1e-7, 10.0), moved=st.floats(0.1, 10.0), steps=LENGTHS, planned=st.none() | LENGTHS)

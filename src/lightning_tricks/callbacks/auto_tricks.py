@@ -15,6 +15,7 @@ from lightning_tricks.core.durations import Duration
 from lightning_tricks.engine.watch.average_weights import average_weights
 
 _SWEEP = 63  # steps over five decades, as dense as the hundred of the finder over eight
+_STOP = 3.0  # times the best loss: the finder's own 4 takes one more step and suggests the same
 _NEVER = 1_000_000  # checks: the schedule needs its whole length
 
 
@@ -70,7 +71,7 @@ def auto_tricks(
         With Hydra: ``recipes=auto``
     """
     tricks: list[Callback] = [
-        LRFinder(min_lr=1e-4, num_steps=_SWEEP, refine=refine, raise_at=raise_at),
+        LRFinder(min_lr=1e-4, num_steps=_SWEEP, stop_factor=_STOP, refine=refine, raise_at=raise_at),
         WarmupStableDecay(decay, warmup=warmup, replace_scheduler=replace_scheduler),
         GradientClipping(max_norm),
         *([average_weights()] if check_flag("average", average) else []),

@@ -15,6 +15,7 @@ from lightning_tricks.engine.lr.base_lr import apply_lr, check_has_rates, publis
 from lightning_tricks.engine.lr.planned_factors import planned_factors
 from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
+from lightning_tricks.engine.run.switched_hooks import SwitchedHooks
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.trial.lr_raise import LRRaises
 from lightning_tricks.engine.trial.lr_refinement import refine
@@ -65,8 +66,10 @@ class LRFinder(Trick):
         at_epochs: epochs that start with a search, counted from 0.
         raise_at: times at which twice and four times the rate are tried for a thirty-second of the run (5 to
             ``num_steps`` steps), which is then undone; a higher rate whose training loss is clearly lower is kept. The
-            first time without one ends these trials. Durations > 0, increasing; typically ``("0.3dur", "0.4dur")``.
-            Each is moved to the nearest start of an epoch after the first.
+            first rate that is not kept ends these trials. If the training loss is on a plateau (in the last quarter of
+            the run so far, the loss that ``training_step`` returns fell by less than a tenth), a rate is also kept if
+            its loss is hardly higher: by at most a fifth and two standard errors. Durations > 0, increasing; typically
+            ``("0.3dur", "0.4dur")``. Each is moved to the nearest start of an epoch after the first.
         log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow); if none of them accepts figures, it is
             written to the run's folder.
 
@@ -147,6 +150,7 @@ class LRFinder(Trick):
                 "`find_lr(model, ...)`, and give it to the optimizer; or use the engine's own scheduler `LRRangeTest`."
             )
         check_has_rates(run.trainer)
+        run.part(SwitchedHooks).add(self, LRFinder, ["on_train_batch_end"], lambda: not self._raises.are_over)
         if any(type(callback).__name__ == "LearningRateFinder" for callback in run.trainer.callbacks):
             rank_zero_warn(
                 "Lightning's `LearningRateFinder` and `LRFinder` both search for a learning rate, and the rate of "
@@ -172,6 +176,12 @@ class LRFinder(Trick):
         self._report(trainer, self.result)
         if self.apply and self.result.suggestion is not None:
             apply_lr(trainer, self.result.suggestion)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the training loss, from which a plateau is recognized."""
+        self._raises.note_loss(outputs)
 
     def _try_to_raise(self, trainer: Trainer, pl_module: LightningModule) -> None:
         raised = self._raises.act(trainer, pl_module, self.num_steps)

@@ -116,8 +116,48 @@ def is_clearly_lower(losses: Sequence[float], others: Sequence[float]) -> bool:
         >>> is_clearly_lower([3.0, 2.0, 1.0, 0.9], others), is_clearly_lower([3.0, 2.0, 1.0, 2.0], others)
         (True, False)
     """
+    found = _late_difference(losses, others)
+    return found is not None and found[0] < -2 * found[1]
+
+
+def is_hardly_higher(losses: Sequence[float], others: Sequence[float]) -> bool:
+    """Return whether a trial ends with a loss above that of another one by at most the noise and at most a fifth.
+
+    Args:
+        losses: the losses of a trial.
+        others: the losses of the other trial on the same batches.
+
+    Example:
+        >>> others = [3.0, 2.5, 2.0, 1.8]
+        >>> is_hardly_higher([3.0, 2.6, 2.3, 1.7], others), is_hardly_higher([3.0, 2.6, 2.4, 2.1], others)
+        (True, False)
+    """
+    found = _late_difference(losses, others)
+    return found is not None and found[0] <= min(2 * found[1], late_loss(others) / 5)
+
+
+def _late_difference(losses: Sequence[float], others: Sequence[float]) -> tuple[float, float] | None:
+    """Return the mean difference in the second half and its standard error; ``None`` for a trial that broke off."""
     if len(losses) != len(others) or len(losses) < 3 or not math.isfinite(late_loss(losses) + late_loss(others)):
-        return False
+        return None
     late = list(zip(losses, others, strict=True))[len(losses) // 2 :]
     differences = [loss - other for loss, other in late]
-    return fmean(differences) < -2 * stdev(differences) / math.sqrt(len(differences))
+    return fmean(differences), stdev(differences) / math.sqrt(len(differences))
+
+
+def is_on_plateau(losses: Sequence[float]) -> bool:
+    """Return whether a loss has almost stopped falling: by less than a tenth between the last quarters of its history.
+
+    Args:
+        losses: the training losses of the run so far, or means over equally many batches each. With fewer than four, or
+            where the loss is not positive, nothing can be said.
+
+    Example:
+        >>> is_on_plateau([3.0, 2.0, 1.0, 0.95]), is_on_plateau([3.0, 2.0, 1.0, 0.7]), is_on_plateau([1.0, 1.0])
+        (True, False, False)
+    """
+    half, quarter = len(losses) // 2, len(losses) // 4
+    if not quarter:
+        return False
+    third, last = fmean(losses[half : len(losses) - quarter]), fmean(losses[len(losses) - quarter :])
+    return third > 0 and last > 0.9 * third

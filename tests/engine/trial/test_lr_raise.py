@@ -54,6 +54,72 @@ def test_where_no_higher_rate_is_better_training_is_bit_identical_and_later_time
     assert "stays at 0.5: " in str(only)
 
 
+class Stuck(LargeBatchNet):
+    """A net whose loss falls during the first epoch and is the same in every step after it, at any rate."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        loss = super().training_step(batch, batch_idx)
+        if loss is None:
+            return None
+        taken = self.trainer.global_step
+        return 0 * loss + (2.0 - taken / BATCHES if taken < BATCHES else 1.0)
+
+
+def test_on_a_plateau_a_rate_that_is_not_worse_is_kept_at_each_time() -> None:
+    finder = raising(2, 3, 4)
+    net = fit(finder, net=Stuck(lr=0.01), max_epochs=5)
+    assert [(each.step // BATCHES, each.after, each.on_plateau) for each in finder.raises] == [
+        (2, pytest.approx(0.04), True),
+        (3, pytest.approx(0.16), True),
+        (4, pytest.approx(0.64), True),
+    ]
+    assert tops(net)[-1] == pytest.approx(0.64)
+    assert "is raised from 0.01 to 0.04: the training loss is on a plateau, and that of short trials is 1 at 0.01" in (
+        str(finder.raises[0])
+    )
+
+
+def test_a_loss_that_still_falls_is_no_plateau() -> None:
+    class Falls(LargeBatchNet):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return 0 * super().training_step(batch, batch_idx) + 0.9**self.trainer.global_step
+
+    finder = raising(2)
+    fit(finder, net=Falls(lr=0.01), max_epochs=3)
+    (only,) = finder.raises
+    assert (only.after, only.on_plateau) == (0.01, False)
+
+
+def test_on_a_plateau_a_rate_that_is_worse_is_not_kept() -> None:
+    class Worse(Stuck):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            lr = self.trainer.optimizers[0].param_groups[-1]["lr"]
+            return super().training_step(batch, batch_idx) * (1.3 if lr > 0.03 else 1.0)
+
+    finder = raising(2, 3)
+    fit(finder, net=Worse(lr=0.01), max_epochs=4)
+    (only,) = finder.raises
+    assert only.after == pytest.approx(0.02)
+    assert [rate for rate, _ in only.trials] == pytest.approx([0.01, 0.02, 0.04])
+
+
+def test_a_step_that_returns_no_loss_has_no_plateau() -> None:
+    finder = raising(2)
+    fit(finder, net=Stuck(manual=True, lr=TOO_LARGE), max_epochs=3)
+    assert [each.on_plateau for each in finder.raises] == [False]
+
+
+def test_a_plateau_is_recognized_across_a_restart(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, every_n_train_steps=1)
+    finder = raising(2)
+    whole = fit(finder, saver, net=Stuck(lr=0.01), max_epochs=3)
+    again = raising(2)
+    resumed = fit(again, net=Stuck(lr=0.01), max_epochs=3, ckpt_path=tmp_path / f"step={2 * BATCHES - 1}.ckpt")
+    assert again.raises == finder.raises
+    assert again.raises[0].on_plateau
+    assert resumed.trace == whole.trace[2 * BATCHES - 1 :]
+
+
 def test_under_manual_optimization_a_small_rate_of_every_optimizer_is_raised() -> None:
     finder = raising(1)
     net = fit(finder, net=LargeBatchNet(manual=True, lr=TOO_SMALL), max_epochs=2)
@@ -104,6 +170,22 @@ def test_ranks_try_the_same_and_decide_the_same(tmp_path: Path) -> None:
     assert same(first, second)
 
 
+def test_the_losses_of_the_first_rank_decide_whether_all_are_on_a_plateau(tmp_path: Path) -> None:
+    class Differs(Stuck):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            loss = super().training_step(batch, batch_idx)
+            return loss if self.global_rank == 0 else loss * 0.9**self.trainer.global_step
+
+    def read(trainer: Any, pl_module: Any) -> dict[str, Any]:
+        found = next(cb.raises for cb in trainer.callbacks if isinstance(cb, LRFinder))
+        return {"found": [list(each) for each in found], "trace": pl_module.trace}
+
+    fit(raising(2), SaveRank(tmp_path, read), net=Differs(lr=0.01), strategy="ddp_fork", devices=2, max_epochs=3)
+    first, second = load_ranks(tmp_path, 2)
+    assert [each[-1] for each in first["found"]] == [True]
+    assert same(first, second)
+
+
 def test_the_highest_rate_to_come_is_the_one_that_is_compared() -> None:
     rising, falling = raising(1), raising(1)
     fit(rising, OneCycle(pct_start=0.5), net=LargeBatchNet(lr=TOO_SMALL), max_epochs=4)
@@ -126,12 +208,12 @@ def test_the_modules_own_scheduler_goes_on_from_the_raised_rate() -> None:
 
 
 def test_nothing_is_tried_while_a_plateau_rule_has_reduced_the_rate() -> None:
-    class Stuck(LargeBatchNet):
+    class Unimproved(LargeBatchNet):
         def validation_step(self, batch: Any, batch_idx: int) -> None:
             self.log("val_loss", torch.tensor(1.0))
 
     finder = raising(3)
-    net = fit(finder, ReduceLROnPlateau(patience=1), net=Stuck(lr=TOO_SMALL), max_epochs=4)
+    net = fit(finder, ReduceLROnPlateau(patience=1), net=Unimproved(lr=TOO_SMALL), max_epochs=4)
     assert finder.raises == []
     assert tops(net)[-1] < TOO_SMALL
 
@@ -169,6 +251,19 @@ def test_a_second_fit_starts_anew() -> None:
     for _ in range(2):
         fit(finder, net=LargeBatchNet(lr=TOO_SMALL), max_epochs=2)
         assert len(finder.raises) == 1
+
+
+def test_after_a_rate_that_is_not_kept_nothing_is_tried_any_more() -> None:
+    class Bounded(LargeBatchNet):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            loss = super().training_step(batch, batch_idx)
+            lr = self.trainer.optimizers[0].param_groups[-1]["lr"]
+            return loss * math.nan if lr > 3 * TOO_SMALL else loss
+
+    finder = raising(1, 2)
+    net = fit(finder, net=Bounded(lr=TOO_SMALL), max_epochs=3)
+    assert [(each.after, len(each.trials)) for each in finder.raises] == [(2 * TOO_SMALL, 3)]
+    assert tops(net)[-1] == 2 * TOO_SMALL
 
 
 def test_a_trial_that_diverges_is_not_better() -> None:

@@ -13,9 +13,10 @@ from lightning_tricks.engine.lr.base_lr import apply_lr, rate_shares, top_lr
 from lightning_tricks.engine.lr.lr_product import product_of
 from lightning_tricks.engine.lr.planned_factors import planned_factors
 from lightning_tricks.engine.run.run import Run
+from lightning_tricks.engine.trial.loss_history import LossHistory
 from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
-from lightning_tricks.functional.lr_trials import is_clearly_lower, late_loss
+from lightning_tricks.functional.lr_trials import is_clearly_lower, is_hardly_higher, is_on_plateau, late_loss
 
 _FACTORS = (1.0, 2.0, 4.0)
 _SHARE = 32  # of the run; its thirty-second part is one trial
@@ -30,17 +31,26 @@ class LRRaise(NamedTuple):
         before: the base rate until then.
         after: the base rate from then on.
         trials: the rates that were tried, and the training loss that each reached.
+        on_plateau: whether the training loss had almost stopped falling.
     """
 
     step: int
     before: float
     after: float
     trials: list[tuple[float, float]]
+    on_plateau: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the highest rate that was tried was kept, so that the best one may be higher still."""
+        tried = [rate for rate, _ in self.trials]
+        return math.isclose(self.after / self.before, tried[-1] / tried[0])
 
     def __str__(self) -> str:
         tried = ", ".join(f"{loss:.4g} at {rate:.3g}" for rate, loss in self.trials)
         change = "stays at" if self.after == self.before else f"is raised from {self.before:.3g} to"
-        return f"the learning rate {change} {self.after:.3g}: the training loss of short trials is {tried}"
+        why = "the training loss is on a plateau, and that" if self.on_plateau else "the training loss"
+        return f"the learning rate {change} {self.after:.3g}: {why} of short trials is {tried}"
 
 
 class LRRaises:
@@ -60,8 +70,19 @@ class LRRaises:
         for time in times:
             parse_duration(time, "raise_at", positive=True)
         self.found: list[LRRaise] = []
+        self._losses = LossHistory()
         self._times = tuple(times)
         self._passed = 0
+
+    @property
+    def are_over(self) -> bool:
+        """Whether no time is left."""
+        return self._passed == len(self._times)
+
+    def note_loss(self, output: Any) -> None:
+        """Keep the loss in the output of a batch of the run, as long as a time is left."""
+        if not self.are_over:
+            self._losses.add(output)
 
     def are_due(self, run: Run) -> bool:
         """Return whether a time has come, or has gone by, when an epoch starts.
@@ -73,7 +94,7 @@ class LRRaises:
         return self._passed > before
 
     def act(self, trainer: Trainer, pl_module: LightningModule, most_steps: int) -> LRRaise | None:
-        """Raise the rate if a higher one trains better; otherwise this was the last time.
+        """Raise the rate if a higher one trains better; where a rate is refused, this was the last time.
 
         Nothing is tried while a plateau rule or another callback reduces the rate: a new base resets the reduction, so
         the rate would rise by more than was tried.
@@ -81,19 +102,20 @@ class LRRaises:
         product = product_of(trainer)
         if product is not None and product.learned_factor() != 1.0:
             return None
-        raised = try_to_raise(trainer, pl_module, most_steps)
+        on_plateau = bool(trainer.strategy.broadcast(is_on_plateau(self._losses.means())))
+        raised = try_to_raise(trainer, pl_module, most_steps, on_plateau)
         if raised is not None:
             self.found.append(raised)
             if raised.after != raised.before:
                 apply_lr(trainer, raised.after)
-                return raised
-        self._passed = len(self._times)
+        if raised is None or not raised.goes_on:
+            self._passed = len(self._times)
         return raised
 
     def plain_state(self) -> dict[str, Any]:
         """Return the state that must survive a restart, as plain values."""
         found = [{**each._asdict(), "trials": [list(trial) for trial in each.trials]} for each in self.found]
-        return {"passed": self._passed, "found": found}
+        return {"passed": self._passed, "found": found, "losses": self._losses.plain_state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from such a state."""
@@ -101,6 +123,7 @@ class LRRaises:
         self.found.clear()
         for each in state["found"]:
             self.found.append(LRRaise(**{**each, "trials": [(lr, loss) for lr, loss in each["trials"]]}))
+        self._losses.load(state["losses"])
 
 
 def is_due(time: Duration, run: Run) -> bool:
@@ -117,19 +140,21 @@ def is_due(time: Duration, run: Run) -> bool:
     return bool(epoch > 0 and now + length / 2 > amount)
 
 
-def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int) -> LRRaise | None:
+def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int, on_plateau: bool) -> LRRaise | None:
     """Train for a few steps at the highest rate to come, at twice and at four times this rate, and undo the steps.
 
     Trials start from the same weights and read the same batches. A rate is better than the one before it if its
     training loss is lower by two standard errors of the differences in the second half of the trial; four times the
     rate is tried only if twice the rate is better. A short trial favors low rates, whose loss is less noisy (Wu et al.
     2018), so a higher rate that is better in it is better for the rest of the run as well; the reverse cannot be
-    concluded.
+    concluded. On a plateau, which a higher rate often leaves, though only after more steps than a trial has, there is
+    little to lose: a rate is also kept if its loss is hardly higher than at the present rate.
 
     Args:
         trainer: a fitting Trainer, at the start of an epoch.
         pl_module: its module.
         most_steps: upper limit for the optimizer steps of a trial, whose length is a thirty-second of the run.
+        on_plateau: whether the training loss of the run has almost stopped falling.
 
     Returns:
         The comparison; ``None`` if a trial failed, which costs a warning and not the training.
@@ -141,22 +166,22 @@ def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int) 
         Wu, Ren, Liao & Grosse, Understanding short-horizon bias in stochastic meta-optimization, 2018.
     """
     base, planned = top_lr(trainer), trainer.estimated_stepping_batches
-    steps = most_steps if math.isinf(planned) else min(most_steps, max(_SHORTEST, math.ceil(planned / _SHARE)))
+    steps = most_steps if math.isinf(planned) else min(most_steps, max(_SHORTEST, round(planned / _SHARE)))
     left = None if math.isinf(planned) else max(1, int(planned) - trainer.global_step)
     highest = planned_factors(trainer, left).highest
     try:
         with TrialRun(trainer, pl_module, rate_shares(trainer), first=False) as run:
-            trials, best = _compare(run, base * highest, steps)
+            trials, best = _compare(run, base * highest, steps, on_plateau)
     except Exception as error:
         if trainer.world_size > 1 and not isinstance(error, MisconfigurationException):
             raise  # other processes may be waiting inside a step
         reason = f"{type(error).__name__}: {error}"
         rank_zero_warn(f"LRFinder could not try higher learning rates, and the rate stays at {base:.3g}. {reason}")
         return None
-    return LRRaise(trainer.global_step, base, base * _FACTORS[best], trials)
+    return LRRaise(trainer.global_step, base, base * _FACTORS[best], trials, on_plateau)
 
 
-def _compare(run: TrialRun, lr: float, steps: int) -> tuple[list[tuple[float, float]], int]:
+def _compare(run: TrialRun, lr: float, steps: int, on_plateau: bool) -> tuple[list[tuple[float, float]], int]:
     """Return the rates that were tried with their losses, and the place of the best."""
     tried: list[list[float]] = []
     best = 0
@@ -166,7 +191,10 @@ def _compare(run: TrialRun, lr: float, steps: int) -> tuple[list[tuple[float, fl
                 run.rewind()
             tried.append(_losses_at(run, factor * lr, steps))
             show(len(tried))
-            if place and not is_clearly_lower(tried[place], tried[best]):
+            is_kept = is_clearly_lower(tried[place], tried[best])
+            if not is_kept and on_plateau:
+                is_kept = is_hardly_higher(tried[place], tried[0])
+            if place and not is_kept:
                 break
             best = place
     return [(factor * lr, late_loss(losses)) for factor, losses in zip(_FACTORS, tried, strict=False)], best
