@@ -52,6 +52,20 @@ def test_validation_and_the_end_have_the_average_and_training_has_not(manual: bo
     assert not same(averages[-1][name], taken[-1][name])
 
 
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16-true", torch.bfloat16), ("64-true", torch.float64)])
+def test_a_model_of_another_precision_is_averaged(precision: Any, dtype: torch.dtype) -> None:
+    taken: list[dict[str, Tensor]] = []
+    keep = Recorder(on_train_batch_end=lambda _, net, *__: taken.append(weights(net)))
+    net = fit(PolynomialAveraging(), keep, precision=precision, max_epochs=2)
+    average = taken[0]["head.weight"].double()
+    for count, now in enumerate(taken[1:], start=1):
+        average_([average], [now["head.weight"].double()], count)
+    found = weights(net)["head.weight"]
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), average, rtol=1e-9 if dtype == torch.float64 else 1e-2, atol=1e-12)
+    assert not torch.equal(found, taken[-1]["head.weight"])
+
+
 class Locked(Net):
     """A module that cannot be copied."""
 

@@ -67,6 +67,8 @@ class PolynomialAveraging(WeightAveraging):
         if reason is None:
             try:
                 self._average_model = AveragedModel(pl_module, use_buffers=True)
+                if trainer.precision == "64-true":  # the module itself is converted later
+                    self._average_model.double()
             except Exception as error:  # an attribute of the module that cannot be copied may raise anything
                 reason = f"the module cannot be copied ({type(error).__name__}: {error})"
         if reason is not None:
@@ -95,12 +97,16 @@ class PolynomialAveraging(WeightAveraging):
         self._latest_update_step = trainer.global_step
 
     def _add(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Add the weights of a step to the averages; counters are copied."""
+        """Add the weights of a step to the averages; counters are copied.
+
+        Of weights in half precision (``"bf16-true"``), the averages stay as the module was built, usually in float32,
+        where the small weight of the next step is not lost.
+        """
         means: tuple[list[Tensor], list[Tensor]] = ([], [])
         for average, current in pairs:
             if self._count and (average.is_floating_point() or average.is_complex()):
                 means[0].append(average)
-                means[1].append(current)
+                means[1].append(current.to(average.dtype))
             else:
                 average.copy_(current)
         if means[0]:
