@@ -75,6 +75,7 @@ def test_a_trial_is_never_clearly_lower_and_clearly_higher_and_hardly_higher_exc
         assert late_loss(losses) <= 1.2 * late_loss(others) * (1 + 1e-9)
     if is_clearly_lower(losses, others):
         assert is_hardly_higher(losses, others)
+    assert not is_hardly_higher(others, others)
 
 
 def test_a_loss_that_is_higher_by_more_than_the_noise_is_not_hardly_higher() -> None:
@@ -99,8 +100,8 @@ def test_a_plateau_is_a_fall_by_less_than_a_tenth_between_the_last_quarters(
         assert is_on_plateau(losses) is (fall < 0.1)
 
 
-@pytest.mark.parametrize("losses", [[], [1.0] * 3, [-1.0] * 8, [0.0] * 8, [1.0, 1.0, 1.0, math.nan]])
-def test_where_nothing_can_be_said_there_is_no_plateau(losses: list[float]) -> None:
+@pytest.mark.parametrize("losses", [[], [1.0] * 3, [-1.0] * 8, [0.0] * 8, [1.0, 1.0, 1.0, math.nan], [math.inf] * 9])
+def test_without_four_losses_or_with_a_loss_that_is_not_positive_there_is_no_plateau(losses: list[float]) -> None:
     assert not is_on_plateau(losses)
 
 

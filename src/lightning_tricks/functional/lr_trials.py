@@ -123,6 +123,8 @@ def is_clearly_lower(losses: Sequence[float], others: Sequence[float]) -> bool:
 def is_hardly_higher(losses: Sequence[float], others: Sequence[float]) -> bool:
     """Return whether a trial ends with a loss above that of another one by at most the noise and at most a fifth.
 
+    Losses that are all equal to the other's are not: the rate has no effect on them.
+
     Args:
         losses: the losses of a trial.
         others: the losses of the other trial on the same batches.
@@ -133,7 +135,7 @@ def is_hardly_higher(losses: Sequence[float], others: Sequence[float]) -> bool:
         (True, False)
     """
     found = _late_difference(losses, others)
-    return found is not None and found[0] <= min(2 * found[1], late_loss(others) / 5)
+    return found is not None and found != (0.0, 0.0) and found[0] <= min(2 * found[1], late_loss(others) / 5)
 
 
 def _late_difference(losses: Sequence[float], others: Sequence[float]) -> tuple[float, float] | None:
@@ -149,15 +151,16 @@ def is_on_plateau(losses: Sequence[float]) -> bool:
     """Return whether a loss has almost stopped falling: by less than a tenth between the last quarters of its history.
 
     Args:
-        losses: the training losses of the run so far, or means over equally many batches each. With fewer than four, or
-            where the loss is not positive, nothing can be said.
+        losses: the training losses of the run so far, or means over equally many batches each. Those that are not
+            finite are left out; a plateau is recognized from at least four, positive in the third quarter.
 
     Example:
         >>> is_on_plateau([3.0, 2.0, 1.0, 0.95]), is_on_plateau([3.0, 2.0, 1.0, 0.7]), is_on_plateau([1.0, 1.0])
         (True, False, False)
     """
-    half, quarter = len(losses) // 2, len(losses) // 4
+    finite = [loss for loss in losses if math.isfinite(loss)]
+    half, quarter = len(finite) // 2, len(finite) // 4
     if not quarter:
         return False
-    third, last = fmean(losses[half : len(losses) - quarter]), fmean(losses[len(losses) - quarter :])
+    third, last = fmean(finite[half : len(finite) - quarter]), fmean(finite[len(finite) - quarter :])
     return third > 0 and last > 0.9 * third

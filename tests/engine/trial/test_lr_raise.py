@@ -55,14 +55,15 @@ def test_where_no_higher_rate_is_better_training_is_bit_identical_and_later_time
 
 
 class Stuck(LargeBatchNet):
-    """A net whose loss falls during the first epoch and is the same in every step after it, at any rate."""
+    """A net whose loss falls during the first epoch and stays the same after it, but for a little noise of the rate."""
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         loss = super().training_step(batch, batch_idx)
         if loss is None:
             return None
         taken = self.trainer.global_step
-        return 0 * loss + (2.0 - taken / BATCHES if taken < BATCHES else 1.0)
+        noise = 1e-4 * (-1) ** batch_idx * float(self.trainer.optimizers[0].param_groups[-1]["lr"])
+        return 0 * loss + noise + (2.0 - taken / BATCHES if taken < BATCHES else 1.0)
 
 
 def test_on_a_plateau_a_rate_that_is_not_worse_is_kept_at_each_time() -> None:
@@ -101,6 +102,35 @@ def test_on_a_plateau_a_rate_that_is_worse_is_not_kept() -> None:
     (only,) = finder.raises
     assert only.after == pytest.approx(0.02)
     assert [rate for rate, _ in only.trials] == pytest.approx([0.01, 0.02, 0.04])
+
+
+def test_a_loss_on_which_the_rate_has_no_effect_raises_no_rate() -> None:
+    class Constant(LargeBatchNet):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return 0 * super().training_step(batch, batch_idx) + 2.0
+
+    finder = raising(2)
+    fit(finder, net=Constant(lr=0.01), max_epochs=3)
+    (only,) = finder.raises
+    assert (only.after, only.on_plateau) == (0.01, True)
+
+
+def test_a_loss_that_is_once_not_finite_hides_no_plateau() -> None:
+    class Once(Stuck):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            loss = super().training_step(batch, batch_idx)
+            taken = self.trainer.global_step
+            return loss * math.nan if taken == 2 * BATCHES - 2 and self.trainer.current_epoch == 1 else loss
+
+    finder = raising(2)
+    fit(finder, net=Once(lr=0.01), max_epochs=3)
+    assert finder.raises[0].on_plateau
+
+
+@pytest.mark.parametrize("times", [("0.4dur", "0.3dur"), (2, "2ep"), ("9st", 1, "8st")])
+def test_times_that_do_not_increase_are_refused(times: tuple[Any, ...]) -> None:
+    with pytest.raises(ValueError, match="The times of `raise_at` must increase"):
+        LRFinder(raise_at=times)
 
 
 def test_a_step_that_returns_no_loss_has_no_plateau() -> None:

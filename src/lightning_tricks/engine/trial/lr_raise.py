@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -57,18 +58,24 @@ class LRRaises:
     """The times at which higher rates are tried, and what was found at those that have come.
 
     Args:
-        times: Durations > 0, increasing.
+        times: Durations > 0, those of one unit increasing.
 
     Attributes:
         found: the comparisons so far.
 
     Raises:
-        TypeError, ValueError: a time is not a Duration > 0.
+        TypeError, ValueError: a time is not a Duration > 0, or not later than another one of its unit before it.
     """
 
     def __init__(self, times: Sequence[Duration]) -> None:
+        latest: dict[str, Fraction] = {}
         for time in times:
-            parse_duration(time, "raise_at", positive=True)
+            amount, unit = parse_duration(time, "raise_at", positive=True)
+            if unit in latest and amount <= latest[unit]:
+                raise ValueError(
+                    f"The times of `raise_at` must increase, got {time!r} after a time that is not earlier."
+                )
+            latest[unit] = amount
         self.found: list[LRRaise] = []
         self._losses = LossHistory()
         self._times = tuple(times)
@@ -80,7 +87,10 @@ class LRRaises:
         return self._passed == len(self._times)
 
     def note_loss(self, output: Any) -> None:
-        """Keep the loss in the output of a batch of the run, as long as a time is left."""
+        """Keep the loss in the output of a batch of the run, as long as a time is left.
+
+        Every process keeps its own; those of the first decide, and a checkpoint contains them.
+        """
         if not self.are_over:
             self._losses.add(output)
 
@@ -99,10 +109,12 @@ class LRRaises:
         Nothing is tried while a plateau rule or another callback reduces the rate: a new base resets the reduction, so
         the rate would rise by more than was tried.
         """
+        on_plateau = bool(trainer.strategy.broadcast(is_on_plateau(self._losses.means())))
+        if self.are_over:
+            self._losses.clear()
         product = product_of(trainer)
         if product is not None and product.learned_factor() != 1.0:
             return None
-        on_plateau = bool(trainer.strategy.broadcast(is_on_plateau(self._losses.means())))
         raised = try_to_raise(trainer, pl_module, most_steps, on_plateau)
         if raised is not None:
             self.found.append(raised)
@@ -110,6 +122,7 @@ class LRRaises:
                 apply_lr(trainer, raised.after)
         if raised is None or not raised.goes_on:
             self._passed = len(self._times)
+            self._losses.clear()
         return raised
 
     def plain_state(self) -> dict[str, Any]:
