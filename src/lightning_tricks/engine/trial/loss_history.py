@@ -46,13 +46,15 @@ class LossHistory:
     def means(self) -> list[float]:
         """Return the means, oldest first; synchronizes with the device."""
         counts = [self._width] * (len(self._sums) - 1) + [self._last]
+        return [total / count for total, count in zip(self._read(), counts, strict=False)]
+
+    def _read(self) -> list[float]:
         sums: list[float] = stack_tensors(self._sums).tolist() if self._sums else []
-        return [total / count for total, count in zip(sums, counts, strict=False)]
+        return sums
 
     def plain_state(self) -> dict[str, Any]:
         """Return the state that must survive a restart, as plain values."""
-        sums = stack_tensors(self._sums).tolist() if self._sums else []
-        return {"sums": sums, "width": self._width, "last": self._last}
+        return {"sums": self._read(), "width": self._width, "last": self._last}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from such a state."""

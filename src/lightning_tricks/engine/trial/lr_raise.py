@@ -204,9 +204,9 @@ def _compare(run: TrialRun, lr: float, steps: int, on_plateau: bool) -> tuple[li
                 run.rewind()
             tried.append(_losses_at(run, factor * lr, steps))
             show(len(tried))
-            is_kept = is_clearly_lower(tried[place], tried[best])
-            if not is_kept and on_plateau:
-                is_kept = is_hardly_higher(tried[place], tried[0])
+            is_kept = is_clearly_lower(tried[place], tried[best]) or (
+                on_plateau and is_hardly_higher(tried[place], tried[0])
+            )
             if place and not is_kept:
                 break
             best = place
