@@ -14,14 +14,26 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples" / "notebooks").glob("
 
 
 def shown(cell: Any) -> list[str]:
-    """What a cell printed and drew, with all numbers alike; long lines may be broken elsewhere."""
-    texts = []
+    """What a cell printed and drew, with all numbers alike; long lines may be broken elsewhere.
+
+    A kernel sends what is printed when it has the time, in one message or in several, also between a line and its end.
+    """
+    printed, drawn = "", []
     for output in cell.get("outputs", []):
         if output.output_type == "stream" and output.name == "stdout":
-            texts.append(output.text)
+            printed += output.text
         elif output.output_type != "stream":
-            texts += [output.data["text/plain"], *sorted(output.data)]
-    return [" ".join(re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "#", text).split()) for text in texts]
+            drawn += [output.data["text/plain"], *sorted(output.data)]
+    return [" ".join(re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "#", text).split()) for text in (printed, *drawn)]
+
+
+def test_what_a_kernel_sends_in_pieces_is_what_it_sends_at_once() -> None:
+    def cell(*texts: str) -> Any:
+        outputs = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in texts]
+        return nbformat.v4.new_code_cell(outputs=outputs)
+
+    assert shown(cell("2 steps\n", "no finding", "\n")) == shown(cell("3 steps\nno finding\n"))
+    assert shown(cell("2 steps\n", "no finding", "\n")) != shown(cell("no finding\n"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
