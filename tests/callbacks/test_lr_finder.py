@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from ranks import SaveRank, load_ranks
 from stateful_net import StatefulNet, fit_stateful
-from tiny import LargeBatchNet, Net, StatefulLoader, fit, same, trainer, weights
+from tiny import BATCHES, LargeBatchNet, Net, StatefulLoader, fit, same, trainer, weights
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_tricks import LRFinder, LRFinderResult, PolynomialDecay, find_lr
@@ -293,6 +293,19 @@ def test_at_epochs_looks_when_that_epoch_starts_and_trains_on_with_the_rate() ->
     assert finder.result.suggestion is not None
     tops = [lrs[1] for _, lrs in net.trace]
     assert tops == [1e-3] * 6 + [finder.result.suggestion] * 12
+
+
+@pytest.mark.parametrize("step", [BATCHES, BATCHES + 2])
+def test_in_an_epoch_that_is_resumed_the_search_comes_with_the_next_one(tmp_path: Path, step: int) -> None:
+    saver = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, every_n_train_steps=1)
+    fit(small(at_epochs=(2,)), saver, max_epochs=2)
+    finder = small(at_epochs=(1, 2))
+    resumed = fit(finder, max_epochs=4, ckpt_path=tmp_path / f"step={step}.ckpt")
+    assert finder.result is not None
+    tops = [lrs[1] for _, lrs in resumed.trace]
+    before = 2 * BATCHES - step
+    assert tops == [0.1] * before + [finder.result.suggestion] * 2 * BATCHES
+    assert finder.plain_state()["done"] == [1, 2]
 
 
 def test_its_result_goes_round_through_a_dict_and_can_be_printed_and_drawn(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ class LRFinder(Trick):
             compared by the loss of ``validation_step`` if the run validates and the step logs or returns a loss,
             otherwise by the training loss, which means little after the first pass over the data.
         apply: train with the suggestion; with False, only report it.
-        at_epochs: epochs that start with a search, counted from 0.
+        at_epochs: epochs that start with a search, counted from 0. In an epoch that is resumed from a checkpoint, the
+            search comes with the start of the next one.
         raise_at: times at which twice and four times the rate are tried for a thirty-second of the run (5 to
             ``num_steps`` steps), which is then undone; a higher rate whose training loss is clearly lower is kept. The
             first rate that is not kept ends these trials. If the training loss is on a plateau (in the last quarter of
@@ -140,6 +141,7 @@ class LRFinder(Trick):
         self.raises = self._raises.found
         self._done: list[int] = []
         self._untouched = True
+        self._first_epoch = 0  # of this process
 
     def begin_fit(self, run: Run) -> None:
         """Raise an error for an engine that does not expose its state."""
@@ -161,18 +163,24 @@ class LRFinder(Trick):
         """Return the epochs of the searches."""
         return [RateSearch(self.state_key, self.at_epochs, tuple(self._done), run.trainer.current_epoch)]
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember where the run starts or continues."""
+        self._first_epoch = trainer.current_epoch
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Search for a rate, or try to raise it, once in each listed epoch, also across a restart."""
         epoch, first, self._untouched = trainer.current_epoch, self._untouched, False
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         is_due = self._run is not None and self._raises.are_due(self._run)
-        if epoch not in self.at_epochs or epoch in self._done:
+        passed = range(self._first_epoch, epoch + 1)  # Lightning does not report the start of an epoch that is resumed
+        searches = [listed for listed in self.at_epochs if listed in passed and listed not in self._done]
+        if not searches:
             if is_due and self.apply:
                 self._try_to_raise(trainer, pl_module)
             return
         self.result = self.search(trainer, pl_module, first)
-        self._done.append(epoch)
+        self._done += searches
         self._report(trainer, self.result)
         if self.apply and self.result.suggestion is not None:
             apply_lr(trainer, self.result.suggestion)
