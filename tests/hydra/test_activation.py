@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import lightning
 import pytest
 import pytorch_lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -52,6 +53,24 @@ def test_each_trainer_gets_what_is_named(ask: Any) -> None:
     other = trainer(package=pytorch_lightning)
     other.fit(OtherNet())
     assert kinds(other) == ["CosineDecay", "EarlyStopping"]
+
+
+@pytest.mark.parametrize("package", [lightning, pytorch_lightning], ids=lambda package: package.__name__)
+def test_a_recipe_is_the_list_that_python_gets(ask: Any, package: Any) -> None:
+    ask("auto")
+    runner = trainer(package=package, max_epochs=3)
+    assert sorted(kinds(runner)) == sorted(type(callback).__name__ for callback in lt.auto_tricks())
+    runner.fit(Net() if package is lightning else OtherNet())
+    (finder,) = (callback for callback in runner.callbacks if isinstance(callback, lt.LRFinder))
+    (python,) = (callback for callback in lt.auto_tricks() if isinstance(callback, lt.LRFinder))
+    assert finder.settings() == python.settings()
+    assert finder.result is not None
+
+
+def test_what_a_recipe_contains_is_not_added_again(ask: Any) -> None:
+    ask("auto,gradient_clipping")
+    with pytest.raises(MisconfigurationException, match="`gradient_clipping` is named twice"):
+        trainer()
 
 
 def test_a_file_brings_settings(ask: Any, tmp_path: Path) -> None:

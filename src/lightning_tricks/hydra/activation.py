@@ -22,10 +22,9 @@ def tricks_from_environment() -> "list[Callback]":
 
     In a Hydra job that selects tricks, a check is added that they reach the Trainer.
 
-    The variable contains names of options, or ``@file.yaml`` for options with settings, separated by commas. The file
-    is a
-    mapping from names to settings: ``cosine_decay: {warmup: 100st}``. A callback of the same class that the script
-    passes to its Trainer takes precedence.
+    The variable contains names of options or recipes, or ``@file.yaml`` for options with settings, separated by commas.
+    The file is a mapping from names of options to settings: ``cosine_decay: {warmup: 100st}``. A callback of the same
+    class that the script passes to its Trainer takes precedence.
 
     Returns:
         The callbacks, in a valid order.
@@ -85,11 +84,15 @@ def _nodes(given: str) -> "Iterator[tuple[str, Any]]":
 
     seen = set()
     for entry in filter(None, (part.strip() for part in given.split(","))):
-        chosen = _read(entry[1:]) if entry.startswith("@") else {entry: None}
+        recipe = None if entry.startswith("@") else _recipe(entry)
+        chosen = recipe or (_read(entry[1:]) if entry.startswith("@") else {entry: None})
         for name, settings in chosen.items():
             if name in seen:
                 raise ValueError(f"`{name}` is named twice.")
             seen.add(name)
+            if recipe:
+                yield str(name), settings
+                continue
             option = _option(str(name))
             _refuse_unknown_keys(str(name), settings or {}, option)
             OmegaConf.set_struct(option, True)
@@ -97,6 +100,16 @@ def _nodes(given: str) -> "Iterator[tuple[str, Any]]":
             assert isinstance(merged, DictConfig)
             OmegaConf.set_struct(merged, False)
             yield str(name), merged
+
+
+def _recipe(name: str) -> "dict[Any, Any] | None":
+    """Return the tricks of the packaged recipe of this name, with their settings; ``None`` if there is none."""
+    if name not in _packaged("recipes"):
+        return None
+    from lightning_tricks.hydra.compose import compose_tricks
+
+    tricks = compose_tricks([f"recipes={name}"])
+    return dict(tricks.items()) if tricks else None
 
 
 def _refuse_unknown_keys(name: str, settings: "dict[Any, Any]", option: "Any") -> None:
@@ -128,14 +141,11 @@ def _read(file: str) -> "dict[Any, Any]":
 
 def _option(name: str) -> "Any":
     """Return the packaged option of one of our callbacks; duplicates of others could not be detected."""
-    from importlib.resources import files
-
     from omegaconf import OmegaConf
 
     from lightning_tricks.core.close_names import close_names, did_you_mean
 
-    folder = files("lightning_tricks.conf").joinpath("tricks")
-    options = {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+    options = _packaged("tricks")
     if name not in options:
         offer = did_you_mean(close_names(name, options)) or " `lightning-tricks list` lists all tricks."
         raise LookupError(f"there is no trick named {name!r}.{offer}")
@@ -146,3 +156,11 @@ def _option(name: str) -> "Any":
             f"Trainer in the script."
         )
     return option
+
+
+def _packaged(group: str) -> "dict[str, Any]":
+    """Return the files of the packaged options of a group, by name."""
+    from importlib.resources import files
+
+    folder = files("lightning_tricks.conf").joinpath(group)
+    return {entry.name.removesuffix(".yaml"): entry for entry in folder.iterdir() if entry.name.endswith(".yaml")}
