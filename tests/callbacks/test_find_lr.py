@@ -1,6 +1,7 @@
 """`find_lr`: a rate without a fit, and nothing but the result to tell that there was one."""
 
 import contextlib
+import math
 import random
 import signal
 from typing import Any
@@ -223,3 +224,11 @@ def test_text_picture_and_json_give_the_same_reason() -> None:
     assert result.to_dict()["reason"] == result.reason
     assert " ".join(result.plot().axes[0].get_title().split()) == result.reason
     assert str(result).count("lowest") == 1
+
+
+@pytest.mark.parametrize("row", [8, 200, 330])
+def test_a_batch_that_is_not_finite_is_named_as_what_ended_the_sweep(row: int) -> None:
+    inputs = torch.randn(400, 4, generator=torch.Generator().manual_seed(0))
+    inputs[row] = math.nan
+    result = find_lr(Net(), DataLoader(TensorDataset(inputs, torch.ones(400, 1)), 4), seed=0)
+    assert "is not finite although it had not risen: look for NaN or infinity in the data" in result.reason

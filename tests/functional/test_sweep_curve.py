@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lightning_tricks.functional.sweep_curve import (
     begins_too_high,
+    explain_break,
     find_divergence,
     find_fault,
     read_curve,
@@ -84,3 +85,12 @@ def test_a_sweep_begins_too_high_if_the_loss_is_never_as_low_again(
 ) -> None:
     lrs = [10.0 ** (place / 12 - 4) for place in range(len(losses))]
     assert begins_too_high(lrs, losses, diverged, smoothing=0.0) is expected
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_a_break_is_explained_by_the_data_only_where_the_loss_had_not_risen(count: int) -> None:
+    lrs = [10.0 ** (place / 12 - 4) for place in range(count)]
+    assert "look for NaN or infinity in the data" in explain_break(lrs, [1.0] * count)
+    if count > 1:
+        assert explain_break(lrs, [2.0**place for place in range(count)]) == ""
+    assert explain_break([], []) == ""

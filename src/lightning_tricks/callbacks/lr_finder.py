@@ -24,7 +24,7 @@ from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
 from lightning_tricks.functional.range_test import METHODS, Method, extend_down, lr_grid, suggest
 from lightning_tricks.functional.run_plan import Fact, RateSearch
-from lightning_tricks.functional.sweep_curve import begins_too_high
+from lightning_tricks.functional.sweep_curve import begins_too_high, explain_break
 from lightning_tricks.reports.curves import new_figure
 from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
@@ -211,6 +211,7 @@ class LRFinder(Trick):
             lrs, losses, diverged = self._sweep(run)
             rule = (self.suggestion, self.smoothing, planned, factors)
             suggestion, reason = suggest(lrs, losses, *rule)
+            reason += explain_break(lrs, losses, self.smoothing) if diverged else ""
             result = LRFinderResult(lrs, losses, diverged, suggestion, reason, *rule)
             steps = self._steps_per_trial(trainer, planned)
             return result if not steps or suggestion is None else refine(run, result, steps, 3 * self.num_steps)

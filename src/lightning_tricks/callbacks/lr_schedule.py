@@ -125,9 +125,10 @@ class LRSchedule(LRFactor):
         self._plans = {"schedule": self.plan(run), "warmup": self.plan_warmup(run)}
         for factor, (rule, unit) in self._plans.items():
             if steps_per_epoch is None and unit == "ep" and moves_early(rule):
+                lengths = "the warm-up" if factor == "warmup" else "all lengths of the schedule"
                 raise MisconfigurationException(
                     f"The {factor} of `{self.state_key}` changes inside an epoch, but the training loader has no "
-                    f"length, so a time inside the first epoch is unknown. Give its lengths in optimizer steps "
+                    f"length, so a time inside the first epoch is unknown. Give {lengths} in optimizer steps "
                     '("500st"), or give the loader a length (`limit_train_batches`, or `__len__` of its dataset).'
                 )
         rule, unit = self._plans["schedule"]

@@ -231,6 +231,22 @@ def begins_too_high(lrs: Sequence[float], losses: Sequence[float], diverged: boo
     return min(later) > lowest + max(curve.margin, 1e-3 * abs(lowest))
 
 
+def explain_break(lrs: Sequence[float], losses: Sequence[float], smoothing: float = 0.9) -> str:
+    """Return a clause about a sweep that ended at a loss that is not finite without having risen by half; else nothing.
+
+    Example:
+        >>> explain_break([1e-7, 2e-7, 4e-7], [1.0, 1.1, 0.9])
+        '; the loss after 4e-07 is not finite although it had not risen: look for NaN or infinity in the data'
+        >>> explain_break([1e-7, 2e-7, 4e-7], [1.0, 3.0, 90.0])
+        ''
+    """
+    smoothed = smooth([loss for loss in losses if math.isfinite(loss)], smoothing)
+    if not smoothed or smoothed[-1] > smoothed[0] + abs(smoothed[0]) / 2:
+        return ""
+    at = f"{lrs[-1]:.2g}"
+    return f"; the loss after {at} is not finite although it had not risen: look for NaN or infinity in the data"
+
+
 def find_fault(curve: Curve) -> str | None:
     """Return why a curve does not show a good rate, or ``None`` if it does.
 
