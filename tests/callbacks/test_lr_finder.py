@@ -445,6 +445,13 @@ def test_the_parent_of_forked_processes_reads_the_suggestion_from_the_metrics() 
     assert 1e-3 < float(runner.callback_metrics["LRFinder/suggestion"]) < 1
 
 
+def test_the_parent_of_forked_processes_reads_the_rate_to_which_it_was_raised() -> None:
+    finder = LRFinder(at_epochs=(), raise_at=(1,))
+    runner = trainer(finder, strategy="ddp_fork", devices=2, max_epochs=2)
+    runner.fit(LargeBatchNet(lr=1e-4))
+    assert float(runner.callback_metrics["LRFinder/suggestion"]) == pytest.approx(4e-4)
+
+
 def test_it_writes_nothing_to_disk(tmp_path: Path) -> None:
     fit(small(), default_root_dir=str(tmp_path))
     assert not list(tmp_path.iterdir())

@@ -140,6 +140,7 @@ class LRFinder(Trick):
         self._raises = LRRaises(self.raise_at)
         self.raises = self._raises.found
         self._done: list[int] = []
+        self._latest: float | None = None  # suggestion, of a search or of a comparison
         self._untouched = True
         self._first_epoch = 0  # of this process
 
@@ -181,6 +182,7 @@ class LRFinder(Trick):
             return
         self.result = self.search(trainer, pl_module, first)
         self._done += searches
+        self._latest = self.result.suggestion
         self._report(trainer, self.result)
         if self.apply and self.result.suggestion is not None:
             apply_lr(trainer, self.result.suggestion)
@@ -194,6 +196,7 @@ class LRFinder(Trick):
     def _try_to_raise(self, trainer: Trainer, pl_module: LightningModule) -> None:
         raised = self._raises.act(trainer, pl_module, self.num_steps)
         if raised is not None:
+            self._latest = raised.after
             rank_zero_info(f"LRFinder: {raised}.")
             log_results(trainer, self, {"suggestion": raised.after}, {"reason": str(raised)})
 
@@ -260,15 +263,15 @@ class LRFinder(Trick):
             publish_result(trainer, result)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Pass the suggestion to the process that started this one."""
-        if self.result is not None and "MultiProcessing" in type(trainer.strategy.launcher).__name__:
-            found = math.nan if self.result.suggestion is None else self.result.suggestion
+        """Pass the last suggestion to the process that started this one."""
+        if (self.result or self.raises) and "MultiProcessing" in type(trainer.strategy.launcher).__name__:
+            found = math.nan if self._latest is None else self._latest
             trainer.callback_metrics[f"{self.state_key}/suggestion"] = Tensor([found])[0]
 
     def plain_state(self) -> dict[str, Any]:
         """Return the last result and the epochs already searched."""
-        result = self.result.to_dict() if self.result else None
-        return {"done": list(self._done), "result": result, "raises": self._raises.plain_state()}
+        own = {"result": self.result.to_dict() if self.result else None, "latest": self._latest}
+        return {**own, "done": list(self._done), "raises": self._raises.plain_state()}
 
     def load_plain_state(self, state: dict[str, Any]) -> None:
         """Load the results of an interrupted run, so that its searches are not repeated."""
@@ -276,6 +279,7 @@ class LRFinder(Trick):
         self.result = LRFinderResult.from_dict(state["result"]) if state["result"] else None
         if "raises" in state:  # a checkpoint of version 0.2 has none
             self._raises.load(state["raises"])
+        self._latest = state.get("latest", self.result.suggestion if self.result else None)
 
 
 def _check_refine(refine: int | str, num_steps: int) -> int | str:
