@@ -245,13 +245,13 @@ def patience_in_stage(rule: PatientRule, stage: ThawStages) -> str | None:
 
 
 def missed_search(search: RateSearch) -> str | None:
-    """Find a learning-rate search whose epochs had passed before this run, resumed from a checkpoint, started."""
+    """Find a learning-rate search whose epochs had passed before this fit started."""
     if not search.epochs or search.done or max(search.epochs) >= search.current:
         return None
     listed = ", ".join(map(str, search.epochs))
     return (
         f"`{search.name}` searches at the start of epoch {listed}, but this run continues in epoch {search.current} "
-        f"from a checkpoint without a search, so it does nothing. Add that epoch to `at_epochs`, or remove it."
+        f"without an earlier search, so it does nothing. Add that epoch to `at_epochs`, or remove it."
     )
 
 
