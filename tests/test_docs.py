@@ -35,7 +35,8 @@ def test_every_option_that_is_named_exists(page: Path) -> None:
             assert (CONF / group / f"{name}.yaml").exists(), f"{page.name}: {group}={value}"
     for names in re.findall(r"LIGHTNING_TRICKS=([\w,]+)", text):
         for name in names.split(","):
-            assert (CONF / "tricks" / f"{name}.yaml").exists(), f"{page.name}: {names}"
+            found = [group for group in ("tricks", "recipes") if (CONF / group / f"{name}.yaml").exists()]
+            assert found, f"{page.name}: {names}"
     for name in re.findall(r"lightning_tricks\.([A-Z]\w+)", text):
         assert name in lightning_tricks.__all__, f"{page.name}: {name}"
 

@@ -34,9 +34,10 @@ def test_a_script_that_knows_of_nothing_gets_the_tricks_of_the_variable(tmp_path
         "trainer = Trainer(accelerator='cpu', max_epochs=1, logger=False, enable_checkpointing=False)\n"
         "trainer.fit(Net())\nprint(*trainer.callbacks, sep='\\n')\n"
     )
-    (line,) = (line for line in lines("LIGHTNING_TRICKS=") if "@" not in line)
-    variable, *words = shlex.split(line)
-    done = run(words[1:], script, tmp_path, LIGHTNING_TRICKS=variable.partition("=")[2])
-    assert done.returncode == 0, done.stderr
-    assert "CosineDecay()\nEarlyStopping()" in done.stdout
-    assert "Training ended at max_epochs=1 (epoch 0, step 6). Best val_loss" in done.stderr
+    recipe, names = (line for line in lines("LIGHTNING_TRICKS=") if "@" not in line)
+    for line, added in ((recipe, ("LRFinder(", "PolynomialAveraging()")), (names, ("CosineDecay()\nEarlyStopping()",))):
+        variable, *words = shlex.split(line, comments=True)
+        done = run(words[1:], script, tmp_path, LIGHTNING_TRICKS=variable.partition("=")[2])
+        assert done.returncode == 0, done.stderr
+        assert all(text in done.stdout for text in added), done.stdout
+        assert "Training ended at max_epochs=1 (epoch 0, step 6). Best val_loss" in done.stderr
