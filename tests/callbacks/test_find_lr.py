@@ -105,7 +105,7 @@ def test_it_looks_also_with_a_trainer_for_a_dry_run() -> None:
     assert len(dry.lrs) > 10
 
 
-@pytest.mark.parametrize("name", ["apply", "at_epochs", "raise_at", "log_figure"])
+@pytest.mark.parametrize("name", ["apply", "at_epochs", "raise_at", "monitor", "log_figure"])
 def test_an_argument_that_belongs_to_the_callback_alone_is_refused(name: str) -> None:
     with pytest.raises(TypeError, match=f"`{name}`"):
         find_lr(Net(), StatefulLoader(), **{name: True})

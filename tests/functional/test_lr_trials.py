@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 from lightning_tricks.functional.lr_trials import (
     best_trial,
     damp_move,
+    fall_exponent,
+    gain_of_speed,
     is_clearly_lower,
     is_hardly_higher,
     is_on_plateau,
+    is_paid_for,
     late_loss,
     trial_rates,
 )
@@ -114,3 +117,53 @@ def test_a_suggestion_moves_towards_the_best_trial_never_beyond(
     assert damp_move(lr, 1.0, steps, planned) == lr
     if planned is not None and planned <= steps:
         assert damp_move(lr, moved, steps, planned) == lr * moved
+
+
+@given(exponent=st.floats(0.01, 3), count=st.integers(4, 60), scale=st.floats(1e-3, 1e3))
+def test_the_exponent_of_a_power_law_is_found(exponent: float, count: int, scale: float) -> None:
+    times = [scale * (10 + place) for place in range(count)]
+    found = fall_exponent(times, [7 * time**-exponent for time in times])
+    assert found == pytest.approx(exponent, rel=0.05)
+
+
+@given(exponent=st.floats(0.1, 2), place=st.integers(0, 19))
+def test_a_value_that_is_not_finite_is_left_out_of_the_history(exponent: float, place: int) -> None:
+    times = [float(10 + place) for place in range(20)]
+    values = [time**-exponent for time in times]
+    values[place] = math.nan
+    assert fall_exponent(times, values) == pytest.approx(exponent, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("times", "values"),
+    [
+        ([1, 2, 3], [3, 2, 1]),  # too few
+        ([1, 2, 3, 4], [1, 1, 1, 1]),
+        ([1, 2, 3, 4], [3, 2, 1, 2]),  # rises
+        ([1, 2, 3, 4], [1, 0, -1, -2]),  # not positive
+        ([0, 0, 0, 0], [4, 3, 2, 1]),  # no time has passed
+        ([], []),
+    ],
+)
+def test_what_does_not_fall_or_is_not_known_has_no_exponent(times: list[float], values: list[float]) -> None:
+    assert fall_exponent(times, values) == 0.0
+
+
+@given(exponent=st.floats(0.01, 3), ahead=st.floats(0.01, 100), factor=st.floats(1.1, 8))
+def test_speed_gains_what_the_power_law_says(exponent: float, ahead: float, factor: float) -> None:
+    def end(rate: float) -> float:
+        """The loss at the end, if it is 1 at time 1."""
+        return float((1 + rate * ahead) ** -exponent)
+
+    assert gain_of_speed(exponent, ahead, factor) == pytest.approx(end(1) - end(factor), abs=1e-12)
+    assert gain_of_speed(exponent, ahead, 2 * factor, factor) == pytest.approx(end(factor) - end(2 * factor), abs=1e-12)
+    assert 0 <= gain_of_speed(exponent, ahead, factor) <= 1
+
+
+def test_a_rise_is_paid_for_by_a_gain_above_it_and_losses_that_broke_off_by_none() -> None:
+    others = [1.0, 1.0, 1.0, 1.0]
+    assert is_paid_for([1.0, 1.0, 1.1, 1.2], others, 0.16)
+    assert not is_paid_for([1.0, 1.0, 1.1, 1.2], others, 0.14)
+    assert not is_paid_for(others, others, 0.5)
+    assert not is_paid_for([1.0, 1.0], others, math.inf)
+    assert not is_paid_for([1.0, 1.0, 1.0, math.nan], others, math.inf)

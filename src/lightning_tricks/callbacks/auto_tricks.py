@@ -45,7 +45,7 @@ def auto_tricks(
 
     Args:
         monitor: key of the logged metric that chooses the weights; if it is not logged, a warning is issued and the
-            final weights are kept.
+            final weights are kept. With ``mode="min"`` it is also the loss whose fall ``raise_at`` reads.
         mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
         warmup: length of the linear warm-up, a Duration.
         decay: length of the decay at the end, a Duration > 0.
@@ -71,7 +71,14 @@ def auto_tricks(
         With Hydra: ``recipes=auto``
     """
     tricks: list[Callback] = [
-        LRFinder(min_lr=1e-4, num_steps=_SWEEP, stop_factor=_STOP, refine=refine, raise_at=raise_at),
+        LRFinder(
+            min_lr=1e-4,
+            num_steps=_SWEEP,
+            stop_factor=_STOP,
+            refine=refine,
+            raise_at=raise_at,
+            monitor=monitor if mode == "min" else "val_loss",
+        ),
         WarmupStableDecay(decay, warmup=warmup, replace_scheduler=replace_scheduler),
         GradientClipping(max_norm),
         *([average_weights()] if check_flag("average", average) else []),

@@ -32,8 +32,8 @@ def find_lr(
             change a step; by default one device and no callbacks. ``ddp_spawn`` and ``ddp_fork`` raise an error.
         epochs: length of the planned training if no Trainer is given: a longer training needs a smaller rate.
         seed: seed of the random generators during the sweep, so that the same call finds the same rate again.
-        finder_arguments: arguments of :class:`LRFinder`, except ``apply``, ``at_epochs``, ``raise_at`` and
-            ``log_figure``.
+        finder_arguments: arguments of :class:`LRFinder`, except ``apply``, ``at_epochs``, ``raise_at``, ``monitor``
+            and ``log_figure``.
 
     Returns:
         The sweep and its suggestion.
@@ -49,7 +49,7 @@ def find_lr(
         result = find_lr(model, train_dataloader)
         print(result)
     """
-    given = sorted({"apply", "at_epochs", "raise_at", "log_figure"} & finder_arguments.keys())
+    given = sorted({"apply", "at_epochs", "raise_at", "monitor", "log_figure"} & finder_arguments.keys())
     if given:
         raise TypeError(
             f"`find_lr` searches once and applies nothing: `{given[0]}` is an argument of the callback `LRFinder`."

@@ -9,8 +9,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number, check_whole
-from lightning_tricks.core.durations import Duration, parse_duration
+from lightning_tricks.core.arguments import check_choice, check_flag, check_list, check_number, check_text, check_whole
+from lightning_tricks.core.durations import Duration
 from lightning_tricks.engine.lr.base_lr import apply_lr, check_has_rates, publish_result, rate_shares
 from lightning_tricks.engine.lr.planned_factors import planned_factors
 from lightning_tricks.engine.run.result_logging import log_results
@@ -18,7 +18,7 @@ from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.switched_hooks import SwitchedHooks
 from lightning_tricks.engine.run.trick import Trick
 from lightning_tricks.engine.trial.lr_raise import LRRaises
-from lightning_tricks.engine.trial.lr_refinement import refine
+from lightning_tricks.engine.trial.lr_refinement import check_refine, refine, steps_per_trial
 from lightning_tricks.engine.trial.lr_sweep import LRSweep, sweep
 from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
@@ -65,19 +65,21 @@ class LRFinder(Trick):
         apply: train with the suggestion; with False, only report it.
         at_epochs: epochs that start with a search, counted from 0. In an epoch that is resumed from a checkpoint, the
             search comes with the start of the next one.
-        raise_at: times at which twice and four times the rate are tried for a thirty-second of the run (5 to
-            ``num_steps`` steps), which is then undone; a higher rate whose training loss is clearly lower is kept. The
-            first rate that is not kept ends these trials. If the training loss is on a plateau (in the last quarter of
-            the run so far, the loss that ``training_step`` returns fell by less than a tenth), a rate is also kept if
-            its loss is hardly higher: by at most a fifth and two standard errors. Durations > 0, increasing; typically
+        raise_at: times at which twice and four times the rate are tried for a fortieth of the run (5 to ``num_steps``
+            steps), which is then undone. A higher rate is kept if its training loss is clearly lower, or higher by less
+            than what its speed still gains: the validation losses so far, ``monitor``, show how fast they fall. If the
+            training loss is on a plateau (in the last quarter of the run so far, the loss that ``training_step``
+            returns fell by less than a tenth), a rate is also kept if its loss is hardly higher: by at most a fifth and
+            two standard errors. The first rate that is not kept ends these trials. Durations > 0, increasing; typically
             ``("0.3dur", "0.4dur")``. Each is moved to the nearest start of an epoch after the first.
+        monitor: key of the validation loss that ``raise_at`` reads, if it is logged: a positive value, the lower the
+            better, on the scale of the training loss.
         log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow); if none of them accepts figures, it is
             written to the run's folder.
 
     Attributes:
         result: the :class:`LRFinderResult` of the last sweep; ``None`` before.
-        raises: the comparisons at the times of ``raise_at``: the step, the rate before and after, the rates tried and
-            their losses.
+        raises: the comparisons of ``raise_at``: the step, the rate before and after, the rates tried and their losses.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -115,13 +117,15 @@ class LRFinder(Trick):
         apply: bool = True,
         at_epochs: Sequence[int] = (0,),
         raise_at: Sequence[Duration] = (),
+        monitor: str = "val_loss",
         log_figure: bool = False,
     ) -> None:
         super().__init__()
         self.num_steps = check_whole("num_steps", num_steps, 10, _MOST_STEPS)
-        self.refine = _check_refine(refine, self.num_steps)
+        self.refine = check_refine(refine, self.num_steps)
         self.at_epochs = tuple(check_whole("at_epochs", epoch, 0) for epoch in check_list("at_epochs", at_epochs))
         self.raise_at = tuple(check_list("raise_at", raise_at))
+        self.monitor = check_text("monitor", monitor)
         self._grid = lr_grid(min_lr, max_lr, self.num_steps, mode)
         self.min_lr, self.max_lr, self.mode = min_lr, max_lr, mode
         check_choice("suggestion", suggestion, METHODS)
@@ -130,6 +134,8 @@ class LRFinder(Trick):
         never = isinstance(stop_factor, float) and stop_factor == math.inf
         self.stop_factor = math.inf if never else check_number("stop_factor", stop_factor, 1, low_open=True)
         self.apply = check_flag("apply", apply)
+        if self.raise_at and not self.apply:
+            raise ValueError("`raise_at` changes the rate, which `apply=False` forbids: leave out one of them.")
         self.log_figure = check_flag("log_figure", log_figure)
         if self.log_figure:
             new_figure((1.0, 1.0))  # without matplotlib this raises an error before the sweep
@@ -137,7 +143,7 @@ class LRFinder(Trick):
 
     def reset(self) -> None:
         self.result: LRFinderResult | None = None
-        self._raises = LRRaises(self.raise_at)
+        self._raises = LRRaises(self.raise_at, self.monitor)
         self.raises = self._raises.found
         self._done: list[int] = []
         self._latest: float | None = None  # suggestion, of a search or of a comparison
@@ -177,7 +183,7 @@ class LRFinder(Trick):
         passed = range(self._first_epoch, epoch + 1)  # Lightning does not report the start of an epoch that is resumed
         searches = [listed for listed in self.at_epochs if listed in passed and listed not in self._done]
         if not searches:
-            if is_due and self.apply:
+            if is_due:
                 self._try_to_raise(trainer, pl_module)
             return
         self.result = self.search(trainer, pl_module, first)
@@ -192,6 +198,15 @@ class LRFinder(Trick):
     ) -> None:
         """Keep the training loss, from which a plateau is recognized."""
         self._raises.note_loss(outputs)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note what was logged before."""
+        self._raises.start_validation(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the validation loss, whose fall shows what a higher rate gains."""
+        if self._run is not None and not trainer.sanity_checking:
+            self._raises.end_validation(trainer)
 
     def _try_to_raise(self, trainer: Trainer, pl_module: LightningModule) -> None:
         raised = self._raises.act(trainer, pl_module, self.num_steps)
@@ -216,17 +231,8 @@ class LRFinder(Trick):
             suggestion, reason = suggest(lrs, losses, *rule)
             reason += explain_break(lrs, losses, self.smoothing) if diverged else ""
             result = LRFinderResult(lrs, losses, diverged, suggestion, reason, *rule)
-            steps = self._steps_per_trial(trainer, planned)
+            steps = steps_per_trial(self.refine, trainer, planned, self.num_steps)
             return result if not steps or suggestion is None else refine(run, result, steps, 3 * self.num_steps)
-
-    def _steps_per_trial(self, trainer: Trainer, planned: int | None) -> int:
-        """Return the length of a trial of ``refine`` in optimizer steps, at most ``num_steps``."""
-        amount, unit = parse_duration(f"{self.refine}st" if isinstance(self.refine, int) else self.refine)
-        if unit == "ep":
-            amount *= math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        elif unit == "dur":
-            amount *= planned or self.num_steps
-        return min(math.ceil(amount), self.num_steps)
 
     def planned_steps(self, trainer: Trainer) -> int | None:
         """Return the number of optimizer steps left in the run; ``None`` if unbounded."""
@@ -248,17 +254,16 @@ class LRFinder(Trick):
     def _report(self, trainer: Trainer, result: LRFinderResult) -> None:
         if result.suggestion is not None:
             rank_zero_info(f"LRFinder: learning rate {result.suggestion:.3g}: {result.reason}.")
-        elif self.apply:
-            rank_zero_warn(f"LRFinder suggests no learning rate: {result.reason}. The rate is not changed.")
         else:
-            rank_zero_info(f"LRFinder suggests no learning rate: {result.reason}.")
+            tell = rank_zero_warn if self.apply else rank_zero_info
+            tell(f"LRFinder suggests no learning rate: {result.reason}. The rate is not changed.")
         if self.apply and result.suggestion is not None and result.still_falls:
             rank_zero_warn(
                 f"LRFinder applies a learning rate of {result.suggestion:.3g} although the loss is still falling at "
                 f"the highest rate tried, {result.lrs[-1]:.3g}: the best rate may be higher. Raise `max_lr`."
             )
-        texts = {"reason": result.reason}
-        log_results(trainer, self, {} if result.suggestion is None else {"suggestion": result.suggestion}, texts)
+        numbers = {} if result.suggestion is None else {"suggestion": result.suggestion}
+        log_results(trainer, self, numbers, {"reason": result.reason})
         if self.log_figure:
             publish_result(trainer, result)
 
@@ -280,10 +285,3 @@ class LRFinder(Trick):
         if "raises" in state:  # a checkpoint of version 0.2 has none
             self._raises.load(state["raises"])
         self._latest = state.get("latest", self.result.suggestion if self.result else None)
-
-
-def _check_refine(refine: int | str, num_steps: int) -> int | str:
-    if not isinstance(refine, str):
-        return check_whole("refine", refine, 0, num_steps)
-    parse_duration(refine, "refine")
-    return refine

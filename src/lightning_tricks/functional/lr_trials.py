@@ -147,6 +147,76 @@ def _late_difference(losses: Sequence[float], others: Sequence[float]) -> tuple[
     return fmean(differences), stdev(differences) / math.sqrt(len(differences))
 
 
+def fall_exponent(times: Sequence[float], values: Sequence[float]) -> float:
+    r"""Return the exponent of the power law along which a value has fallen lately.
+
+    .. math:: L \propto t^{-\beta}, \quad \beta = \frac{\ln(L_3 / L_4)}{\ln(t_4 / t_3)} \ge 0
+
+    with the means of value and time in the third and in the last quarter of the history.
+
+    Args:
+        times: the time of each value, > 0, increasing.
+        values: typically validation losses. Those that are not finite are left out.
+
+    Returns:
+        :math:`\beta`; 0 for a value that does not fall, is not positive, or is known less than four times.
+
+    Example:
+        >>> round(fall_exponent([1, 2, 3, 4], [1.0, 0.707, 0.577, 0.5]), 2), fall_exponent([1, 2, 3, 4], [1, 1, 1, 2])
+        (0.5, 0.0)
+    """
+    finite = [(time, value) for time, value in zip(times, values, strict=True) if math.isfinite(value)]
+    half, quarter = len(finite) // 2, len(finite) // 4
+    if not quarter:
+        return 0.0
+    (earlier, third), (later, last) = (
+        (fmean(time for time, _ in part), fmean(value for _, value in part))
+        for part in (finite[half : len(finite) - quarter], finite[len(finite) - quarter :])
+    )
+    if not (0 < last < third and 0 < earlier < later):
+        return 0.0
+    return math.log(third / last) / math.log(later / earlier)
+
+
+def gain_of_speed(exponent: float, ahead: float, factor: float, other: float = 1.0) -> float:
+    r"""Return the share of the present loss by which it ends lower at a higher rate, apart from the noise of its steps.
+
+    A loss that falls as a power of the time, in steps weighted with their rates, falls sooner at a higher rate:
+
+    .. math:: (1 + g x)^{-\beta} - (1 + f x)^{-\beta}
+
+    Args:
+        exponent: :math:`\beta` of the power law, >= 0.
+        ahead: :math:`x`, the steps to come at the present rate, divided by the time so far in steps at this rate.
+        factor: :math:`f`, the multiple of the present rate.
+        other: :math:`g`, the multiple with which it is compared.
+
+    Example:
+        >>> round(gain_of_speed(0.5, ahead=2.0, factor=2.0), 3), gain_of_speed(0.0, ahead=2.0, factor=2.0)
+        (0.13, 0.0)
+    """
+    return float((1 + other * ahead) ** -exponent - (1 + factor * ahead) ** -exponent)
+
+
+def is_paid_for(losses: Sequence[float], others: Sequence[float], gain: float) -> bool:
+    """Return whether a trial ends with a loss above that of another one by less than a gain that is still to come.
+
+    Losses that are all equal to the other's are not: the rate has no effect on them.
+
+    Args:
+        losses: the losses of a trial.
+        others: the losses of the other trial on the same batches.
+        gain: the gain, in units of the loss.
+
+    Example:
+        >>> others = [3.0, 2.5, 2.0, 1.8]
+        >>> is_paid_for([3.0, 2.6, 2.1, 1.9], others, 0.2), is_paid_for([3.0, 2.6, 2.1, 1.9], others, 0.0)
+        (True, False)
+    """
+    found = _late_difference(losses, others)
+    return found is not None and found != (0.0, 0.0) and found[0] < gain
+
+
 def is_on_plateau(losses: Sequence[float]) -> bool:
     """Return whether a loss has almost stopped falling: by less than a tenth between the last quarters of its history.
 

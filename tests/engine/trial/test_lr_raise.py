@@ -9,7 +9,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
 from ranks import SaveRank, load_ranks
-from tiny import BATCHES, LargeBatchNet, StatefulLoader, fit, same, weights
+from tiny import BATCHES, LargeBatchNet, StatefulLoader, fit, same, trainer, weights
 
 from lightning_tricks import CosineDecay, LRFinder, OneCycle, ReduceLROnPlateau
 from lightning_tricks.engine.trial.lr_raise import LRRaise
@@ -127,10 +127,144 @@ def test_a_loss_that_is_once_not_finite_hides_no_plateau() -> None:
     assert finder.raises[0].on_plateau
 
 
+class Pays(LargeBatchNet):
+    """A net whose losses fall as a power of the steps; to that of training, each rate adds noise in its proportion."""
+
+    power = 0.5
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        loss = super().training_step(batch, batch_idx)
+        lr = float(self.trainer.optimizers[0].param_groups[-1]["lr"])
+        noise = 1 + 1e-4 * (-1) ** batch_idx
+        return 0 * loss + (1 + self.trainer.global_step) ** -0.5 + 0.03 * noise * lr / 0.01 * (BATCHES * 3 + 1) ** -0.5
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.log("val_loss", self.trainer.global_step**-self.power if self.trainer.global_step else 1.0)
+
+    def val_dataloader(self) -> Any:
+        return self.train_dataloader()
+
+
+def pays(finder: LRFinder, *callbacks: Any, net: Any = None, **arguments: Any) -> list[LRRaise]:
+    """Fit such a net for ten epochs and return the comparisons."""
+    fit(finder, *callbacks, net=Pays(lr=0.01) if net is None else net, **{"max_epochs": 10, **arguments})
+    return finder.raises
+
+
+def test_a_higher_rate_is_kept_where_its_speed_gains_more_than_its_noise_costs() -> None:
+    (first,) = pays(raising(4))
+    assert first.exponent == pytest.approx(0.5, rel=0.1)
+    assert first.after == pytest.approx(0.04)
+    assert first.trials[0][1] < first.trials[1][1] < first.trials[2][1]
+    assert not first.on_plateau
+    assert "and validation improves with the power 0.5" in str(first)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.01, -0.5])
+def test_a_validation_loss_that_falls_too_slowly_or_rises_pays_for_no_noise(power: float) -> None:
+    net = Pays(lr=0.01)
+    net.power = power
+    (only,) = pays(raising(4), net=net)
+    assert only.after == 0.01
+    assert only.exponent == pytest.approx(max(power, 0.0), abs=0.002)
+
+
+def test_little_time_left_pays_for_less() -> None:
+    (early,), (late,) = pays(raising(4)), pays(raising(9))
+    assert early.exponent == pytest.approx(late.exponent, rel=0.1)
+    assert (early.after, late.after) == (pytest.approx(0.04), 0.01)
+
+
+@pytest.mark.parametrize(
+    ("finder", "arguments"),
+    [
+        (raising(4, monitor="another_loss"), {}),
+        (raising(4), {"limit_val_batches": 0}),
+        (raising(4), {"check_val_every_n_epoch": 2}),
+        (raising(4), {"max_epochs": -1, "max_time": {"minutes": 5}}),
+    ],
+    ids=["another name", "no validation", "two validations", "no end"],
+)
+def test_without_a_history_of_the_validation_loss_or_an_end_nothing_is_expected(
+    finder: LRFinder, arguments: dict[str, Any]
+) -> None:
+    class Stops(Pays):
+        def on_train_epoch_end(self) -> None:
+            self.trainer.should_stop = self.trainer.current_epoch == 5
+
+    (only,) = pays(finder, net=Stops(lr=0.01), **arguments)
+    assert only.after == 0.01
+
+
+def test_a_sanity_check_is_no_part_of_the_history() -> None:
+    with_check, without = pays(raising(4), num_sanity_val_steps=2), pays(raising(4), num_sanity_val_steps=0)
+    assert with_check == without
+
+
+def test_a_validation_alone_is_no_part_of_the_history() -> None:
+    finder, net = raising(4), Pays(lr=0.01)
+    runner = trainer(finder, max_epochs=2)
+    runner.validate(net, verbose=False)
+    runner.fit(net)
+    state = finder.plain_state()
+    runner.validate(net, verbose=False)
+    assert finder.plain_state() == state
+    assert len(state["raises"]["scores"]["scores"]) == 2
+
+
+def test_steps_at_a_raised_rate_count_as_more_time() -> None:
+    finder = raising(4, 8)
+    first, second = pays(finder, max_epochs=12)
+    before, after = 4 * BATCHES * 0.01, 4 * BATCHES * 0.04
+    assert (first.before, second.before) == (0.01, pytest.approx(0.04))
+    times = [before + after * share for share in (1 / 4, 1 / 2, 3 / 4, 1)]
+    steps = [BATCHES * epoch for epoch in (5, 6, 7, 8)]
+    scores = [step**-0.5 for step in steps]
+    expected = math.log(sum(scores[:2]) / sum(scores[2:])) / math.log(sum(times[2:]) / sum(times[:2]))
+    assert second.exponent == pytest.approx(expected)
+
+
+def test_the_history_of_the_validation_loss_survives_a_restart(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1, every_n_train_steps=1)
+    whole = pays(raising(4, 6), saver)
+    for step in (2 * BATCHES + 1, 4 * BATCHES - 1, 5 * BATCHES + 1):
+        assert pays(raising(4, 6), ckpt_path=tmp_path / f"step={step}.ckpt") == whole
+
+
+def test_ranks_expect_what_the_mean_of_their_validation_losses_says(tmp_path: Path) -> None:
+    class Local(Pays):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            taken = max(self.trainer.global_step, 1)
+            self.log("val_loss", taken**-0.5 if self.global_rank else 2 * taken**-0.5)
+
+    def read(trainer: Any, pl_module: Any) -> dict[str, Any]:
+        found = next(cb.raises for cb in trainer.callbacks if isinstance(cb, LRFinder))
+        return {"found": [list(each) for each in found], "trace": pl_module.trace}
+
+    pays(raising(4), SaveRank(tmp_path, read), net=Local(lr=0.01), strategy="ddp_fork", devices=2)
+    first, second = load_ranks(tmp_path, 2)
+    assert same(first, second)
+    assert LRRaise(*first["found"][0]).exponent == pytest.approx(0.5, rel=0.1)
+
+
 @pytest.mark.parametrize("times", [("0.4dur", "0.3dur"), (2, "2ep"), ("9st", 1, "8st")])
 def test_times_that_do_not_increase_are_refused(times: tuple[Any, ...]) -> None:
     with pytest.raises(ValueError, match="The times of `raise_at` must increase"):
         LRFinder(raise_at=times)
+
+
+def test_a_time_at_the_end_and_trials_that_apply_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="earlier than the end of the run, got '1dur'"):
+        LRFinder(raise_at=("0.3dur", "1dur"))
+    with pytest.raises(ValueError, match="`raise_at` changes the rate, which `apply=False` forbids"):
+        LRFinder(raise_at=(1,), apply=False)
+
+
+def test_under_a_schedule_the_message_says_that_its_factor_is_in_the_rates_that_were_tried() -> None:
+    finder = raising(1)
+    fit(finder, CosineDecay(), net=LargeBatchNet(lr=TOO_SMALL), max_epochs=2)
+    assert "of short trials, with the schedule's factor, is" in str(finder.raises[0])
+    assert "schedule" not in str(LRRaise(3, 0.1, 0.2, [(0.1, 1.0), (0.2, 0.9)]))
 
 
 def test_a_step_that_returns_no_loss_has_no_plateau() -> None:
@@ -212,7 +346,7 @@ def test_the_losses_of_the_first_rank_decide_whether_all_are_on_a_plateau(tmp_pa
 
     fit(raising(2), SaveRank(tmp_path, read), net=Differs(lr=0.01), strategy="ddp_fork", devices=2, max_epochs=3)
     first, second = load_ranks(tmp_path, 2)
-    assert [each[-1] for each in first["found"]] == [True]
+    assert [LRRaise(*each).on_plateau for each in first["found"]] == [True]
     assert same(first, second)
 
 
@@ -268,9 +402,8 @@ def test_a_share_of_an_endless_run_is_refused_before_the_first_step() -> None:
     assert net.trace == []
 
 
-@pytest.mark.parametrize("arguments", [{"apply": False}, {"raise_at": ()}])
-def test_without_applying_or_without_times_nothing_is_tried(arguments: dict[str, Any]) -> None:
-    finder = LRFinder(**{"at_epochs": (), "raise_at": (1,), **arguments})
+def test_without_times_nothing_is_tried() -> None:
+    finder = LRFinder(at_epochs=())
     net = fit(finder, net=LargeBatchNet(lr=TOO_SMALL), max_epochs=2)
     assert finder.raises == []
     assert set(tops(net)) == {TOO_SMALL}

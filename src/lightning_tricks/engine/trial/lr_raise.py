@@ -15,12 +15,21 @@ from lightning_tricks.engine.lr.lr_product import product_of
 from lightning_tricks.engine.lr.planned_factors import planned_factors
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.trial.loss_history import LossHistory
+from lightning_tricks.engine.trial.score_history import ScoreHistory
 from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
-from lightning_tricks.functional.lr_trials import is_clearly_lower, is_hardly_higher, is_on_plateau, late_loss
+from lightning_tricks.engine.watch.metric_reader import MetricReader
+from lightning_tricks.functional.lr_trials import (
+    gain_of_speed,
+    is_clearly_lower,
+    is_hardly_higher,
+    is_on_plateau,
+    is_paid_for,
+    late_loss,
+)
 
 _FACTORS = (1.0, 2.0, 4.0)
-_SHARE = 32  # of the run; its thirty-second part is one trial
+_SHARE = 40  # of the run; its fortieth part is one trial
 _SHORTEST = 5  # steps of a trial
 
 
@@ -33,6 +42,7 @@ class LRRaise(NamedTuple):
         after: the base rate from then on.
         trials: the rates that were tried, and the training loss that each reached.
         on_plateau: whether the training loss had almost stopped falling.
+        exponent: the power of the training time with which the validation loss fell; 0 if it did not, or is not known.
     """
 
     step: int
@@ -40,6 +50,7 @@ class LRRaise(NamedTuple):
     after: float
     trials: list[tuple[float, float]]
     on_plateau: bool = False
+    exponent: float = 0.0
 
     @property
     def goes_on(self) -> bool:
@@ -51,7 +62,23 @@ class LRRaise(NamedTuple):
         tried = ", ".join(f"{loss:.4g} at {rate:.3g}" for rate, loss in self.trials)
         change = "stays at" if self.after == self.before else f"is raised from {self.before:.3g} to"
         why = "the training loss is on a plateau, and that" if self.on_plateau else "the training loss"
-        return f"the learning rate {change} {self.after:.3g}: {why} of short trials is {tried}"
+        falls = f", and validation improves with the power {self.exponent:.2g} of the steps" if self.exponent else ""
+        times = "" if math.isclose(self.trials[0][0], self.before) else ", with the schedule's factor,"
+        return f"the learning rate {change} {self.after:.3g}: {why} of short trials{times} is {tried}{falls}"
+
+
+class Outlook(NamedTuple):
+    """What the run so far shows about the rest of it.
+
+    Attributes:
+        on_plateau: whether the training loss has almost stopped falling.
+        exponent: the power of the training time with which the validation loss falls.
+        ahead: the steps to come, divided by the training time so far in steps at the present rate.
+    """
+
+    on_plateau: bool
+    exponent: float
+    ahead: float
 
 
 class LRRaises:
@@ -59,15 +86,17 @@ class LRRaises:
 
     Args:
         times: Durations > 0, those of one unit increasing.
+        monitor: the key of the validation loss.
 
     Attributes:
         found: the comparisons so far.
 
     Raises:
-        TypeError, ValueError: a time is not a Duration > 0, or not later than another one of its unit before it.
+        TypeError, ValueError: a time is not a Duration > 0, not later than another one of its unit before it, or not
+            earlier than the end of the run.
     """
 
-    def __init__(self, times: Sequence[Duration]) -> None:
+    def __init__(self, times: Sequence[Duration], monitor: str) -> None:
         latest: dict[str, Fraction] = {}
         for time in times:
             amount, unit = parse_duration(time, "raise_at", positive=True)
@@ -75,9 +104,13 @@ class LRRaises:
                 raise ValueError(
                     f"The times of `raise_at` must increase, got {time!r} after a time that is not earlier."
                 )
+            if unit == "dur" and amount >= 1:
+                raise ValueError(f"The times of `raise_at` must be earlier than the end of the run, got {time!r}.")
             latest[unit] = amount
         self.found: list[LRRaise] = []
         self._losses = LossHistory()
+        self._scores = ScoreHistory()
+        self._reader = MetricReader("LRFinder", monitor, strict=False)
         self._times = tuple(times)
         self._passed = 0
 
@@ -94,6 +127,17 @@ class LRRaises:
         if not self.are_over:
             self._losses.add(output)
 
+    def start_validation(self, trainer: Trainer) -> None:
+        """Note what was logged before, to recognize a validation loss that is new."""
+        self._reader.start_validation(trainer)
+
+    def end_validation(self, trainer: Trainer) -> None:
+        """Keep the validation loss, averaged over the processes, as long as a time is left."""
+        reading = None if self.are_over else self._reader.read(trainer)
+        if reading is not None and reading.is_new:
+            self._scores.advance(trainer.global_step, top_lr(trainer))
+            self._scores.add(reading.value)
+
     def are_due(self, run: Run) -> bool:
         """Return whether a time has come, or has gone by, when an epoch starts.
 
@@ -109,26 +153,40 @@ class LRRaises:
         Nothing is tried while a plateau rule or another callback reduces the rate: a new base resets the reduction, so
         the rate would rise by more than was tried.
         """
-        on_plateau = bool(trainer.strategy.broadcast(is_on_plateau(self._losses.means())))
+        outlook = self._outlook(trainer)
         if self.are_over:
-            self._losses.clear()
+            self._forget()
         product = product_of(trainer)
         if product is not None and product.learned_factor() != 1.0:
             return None
-        raised = try_to_raise(trainer, pl_module, most_steps, on_plateau)
+        raised = try_to_raise(trainer, pl_module, most_steps, outlook)
         if raised is not None:
             self.found.append(raised)
             if raised.after != raised.before:
                 apply_lr(trainer, raised.after)
         if raised is None or not raised.goes_on:
             self._passed = len(self._times)
-            self._losses.clear()
+            self._forget()
         return raised
+
+    def _outlook(self, trainer: Trainer) -> Outlook:
+        on_plateau = bool(trainer.strategy.broadcast(is_on_plateau(self._losses.means())))
+        rate, planned = top_lr(trainer), trainer.estimated_stepping_batches
+        self._scores.advance(trainer.global_step, rate)
+        if math.isinf(planned) or self._scores.time <= 0:
+            return Outlook(on_plateau, 0.0, 0.0)
+        ahead = max(0.0, planned - trainer.global_step) * rate / self._scores.time
+        return Outlook(on_plateau, self._scores.exponent(), ahead)
+
+    def _forget(self) -> None:
+        self._losses.clear()
+        self._scores.clear()
 
     def plain_state(self) -> dict[str, Any]:
         """Return the state that must survive a restart, as plain values."""
         found = [{**each._asdict(), "trials": [list(trial) for trial in each.trials]} for each in self.found]
-        return {"passed": self._passed, "found": found, "losses": self._losses.plain_state()}
+        histories = {"losses": self._losses.plain_state(), "scores": self._scores.plain_state()}
+        return {"passed": self._passed, "found": found, **histories}
 
     def load(self, state: dict[str, Any]) -> None:
         """Continue from such a state."""
@@ -137,6 +195,7 @@ class LRRaises:
         for each in state["found"]:
             self.found.append(LRRaise(**{**each, "trials": [(lr, loss) for lr, loss in each["trials"]]}))
         self._losses.load(state["losses"])
+        self._scores.load(state["scores"])
 
 
 def is_due(time: Duration, run: Run) -> bool:
@@ -153,21 +212,24 @@ def is_due(time: Duration, run: Run) -> bool:
     return bool(epoch > 0 and now + length / 2 > amount)
 
 
-def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int, on_plateau: bool) -> LRRaise | None:
+def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int, outlook: Outlook) -> LRRaise | None:
     """Train for a few steps at the highest rate to come, at twice and at four times this rate, and undo the steps.
 
-    Trials start from the same weights and read the same batches. A rate is better than the one before it if its
-    training loss is lower by two standard errors of the differences in the second half of the trial; four times the
-    rate is tried only if twice the rate is better. A short trial favors low rates, whose loss is less noisy (Wu et al.
-    2018), so a higher rate that is better in it is better for the rest of the run as well; the reverse cannot be
-    concluded. On a plateau, which a higher rate often leaves, though only after more steps than a trial has, there is
-    little to lose: a rate is also kept if its loss is hardly higher than at the present rate.
+    Trials start from the same weights and read the same batches; four times the rate is tried only if twice the rate is
+    better. A short trial favors low rates (Wu et al. 2018): it pays the price of a higher rate, the noise of its steps,
+    in full, but has only a fraction of the run to gain from its speed. A rate is better than the one before it if
+
+    - its training loss in the second half of the trial is lower even so, by two standard errors of the differences, or
+    - it is higher by less than what speed still gains: a validation loss that falls as a power of the training time, in
+      steps weighted with their rates, falls sooner (:func:`~lightning_tricks.functional.lr_trials.gain_of_speed`), or
+    - the run is on a plateau, which a higher rate often leaves, though only after more steps than a trial has, and its
+      loss is hardly higher than at the present rate.
 
     Args:
         trainer: a fitting Trainer, at the start of an epoch.
         pl_module: its module.
-        most_steps: upper limit for the optimizer steps of a trial, whose length is a thirty-second of the run.
-        on_plateau: whether the training loss of the run has almost stopped falling.
+        most_steps: upper limit for the optimizer steps of a trial, whose length is a fortieth of the run.
+        outlook: what the run so far shows about the rest of it.
 
     Returns:
         The comparison; ``None`` if a trial failed, which costs a warning and not the training.
@@ -184,17 +246,17 @@ def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int, 
     highest = planned_factors(trainer, left).highest
     try:
         with TrialRun(trainer, pl_module, rate_shares(trainer), first=False) as run:
-            trials, best = _compare(run, base * highest, steps, on_plateau)
+            trials, best = _compare(run, base * highest, steps, outlook)
     except Exception as error:
         if trainer.world_size > 1 and not isinstance(error, MisconfigurationException):
             raise  # other processes may be waiting inside a step
         reason = f"{type(error).__name__}: {error}"
         rank_zero_warn(f"LRFinder could not try higher learning rates, and the rate stays at {base:.3g}. {reason}")
         return None
-    return LRRaise(trainer.global_step, base, base * _FACTORS[best], trials, on_plateau)
+    return LRRaise(trainer.global_step, base, base * _FACTORS[best], trials, outlook.on_plateau, outlook.exponent)
 
 
-def _compare(run: TrialRun, lr: float, steps: int, on_plateau: bool) -> tuple[list[tuple[float, float]], int]:
+def _compare(run: TrialRun, lr: float, steps: int, outlook: Outlook) -> tuple[list[tuple[float, float]], int]:
     """Return the rates that were tried with their losses, and the place of the best."""
     tried: list[list[float]] = []
     best = 0
@@ -204,13 +266,21 @@ def _compare(run: TrialRun, lr: float, steps: int, on_plateau: bool) -> tuple[li
                 run.rewind()
             tried.append(_losses_at(run, factor * lr, steps))
             show(len(tried))
-            is_kept = is_clearly_lower(tried[place], tried[best]) or (
-                on_plateau and is_hardly_higher(tried[place], tried[0])
-            )
-            if place and not is_kept:
+            if place and not _is_better(tried, best, outlook):
                 break
             best = place
     return [(factor * lr, late_loss(losses)) for factor, losses in zip(_FACTORS, tried, strict=False)], best
+
+
+def _is_better(tried: list[list[float]], best: int, outlook: Outlook) -> bool:
+    """Return whether the last rate that was tried is better for the rest of the run than the best one before it."""
+    losses, place = tried[-1], len(tried) - 1
+    share = gain_of_speed(outlook.exponent, outlook.ahead, _FACTORS[place], _FACTORS[best])
+    return (
+        is_clearly_lower(losses, tried[best])
+        or (outlook.on_plateau and is_hardly_higher(losses, tried[0]))
+        or is_paid_for(losses, tried[best], late_loss(tried[0]) * share)
+    )
 
 
 def _losses_at(run: TrialRun, lr: float, steps: int) -> list[float]:

@@ -3,6 +3,10 @@
 import math
 from statistics import fmean
 
+from lightning.pytorch import Trainer
+
+from lightning_tricks.core.arguments import check_whole
+from lightning_tricks.core.durations import parse_duration
 from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
 from lightning_tricks.engine.trial.trial_validation import validation_loss
@@ -11,6 +15,28 @@ from lightning_tricks.reports.lr_finder_result import LRFinderResult
 
 _JUDGED_ON = 10  # minimum number of batches over which the loss of a trial is averaged
 _SHORTEST = 20  # minimum number of steps per trial
+
+
+def check_refine(length: int | str, most: int) -> int | str:
+    """Return the length of a trial if it is a Duration or a number of steps up to ``most``.
+
+    Raises:
+        TypeError, ValueError: it is neither.
+    """
+    if not isinstance(length, str):
+        return check_whole("refine", length, 0, most)
+    parse_duration(length, "refine")
+    return length
+
+
+def steps_per_trial(length: int | str, trainer: Trainer, planned: int | None, most: int) -> int:
+    """Return the length of a trial in optimizer steps, at most ``most``, for a run of so many planned steps."""
+    amount, unit = parse_duration(f"{length}st" if isinstance(length, int) else length)
+    if unit == "ep":
+        amount *= math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    elif unit == "dur":
+        amount *= planned or most
+    return min(math.ceil(amount), most)
 
 
 def refine(run: TrialRun, result: LRFinderResult, steps: int, budget: int) -> LRFinderResult:
