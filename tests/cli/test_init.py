@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from subprocesses import import_paths, run_forked
 
+from hydra import compose, initialize_config_dir
+from lightning_tricks import CosineDecay, EarlyStopping, GradientClipping, OneCycle, RunReport, auto_tricks
 from lightning_tricks.cli.init import read_template
 from lightning_tricks.cli.main import main
+from lightning_tricks.hydra import instantiate_callbacks
 
 
 def test_the_project_passes_its_own_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +25,24 @@ def test_the_project_passes_its_own_test(tmp_path: Path, capsys: pytest.CaptureF
     said = [line for line in run.stderr.splitlines() if "Warning" in line or "is not empty" in line]
     said = [line for line in said if "LeafSpec" not in line]  # of torch's, in any training
     assert (run.returncode, said) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("recipes=auto", {type(callback) for callback in auto_tricks()}),
+        ("tricks=[one_cycle,gradient_clipping]", {OneCycle, GradientClipping}),
+        ("recipes=default", {CosineDecay, EarlyStopping, GradientClipping, RunReport}),
+    ],
+)
+def test_a_recipe_or_a_list_takes_the_place_of_the_projects_tricks(
+    tmp_path: Path, override: str, expected: set[type], recwarn: pytest.WarningsRecorder
+) -> None:
+    main(["init", str(tmp_path)])
+    with initialize_config_dir(str(tmp_path / "conf"), version_base="1.3"):
+        found = instantiate_callbacks(compose("train", [override]).tricks)
+    assert {type(callback) for callback in found} == expected
+    assert not recwarn.list
 
 
 def test_nothing_is_overwritten_or_written_beside_what_is_there(
