@@ -164,6 +164,8 @@ def test_a_rise_is_paid_for_by_a_gain_above_it_and_losses_that_broke_off_by_none
     others = [1.0, 1.0, 1.0, 1.0]
     assert is_paid_for([1.0, 1.0, 1.1, 1.2], others, 0.16)
     assert not is_paid_for([1.0, 1.0, 1.1, 1.2], others, 0.14)
+    assert is_paid_for([1.0, 1.0, 0.9, 0.8], others, 0.1)
+    assert not is_paid_for([1.0, 1.0, 0.9, 0.8], others, 0.0)
     assert not is_paid_for(others, others, 0.5)
     assert not is_paid_for([1.0, 1.0], others, math.inf)
     assert not is_paid_for([1.0, 1.0, 1.0, math.nan], others, math.inf)

@@ -37,7 +37,7 @@ def auto_tricks(
     A learning rate found before the first step, for the length and the schedule of the run, and raised later if
     training goes better with a higher one; a warm-up, a constant phase and a decay to zero; clipping; validation with
     weights averaged over about the last ninth of the steps so far; and the weights of the best validation score. The
-    sweep costs up to 63 optimizer steps, the later trials a sixteenth to a fifth of the run. The page "Evidence" shows
+    sweep costs up to 63 optimizer steps, the later trials 5 to 15 per cent of the run. The page "Evidence" shows
     what each part is worth.
 
     Use when: a module is trained for the first time, with any optimizer that has a learning rate, and the length of the
@@ -45,7 +45,8 @@ def auto_tricks(
 
     Args:
         monitor: key of the logged metric that chooses the weights; if it is not logged, a warning is issued and the
-            final weights are kept. With ``mode="min"`` it is also the loss whose fall ``raise_at`` reads.
+            final weights are kept. With ``mode="min"``, ``raise_at`` reads how fast it falls;
+            with ``"max"``, it reads ``val_loss``.
         mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
         warmup: length of the linear warm-up, a Duration.
         decay: length of the decay at the end, a Duration > 0.

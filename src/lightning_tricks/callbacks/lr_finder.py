@@ -67,13 +67,13 @@ class LRFinder(Trick):
             search comes with the start of the next one.
         raise_at: times at which twice and four times the rate are tried for a fortieth of the run (5 to ``num_steps``
             steps), which is then undone. A higher rate is kept if its training loss is clearly lower, or higher by less
-            than what its speed still gains: the validation losses so far, ``monitor``, show how fast they fall. If the
+            than it will gain until the end of the run according to the fall of the validation loss so far. If the
             training loss is on a plateau (in the last quarter of the run so far, the loss that ``training_step``
-            returns fell by less than a tenth), a rate is also kept if its loss is hardly higher: by at most a fifth and
-            two standard errors. The first rate that is not kept ends these trials. Durations > 0, increasing; typically
-            ``("0.3dur", "0.4dur")``. Each is moved to the nearest start of an epoch after the first.
-        monitor: key of the validation loss that ``raise_at`` reads, if it is logged: a positive value, the lower the
-            better, on the scale of the training loss.
+            returns fell by less than a tenth), a rate is also kept if its loss is only slightly higher: by at most a
+            fifth and two standard errors. The first rate that is not kept ends these trials. Durations > 0, increasing;
+            typically ``("0.3dur", "0.4dur")``. Each is moved to the nearest start of an epoch after the first.
+        monitor: key of the validation loss for ``raise_at``, which does without it if it is not logged: positive, lower
+            is better, roughly proportional to the training loss.
         log_figure: send the curve to the loggers (TensorBoard, W&B, MLflow); if none of them accepts figures, it is
             written to the run's folder.
 

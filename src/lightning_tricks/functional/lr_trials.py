@@ -155,11 +155,11 @@ def fall_exponent(times: Sequence[float], values: Sequence[float]) -> float:
     with the means of value and time in the third and in the last quarter of the history.
 
     Args:
-        times: the time of each value, > 0, increasing.
+        times: the time of each value, >= 0, increasing.
         values: typically validation losses. Those that are not finite are left out.
 
     Returns:
-        :math:`\beta`; 0 for a value that does not fall, is not positive, or is known less than four times.
+        :math:`\beta`; 0 for a value that does not fall or is not positive, or with fewer than four finite values.
 
     Example:
         >>> round(fall_exponent([1, 2, 3, 4], [1.0, 0.707, 0.577, 0.5]), 2), fall_exponent([1, 2, 3, 4], [1, 1, 1, 2])
@@ -179,7 +179,7 @@ def fall_exponent(times: Sequence[float], values: Sequence[float]) -> float:
 
 
 def gain_of_speed(exponent: float, ahead: float, factor: float, other: float = 1.0) -> float:
-    r"""Return the share of the present loss by which it ends lower at a higher rate, apart from the noise of its steps.
+    r"""Return how much lower a loss ends at a higher rate, as a share of the present loss, apart from its noise.
 
     A loss that falls as a power of the time, in steps weighted with their rates, falls sooner at a higher rate:
 
@@ -199,9 +199,9 @@ def gain_of_speed(exponent: float, ahead: float, factor: float, other: float = 1
 
 
 def is_paid_for(losses: Sequence[float], others: Sequence[float], gain: float) -> bool:
-    """Return whether a trial ends with a loss above that of another one by less than a gain that is still to come.
+    """Return whether the loss of a trial exceeds that of another one by less than a gain that is still to come.
 
-    Losses that are all equal to the other's are not: the rate has no effect on them.
+    Returns False if all losses are equal to the other's (the rate has no effect on them), and if there is no gain.
 
     Args:
         losses: the losses of a trial.
@@ -210,11 +210,11 @@ def is_paid_for(losses: Sequence[float], others: Sequence[float], gain: float) -
 
     Example:
         >>> others = [3.0, 2.5, 2.0, 1.8]
-        >>> is_paid_for([3.0, 2.6, 2.1, 1.9], others, 0.2), is_paid_for([3.0, 2.6, 2.1, 1.9], others, 0.0)
+        >>> is_paid_for([3.0, 2.6, 2.1, 1.9], others, 0.2), is_paid_for([3.0, 2.6, 2.1, 1.9], others, 0.05)
         (True, False)
     """
     found = _late_difference(losses, others)
-    return found is not None and found != (0.0, 0.0) and found[0] < gain
+    return found is not None and found != (0.0, 0.0) and found[0] < gain and gain > 0
 
 
 def is_on_plateau(losses: Sequence[float]) -> bool:

@@ -12,6 +12,7 @@ from ranks import SaveRank, load_ranks
 from tiny import BATCHES, LargeBatchNet, StatefulLoader, fit, same, trainer, weights
 
 from lightning_tricks import CosineDecay, LRFinder, OneCycle, ReduceLROnPlateau
+from lightning_tricks.engine.trial import lr_raise
 from lightning_tricks.engine.trial.lr_raise import LRRaise
 
 TOO_SMALL, TOO_LARGE = 1e-4, 0.5
@@ -157,7 +158,7 @@ def test_a_higher_rate_is_kept_where_its_speed_gains_more_than_its_noise_costs()
     assert first.after == pytest.approx(0.04)
     assert first.trials[0][1] < first.trials[1][1] < first.trials[2][1]
     assert not first.on_plateau
-    assert "and validation improves with the power 0.5" in str(first)
+    assert "and the validation loss falls as t^-0.5" in str(first)
 
 
 @pytest.mark.parametrize("power", [0.0, 0.01, -0.5])
@@ -210,6 +211,56 @@ def test_a_validation_alone_is_no_part_of_the_history() -> None:
     runner.validate(net, verbose=False)
     assert finder.plain_state() == state
     assert len(state["raises"]["scores"]["scores"]) == 2
+
+
+@pytest.mark.parametrize("arguments", [{"limit_val_batches": 0}, {"max_epochs": -1, "max_time": {"minutes": 5}}])
+def test_where_no_gain_is_known_a_loss_that_is_lower_by_less_than_its_noise_raises_nothing(
+    arguments: dict[str, Any],
+) -> None:
+    class Noisy(Pays):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            lr = float(self.trainer.optimizers[0].param_groups[-1]["lr"])
+            noise = lr * (-1) ** batch_idx
+            return 0 * super().training_step(batch, batch_idx) + 0.9**self.trainer.current_epoch + noise - 0.5 * lr
+
+        def on_train_epoch_end(self) -> None:
+            self.trainer.should_stop = self.trainer.current_epoch == 5
+
+    (only,) = pays(raising(4, num_steps=10), net=Noisy(lr=0.01), **arguments)
+    assert only.trials[1][1] < only.trials[0][1]
+    assert (only.after, only.on_plateau) == (0.01, False)
+
+
+@pytest.mark.parametrize("manual", [False, True], ids=["automatic", "two optimizers by hand"])
+def test_the_time_to_come_is_that_of_the_rates_to_come(manual: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    def note(trainer: Any, pl_module: Any, most_steps: int, outlook: lr_raise.Outlook) -> None:
+        seen.append(outlook.ahead)
+
+    monkeypatch.setattr(lr_raise, "try_to_raise", note)
+    for schedule in ([], [CosineDecay()]):
+        fit(raising(5), *schedule, net=LargeBatchNet(manual=manual, lr=0.01), max_epochs=10)
+    steps = 10 * BATCHES
+    cosine = [0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
+    expected = sum(cosine[steps // 2 :]) / sum(cosine[: steps // 2])
+    assert seen == [pytest.approx(1.0), pytest.approx(expected, rel=0.1)]
+
+
+def test_a_base_that_a_search_changes_counts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    def note(trainer: Any, pl_module: Any, most_steps: int, outlook: lr_raise.Outlook) -> None:
+        seen.append(outlook.ahead)
+
+    monkeypatch.setattr(lr_raise, "try_to_raise", note)
+    finder = LRFinder(at_epochs=(5,), raise_at=(6,), num_steps=20)
+    fit(finder, net=LargeBatchNet(lr=0.001), max_epochs=10, check_val_every_n_epoch=6)
+    assert finder.result is not None
+    found = finder.result.suggestion
+    assert found is not None
+    assert found != pytest.approx(0.001, rel=0.5)
+    assert seen == [pytest.approx(4 * found / (5 * 0.001 + found))]
 
 
 def test_steps_at_a_raised_rate_count_as_more_time() -> None:

@@ -38,6 +38,11 @@ def top_lr(trainer: Trainer) -> float:
     return max((lr for of_one in _base_lrs(trainer) for lr in of_one), default=0.0)
 
 
+def current_lr(trainer: Trainer) -> float:
+    """Return the rate of the last step, of the group whose rate is the largest."""
+    return max(float(group["lr"]) for optimizer in trainer.optimizers for group in optimizer.param_groups)
+
+
 def _base_lrs(trainer: Trainer) -> list[list[float]]:
     product = product_of(trainer)
     return product.group_base_lrs() if product else _peaks(trainer)

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lightning_tricks.core.durations import Duration, measure, parse_duration
-from lightning_tricks.engine.lr.base_lr import apply_lr, rate_shares, top_lr
+from lightning_tricks.engine.lr.base_lr import apply_lr, current_lr, rate_shares, top_lr
 from lightning_tricks.engine.lr.lr_product import product_of
 from lightning_tricks.engine.lr.planned_factors import planned_factors
 from lightning_tricks.engine.run.run import Run
@@ -42,7 +42,7 @@ class LRRaise(NamedTuple):
         after: the base rate from then on.
         trials: the rates that were tried, and the training loss that each reached.
         on_plateau: whether the training loss had almost stopped falling.
-        exponent: the power of the training time with which the validation loss fell; 0 if it did not, or is not known.
+        exponent: the exponent of the power law along which the validation loss fell; 0 if it did not, or is not known.
     """
 
     step: int
@@ -62,7 +62,7 @@ class LRRaise(NamedTuple):
         tried = ", ".join(f"{loss:.4g} at {rate:.3g}" for rate, loss in self.trials)
         change = "stays at" if self.after == self.before else f"is raised from {self.before:.3g} to"
         why = "the training loss is on a plateau, and that" if self.on_plateau else "the training loss"
-        falls = f", and validation improves with the power {self.exponent:.2g} of the steps" if self.exponent else ""
+        falls = f", and the validation loss falls as t^-{self.exponent:.2g}" if self.exponent else ""
         times = "" if math.isclose(self.trials[0][0], self.before) else ", with the schedule's factor,"
         return f"the learning rate {change} {self.after:.3g}: {why} of short trials{times} is {tried}{falls}"
 
@@ -72,8 +72,8 @@ class Outlook(NamedTuple):
 
     Attributes:
         on_plateau: whether the training loss has almost stopped falling.
-        exponent: the power of the training time with which the validation loss falls.
-        ahead: the steps to come, divided by the training time so far in steps at the present rate.
+        exponent: the exponent of the power law along which the validation loss falls.
+        ahead: the sum of the rates of all steps to come, divided by that of the steps so far.
     """
 
     on_plateau: bool
@@ -135,7 +135,7 @@ class LRRaises:
         """Keep the validation loss, averaged over the processes, as long as a time is left."""
         reading = None if self.are_over else self._reader.read(trainer)
         if reading is not None and reading.is_new:
-            self._scores.advance(trainer.global_step, top_lr(trainer))
+            self._scores.advance(trainer.global_step, current_lr(trainer))
             self._scores.add(reading.value)
 
     def are_due(self, run: Run) -> bool:
@@ -143,6 +143,10 @@ class LRRaises:
 
         Lightning reports no start of an epoch that follows a checkpoint of the last batch of the epoch before it.
         """
+        if self.are_over:
+            self._forget()
+            return False
+        self._scores.advance(run.trainer.global_step, current_lr(run.trainer))
         before, left = self._passed, self._times[self._passed :]
         self._passed += next((place for place, time in enumerate(left) if not is_due(time, run)), len(left))
         return self._passed > before
@@ -171,11 +175,11 @@ class LRRaises:
 
     def _outlook(self, trainer: Trainer) -> Outlook:
         on_plateau = bool(trainer.strategy.broadcast(is_on_plateau(self._losses.means())))
-        rate, planned = top_lr(trainer), trainer.estimated_stepping_batches
-        self._scores.advance(trainer.global_step, rate)
-        if math.isinf(planned) or self._scores.time <= 0:
+        share = share_done(trainer)
+        if not share or self._scores.time <= 0:
             return Outlook(on_plateau, 0.0, 0.0)
-        ahead = max(0.0, planned - trainer.global_step) * rate / self._scores.time
+        coming = top_lr(trainer) * planned_factors(trainer, _steps_left(trainer)).mean
+        ahead = coming * trainer.global_step * (1 - share) / share / self._scores.time
         return Outlook(on_plateau, self._scores.exponent(), ahead)
 
     def _forget(self) -> None:
@@ -212,6 +216,21 @@ def is_due(time: Duration, run: Run) -> bool:
     return bool(epoch > 0 and now + length / 2 > amount)
 
 
+def share_done(trainer: Trainer) -> float:
+    """Return the share of the run that is over when an epoch starts; 0 if the run has no end.
+
+    Under manual optimization Lightning counts the steps of all optimizers, but estimates those of one.
+    """
+    epochs, steps = trainer.max_epochs or 0, trainer.max_steps
+    by_epochs = trainer.current_epoch / epochs if epochs > 0 else 0.0
+    return min(1.0, max(by_epochs, trainer.global_step / steps if steps > 0 else 0.0))
+
+
+def _steps_left(trainer: Trainer) -> int | None:
+    planned = trainer.estimated_stepping_batches
+    return None if math.isinf(planned) else max(1, round(planned * (1 - share_done(trainer))))
+
+
 def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int, outlook: Outlook) -> LRRaise | None:
     """Train for a few steps at the highest rate to come, at twice and at four times this rate, and undo the steps.
 
@@ -242,8 +261,7 @@ def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int, 
     """
     base, planned = top_lr(trainer), trainer.estimated_stepping_batches
     steps = most_steps if math.isinf(planned) else min(most_steps, max(_SHORTEST, round(planned / _SHARE)))
-    left = None if math.isinf(planned) else max(1, int(planned) - trainer.global_step)
-    highest = planned_factors(trainer, left).highest
+    highest = planned_factors(trainer, _steps_left(trainer)).highest
     try:
         with TrialRun(trainer, pl_module, rate_shares(trainer), first=False) as run:
             trials, best = _compare(run, base * highest, steps, outlook)

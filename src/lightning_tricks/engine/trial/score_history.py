@@ -9,7 +9,7 @@ class ScoreHistory:
     """Scores and the training time at which each was measured.
 
     Attributes:
-        time: the sum of the base learning rates of all optimizer steps so far.
+        time: the sum of the learning rates of all optimizer steps so far.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class ScoreHistory:
         self._scores: list[float] = []
 
     def advance(self, step: int, lr: float) -> None:
-        """Let the time pass until after so many optimizer steps; the new ones were taken at a base rate."""
+        """Advance the time to this optimizer step; the last ones were taken at this rate."""
         self.time += (step - self._step) * lr
         self._step = step
 
@@ -33,7 +33,7 @@ class ScoreHistory:
         self._scores.append(score)
 
     def exponent(self) -> float:
-        """Return the power of the time with which the scores have fallen lately; 0 if they have not."""
+        """Return the exponent of the power law along which the scores have fallen lately; 0 if they have not."""
         return fall_exponent(self._times, self._scores)
 
     def plain_state(self) -> dict[str, Any]:
