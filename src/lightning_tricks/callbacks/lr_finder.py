@@ -17,9 +17,9 @@ from lightning_tricks.engine.run.result_logging import log_results
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.run.switched_hooks import SwitchedHooks
 from lightning_tricks.engine.run.trick import Trick
-from lightning_tricks.engine.trial.lr_raise import LRRaises
 from lightning_tricks.engine.trial.lr_refinement import check_refine, refine, steps_per_trial
 from lightning_tricks.engine.trial.lr_sweep import LRSweep, sweep
+from lightning_tricks.engine.trial.raise_times import LRRaises
 from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
 from lightning_tricks.functional.range_test import METHODS, Method, extend_down, lr_grid, suggest

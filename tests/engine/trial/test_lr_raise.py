@@ -12,7 +12,7 @@ from ranks import SaveRank, load_ranks
 from tiny import BATCHES, LargeBatchNet, StatefulLoader, fit, same, trainer, weights
 
 from lightning_tricks import CosineDecay, LRFinder, OneCycle, ReduceLROnPlateau
-from lightning_tricks.engine.trial import lr_raise
+from lightning_tricks.engine.trial import lr_raise, raise_times
 from lightning_tricks.engine.trial.lr_raise import LRRaise
 
 TOO_SMALL, TOO_LARGE = 1e-4, 0.5
@@ -238,7 +238,7 @@ def test_the_time_to_come_is_that_of_the_rates_to_come(manual: bool, monkeypatch
     def note(trainer: Any, pl_module: Any, most_steps: int, outlook: lr_raise.Outlook) -> None:
         seen.append(outlook.ahead)
 
-    monkeypatch.setattr(lr_raise, "try_to_raise", note)
+    monkeypatch.setattr(raise_times, "try_to_raise", note)
     for schedule in ([], [CosineDecay()]):
         fit(raising(5), *schedule, net=LargeBatchNet(manual=manual, lr=0.01), max_epochs=10)
     steps = 10 * BATCHES
@@ -253,7 +253,7 @@ def test_a_base_that_a_search_changes_counts_from_then_on(monkeypatch: pytest.Mo
     def note(trainer: Any, pl_module: Any, most_steps: int, outlook: lr_raise.Outlook) -> None:
         seen.append(outlook.ahead)
 
-    monkeypatch.setattr(lr_raise, "try_to_raise", note)
+    monkeypatch.setattr(raise_times, "try_to_raise", note)
     finder = LRFinder(at_epochs=(5,), raise_at=(6,), num_steps=20)
     fit(finder, net=LargeBatchNet(lr=0.001), max_epochs=10, check_val_every_n_epoch=6)
     assert finder.result is not None
