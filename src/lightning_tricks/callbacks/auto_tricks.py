@@ -45,8 +45,8 @@ def auto_tricks(
 
     Args:
         monitor: key of the logged metric that chooses the weights; if it is not logged, a warning is issued and the
-            final weights are kept. With ``mode="min"``, ``raise_at`` reads how fast it falls;
-            with ``"max"``, it reads ``val_loss``.
+            final weights are kept. With ``mode="min"``, ``raise_at`` reads how fast it falls; with ``"max"``, it reads
+            ``val_loss``.
         mode: whether a lower (``"min"``) or a higher (``"max"``) score is better.
         warmup: length of the linear warm-up, a Duration.
         decay: length of the decay at the end, a Duration > 0.

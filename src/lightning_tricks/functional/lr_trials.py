@@ -123,7 +123,7 @@ def is_clearly_lower(losses: Sequence[float], others: Sequence[float]) -> bool:
 def is_hardly_higher(losses: Sequence[float], others: Sequence[float]) -> bool:
     """Return whether a trial ends with a loss above that of another one by at most the noise and at most a fifth.
 
-    Losses that are all equal to the other's are not: the rate has no effect on them.
+    Returns False if all losses are equal to the other's: the rate has no effect on them.
 
     Args:
         losses: the losses of a trial.
@@ -166,13 +166,8 @@ def fall_exponent(times: Sequence[float], values: Sequence[float]) -> float:
         (0.5, 0.0)
     """
     finite = [(time, value) for time, value in zip(times, values, strict=True) if math.isfinite(value)]
-    half, quarter = len(finite) // 2, len(finite) // 4
-    if not quarter:
-        return 0.0
-    (earlier, third), (later, last) = (
-        (fmean(time for time, _ in part), fmean(value for _, value in part))
-        for part in (finite[half : len(finite) - quarter], finite[len(finite) - quarter :])
-    )
+    third, last = _late_means([value for _, value in finite])
+    earlier, later = _late_means([time for time, _ in finite])
     if not (0 < last < third and 0 < earlier < later):
         return 0.0
     return math.log(third / last) / math.log(later / earlier)
@@ -187,8 +182,8 @@ def gain_of_speed(exponent: float, ahead: float, factor: float, other: float = 1
 
     Args:
         exponent: :math:`\beta` of the power law, >= 0.
-        ahead: :math:`x`, the steps to come at the present rate, divided by the time so far in steps at this rate.
-        factor: :math:`f`, the multiple of the present rate.
+        ahead: :math:`x`, the sum of the rates of the steps to come, divided by that of the steps so far.
+        factor: :math:`f`, the multiple of the rates to come.
         other: :math:`g`, the multiple with which it is compared.
 
     Example:
@@ -228,9 +223,13 @@ def is_on_plateau(losses: Sequence[float]) -> bool:
         >>> is_on_plateau([3.0, 2.0, 1.0, 0.95]), is_on_plateau([3.0, 2.0, 1.0, 0.7]), is_on_plateau([1.0, 1.0])
         (True, False, False)
     """
-    finite = [loss for loss in losses if math.isfinite(loss)]
-    half, quarter = len(finite) // 2, len(finite) // 4
-    if not quarter:
-        return False
-    third, last = fmean(finite[half : len(finite) - quarter]), fmean(finite[len(finite) - quarter :])
+    third, last = _late_means([loss for loss in losses if math.isfinite(loss)])
     return third > 0 and last > 0.9 * third
+
+
+def _late_means(values: Sequence[float]) -> tuple[float, float]:
+    """Return the means of the third and of the last quarter; NaN for fewer than four values."""
+    half, quarter = len(values) // 2, len(values) // 4
+    if not quarter:
+        return math.nan, math.nan
+    return fmean(values[half : len(values) - quarter]), fmean(values[len(values) - quarter :])

@@ -80,36 +80,37 @@ def _nodes(given: str) -> "Iterator[tuple[str, Any]]":
         LookupError: an unknown trick.
         ValueError: a trick is named twice, or does not belong to this library.
     """
-    from omegaconf import DictConfig, OmegaConf
-
+    recipes = _packaged("recipes")
     seen = set()
     for entry in filter(None, (part.strip() for part in given.split(","))):
-        recipe = None if entry.startswith("@") else _recipe(entry)
-        chosen = recipe or (_read(entry[1:]) if entry.startswith("@") else {entry: None})
-        for name, settings in chosen.items():
+        for name, node in _of_recipe(entry) if entry in recipes else _of_options(entry):
             if name in seen:
                 raise ValueError(f"`{name}` is named twice.")
             seen.add(name)
-            if recipe:
-                yield str(name), settings
-                continue
-            option = _option(str(name))
-            _refuse_unknown_keys(str(name), settings or {}, option)
-            OmegaConf.set_struct(option, True)
-            merged = OmegaConf.merge(option, settings or {})
-            assert isinstance(merged, DictConfig)
-            OmegaConf.set_struct(merged, False)
-            yield str(name), merged
+            yield name, node
 
 
-def _recipe(name: str) -> "dict[Any, Any] | None":
-    """Return the tricks of the packaged recipe of this name, with their settings; ``None`` if there is none."""
-    if name not in _packaged("recipes"):
-        return None
+def _of_recipe(name: str) -> "Iterator[tuple[str, Any]]":
+    """Yield the tricks of a packaged recipe, with their settings."""
     from lightning_tricks.hydra.compose import compose_tricks
 
-    tricks = compose_tricks([f"recipes={name}"])
-    return dict(tricks.items()) if tricks else None
+    for key, node in (compose_tricks([f"recipes={name}"]) or {}).items():
+        yield str(key), node
+
+
+def _of_options(entry: str) -> "Iterator[tuple[str, Any]]":
+    """Yield the option of a name, or those of a file with the settings from it."""
+    from omegaconf import DictConfig, OmegaConf
+
+    chosen = _read(entry[1:]) if entry.startswith("@") else {entry: None}
+    for name, settings in chosen.items():
+        option = _option(str(name))
+        _refuse_unknown_keys(str(name), settings or {}, option)
+        OmegaConf.set_struct(option, True)
+        merged = OmegaConf.merge(option, settings or {})
+        assert isinstance(merged, DictConfig)
+        OmegaConf.set_struct(merged, False)
+        yield str(name), merged
 
 
 def _refuse_unknown_keys(name: str, settings: "dict[Any, Any]", option: "Any") -> None:

@@ -12,8 +12,8 @@ from ranks import SaveRank, load_ranks
 from tiny import BATCHES, LargeBatchNet, StatefulLoader, fit, same, trainer, weights
 
 from lightning_tricks import CosineDecay, LRFinder, OneCycle, ReduceLROnPlateau
-from lightning_tricks.engine.trial import lr_raise, raise_times
-from lightning_tricks.engine.trial.lr_raise import LRRaise
+from lightning_tricks.engine.trial import raise_times
+from lightning_tricks.engine.trial.lr_raise import LRRaise, Outlook
 
 TOO_SMALL, TOO_LARGE = 1e-4, 0.5
 
@@ -26,6 +26,12 @@ def raising(*times: Any, **arguments: Any) -> LRFinder:
 def tops(net: Any) -> list[float]:
     """The rate of the head at each of its steps."""
     return [lrs[-1] for index, lrs in net.trace if index == len(net.trainer.optimizers) - 1]
+
+
+def read_raises(trainer: Any, pl_module: Any) -> dict[str, Any]:
+    """What a rank found, and the rates of its steps."""
+    found = next(cb.raises for cb in trainer.callbacks if isinstance(cb, LRFinder))
+    return {"found": [list(each) for each in found], "trace": pl_module.trace}
 
 
 def test_a_rate_that_is_far_too_small_is_raised_at_each_time_and_the_groups_keep_their_ratio() -> None:
@@ -231,36 +237,36 @@ def test_where_no_gain_is_known_a_loss_that_is_lower_by_less_than_its_noise_rais
     assert (only.after, only.on_plateau) == (0.01, False)
 
 
-@pytest.mark.parametrize("manual", [False, True], ids=["automatic", "two optimizers by hand"])
-def test_the_time_to_come_is_that_of_the_rates_to_come(manual: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def aheads(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time to come at each comparison, relative to the time so far; nothing is tried."""
     seen: list[float] = []
 
-    def note(trainer: Any, pl_module: Any, most_steps: int, outlook: lr_raise.Outlook) -> None:
+    def note(trainer: Any, pl_module: Any, most_steps: int, outlook: Outlook) -> None:
         seen.append(outlook.ahead)
 
     monkeypatch.setattr(raise_times, "try_to_raise", note)
+    return seen
+
+
+@pytest.mark.parametrize("manual", [False, True], ids=["automatic", "two optimizers by hand"])
+def test_the_time_to_come_is_that_of_the_rates_to_come(manual: bool, aheads: list[float]) -> None:
     for schedule in ([], [CosineDecay()]):
         fit(raising(5), *schedule, net=LargeBatchNet(manual=manual, lr=0.01), max_epochs=10)
     steps = 10 * BATCHES
     cosine = [0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
     expected = sum(cosine[steps // 2 :]) / sum(cosine[: steps // 2])
-    assert seen == [pytest.approx(1.0), pytest.approx(expected, rel=0.1)]
+    assert aheads == [pytest.approx(1.0), pytest.approx(expected, rel=0.1)]
 
 
-def test_a_base_that_a_search_changes_counts_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[float] = []
-
-    def note(trainer: Any, pl_module: Any, most_steps: int, outlook: lr_raise.Outlook) -> None:
-        seen.append(outlook.ahead)
-
-    monkeypatch.setattr(raise_times, "try_to_raise", note)
+def test_a_base_that_a_search_changes_counts_from_then_on(aheads: list[float]) -> None:
     finder = LRFinder(at_epochs=(5,), raise_at=(6,), num_steps=20)
     fit(finder, net=LargeBatchNet(lr=0.001), max_epochs=10, check_val_every_n_epoch=6)
     assert finder.result is not None
     found = finder.result.suggestion
     assert found is not None
     assert found != pytest.approx(0.001, rel=0.5)
-    assert seen == [pytest.approx(4 * found / (5 * 0.001 + found))]
+    assert aheads == [pytest.approx(4 * found / (5 * 0.001 + found))]
 
 
 def test_steps_at_a_raised_rate_count_as_more_time() -> None:
@@ -288,11 +294,7 @@ def test_ranks_expect_what_the_mean_of_their_validation_losses_says(tmp_path: Pa
             taken = max(self.trainer.global_step, 1)
             self.log("val_loss", taken**-0.5 if self.global_rank else 2 * taken**-0.5)
 
-    def read(trainer: Any, pl_module: Any) -> dict[str, Any]:
-        found = next(cb.raises for cb in trainer.callbacks if isinstance(cb, LRFinder))
-        return {"found": [list(each) for each in found], "trace": pl_module.trace}
-
-    pays(raising(4), SaveRank(tmp_path, read), net=Local(lr=0.01), strategy="ddp_fork", devices=2)
+    pays(raising(4), SaveRank(tmp_path, read_raises), net=Local(lr=0.01), strategy="ddp_fork", devices=2)
     first, second = load_ranks(tmp_path, 2)
     assert same(first, second)
     assert LRRaise(*first["found"][0]).exponent == pytest.approx(0.5, rel=0.1)
@@ -391,11 +393,7 @@ def test_the_losses_of_the_first_rank_decide_whether_all_are_on_a_plateau(tmp_pa
             loss = super().training_step(batch, batch_idx)
             return loss if self.global_rank == 0 else loss * 0.9**self.trainer.global_step
 
-    def read(trainer: Any, pl_module: Any) -> dict[str, Any]:
-        found = next(cb.raises for cb in trainer.callbacks if isinstance(cb, LRFinder))
-        return {"found": [list(each) for each in found], "trace": pl_module.trace}
-
-    fit(raising(2), SaveRank(tmp_path, read), net=Differs(lr=0.01), strategy="ddp_fork", devices=2, max_epochs=3)
+    fit(raising(2), SaveRank(tmp_path, read_raises), net=Differs(lr=0.01), strategy="ddp_fork", devices=2, max_epochs=3)
     first, second = load_ranks(tmp_path, 2)
     assert [LRRaise(*each).on_plateau for each in first["found"]] == [True]
     assert same(first, second)

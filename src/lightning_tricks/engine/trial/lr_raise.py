@@ -8,7 +8,6 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from lightning_tricks.engine.lr.base_lr import rate_shares, top_lr
-from lightning_tricks.engine.lr.planned_factors import planned_factors
 from lightning_tricks.engine.trial.trial_progress import progress_of
 from lightning_tricks.engine.trial.trial_run import TrialRun
 from lightning_tricks.functional.lr_trials import (
@@ -65,27 +64,13 @@ class Outlook(NamedTuple):
         on_plateau: whether the training loss has almost stopped falling.
         exponent: the exponent of the power law along which the validation loss falls.
         ahead: the sum of the rates of all steps to come, divided by that of the steps so far.
+        highest: the largest factor by which schedules will multiply the rate.
     """
 
     on_plateau: bool
     exponent: float
     ahead: float
-
-
-def share_done(trainer: Trainer) -> float:
-    """Return the share of the run that is over when an epoch starts; 0 if the run has no end.
-
-    Under manual optimization Lightning counts the steps of all optimizers, but estimates those of one.
-    """
-    epochs, steps = trainer.max_epochs or 0, trainer.max_steps
-    by_epochs = trainer.current_epoch / epochs if epochs > 0 else 0.0
-    return min(1.0, max(by_epochs, trainer.global_step / steps if steps > 0 else 0.0))
-
-
-def steps_left(trainer: Trainer) -> int | None:
-    """Return the planned optimizer steps of the rest of the run; ``None`` if it has no end."""
-    planned = trainer.estimated_stepping_batches
-    return None if math.isinf(planned) else max(1, round(planned * (1 - share_done(trainer))))
+    highest: float
 
 
 def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int, outlook: Outlook) -> LRRaise | None:
@@ -118,10 +103,9 @@ def try_to_raise(trainer: Trainer, pl_module: LightningModule, most_steps: int, 
     """
     base, planned = top_lr(trainer), trainer.estimated_stepping_batches
     steps = most_steps if math.isinf(planned) else min(most_steps, max(_SHORTEST, round(planned / _SHARE)))
-    highest = planned_factors(trainer, steps_left(trainer)).highest
     try:
         with TrialRun(trainer, pl_module, rate_shares(trainer), first=False) as run:
-            trials, best = _compare(run, base * highest, steps, outlook)
+            trials, best = _compare(run, base * outlook.highest, steps, outlook)
     except Exception as error:
         if trainer.world_size > 1 and not isinstance(error, MisconfigurationException):
             raise  # other processes may be waiting inside a step

@@ -1,5 +1,6 @@
 """Raise times: when higher rates are tried during a run, and what the run so far shows about the rest of it."""
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -12,7 +13,7 @@ from lightning_tricks.engine.lr.lr_product import product_of
 from lightning_tricks.engine.lr.planned_factors import planned_factors
 from lightning_tricks.engine.run.run import Run
 from lightning_tricks.engine.trial.loss_history import LossHistory
-from lightning_tricks.engine.trial.lr_raise import LRRaise, Outlook, share_done, steps_left, try_to_raise
+from lightning_tricks.engine.trial.lr_raise import LRRaise, Outlook, try_to_raise
 from lightning_tricks.engine.trial.score_history import ScoreHistory
 from lightning_tricks.engine.watch.metric_reader import MetricReader
 from lightning_tricks.functional.lr_trials import is_on_plateau
@@ -112,12 +113,13 @@ class LRRaises:
 
     def _outlook(self, trainer: Trainer) -> Outlook:
         on_plateau = bool(trainer.strategy.broadcast(is_on_plateau(self._losses.means())))
-        share = share_done(trainer)
+        share, planned = share_done(trainer), trainer.estimated_stepping_batches
+        left = None if math.isinf(planned) else max(1, round(planned * (1 - share)))
+        factors = planned_factors(trainer, left)
         if not share or self._scores.time <= 0:
-            return Outlook(on_plateau, 0.0, 0.0)
-        coming = top_lr(trainer) * planned_factors(trainer, steps_left(trainer)).mean
-        ahead = coming * trainer.global_step * (1 - share) / share / self._scores.time
-        return Outlook(on_plateau, self._scores.exponent(), ahead)
+            return Outlook(on_plateau, 0.0, 0.0, factors.highest)
+        coming = top_lr(trainer) * factors.mean * trainer.global_step * (1 - share) / share
+        return Outlook(on_plateau, self._scores.exponent(), coming / self._scores.time, factors.highest)
 
     def _forget(self) -> None:
         self._losses.clear()
@@ -137,6 +139,16 @@ class LRRaises:
             self.found.append(LRRaise(**{**each, "trials": [(lr, loss) for lr, loss in each["trials"]]}))
         self._losses.load(state["losses"])
         self._scores.load(state["scores"])
+
+
+def share_done(trainer: Trainer) -> float:
+    """Return the share of the run that is over when an epoch starts; 0 if the run has no end.
+
+    Under manual optimization Lightning counts the steps of all optimizers, but estimates those of one.
+    """
+    epochs, steps = trainer.max_epochs or 0, trainer.max_steps
+    by_epochs = trainer.current_epoch / epochs if epochs > 0 else 0.0
+    return min(1.0, max(by_epochs, trainer.global_step / steps if steps > 0 else 0.0))
 
 
 def is_due(time: Duration, run: Run) -> bool:
